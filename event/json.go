@@ -1,0 +1,138 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// AppendJSON appends e as MPS writes it and returns the extended slice. It never
+// fails: bytes that are no UTF-8 become U+FFFD, and a Timestamp of 0 becomes the
+// current time. It allocates only to grow dst and may be called concurrently.
+func (e Event) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"type":`...)
+	dst = appendString(dst, string(e.Type))
+	dst = append(dst, `,"message":`...)
+	dst = appendString(dst, e.Message)
+	dst = append(dst, `,"methods":[`...)
+	for i, m := range e.Methods {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, m)
+	}
+	dst = append(dst, ']')
+	if e.GUID != "" {
+		dst = append(dst, `,"guid":`...)
+		dst = appendString(dst, e.GUID)
+	}
+	dst = append(dst, `,"timestamp":`...)
+	ms := e.Timestamp
+	if ms == 0 {
+		ms = time.Now().UnixMilli()
+	}
+	dst = strconv.AppendInt(dst, ms, 10)
+	return append(dst, '}')
+}
+
+// MarshalJSON returns e as AppendJSON writes it, so that an Event inside another
+// value is written by encoding/json with the same keys. (encoding/json then
+// escapes <, > and &, as it does for every type, unless told otherwise.)
+func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
+
+// appendString quotes s exactly as JavaScript's JSON.stringify does, which is
+// not what encoding/json does: only the quote, the backslash and characters
+// below U+0020 are escaped (ECMA-262, QuoteJSONString).
+func appendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, s[start:i]...)
+				dst = append(dst, "\uFFFD"...)
+				start = i + 1
+			}
+			i += size
+			continue
+		}
+		if c >= ' ' && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xF])
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+// object is the JSON of an event; the pointers tell a missing key from an empty one.
+type object struct {
+	Type      *Type     `json:"type"`
+	Message   *string   `json:"message"`
+	Methods   *[]string `json:"methods"`
+	GUID      string    `json:"guid"`
+	Timestamp *int64    `json:"timestamp"`
+}
+
+// Parse reads the JSON of one event as MPS, RPS or this module wrote it. Keys may
+// come in any order, and keys that it does not know are passed over, so that a
+// later server may say more. The error names the field and the value at fault.
+// The result shares no memory with payload; user properties are not in the JSON,
+// so Outcome, HTTPStatus and TraceParent stay empty.
+func Parse(payload []byte) (Event, error) {
+	if !utf8.Valid(payload) {
+		return Event{}, errors.New("event: the payload is not valid UTF-8")
+	}
+	var wire object
+	if err := json.Unmarshal(payload, &wire); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return Event{}, fmt.Errorf("event: %s: got a JSON %.40s, want %s", wrong.Field, wrong.Value, wrong.Type)
+		}
+		return Event{}, fmt.Errorf("event: the payload %s is not the JSON of an event: %w", quote(string(payload)), err)
+	}
+	switch {
+	case wire.Type == nil:
+		return Event{}, errors.New("event: type is missing")
+	case !wire.Type.known():
+		return Event{}, fmt.Errorf("event: type %s: want request, success or fail", quote(string(*wire.Type)))
+	case wire.Message == nil:
+		return Event{}, errors.New("event: message is missing")
+	case wire.Methods == nil:
+		return Event{}, errors.New("event: methods is missing")
+	case wire.Timestamp == nil:
+		return Event{}, errors.New("event: timestamp is missing")
+	}
+	return Event{
+		Type:      *wire.Type,
+		Message:   *wire.Message,
+		Methods:   *wire.Methods,
+		GUID:      wire.GUID,
+		Timestamp: *wire.Timestamp,
+	}, nil
+}
