@@ -1,0 +1,86 @@
+// Package broker is a real MQTT broker inside the process, for the simulator and
+// for tests: any client may connect, publish and subscribe, and nothing outlives
+// the process. It is mochi; no production broker is meant to be replaced by it.
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/listeners"
+)
+
+// Broker is a running broker. Its methods may be called concurrently.
+type Broker struct {
+	tcp, webSocket string
+	close          func() error
+}
+
+// ListenError says which of the two addresses could not be listened on.
+type ListenError struct {
+	WebSocket bool // the WebSocket address, not that of plain MQTT
+	Err       error
+}
+
+func (e *ListenError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the operating system.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Start listens for MQTT on tcp and, unless webSocket is empty, for MQTT by
+// WebSocket on any path of that address. Port 0 takes a free port. The error is
+// a *ListenError when an address is taken.
+func Start(tcp, webSocket string) (*Broker, error) {
+	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
+	b := &Broker{close: sync.OnceValue(server.Close)} // mochi panics on a second Close
+	if err := b.start(server, tcp, webSocket); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Broker) start(server *mochi.Server, tcp, webSocket string) error {
+	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	listener, err := net.Listen("tcp", tcp)
+	if err != nil {
+		return &ListenError{Err: err}
+	}
+	b.tcp = listener.Addr().String()
+	if err := server.AddListener(listeners.NewNet("tcp", listener)); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	if webSocket != "" {
+		// mochi binds a WebSocket in the background and drops the error, so the
+		// port is tried here first.
+		probe, err := net.Listen("tcp", webSocket)
+		if err != nil {
+			return &ListenError{WebSocket: true, Err: err}
+		}
+		b.webSocket = probe.Addr().String()
+		_ = probe.Close()
+		if err := server.AddListener(listeners.NewWebsocket(listeners.Config{ID: "ws", Address: b.webSocket})); err != nil {
+			return fmt.Errorf("broker: %w", err)
+		}
+	}
+	if err := server.Serve(); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	return nil
+}
+
+// Addr returns the host and port of plain MQTT, such as 127.0.0.1:1883.
+func (b *Broker) Addr() string { return b.tcp }
+
+// WebSocketAddr returns the host and port of MQTT by WebSocket, empty if there
+// is none.
+func (b *Broker) WebSocketAddr() string { return b.webSocket }
+
+// Close disconnects every client and stops. Later calls return the first result.
+func (b *Broker) Close() error { return b.close() }

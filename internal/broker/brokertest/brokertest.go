@@ -1,0 +1,78 @@
+// Package brokertest gives tests a broker on a free port of the loopback
+// interface, and a client of paho.golang's own that listens on it or publishes
+// to it, so that what is asserted is what any other MQTT client would see.
+package brokertest
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/broker"
+)
+
+// Wait is how long a test waits for what must happen before it fails.
+const Wait = 20 * time.Second
+
+// Start starts a broker on addr (empty: a free port), stopped with the test.
+func Start(t testing.TB, addr string) *broker.Broker {
+	t.Helper()
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	b, err := broker.Start(addr, "")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+// Connect connects a plain client, which is disconnected with the test.
+func Connect(t testing.TB, addr string, received func(*paho.Publish)) *paho.Client {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	client := paho.NewClient(paho.ClientConfig{
+		Conn: conn,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
+			if received != nil {
+				received(r.Packet)
+			}
+			return true, nil
+		}},
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), Wait)
+	defer cancel()
+	_, err = client.Connect(ctx, &paho.Connect{CleanStart: true, KeepAlive: 30})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Disconnect(&paho.Disconnect{}) })
+	return client
+}
+
+// Subscribe returns what arrives on a topic filter, in order. The channel holds
+// 100,000 messages.
+func Subscribe(t testing.TB, addr, filter string) <-chan *paho.Publish {
+	t.Helper()
+	messages := make(chan *paho.Publish, 100_000)
+	client := Connect(t, addr, func(p *paho.Publish) { messages <- p })
+	ctx, cancel := context.WithTimeout(context.Background(), Wait)
+	defer cancel()
+	_, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1}}})
+	require.NoError(t, err)
+	return messages
+}
+
+// Receive returns the next message, and fails the test if none comes.
+func Receive(t testing.TB, messages <-chan *paho.Publish) *paho.Publish {
+	t.Helper()
+	select {
+	case message := <-messages:
+		return message
+	case <-time.After(Wait):
+		require.FailNow(t, "no message came")
+		return nil
+	}
+}
