@@ -1,0 +1,223 @@
+// Package mqttconn keeps a connection to an MQTT 5 broker: from an address to a
+// connection over TCP, TLS or WebSocket, made again with backoff and jitter
+// whenever it is lost. It tells its owner of every connection, message and
+// acknowledgement, and leaves to the owner what to send and when to acknowledge.
+// No password reaches a log or an error.
+package mqttconn
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/eclipse/paho.golang/paho/session/state"
+)
+
+// Config says which broker to connect to and as whom.
+type Config struct {
+	Servers  []Server // tried in turn
+	TLS      TLSFiles // used where the scheme asks for TLS
+	ClientID string
+	// Username and Password are sent where a server's address holds none.
+	Username, Password string
+	// KeepAlive is how long a silent connection is trusted; default 30 s. A
+	// broker that hangs is given up after twice that time.
+	KeepAlive time.Duration
+	// SessionExpiry is how long the broker keeps subscriptions and unacknowledged
+	// messages after a connection has gone; 0 ends the session with it.
+	SessionExpiry time.Duration
+	// ReceiveMaximum is how many unacknowledged QoS 1 messages the broker may
+	// send; 0 is MQTT's own limit of 65535.
+	ReceiveMaximum uint16
+	// Subscriptions are made on every connection.
+	Subscriptions []paho.SubscribeOptions
+	Handlers      Handlers
+	Logger        *slog.Logger // nil discards
+}
+
+// Conn is a connection that is made again whenever it is lost.
+type Conn struct {
+	config  Config
+	manager *autopaho.ConnectionManager
+
+	mu       sync.Mutex
+	link     *Link     // the newest, perhaps closed
+	since    time.Time // when it came up
+	attempts int       // since a connection last proved itself
+	lastWarn time.Time
+}
+
+// Open begins to connect in the background and returns at once. The error is
+// that of a certificate file or of the configuration, never of the network.
+func Open(config Config) (*Conn, error) {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.KeepAlive == 0 {
+		config.KeepAlive = 30 * time.Second
+	}
+	if _, err := config.TLS.Config(); err != nil {
+		return nil, err
+	}
+	c := &Conn{config: config}
+	urls := make([]*url.URL, len(config.Servers))
+	for i, server := range config.Servers {
+		urls[i] = server.URL
+	}
+	var err error
+	c.manager, err = autopaho.NewConnection(context.Background(), autopaho.ClientConfig{
+		ServerUrls:            urls,
+		KeepAlive:             uint16(min(config.KeepAlive/time.Second, 65535)),
+		SessionExpiryInterval: uint32(min(config.SessionExpiry/time.Second, 1<<32-1)),
+		ReconnectBackoff:      c.backoff,
+		AttemptConnection:     c.connect,
+		ConnectPacketBuilder:  c.fillConnect,
+		OnConnectionUp:        c.up,
+		OnConnectionDown:      c.down,
+		OnConnectError:        c.warn,
+		ClientConfig: paho.ClientConfig{
+			ClientID:          config.ClientID,
+			Session:           &session{State: state.NewInMemory(), handlers: config.Handlers},
+			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.unacknowledged},
+		},
+	})
+	return c, err
+}
+
+// Close disconnects. It waits for the goodbye to be written until ctx ends, then
+// cuts the connection. No goroutine is left when it returns.
+func (c *Conn) Close(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.link != nil {
+			_ = c.link.Close()
+		}
+	})
+	defer stop()
+	return c.manager.Disconnect(context.Background())
+}
+
+func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
+	conn, err := dial(ctx, u, c.config.TLS.Config)
+	if err != nil {
+		return nil, err
+	}
+	link := newLink(conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link = link
+	return link, nil
+}
+
+func (c *Conn) fillConnect(packet *paho.Connect, u *url.URL) (*paho.Connect, error) {
+	username, password := c.config.Username, c.config.Password
+	for _, server := range c.config.Servers {
+		if server.URL == u && server.User != nil {
+			username = server.User.Username()
+			password, _ = server.User.Password()
+		}
+	}
+	packet.Username, packet.UsernameFlag = username, username != ""
+	packet.Password, packet.PasswordFlag = []byte(password), password != ""
+	if packet.Properties == nil {
+		packet.Properties = &paho.ConnectProperties{}
+	}
+	packet.Properties.RequestProblemInfo = true
+	if c.config.ReceiveMaximum > 0 {
+		packet.Properties.ReceiveMaximum = paho.Uint16(c.config.ReceiveMaximum)
+	}
+	return packet, nil
+}
+
+const (
+	firstBackoff = 100 * time.Millisecond
+	mostBackoff  = 30 * time.Second
+	proven       = 10 * time.Second // a connection that lived so long starts the backoff anew
+)
+
+// backoff is full jitter. autopaho counts attempts from the last connection, but
+// a broker that accepts and at once cuts must be backed off from as well.
+func (c *Conn) backoff(int) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.since.IsZero() && time.Since(c.since) > proven {
+		c.attempts = 0
+	}
+	c.since = time.Time{}
+	c.attempts++
+	if c.attempts == 1 && c.link == nil {
+		return 0 // the very first
+	}
+	most := min(firstBackoff<<min(c.attempts-1, 20), mostBackoff)
+	return mathrand.N(most)
+}
+
+func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
+	c.mu.Lock()
+	c.since, c.lastWarn = time.Now(), time.Time{}
+	link := c.link
+	c.mu.Unlock()
+	c.config.Logger.Info("connected to the MQTT broker", "address", link.RemoteAddr().String(), "client_id", c.config.ClientID)
+	if len(c.config.Subscriptions) == 0 {
+		return
+	}
+	go func() { // autopaho must not wait
+		if _, err := manager.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: c.config.Subscriptions}); err != nil {
+			c.warn(fmt.Errorf("subscribing: %w", err))
+			_ = link.Close() // connected but deaf is worse than trying again
+			return
+		}
+		if c.config.Handlers.Subscribed != nil {
+			c.config.Handlers.Subscribed()
+		}
+	}()
+}
+
+func (c *Conn) down() bool {
+	c.config.Logger.Warn("lost the connection to the MQTT broker, connecting again")
+	return true
+}
+
+// warn logs the first failure of an outage and then one a minute.
+func (c *Conn) warn(err error) {
+	c.mu.Lock()
+	quiet := time.Since(c.lastWarn) < time.Minute
+	if !quiet {
+		c.lastWarn = time.Now()
+	}
+	c.mu.Unlock()
+	if quiet {
+		return
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w (the broker may speak only MQTT 3.1.1; MQTT 5 is needed)", err)
+	}
+	c.config.Logger.Warn("cannot connect to the MQTT broker, trying again", "error", err)
+}
+
+// unacknowledged hands on the messages of QoS 0, which do not pass the session.
+func (c *Conn) unacknowledged(received paho.PublishReceived) (bool, error) {
+	if c.config.Handlers.Message != nil {
+		c.config.Handlers.Message(nil, received.Packet.Packet())
+	}
+	return true, nil
+}
+
+// RandomClientID returns prefix, a hyphen and 8 random hex digits.
+func RandomClientID(prefix string) string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails, as its documentation says
+	return prefix + "-" + hex.EncodeToString(b[:])
+}

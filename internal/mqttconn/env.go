@@ -1,0 +1,53 @@
+package mqttconn
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Broker is what the environment says of the broker and how to log in.
+type Broker struct {
+	Address            string // for ParseAddress; empty is none
+	Username, Password string
+	TLS                TLSFiles
+}
+
+// BrokerFromEnv reads MPS_MQTT_ADDRESS, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE
+// and _KEY_FILE. The first three may be given by a file that the same name with
+// _FILE behind it names; its closing line break is cut off. The error names the
+// variable and holds no secret.
+func BrokerFromEnv(env func(string) string) (Broker, error) {
+	broker := Broker{TLS: TLSFiles{
+		CA:   env("MPS_MQTT_CA_FILE"),
+		Cert: env("MPS_MQTT_CERT_FILE"),
+		Key:  env("MPS_MQTT_KEY_FILE"),
+	}}
+	for name, field := range map[string]*string{
+		"MPS_MQTT_ADDRESS":  &broker.Address,
+		"MPS_MQTT_USERNAME": &broker.Username,
+		"MPS_MQTT_PASSWORD": &broker.Password,
+	} {
+		var err error
+		if *field, err = secret(env, name); err != nil {
+			return Broker{}, err
+		}
+	}
+	return broker, nil
+}
+
+// secret reads a variable, or the file that its twin NAME_FILE names.
+func secret(env func(string) string, name string) (string, error) {
+	value, file := env(name), env(name+"_FILE")
+	switch {
+	case file == "":
+		return value, nil
+	case value != "":
+		return "", fmt.Errorf("%s and %s_FILE are both set: want one of them", name, name)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	return strings.TrimRight(string(content), "\r\n"), nil
+}

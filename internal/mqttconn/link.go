@@ -1,0 +1,118 @@
+package mqttconn
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Link is one network connection to a broker; a reconnect makes a new one. What
+// belongs to a connection (packets to write, acknowledgements) is done through
+// its Link and so can never reach the next connection by mistake.
+//
+// It is the net.Conn that paho works on. paho writes a packet in several pieces
+// between Lock and Unlock and reads a PUBACK in three; hence the lock and the
+// buffered reads.
+type Link struct {
+	net.Conn
+	sync.Mutex
+	reader *bufio.Reader
+}
+
+func newLink(conn net.Conn) *Link {
+	const size = 64 << 10
+	return &Link{Conn: conn, reader: bufio.NewReaderSize(conn, size)}
+}
+
+func (l *Link) Read(p []byte) (int, error) { return l.reader.Read(p) }
+
+// WritePackets writes one or more whole, ready packets, in one call to the
+// operating system. It blocks while the broker does not read, until the
+// connection is closed, and may be called concurrently. It returns before the
+// broker has the bytes.
+func (l *Link) WritePackets(packets []byte) error {
+	l.Lock()
+	defer l.Unlock()
+	_, err := l.Write(packets)
+	return err
+}
+
+const dialTimeout = 10 * time.Second
+
+// dial makes the connection that the scheme of u asks for.
+func dial(ctx context.Context, u *url.URL, tlsConfig func() (*tls.Config, error)) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var secure *tls.Config
+	if u.Scheme == "mqtts" || u.Scheme == "wss" {
+		var err error
+		if secure, err = tlsConfig(); err != nil {
+			return nil, err
+		}
+	}
+	switch u.Scheme {
+	case "mqtt":
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", u.Host)
+	case "mqtts":
+		return (&tls.Dialer{Config: secure}).DialContext(ctx, "tcp", u.Host)
+	default:
+		d := websocket.Dialer{TLSClientConfig: secure, Subprotocols: []string{"mqtt"}, Proxy: http.ProxyFromEnvironment}
+		ws, response, err := d.DialContext(ctx, u.String(), nil)
+		if err != nil {
+			if response != nil {
+				err = fmt.Errorf("%w (HTTP status %s)", err, response.Status)
+			}
+			return nil, err
+		}
+		return &webSocketConn{Conn: ws}, nil
+	}
+}
+
+// webSocketConn makes a stream of a WebSocket, each write one binary message, as
+// section 6 of MQTT 5.0 asks for.
+type webSocketConn struct {
+	*websocket.Conn
+	message io.Reader // what is left of the message that is being read
+}
+
+func (c *webSocketConn) Read(p []byte) (int, error) {
+	for {
+		if c.message == nil {
+			var err error
+			if _, c.message, err = c.NextReader(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := c.message.Read(p)
+		if err == io.EOF {
+			c.message, err = nil, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+func (c *webSocketConn) Write(p []byte) (int, error) {
+	if err := c.WriteMessage(websocket.BinaryMessage, p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *webSocketConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}

@@ -1,0 +1,105 @@
+package mqttconn
+
+import (
+	"io"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho/session/state"
+)
+
+// Handlers are what the owner of a connection is told; any may be nil. Puback and
+// Message are called in the broker's order, one at a time, and a handler that
+// blocks stops the reading. Down may be called more than once for a connection.
+type Handlers struct {
+	// Up is told of each new connection, before anything is read from it.
+	Up func(link *Link, limits Limits)
+	// Subscribed is told when the Subscriptions of a connection are in force.
+	Subscribed func()
+	// Down is told when the connection is lost or closed.
+	Down func()
+	// Puback is told of each acknowledgement of a PUBLISH that the owner wrote
+	// to the link by itself.
+	Puback func(*packets.Puback)
+	// Message is told of each PUBLISH that arrives, and of the link on which a
+	// QoS 1 one is to be acknowledged with AppendPuback.
+	Message func(*Link, *packets.Publish)
+}
+
+// session is paho's session, but that publishing and acknowledging are the
+// owner's own: paho reports no PUBACK of an asynchronous publish, and sends its
+// acknowledgements on a timer.
+type session struct {
+	*state.State
+	handlers Handlers
+	link     *Link
+}
+
+func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack *packets.Connack) error {
+	if err := s.State.ConAckReceived(w, connect, connack); err != nil {
+		return err
+	}
+	s.link = w.(*Link)
+	if s.handlers.Up != nil {
+		s.handlers.Up(s.link, limitsOf(connack))
+	}
+	return nil
+}
+
+func (s *session) ConnectionLost(p *packets.Disconnect) error {
+	if s.handlers.Down != nil {
+		s.handlers.Down()
+	}
+	return s.State.ConnectionLost(p)
+}
+
+func (s *session) PacketReceived(p *packets.ControlPacket, toHandlers chan<- *packets.Publish) error {
+	switch packet := p.Content.(type) {
+	case *packets.Puback:
+		if s.handlers.Puback != nil {
+			s.handlers.Puback(packet)
+		}
+		return nil
+	case *packets.Publish:
+		if s.handlers.Message != nil {
+			s.handlers.Message(s.link, packet)
+		}
+		return nil
+	}
+	return s.State.PacketReceived(p, toHandlers)
+}
+
+// Ack would be paho's acknowledgement, sent when its handlers return.
+func (s *session) Ack(*packets.Publish) error { return nil }
+
+// Limits are what a broker said of itself in its CONNACK, with the defaults of
+// MQTT 5.0, section 3.2.2.3, where it said nothing.
+type Limits struct {
+	SessionPresent    bool
+	ReceiveMaximum    int  // QoS 1 publishes under way at a time
+	MaximumPacketSize int  // bytes; 0 is no limit
+	MaximumQoS        byte // 0, 1 or 2
+}
+
+func limitsOf(connack *packets.Connack) Limits {
+	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2}
+	p := connack.Properties
+	if p == nil {
+		return limits
+	}
+	if p.ReceiveMaximum != nil && *p.ReceiveMaximum > 0 {
+		limits.ReceiveMaximum = int(*p.ReceiveMaximum)
+	}
+	if p.MaximumPacketSize != nil {
+		limits.MaximumPacketSize = int(*p.MaximumPacketSize)
+	}
+	if p.MaximumQOS != nil {
+		limits.MaximumQoS = *p.MaximumQOS
+	}
+	return limits
+}
+
+// AppendPuback appends the acknowledgement of the QoS 1 message with packet
+// identifier id to dst, to be written to the message's own link.
+func AppendPuback(dst []byte, id uint16) []byte {
+	return append(dst, packets.PUBACK<<4, 2, byte(id>>8), byte(id))
+}
