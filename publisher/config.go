@@ -1,0 +1,117 @@
+package publisher
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// Config says where a Publisher publishes and how. The zero value is valid and
+// makes a Publisher that does nothing; ConfigFromEnv fills one from the
+// environment.
+type Config struct {
+	// Address is the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
+	// with a path for WebSocket, user and password before an @. Several with
+	// commas between are tried in turn. A missing scheme means mqtt, a missing
+	// port 1883, 8883, 80 or 443. Empty: nothing is published.
+	Address string
+	// Topic is where events go; default mps/events. It may hold no wildcard.
+	Topic string
+	// AtMostOnce publishes at QoS 0 instead of QoS 1: faster, and what was
+	// written to a connection that then broke may be lost without an error.
+	AtMostOnce bool
+	// ClientID must differ for every publisher at a broker; default mps-events-
+	// and 8 random hex digits.
+	ClientID string
+	// Source names this server in the user property "source", within which the
+	// property "id" is unique; default the client id.
+	Source string
+	// Username and Password are for addresses that hold none.
+	Username, Password string
+	// CAFile, CertFile and KeyFile are PEM files for TLS: whom to trust (default
+	// the system's roots) and the client certificate to show (default none). They
+	// are read anew for every connection.
+	CAFile, CertFile, KeyFile string
+	// Capacity is how many events are held while the broker is away or slow, of
+	// about 300 bytes each; default 65536. When it is full the oldest that is not
+	// under way makes room, and is counted as dropped.
+	Capacity int
+	// KeepAlive is the longest silence on the connection, in whole seconds;
+	// default 30 s. A broker that hangs is given up after twice that time.
+	KeepAlive time.Duration
+	// Logger is told of connections and losses; nil discards. It is never given
+	// an event or a secret.
+	Logger *slog.Logger
+}
+
+const (
+	defaultTopic    = "mps/events"
+	defaultCapacity = 65536
+)
+
+// withDefaults returns a copy that is complete, or an error that names the field.
+func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Topic == "" {
+		c.Topic = defaultTopic
+	}
+	if c.ClientID == "" {
+		c.ClientID = mqttconn.RandomClientID("mps-events")
+	}
+	if c.Source == "" {
+		c.Source = c.ClientID
+	}
+	if c.Capacity == 0 {
+		c.Capacity = defaultCapacity
+	}
+	if c.Capacity < 0 {
+		return c, nil, fmt.Errorf("publisher: Capacity %d: want a positive number of events, or 0 for %d", c.Capacity, defaultCapacity)
+	}
+	if c.KeepAlive < 0 {
+		return c, nil, fmt.Errorf("publisher: KeepAlive %v: want a positive duration, or 0 for 30s", c.KeepAlive)
+	}
+	if err := checkTopic(c.Topic); err != nil {
+		return c, nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", c.Topic, err)
+	}
+	for field, text := range map[string]string{"ClientID (MPS_MQTT_CLIENT_ID)": c.ClientID, "Source": c.Source} {
+		if err := checkString(text); err != nil {
+			return c, nil, fmt.Errorf("publisher: %s %q: %w", field, text, err)
+		}
+	}
+	if c.Address == "" {
+		return c, nil, nil
+	}
+	servers, err := mqttconn.ParseAddress(c.Address)
+	if err != nil {
+		return c, nil, fmt.Errorf("publisher: Address (MPS_MQTT_ADDRESS): %w", err)
+	}
+	return c, servers, nil
+}
+
+// checkTopic refuses what makes a broker cut the connection, for this event and
+// for every later one: MQTT 5.0, sections 4.7.1 and 4.7.3.
+func checkTopic(topic string) error {
+	if strings.ContainsAny(topic, "+#") {
+		return errors.New("a topic to publish to may not hold the wildcards + and #")
+	}
+	return checkString(topic)
+}
+
+// checkString refuses what is no UTF-8 encoded string by MQTT 5.0, section 1.5.4.
+func checkString(s string) error {
+	const most = 65535
+	switch {
+	case len(s) > most:
+		return fmt.Errorf("has %d bytes: MQTT allows %d", len(s), most)
+	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
+		return errors.New("has a NUL or is not valid UTF-8")
+	}
+	return nil
+}

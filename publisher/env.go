@@ -1,0 +1,57 @@
+package publisher
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// FromEnv is New of ConfigFromEnv: the one line for a server's start. Without
+// MPS_MQTT_ADDRESS the Publisher works and publishes nothing.
+func FromEnv() (*Publisher, error) {
+	config, err := ConfigFromEnv()
+	if err != nil {
+		return nil, err
+	}
+	return New(config)
+}
+
+// ConfigFromEnv reads the environment variables
+//
+//	MPS_MQTT_ADDRESS    the broker, see Config.Address; empty is off
+//	MPS_MQTT_TOPIC      default mps/events
+//	MPS_MQTT_QOS        0 or 1; default 1
+//	MPS_MQTT_CLIENT_ID  default random
+//	MPS_MQTT_USERNAME   and MPS_MQTT_PASSWORD, for an address without them
+//	MPS_MQTT_CA_FILE    PEM file of the certificates to trust
+//	MPS_MQTT_CERT_FILE  and MPS_MQTT_KEY_FILE, PEM files of a client certificate
+//
+// The address, the user and the password may be given by a file instead:
+// MPS_MQTT_PASSWORD_FILE names one, and its closing line break is cut off.
+// An error names the variable, and its value where that is no secret.
+func ConfigFromEnv() (Config, error) {
+	broker, err := mqttconn.BrokerFromEnv(os.Getenv)
+	if err != nil {
+		return Config{}, fmt.Errorf("publisher: %w", err)
+	}
+	config := Config{
+		Address:  broker.Address,
+		Username: broker.Username,
+		Password: broker.Password,
+		CAFile:   broker.TLS.CA,
+		CertFile: broker.TLS.Cert,
+		KeyFile:  broker.TLS.Key,
+		Topic:    os.Getenv("MPS_MQTT_TOPIC"),
+		ClientID: os.Getenv("MPS_MQTT_CLIENT_ID"),
+	}
+	switch qos := os.Getenv("MPS_MQTT_QOS"); qos {
+	case "", "1":
+	case "0":
+		config.AtMostOnce = true
+	default:
+		return Config{}, fmt.Errorf("publisher: MPS_MQTT_QOS %q: want 0 or 1", qos)
+	}
+	_, _, err = config.withDefaults()
+	return config, err
+}

@@ -1,0 +1,439 @@
+package publisher_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func Example() {
+	pub, err := publisher.FromEnv() // MPS_MQTT_ADDRESS; empty: a working no-op
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = pub.Publish(event.Connected("4c4c4544-004b-4210-8033-b6c04f504633"))
+	fmt.Println("published:", err)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var undelivered *publisher.UndeliveredError
+	if err := pub.Shutdown(ctx); errors.As(err, &undelivered) {
+		fmt.Println("left behind:", undelivered.Count)
+	}
+	// Output: published: <nil>
+}
+
+// numbered is an event that tells its place by its message.
+func numbered(n int) event.Event {
+	return event.Event{Type: event.Success, Message: strconv.Itoa(n), Methods: []string{"AMT_PowerState"}, GUID: "123"}
+}
+
+func start(t *testing.T, config publisher.Config) *publisher.Publisher {
+	t.Helper()
+	pub, err := publisher.New(config)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = pub.Shutdown(ctx)
+	})
+	return pub
+}
+
+func flush(t *testing.T, pub *publisher.Publisher) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), brokertest.Wait)
+	defer cancel()
+	require.NoError(t, pub.Flush(ctx))
+}
+
+func checkIdentity(t *testing.T, s publisher.Stats) {
+	t.Helper()
+	require.Equal(t, s.Accepted, s.Acknowledged+s.Dropped+s.Pending, "%+v", s)
+}
+
+func TestAnEventArrivesByteForByteWithItsProperties(t *testing.T) {
+	addr := brokertest.Start(t, "").Addr()
+	messages := brokertest.Subscribe(t, addr, "mps/#")
+	pub := start(t, publisher.Config{Address: "mqtt://" + addr, Source: "console-1"})
+	ev := event.Event{
+		Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerState"}, GUID: "<\"\x00€>", Timestamp: 1795322346077,
+		Outcome: event.Server, HTTPStatus: 500, TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+	}
+	require.NoError(t, pub.Publish(ev))
+	require.NoError(t, pub.Publish(event.Connected("123")))
+
+	m := brokertest.Receive(t, messages)
+	assert.Equal(t, "mps/events", m.Topic)
+	assert.Equal(t, byte(1), m.QoS)
+	assert.Equal(t, `{"type":"fail","message":"Internal Service Error","methods":["AMT_PowerState"],"guid":"<\"\u0000€>","timestamp":1795322346077}`, string(m.Payload))
+	assert.Equal(t, "application/json", m.Properties.ContentType)
+	assert.Equal(t, "console-1", m.Properties.User.Get("source"))
+	assert.Equal(t, "server", m.Properties.User.Get("outcome"))
+	assert.Equal(t, "500", m.Properties.User.Get("httpstatus"))
+	assert.Equal(t, ev.TraceParent, m.Properties.User.Get("traceparent"))
+
+	next := brokertest.Receive(t, messages)
+	assert.NotEqual(t, m.Properties.User.Get("id"), next.Properties.User.Get("id"))
+	assert.Empty(t, next.Properties.User.Get("httpstatus"), "sent only where there is one")
+	assert.Empty(t, next.Properties.User.Get("traceparent"), "sent only where there is one")
+}
+
+func TestNothingIsLostWhileTheBrokerIsRestarted(t *testing.T) {
+	for _, atMostOnce := range []bool{false, true} {
+		t.Run(fmt.Sprintf("AtMostOnce=%v", atMostOnce), func(t *testing.T) {
+			first := brokertest.Start(t, "")
+			addr := first.Addr()
+			pub := start(t, publisher.Config{Address: "mqtt://" + addr, AtMostOnce: atMostOnce})
+			const before, away = 500, 500
+			for n := range before {
+				require.NoError(t, pub.Publish(numbered(n)))
+				checkIdentity(t, pub.Stats())
+			}
+			flush(t, pub)
+			assert.Equal(t, publisher.Stats{Accepted: before, Acknowledged: before}, pub.Stats())
+
+			require.NoError(t, first.Close())
+			if atMostOnce {
+				// At QoS 0 what is written just before a break is lost without an
+				// error, as documented; wait until the break has been noticed.
+				require.Eventually(t, func() bool {
+					require.NoError(t, pub.Publish(numbered(-1)))
+					return pub.Stats().Pending > 0
+				}, brokertest.Wait, 10*time.Millisecond)
+			}
+			for n := range away {
+				require.NoError(t, pub.Publish(numbered(n)))
+				checkIdentity(t, pub.Stats())
+			}
+			second := brokertest.Start(t, addr)
+			messages := brokertest.Subscribe(t, second.Addr(), "mps/events")
+			// The publisher may have been faster than the subscriber, so these
+			// prove the connection, and the counters what came before.
+			require.NoError(t, pub.Publish(numbered(away)))
+			for {
+				e, err := event.Parse(brokertest.Receive(t, messages).Payload)
+				require.NoError(t, err)
+				if e.Message == strconv.Itoa(away) {
+					break
+				}
+			}
+			flush(t, pub)
+			s := pub.Stats()
+			checkIdentity(t, s)
+			assert.Zero(t, s.Dropped)
+			assert.Zero(t, s.Pending)
+		})
+	}
+}
+
+func TestUnacknowledgedEventsAreSentAgainInOrder(t *testing.T) {
+	const events = 200
+	var mu sync.Mutex
+	var seen []string
+	onConn := map[net.Conn]int{}
+	fake := script{received: func(conn net.Conn, p *packets.Publish) {
+		mu.Lock()
+		defer mu.Unlock()
+		e, err := event.Parse(p.Payload)
+		assert.NoError(t, err)
+		seen = append(seen, e.Message)
+		onConn[conn]++
+		// The first three connections are cut after 15 events, 10 acknowledged.
+		switch {
+		case len(onConn) > 3 || onConn[conn] <= 10:
+			puback(conn, p.PacketID, 0)
+		case onConn[conn] == 15:
+			_ = conn.Close()
+		}
+	}}
+	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	for n := range events {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	flush(t, pub)
+	assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events}, pub.Stats())
+
+	mu.Lock()
+	defer mu.Unlock()
+	var firsts []string
+	have := map[string]bool{}
+	for _, message := range seen {
+		if !have[message] {
+			have[message] = true
+			firsts = append(firsts, message)
+		}
+	}
+	var want []string
+	for n := range events {
+		want = append(want, strconv.Itoa(n))
+	}
+	assert.Equal(t, want, firsts, "in order but for repeats")
+	assert.GreaterOrEqual(t, len(seen), events+3*5, "what was not acknowledged came again")
+}
+
+func TestReceiveMaximumIsRespected(t *testing.T) {
+	const most = 3
+	var mu sync.Mutex
+	var open []uint16
+	full := make(chan struct{}, 1000)
+	receiveMaximum := uint16(most)
+	fake := script{
+		connack: packets.Connack{Properties: &packets.Properties{ReceiveMaximum: &receiveMaximum}},
+		received: func(conn net.Conn, p *packets.Publish) {
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, p.PacketID)
+			assert.LessOrEqual(t, len(open), most)
+			if len(open) == most { // answer the youngest first, which a broker may not, to see it survived
+				puback(conn, open[most-1], 0)
+				puback(conn, open[most-1], 0)
+				puback(conn, 9999, 0)
+				for _, id := range open[:most-1] {
+					puback(conn, id, 0)
+				}
+				open = nil
+				full <- struct{}{}
+			}
+		},
+	}
+	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	for n := range 10 * most {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	flush(t, pub)
+	assert.Len(t, full, 10)
+	assert.Equal(t, publisher.Stats{Accepted: 10 * most, Acknowledged: 10 * most}, pub.Stats())
+}
+
+func TestARefusedEventIsDroppedAndTheRestGoesOn(t *testing.T) {
+	const notAuthorized = 0x87
+	fake := script{received: func(conn net.Conn, p *packets.Publish) {
+		reason := byte(0)
+		if strings.Contains(string(p.Payload), `"message":"1"`) {
+			reason = notAuthorized
+		}
+		puback(conn, p.PacketID, reason)
+	}}
+	var log bytes.Buffer
+	pub := start(t, publisher.Config{Address: fake.serve(t), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for n := range 3 {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	flush(t, pub)
+	assert.Equal(t, publisher.Stats{Accepted: 3, Acknowledged: 2, Dropped: 1}, pub.Stats())
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Contains(t, log.String(), "events are lost")
+}
+
+func TestABrokerThatHangsBlocksNobody(t *testing.T) {
+	pub := start(t, publisher.Config{Address: script{}.serve(t), Capacity: 100_000})
+	long := numbered(0)
+	long.Message = strings.Repeat("x", 1000)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50_000 { // 50 MB: more than any socket buffer takes
+			_ = pub.Publish(long)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(brokertest.Wait):
+		require.Fail(t, "Publish blocked")
+	}
+	s := pub.Stats()
+	checkIdentity(t, s)
+	assert.EqualValues(t, 50_000, s.Pending)
+
+	var undelivered *publisher.UndeliveredError
+	require.ErrorAs(t, pub.Shutdown(canceled()), &undelivered)
+	assert.EqualValues(t, 50_000, undelivered.Count)
+	assert.ErrorIs(t, undelivered, context.Canceled)
+}
+
+func TestAFullQueueDropsTheOldest(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := listener.Addr().String()
+	require.NoError(t, listener.Close()) // nobody is there
+	pub := start(t, publisher.Config{Address: addr, Capacity: 10})
+	for n := range 25 {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	assert.Equal(t, publisher.Stats{Accepted: 25, Dropped: 15, Pending: 10}, pub.Stats())
+}
+
+func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
+	received := make(chan struct{}, 10)
+	pub := start(t, publisher.Config{Address: script{received: func(net.Conn, *packets.Publish) { received <- struct{}{} }}.serve(t), Capacity: 2})
+	for n := range 2 {
+		require.NoError(t, pub.Publish(numbered(n)))
+		<-received
+	}
+	require.ErrorIs(t, pub.Publish(numbered(2)), publisher.ErrFull)
+	assert.Equal(t, publisher.Stats{Accepted: 2, Pending: 2, Rejected: 1}, pub.Stats())
+}
+
+func TestManyGoroutinesEachInOrder(t *testing.T) {
+	addr := brokertest.Start(t, "").Addr()
+	messages := brokertest.Subscribe(t, addr, "mps/events")
+	pub := start(t, publisher.Config{Address: addr})
+	const goroutines, each = 8, 300
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			for n := range each {
+				ev := numbered(n)
+				ev.GUID = strconv.Itoa(g)
+				assert.NoError(t, pub.Publish(ev))
+			}
+		})
+	}
+	all.Wait()
+	next := map[string]int{}
+	for range goroutines * each {
+		e, err := event.Parse(brokertest.Receive(t, messages).Payload)
+		require.NoError(t, err)
+		require.Equal(t, strconv.Itoa(next[e.GUID]), e.Message)
+		next[e.GUID]++
+	}
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Equal(t, publisher.Stats{Accepted: goroutines * each, Acknowledged: goroutines * each}, pub.Stats())
+}
+
+func TestShutdownIsFinalAndIdempotent(t *testing.T) {
+	pub := start(t, publisher.Config{Address: brokertest.Start(t, "").Addr()})
+	require.NoError(t, pub.Publish(numbered(1)))
+	require.NoError(t, pub.Shutdown(context.Background()))
+	require.NoError(t, pub.Shutdown(canceled()), "the first result")
+	require.ErrorIs(t, pub.Publish(numbered(2)), publisher.ErrClosed)
+	assert.Equal(t, publisher.Stats{Accepted: 1, Acknowledged: 1}, pub.Stats())
+}
+
+func TestABrokerOfMQTT311IsNamedAsSuch(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = packets.ReadPacket(conn)
+			_ = conn.Close() // as an old Mosquitto does
+		}
+	}()
+	log := make(logLines, 1000)
+	start(t, publisher.Config{Address: listener.Addr().String(), Logger: slog.New(slog.NewTextHandler(log, nil))})
+	for line := range log {
+		if strings.Contains(line, "the broker may speak only MQTT 3.1.1") {
+			return
+		}
+	}
+}
+
+// logLines is a log that a test can wait on.
+type logLines chan string
+
+func (l logLines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestWithoutAnAddressAllWorksAndNothingHappens(t *testing.T) {
+	t.Setenv("MPS_MQTT_ADDRESS", "")
+	pub, err := publisher.FromEnv()
+	require.NoError(t, err)
+	require.NoError(t, pub.Publish(numbered(1)))
+	require.NoError(t, pub.Flush(context.Background()))
+	assert.Zero(t, pub.Stats())
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.ErrorIs(t, pub.Publish(numbered(1)), publisher.ErrClosed)
+}
+
+func TestBadEventsAreRefusedBeforeIntake(t *testing.T) {
+	pub := start(t, publisher.Config{Address: "127.0.0.1:1"})
+	require.ErrorContains(t, pub.Publish(event.Event{Type: "boom"}), `type "boom"`)
+	huge := numbered(0)
+	huge.Message = strings.Repeat("x", publisher.MaxEventBytes)
+	require.ErrorContains(t, pub.Publish(huge), "more than 65536")
+	assert.Zero(t, pub.Stats())
+}
+
+func TestEnvironment(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(secret, []byte("pa ss\n"), 0o600))
+	for name, value := range map[string]string{
+		"ADDRESS": "mqtts://a,ws://b/mosquitto", "TOPIC": "x/y", "QOS": "0", "CLIENT_ID": "me",
+		"USERNAME": "u", "PASSWORD_FILE": secret, "CA_FILE": "ca", "CERT_FILE": "cert", "KEY_FILE": "key",
+	} {
+		t.Setenv("MPS_MQTT_"+name, value)
+	}
+	config, err := publisher.ConfigFromEnv()
+	require.NoError(t, err)
+	assert.Equal(t, publisher.Config{
+		Address: "mqtts://a,ws://b/mosquitto", Topic: "x/y", AtMostOnce: true, ClientID: "me",
+		Username: "u", Password: "pa ss", CAFile: "ca", CertFile: "cert", KeyFile: "key",
+	}, config)
+	_, err = publisher.New(config)
+	assert.ErrorContains(t, err, "open ca:", "a missing file shows at once, not at the first connection")
+}
+
+func TestBadEnvironmentIsNamedAndKeepsItsSecrets(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"MPS_MQTT_ADDRESS", "http://u:s3cret@a", `unknown scheme "http"`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a:0", `port "0"`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a:70000", `port "70000"`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a:x", `is no address`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret%zz@a", `is no address`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@", `names no host`},
+		{"MPS_MQTT_ADDRESS", "mqtt://a,", `address is empty`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a/path", `only ws and wss take a path`},
+		{"MPS_MQTT_TOPIC", "mps/#", `wildcards`},
+		{"MPS_MQTT_TOPIC", "mps/\xff", `UTF-8`},
+		{"MPS_MQTT_QOS", "2", `"2": want 0 or 1`},
+		{"MPS_MQTT_PASSWORD_FILE", "/nowhere", `/nowhere`},
+	} {
+		t.Run(c.name+" "+c.value, func(t *testing.T) {
+			t.Setenv(c.name, c.value)
+			_, err := publisher.ConfigFromEnv()
+			require.ErrorContains(t, err, c.want)
+			assert.ErrorContains(t, err, c.name)
+			assert.NotContains(t, err.Error(), "s3cret")
+		})
+	}
+	t.Setenv("MPS_MQTT_PASSWORD", "s3cret")
+	t.Setenv("MPS_MQTT_PASSWORD_FILE", "/x")
+	_, err := publisher.ConfigFromEnv()
+	require.ErrorContains(t, err, "MPS_MQTT_PASSWORD and MPS_MQTT_PASSWORD_FILE are both set")
+}
