@@ -1,0 +1,176 @@
+// Package ilert is the part of ilert's REST API that an event source needs: the
+// event, one request that delivers it, and errors that say whether to try again.
+// It never tries again by itself; the consumer's loop owns all retrying. The
+// facts are those of ilert's API reference (https://api.ilert.com/api-docs).
+package ilert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is what ilert is told of an alert. IntegrationKey, EventType and Summary
+// are required by ilert.
+type Event struct {
+	IntegrationKey string `json:"integrationKey"`
+	EventType      Type   `json:"eventType"`
+	Summary        string `json:"summary"`
+	// AlertKey groups events into one alert; ilert trims it and compares without
+	// case.
+	AlertKey string `json:"alertKey,omitempty"`
+	Details  string `json:"details,omitempty"`
+	Priority string `json:"priority,omitempty"` // HIGH or LOW
+}
+
+// Type is the kind of an Event.
+type Type string
+
+// ilert's event types, but for COMMENT.
+const (
+	Alert   Type = "ALERT"
+	Accept  Type = "ACCEPT"
+	Resolve Type = "RESOLVE"
+)
+
+// DefaultURL is ilert's own API.
+const DefaultURL = "https://api.ilert.com"
+
+// Client sends events. It may be used concurrently.
+type Client struct {
+	endpoint string
+	http     *http.Client
+}
+
+// timeout ends a request to an ilert that hangs; what came of it is unknown.
+const timeout = 30 * time.Second
+
+// New returns a client for the API at baseURL, such as DefaultURL, that is used
+// by up to workers goroutines at a time.
+func New(baseURL string, workers int) (*Client, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", baseURL)
+	}
+	if u.User != nil {
+		return nil, errors.New("ilert: URL: may hold no user or password; ilert knows us by the integration key")
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	// Go's default of two idle connections costs two thirds of the rate.
+	transport.MaxIdleConnsPerHost = workers
+	return &Client{
+		endpoint: strings.TrimRight(baseURL, "/") + "/api/events",
+		http: &http.Client{
+			Transport: transport,
+			Timeout:   timeout,
+			// A redirect would turn the POST into a GET, and show the key to
+			// another host.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// Send delivers one event and returns nil when ilert has taken it, which is any
+// 2xx: ilert queues an event and says no more. The error is an *Error, or that of
+// ctx; no error holds the integration key.
+func (c *Client) Send(ctx context.Context, e Event) error {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return &Error{Class: Invalid, Err: err}
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
+	if err != nil {
+		return &Error{Class: Invalid, Err: err}
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.http.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var network *net.OpError
+		dialing := errors.As(err, &network) && network.Op == "dial"
+		return &Error{Class: Temporary, Uncertain: !dialing, Err: err}
+	}
+	defer response.Body.Close()
+	const most = 4 << 10
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, most)) // also lets the connection be used again
+	if response.StatusCode/100 == 2 {
+		return nil
+	}
+	text := string(answer)
+	if e.IntegrationKey != "" {
+		text = strings.ReplaceAll(text, e.IntegrationKey, "***")
+	}
+	return &Error{
+		Class:      classOf(response.StatusCode),
+		Uncertain:  response.StatusCode >= 500,
+		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now()),
+		Err:        fmt.Errorf("ilert answered %s: %.200q", response.Status, text),
+	}
+}
+
+// Error says why an event was not delivered, and what to do about it.
+type Error struct {
+	Class      Class
+	Uncertain  bool          // ilert may have taken it all the same
+	RetryAfter time.Duration // what ilert asked for, 0 without
+	Err        error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Class says whether an event may be tried again.
+type Class int
+
+// The classes of errors.
+const (
+	// Temporary: no answer, 408, 429, 5xx. Try again.
+	Temporary Class = iota
+	// Operator: 401, 402, 403, 404, 405 or a redirect. A wrong key, a wrong URL or
+	// a plan's limit: every event waits until a person has mended it.
+	Operator
+	// Invalid: 400, 413, 422 and the like. This event's own fault; trying again
+	// cannot help.
+	Invalid
+)
+
+func classOf(status int) Class {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+		return Operator
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return Temporary
+	}
+	switch {
+	case status < 400:
+		return Operator
+	case status < 500:
+		return Invalid
+	default:
+		return Temporary
+	}
+}
+
+// retryAfter reads the header in both forms of RFC 9110, section 10.2.3.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}

@@ -1,0 +1,92 @@
+package ilert_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+func answering(t *testing.T, answer http.HandlerFunc) *ilert.Client {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	client, err := ilert.New(server.URL+"/", 1)
+	require.NoError(t, err)
+	return client
+}
+
+func TestSendPostsTheEvent(t *testing.T) {
+	var got, path, contentType string
+	client := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got, path, contentType = string(body), r.Method+" "+r.URL.Path, r.Header.Get("Content-Type")
+		w.WriteHeader(http.StatusAccepted)
+	})
+	require.NoError(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "k", EventType: ilert.Alert, Summary: "s", AlertKey: "a", Priority: "LOW"}))
+	assert.Equal(t, "POST /api/events", path)
+	assert.Equal(t, "application/json", contentType)
+	assert.Equal(t, `{"integrationKey":"k","eventType":"ALERT","summary":"s","alertKey":"a","priority":"LOW"}`, got)
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	for status, want := range map[int]ilert.Class{
+		408: ilert.Temporary, 429: ilert.Temporary, 500: ilert.Temporary, 503: ilert.Temporary,
+		301: ilert.Operator, 401: ilert.Operator, 402: ilert.Operator, 403: ilert.Operator, 404: ilert.Operator,
+		400: ilert.Invalid, 413: ilert.Invalid, 422: ilert.Invalid,
+	} {
+		client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "no such key: s3cret")
+		})
+		var failed *ilert.Error
+		require.ErrorAs(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "s3cret"}), &failed)
+		assert.Equal(t, want, failed.Class, status)
+		assert.Equal(t, status >= 500, failed.Uncertain, status)
+		assert.Equal(t, 7*time.Second, failed.RetryAfter)
+		assert.NotContains(t, failed.Error(), "s3cret")
+	}
+}
+
+func TestNoAnswerIsTemporary(t *testing.T) {
+	client := answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	var failed *ilert.Error
+	require.ErrorAs(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "s3cret"}), &failed)
+	assert.Equal(t, ilert.Temporary, failed.Class)
+	assert.True(t, failed.Uncertain)
+	assert.NotContains(t, failed.Error(), "s3cret")
+}
+
+func TestWithoutAConnectionNothingHasArrived(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	client, err := ilert.New(server.URL, 1)
+	require.NoError(t, err)
+	var failed *ilert.Error
+	require.ErrorAs(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "s3cret"}), &failed)
+	assert.Equal(t, ilert.Temporary, failed.Class)
+	assert.False(t, failed.Uncertain)
+}
+
+func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	client := answering(t, func(http.ResponseWriter, *http.Request) { cancel() })
+	assert.ErrorIs(t, client.Send(ctx, ilert.Event{}), context.Canceled)
+}
+
+func TestBadURL(t *testing.T) {
+	for _, bad := range []string{"", "api.ilert.com", "ftp://x", "https://", "https://u:s3cret@x"} {
+		_, err := ilert.New(bad, 1)
+		require.ErrorContains(t, err, "ilert: URL")
+		assert.NotContains(t, err.Error(), "s3cret")
+	}
+}
