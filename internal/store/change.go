@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// change is one transaction. It reads each row once, however many messages touch
+// it, and writes what has changed at its end.
+type change struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	rows  map[key]*alert // nil: known not to be there
+	dirty map[key]struct{}
+	count fates
+}
+
+func (s *Store) change(ctx context.Context, do func(*change) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	c := &change{ctx: ctx, tx: tx, rows: map[key]*alert{}, dirty: map[key]struct{}{}, count: fates{}}
+	if err := do(c); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := c.flush(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+const columns = `integration_key, folded_key, alert_key, desired, told, told_at, summary, details, priority, version, pending, filter, claimed, tries, next_try`
+
+func scan(row interface{ Scan(...any) error }) (*alert, error) {
+	var a alert
+	var toldAt, nextTry int64
+	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.desired, &a.told, &toldAt, &a.summary, &a.details,
+		&a.priority, &a.version, &a.pending, &a.filter, &a.claimed, &a.tries, &nextTry)
+	a.toldAt, a.nextTry = time.UnixMilli(toldAt), time.UnixMilli(nextTry)
+	return &a, err
+}
+
+// load returns the alert of that key, or nil.
+func (c *change) load(k key) (*alert, error) {
+	if a, known := c.rows[k]; known {
+		return a, nil
+	}
+	a, err := scan(c.tx.QueryRowContext(c.ctx, `SELECT `+columns+` FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded))
+	if errors.Is(err, sql.ErrNoRows) {
+		a, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.rows[k] = a
+	return a, nil
+}
+
+func (c *change) due(now time.Time, most int) ([]*alert, error) {
+	rows, err := c.tx.QueryContext(c.ctx, `
+		SELECT `+columns+` FROM alert
+		WHERE pending = 1 AND claimed = 0 AND next_try <= ?
+		ORDER BY priority, next_try LIMIT ?`, now.UnixMilli(), most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var due []*alert
+	for rows.Next() {
+		a, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, a)
+	}
+	return due, rows.Err()
+}
+
+func (c *change) keep(a *alert) {
+	c.rows[a.key] = a
+	c.dirty[a.key] = struct{}{}
+}
+
+func (c *change) forget(k key) {
+	c.rows[k] = nil
+	c.dirty[k] = struct{}{}
+}
+
+func (c *change) flush() error {
+	for k := range c.dirty {
+		a := c.rows[k]
+		var err error
+		if a == nil {
+			_, err = c.tx.ExecContext(c.ctx, `DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
+		} else {
+			_, err = c.tx.ExecContext(c.ctx, `INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+				a.key.integration, a.key.folded, a.alertKey, a.desired, a.told, a.toldAt.UnixMilli(), a.summary, a.details,
+				a.priority, a.version, a.pending, a.filter, a.claimed, a.tries, a.nextTry.UnixMilli())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for filter, t := range c.count {
+		_, err := c.tx.ExecContext(c.ctx, `
+			INSERT INTO tally (filter, received, ignored, merged, delivered, dead) VALUES (?,?,?,?,?,?)
+			ON CONFLICT (filter) DO UPDATE SET
+				received = received + excluded.received, ignored = ignored + excluded.ignored,
+				merged = merged + excluded.merged, delivered = delivered + excluded.delivered, dead = dead + excluded.dead`,
+			filter, t.Received, t.Ignored, t.Merged, t.Delivered, t.Dead)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bury keeps a dead letter.
+func (c *change) bury(m *Message) error {
+	_, err := c.tx.ExecContext(c.ctx, `INSERT INTO dead_letter (filter, topic, payload, received_at, reason) VALUES (?,?,?,?,?)`,
+		m.Filter, m.Topic, m.Payload, m.ReceivedAt.UnixMilli(), m.Reason)
+	return err
+}

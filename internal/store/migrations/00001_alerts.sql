@@ -1,0 +1,43 @@
+-- +goose Up
+
+-- One row for each alert that is open at ilert, or should be, or may be.
+CREATE TABLE alert (
+    integration_key TEXT    NOT NULL, -- '' is the configured one, so that a mended key goes for what waits
+    folded_key      TEXT    NOT NULL, -- alert_key as ilert compares it: trimmed, without case
+    alert_key       TEXT    NOT NULL,
+    desired         TEXT    NOT NULL, -- what ilert should know: ALERT or RESOLVE
+    told            TEXT    NOT NULL, -- what it was told: '' nothing, ALERT, or UNSURE while no answer is known
+    told_at         INTEGER NOT NULL, -- Unix milliseconds
+    summary         TEXT    NOT NULL,
+    details         TEXT    NOT NULL,
+    priority        TEXT    NOT NULL,
+    version         INTEGER NOT NULL, -- changes with desired, so that an answer finds out whether it is still the last word
+    pending         INTEGER NOT NULL, -- 1 while desired waits to be told
+    filter          TEXT    NOT NULL, -- the topic filter of the message that waits
+    claimed         INTEGER NOT NULL, -- 1 while a request is under way
+    tries           INTEGER NOT NULL,
+    next_try        INTEGER NOT NULL, -- Unix milliseconds
+    PRIMARY KEY (integration_key, folded_key)
+) WITHOUT ROWID;
+
+CREATE INDEX alert_due ON alert (priority, next_try) WHERE pending = 1 AND claimed = 0;
+
+-- Messages that could not be understood or that ilert called invalid.
+CREATE TABLE dead_letter (
+    id          INTEGER PRIMARY KEY,
+    filter      TEXT    NOT NULL,
+    topic       TEXT    NOT NULL,
+    payload     BLOB    NOT NULL,
+    received_at INTEGER NOT NULL, -- Unix milliseconds
+    reason      TEXT    NOT NULL
+);
+
+-- The fates of messages; those that wait are counted in alert.
+CREATE TABLE tally (
+    filter    TEXT    NOT NULL PRIMARY KEY,
+    received  INTEGER NOT NULL,
+    ignored   INTEGER NOT NULL,
+    merged    INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    dead      INTEGER NOT NULL
+) WITHOUT ROWID;
