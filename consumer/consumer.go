@@ -1,0 +1,147 @@
+// Package consumer keeps ilert true to what the events say.
+//
+// One event's way: it arrives from the broker (intake.go), the rules decide what
+// it means, the store takes that in, and only then is it acknowledged to the
+// broker. Apart from that (delivery.go), whatever differs between what ilert
+// should know and what it was told is told, and tried again until ilert has
+// taken it. So nothing that was acknowledged is lost, whenever the process or
+// either side dies.
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// Consumer listens to events and tells ilert. Its methods may be called
+// concurrently.
+type Consumer struct {
+	config   checked
+	store    *store.Store
+	incoming chan message
+	wake     chan struct{} // holds one: the store has changed
+
+	mu     sync.Mutex
+	faults map[part]error
+}
+
+// part is a part of the work that can be in fault.
+type part string
+
+const (
+	subscription part = "subscription"
+	storing      part = "store"
+	delivering   part = "ilert"
+)
+
+// New opens the store. The error names the field of config, or the file, that is
+// wrong; a broker or an ilert that is away is no error. Run must be called then.
+func New(config Config) (*Consumer, error) {
+	complete, err := config.check()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := store.Open(context.Background(), config.StorePath)
+	if err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	return &Consumer{
+		config:   complete,
+		store:    opened,
+		incoming: make(chan message, receiveMaximum),
+		wake:     make(chan struct{}, 1),
+		faults:   map[part]error{subscription: errors.New("not subscribed yet")},
+	}, nil
+}
+
+// Run works until ctx ends. Then it reads no more, gives requests to ilert that
+// are under way a few seconds, and closes the store; what is not delivered by
+// then goes on with the next process. It may be called once.
+func (c *Consumer) Run(ctx context.Context) error {
+	conn, err := mqttconn.Open(mqttconn.Config{
+		Servers:        c.config.servers,
+		TLS:            mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
+		ClientID:       c.config.ClientID,
+		Username:       c.config.Username,
+		Password:       c.config.Password,
+		SessionExpiry:  c.config.SessionExpiry,
+		ReceiveMaximum: receiveMaximum,
+		Subscriptions:  c.subscriptions(),
+		Logger:         c.config.Logger,
+		Handlers: mqttconn.Handlers{
+			Subscribed: func() { c.report(subscription, nil) },
+			Down:       func() { c.report(subscription, errors.New("not connected to the broker")) },
+			Message: func(link *mqttconn.Link, p *packets.Publish) {
+				select {
+				case c.incoming <- message{link, p, time.Now()}:
+				case <-ctx.Done(): // not acknowledged, so it comes again
+				}
+			},
+		},
+	})
+	if err != nil {
+		_ = c.store.Close()
+		return fmt.Errorf("consumer: %w", err)
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { c.takeIn(ctx) })
+	loops.Go(func() { c.deliver(ctx) })
+	loops.Wait()
+
+	const goodbye = 2 * time.Second
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	return errors.Join(conn.Close(closing), c.store.Close())
+}
+
+func (c *Consumer) subscriptions() []paho.SubscribeOptions {
+	qos := byte(1)
+	if c.config.AtMostOnce {
+		qos = 0
+	}
+	options := make([]paho.SubscribeOptions, len(c.config.Topics))
+	for i, topic := range c.config.Topics {
+		// A retained message is old news: it is wanted once, not on every connect.
+		const ifNewSubscription = 1
+		options[i] = paho.SubscribeOptions{Topic: topic, QoS: qos, RetainHandling: ifNewSubscription}
+	}
+	return options
+}
+
+// Ready returns nil while the consumer is subscribed, stores what arrives and can
+// tell ilert, and otherwise what is in the way.
+func (c *Consumer) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []error
+	for _, p := range []part{subscription, storing, delivering} {
+		if err := c.faults[p]; err != nil {
+			all = append(all, fmt.Errorf("%s: %w", p, err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// report notes that a part works (nil) or why it does not, and logs the change.
+func (c *Consumer) report(p part, err error) {
+	c.mu.Lock()
+	was := c.faults[p]
+	c.faults[p] = err
+	c.mu.Unlock()
+	switch {
+	case err == nil && was != nil:
+		c.config.Logger.Info("in order", slog.String("part", string(p)))
+	case err != nil && (was == nil || was.Error() != err.Error()):
+		c.config.Logger.Warn("in fault", slog.String("part", string(p)), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,237 @@
+package consumer_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/broker"
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const secret = "il1api-s3cret"
+
+// recorder is an ilert that writes down what it is told and answers as a test
+// says; it accepts unless told otherwise.
+type recorder struct {
+	*httptest.Server
+	mu     sync.Mutex
+	told   []string
+	answer func(r *http.Request, told []string) int
+}
+
+func record(t *testing.T) *recorder {
+	t.Helper()
+	r := &recorder{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		var e struct{ IntegrationKey, EventType, Summary, AlertKey, Priority string }
+		if !assert.NoError(t, json.NewDecoder(request.Body).Decode(&e)) {
+			return
+		}
+		assert.Equal(t, secret, e.IntegrationKey)
+		assert.NotEmpty(t, e.Summary)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.told = append(r.told, e.EventType+" "+e.AlertKey)
+		status := http.StatusAccepted
+		if r.answer != nil {
+			status = r.answer(request, r.told)
+		}
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *recorder) expect(t *testing.T, want ...string) {
+	t.Helper()
+	assert.Eventually(t, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return strings.Join(r.told, "\n") == strings.Join(want, "\n")
+	}, brokertest.Wait, 5*time.Millisecond)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	assert.Equal(t, want, r.told)
+}
+
+// started is a running consumer that can be stopped before its test ends.
+type started struct {
+	*consumer.Consumer
+	stop func()
+}
+
+func start(t *testing.T, config consumer.Config) started {
+	t.Helper()
+	c, err := consumer.New(config)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		assert.NoError(t, <-done)
+	})
+	t.Cleanup(stop)
+	return started{c, stop}
+}
+
+func (s started) ready(t *testing.T) started {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.Ready() == nil }, brokertest.Wait, 5*time.Millisecond)
+	return s
+}
+
+func config(t *testing.T, b *broker.Broker, ilert *recorder) consumer.Config {
+	t.Helper()
+	return consumer.Config{
+		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
+		IlertURL: ilert.URL, IntegrationKey: secret,
+	}
+}
+
+func publish(t *testing.T, client *paho.Client, payloads ...string) {
+	t.Helper()
+	for _, payload := range payloads {
+		_, err := client.Publish(context.Background(), &paho.Publish{Topic: "mps/events", QoS: 1, Payload: []byte(payload)})
+		require.NoError(t, err)
+	}
+}
+
+func call(typ event.Type, guid string) string {
+	return string(event.Event{Type: typ, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: guid}.AppendJSON(nil))
+}
+
+func TestAFailedCallRaisesAndItsSuccessResolves(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	start(t, config(t, b, ilert)).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	publish(t, client, call(event.Request, "1"), call(event.Fail, "1"), call(event.Fail, "1"), "junk")
+	ilert.expect(t, "ALERT 1/AMT_PowerState")
+	publish(t, client, call(event.Success, "1"), call(event.Success, "2"))
+	ilert.expect(t, "ALERT 1/AMT_PowerState", "RESOLVE 1/AMT_PowerState")
+}
+
+func TestTheBrokerKeepsWhatComesWhileTheConsumerIsAway(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := config(t, b, ilert)
+	start(t, cfg).ready(t).stop()
+	client := brokertest.Connect(t, b.Addr(), nil)
+	var want []string
+	for n := range 2000 { // more than one batch and than one Receive Maximum
+		guid := fmt.Sprintf("%04d", n)
+		publish(t, client, call(event.Fail, guid))
+		want = append(want, "ALERT "+guid+"/AMT_PowerState")
+	}
+	start(t, cfg)
+	assert.Eventually(t, func() bool {
+		ilert.mu.Lock()
+		defer ilert.mu.Unlock()
+		return len(ilert.told) >= len(want)
+	}, brokertest.Wait, 5*time.Millisecond)
+	ilert.mu.Lock()
+	defer ilert.mu.Unlock()
+	assert.ElementsMatch(t, want, ilert.told)
+}
+
+func TestWhatIlertDidNotTakeIsToldByTheNextProcess(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	ilert.answer = func(*http.Request, []string) int { return http.StatusInternalServerError }
+	cfg := config(t, b, ilert)
+	first := start(t, cfg).ready(t)
+	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
+	require.Eventually(t, func() bool { return first.Ready() != nil }, brokertest.Wait, 5*time.Millisecond)
+	assert.ErrorContains(t, first.Ready(), "ilert: ilert answered 500")
+	first.stop()
+
+	ilert.mu.Lock()
+	ilert.told, ilert.answer = nil, nil
+	ilert.mu.Unlock()
+	start(t, cfg)
+	ilert.expect(t, "ALERT 1/AMT_PowerState")
+}
+
+func TestWithinAnAlertOrderHoldsOverRetries(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	asked := make(chan struct{})
+	ended := make(chan struct{})
+	var once sync.Once
+	ilert.answer = func(_ *http.Request, told []string) int {
+		if len(told) > 1 {
+			return http.StatusAccepted
+		}
+		once.Do(func() { close(asked) })
+		<-ended // the success arrives while the alert is under way
+		return http.StatusServiceUnavailable
+	}
+	start(t, config(t, b, ilert)).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	publish(t, client, call(event.Fail, "1"))
+	<-asked
+	publish(t, client, call(event.Success, "1"))
+	close(ended)
+	ilert.expect(t, "ALERT 1/AMT_PowerState", "RESOLVE 1/AMT_PowerState")
+}
+
+func TestAWrongKeyThrowsNothingAway(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	ilert.answer = func(_ *http.Request, told []string) int {
+		if len(told) < 3 {
+			return http.StatusForbidden
+		}
+		return http.StatusAccepted
+	}
+	c := start(t, config(t, b, ilert)).ready(t)
+	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
+	const alert = "ALERT 1/AMT_PowerState"
+	ilert.expect(t, alert, alert, alert)
+	c.ready(t)
+}
+
+func TestReadySaysWhatIsInTheWay(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	c := start(t, config(t, b, ilert)).ready(t)
+	require.NoError(t, b.Close())
+	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, 5*time.Millisecond)
+	assert.ErrorContains(t, c.Ready(), "subscription: not connected to the broker")
+	brokertest.Start(t, b.Addr())
+	c.ready(t)
+}
+
+func TestBadConfigurationIsNamed(t *testing.T) {
+	good := consumer.Config{Address: "a", ClientID: "c", StorePath: filepath.Join(t.TempDir(), "store.db"), IntegrationKey: secret}
+	for want, spoil := range map[string]func(*consumer.Config){
+		`Address is required`:              func(c *consumer.Config) { c.Address = "" },
+		`ClientID is required`:             func(c *consumer.Config) { c.ClientID = "" },
+		`StorePath is required`:            func(c *consumer.Config) { c.StorePath = "" },
+		`IntegrationKey is required`:       func(c *consumer.Config) { c.IntegrationKey = "" },
+		`unknown scheme "http"`:            func(c *consumer.Config) { c.Address = "http://u:" + secret + "@h" },
+		`topic filter "a/#/b": # may only`: func(c *consumer.Config) { c.Topics = []string{"a/#/b"} },
+		`topic filter "a+": + may only`:    func(c *consumer.Config) { c.Topics = []string{"a+"} },
+		`unknown preset "x"`:               func(c *consumer.Config) { c.Preset = "x" },
+		`ilert: URL "x"`:                   func(c *consumer.Config) { c.IlertURL = "x" },
+		`store: /nowhere/x`:                func(c *consumer.Config) { c.StorePath = "/nowhere/x" },
+	} {
+		bad := good
+		spoil(&bad)
+		_, err := consumer.New(bad)
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), secret)
+	}
+}

@@ -1,0 +1,163 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// workers is how many requests to ilert are under way at a time.
+const workers = 16
+
+// deliver tells ilert what it should know and does not, until ctx ends. It alone
+// reads what is due and takes in the answers; the requests run beside it, one at
+// a time for each alert, because the store hands out no alert twice.
+func (c *Consumer) deliver(ctx context.Context) {
+	answers := make(chan store.Answer, workers)
+	var requests sync.WaitGroup
+	free := workers
+	for ctx.Err() == nil {
+		notices, next := c.due(ctx, free)
+		free -= len(notices)
+		for _, n := range notices {
+			requests.Go(func() { answers <- c.tell(ctx, n) })
+		}
+		select {
+		case answer := <-answers:
+			free += c.settle(ctx, collect(answer, answers))
+		case <-c.wake:
+		case <-next:
+		case <-ctx.Done():
+		}
+	}
+	requests.Wait()
+	close(answers)
+	if first, ok := <-answers; ok {
+		c.settle(ctx, collect(first, answers))
+	}
+}
+
+// due claims up to most alerts to be told now, and returns when to look again if
+// nothing else happens.
+func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, again <-chan time.Time) {
+	if most == 0 {
+		return nil, nil // an answer comes first
+	}
+	notices, err := c.store.Claim(ctx, time.Now(), most)
+	var next time.Time
+	var waiting bool
+	if err == nil && len(notices) < most {
+		next, waiting, err = c.store.NextTry(ctx)
+	}
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			c.report(storing, err)
+		}
+		return notices, time.After(time.Second)
+	case waiting:
+		return notices, time.After(time.Until(next))
+	default:
+		return notices, nil
+	}
+}
+
+// collect adds to first what has come since.
+func collect(first store.Answer, answers <-chan store.Answer) []store.Answer {
+	all := []store.Answer{first}
+	for {
+		select {
+		case answer, ok := <-answers:
+			if !ok {
+				return all
+			}
+			all = append(all, answer)
+		default:
+			return all
+		}
+	}
+}
+
+// settle stores answers and returns how many. While the store fails the alerts
+// stay claimed; when ctx ends before it takes them, the next process finds them
+// unanswered.
+func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
+	for tries := 0; ; tries++ {
+		err := c.store.Settle(context.WithoutCancel(ctx), answers)
+		if err == nil || ctx.Err() != nil {
+			return len(answers)
+		}
+		c.report(storing, err)
+		select {
+		case <-time.After(backoff(tries)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// tell makes one request and says what came of it. At the end of ctx it still
+// waits a moment for the answer, because an unknown one costs a repeated event.
+func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
+	key := n.IntegrationKey
+	if key == "" {
+		key = c.config.IntegrationKey
+	}
+	grace, cancel := withGrace(ctx, 3*time.Second)
+	defer cancel()
+	err := c.config.ilert.Send(grace, ilert.Event{
+		IntegrationKey: key,
+		EventType:      ilert.Type(n.State),
+		Summary:        n.Summary,
+		AlertKey:       n.AlertKey,
+		Details:        n.Details,
+		Priority:       n.Priority,
+	})
+	answer := store.Answer{Notice: n, At: time.Now()}
+	answer.Retry = answer.At.Add(backoff(n.Tries))
+	var failed *ilert.Error
+	switch {
+	case err == nil:
+		answer.Result = store.Told
+		c.report(delivering, nil)
+		return answer
+	case !errors.As(err, &failed): // stopping
+		answer.Result = store.Unknown
+		return answer
+	case failed.Class == ilert.Invalid:
+		answer.Result, answer.Reason = store.Refused, failed.Error()
+		c.config.Logger.Warn("ilert calls an event invalid", slog.String("alert_key", n.AlertKey), slog.Any("error", failed))
+		return answer
+	case failed.Uncertain:
+		answer.Result = store.Unknown
+	default:
+		answer.Result = store.NotTold
+	}
+	if failed.RetryAfter > 0 {
+		answer.Retry = answer.At.Add(failed.RetryAfter)
+	}
+	c.report(delivering, failed)
+	return answer
+}
+
+const (
+	firstBackoff = time.Second
+	mostBackoff  = time.Minute
+)
+
+// backoff is full jitter: up to a limit that doubles with each try.
+func backoff(tries int) time.Duration {
+	return rand.N(min(firstBackoff<<min(tries, 10), mostBackoff))
+}
+
+// withGrace returns a context that ends some time after ctx does.
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() { stop(); cancel() }
+}
