@@ -43,6 +43,14 @@ func (e Event) AppendJSON(dst []byte) []byte {
 // escapes <, > and &, as it does for every type, unless told otherwise.)
 func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 
+// plain tells the ASCII characters that stand for themselves in a JSON string.
+var plain = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
+
 // appendString quotes s exactly as JavaScript's JSON.stringify does, which is
 // not what encoding/json does: only the quote, the backslash and characters
 // below U+0020 are escaped (ECMA-262, QuoteJSONString).
@@ -52,6 +60,10 @@ func appendString(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
+		if plain[c] {
+			i++
+			continue
+		}
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && size == 1 {
@@ -60,10 +72,6 @@ func appendString(dst []byte, s string) []byte {
 				start = i + 1
 			}
 			i += size
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
 			continue
 		}
 		dst = append(dst, s[start:i]...)

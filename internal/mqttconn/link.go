@@ -67,7 +67,7 @@ func dial(ctx context.Context, u *url.URL, tlsConfig func() (*tls.Config, error)
 		return (&tls.Dialer{Config: secure}).DialContext(ctx, "tcp", u.Host)
 	default:
 		d := websocket.Dialer{TLSClientConfig: secure, Subprotocols: []string{"mqtt"}, Proxy: http.ProxyFromEnvironment}
-		ws, response, err := d.DialContext(ctx, u.String(), nil)
+		ws, response, err := d.DialContext(ctx, u.String(), nil) //nolint:bodyclose // gorilla needs no Close, as its documentation says
 		if err != nil {
 			if response != nil {
 				err = fmt.Errorf("%w (HTTP status %s)", err, response.Status)
