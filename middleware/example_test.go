@@ -1,0 +1,68 @@
+package middleware_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/middleware"
+)
+
+// printer stands for the publisher: it prints what that would publish, but for the
+// time, which would differ in each run.
+type printer struct{}
+
+func (printer) Publish(e event.Event) error {
+	e.Timestamp = 1795321902892
+	_, err := fmt.Printf("%s\n", e.AppendJSON(nil))
+	return err
+}
+
+// get calls the router as an HTTP client does.
+func get(router http.Handler, path string) {
+	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, http.NoBody))
+}
+
+func ExampleNew() {
+	pub := printer{} // in a server: pub, err := publisher.FromEnv()
+
+	router := gin.New()
+	router.Use(gin.Recovery(), middleware.New(pub))
+	router.GET("/api/v1/amt/power/state/:guid", func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"powerstate": 2})
+	})
+
+	get(router, "/api/v1/amt/power/state/4c4c4544-004b-4210-8033-b6c04f504633")
+	// Output:
+	// {"type":"request","message":"Power State requested","methods":["AMT_PowerState"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
+	// {"type":"success","message":"Power State received","methods":["AMT_PowerState"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
+}
+
+func ExampleWithFilter() {
+	router := gin.New()
+	router.Use(middleware.New(printer{}, middleware.WithFilter(func(c *gin.Context) bool {
+		return c.FullPath() != "/api/v1/health" // a probe that calls every second
+	})))
+	router.GET("/api/v1/health", func(*gin.Context) {})
+	router.GET("/api/v1/version", func(*gin.Context) {})
+
+	get(router, "/api/v1/health")
+	get(router, "/api/v1/version")
+	// Output:
+	// {"type":"request","message":"Version requested","methods":["getVersion"],"timestamp":1795321902892}
+	// {"type":"success","message":"Version received","methods":["getVersion"],"timestamp":1795321902892}
+}
+
+func ExampleWithRoute() {
+	router := gin.New()
+	router.Use(middleware.New(printer{}, middleware.WithRoute("GET", "/wake/:guid", "AMT_WakeUp")))
+	router.GET("/wake/:guid", func(c *gin.Context) { c.Status(http.StatusForbidden) })
+
+	get(router, "/wake/4c4c4544-004b-4210-8033-b6c04f504633")
+	// Output:
+	// {"type":"request","message":"Wake Up requested","methods":["AMT_WakeUp"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
+	// {"type":"fail","message":"Wake Up request failed","methods":["AMT_WakeUp"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
+}

@@ -1,0 +1,187 @@
+package middleware_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/middleware"
+)
+
+func TestValuesOutliveTheCallThatHadThem(t *testing.T) {
+	router, rec := newRouter()
+	router.GET("/api/v1/amt/explorer/:guid/:call", func(c *gin.Context) {
+		for i := range c.Params {
+			c.Params[i].Value = "changed"
+		}
+		c.Params = c.Params[:0]
+		c.Request.Method = "changed"
+		c.Request.URL.Path = "/changed"
+		c.Request.Header.Set("Traceparent", "changed")
+	})
+	server := httptest.NewServer(router)
+	defer server.Close()
+
+	const callers, calls = 8, 50
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			for i := range calls {
+				res, err := server.Client().Get(fmt.Sprintf("%s/api/v1/amt/explorer/%d-%d/call-%d", server.URL, caller, i, i))
+				if assert.NoError(t, err) {
+					assert.NoError(t, res.Body.Close())
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	got := map[string]int{}
+	for _, e := range rec.taken(t) {
+		got[e.GUID+" "+e.Message]++
+	}
+	assert.Len(t, got, 2*callers*calls)
+	for caller := range callers {
+		for i := range calls {
+			assert.Equal(t, 1, got[fmt.Sprintf("%d-%d Explorer call requested: call-%d", caller, i, i)])
+			assert.Equal(t, 1, got[fmt.Sprintf("%d-%d Explorer call received: call-%d", caller, i, i)])
+		}
+	}
+}
+
+func TestOtherCallsMakeNoEvents(t *testing.T) {
+	router, rec := newRouter()
+	router.HandleMethodNotAllowed = true
+	router.GET(powerState+":guid", status(200))
+	router.HEAD(powerState+":guid", status(200))
+	router.OPTIONS(powerState+":guid", status(200))
+	router.GET("/healthz", status(200))
+	router.GET("/myapi/v1/devices", status(200))
+	router.NoRoute(status(404))
+	router.NoMethod(status(405))
+	for request, want := range map[[2]string]int{
+		{"HEAD", powerState + guid}:     200,
+		{"OPTIONS", powerState + guid}:  200,
+		{"POST", powerState + guid}:     405,
+		{"GET", "/api/v1/amt/nothing"}:  404,
+		{"GET", "/"}:                    404,
+		{"GET", "/healthz"}:             200,
+		{"GET", "/myapi/v1/devices"}:    200,
+		{"BREW", "/api/v1/amt/nothing"}: 404,
+	} {
+		assert.Equal(t, want, call(t, router, request[0], request[1]), request)
+		assert.Empty(t, rec.taken(t), request)
+	}
+}
+
+func TestARedirectOfTheTrailingSlashIsNoCall(t *testing.T) {
+	router, rec := newRouter()
+	router.GET("/api/v1/devices/", status(200))
+	assert.Equal(t, 200, call(t, router, "GET", "/api/v1/devices")) // the client follows
+	events := rec.taken(t)
+	require.Len(t, events, 2)
+	assert.Equal(t, []string{"getAllDevices"}, events[0].Methods)
+}
+
+func TestARewrittenCallIsThatOfItsRoute(t *testing.T) {
+	router, rec := newRouter()
+	router.GET(powerState+":guid", status(200))
+	router.GET("/short/:guid", func(c *gin.Context) {
+		c.Request.URL.Path = powerState + c.Param("guid")
+		router.HandleContext(c)
+	})
+	call(t, router, "GET", "/short/123")
+	events := rec.taken(t)
+	require.Len(t, events, 2)
+	assert.Equal(t, "Power State received", events[1].Message)
+	assert.Equal(t, "123", events[1].GUID)
+}
+
+func TestGroupsAndNestedMiddleware(t *testing.T) {
+	rec := &recorder{}
+	router := gin.New()
+	router.GET("/api/v1/version", status(200)) // outside the group
+	api := router.Group("/mps/api", middleware.New(rec))
+	authorized := api.Group("/v1", func(c *gin.Context) {
+		if c.GetHeader("Authorization") == "" {
+			c.AbortWithStatusJSON(401, gin.H{"error": "who are you?"})
+		}
+	})
+	authorized.GET("/amt/power/state/:guid", status(200))
+
+	call(t, router, "GET", "/api/v1/version")
+	assert.Empty(t, rec.taken(t))
+
+	call(t, router, "GET", "/mps"+powerState+guid)
+	events := rec.taken(t)
+	require.Len(t, events, 2)
+	assert.Equal(t, event.Fail, events[1].Type)
+	assert.Equal(t, 401, events[1].HTTPStatus)
+
+	call(t, router, "GET", "/mps"+powerState+guid, "Authorization", "me")
+	events = rec.taken(t)
+	require.Len(t, events, 2)
+	assert.Equal(t, event.Success, events[1].Type)
+}
+
+func TestAPanicIsAFailureAndGoesOn(t *testing.T) {
+	orders := map[string]func(ours gin.HandlerFunc) []gin.HandlerFunc{
+		"after Recovery":   func(ours gin.HandlerFunc) []gin.HandlerFunc { return []gin.HandlerFunc{gin.Recovery(), ours} },
+		"before Recovery":  func(ours gin.HandlerFunc) []gin.HandlerFunc { return []gin.HandlerFunc{ours, gin.Recovery()} },
+		"without Recovery": func(ours gin.HandlerFunc) []gin.HandlerFunc { return []gin.HandlerFunc{ours} },
+	}
+	for order, chain := range orders {
+		for _, value := range []any{"boom", errors.New("boom"), http.ErrAbortHandler} {
+			rec := &recorder{}
+			router := gin.New()
+			var passed any
+			router.Use(func(c *gin.Context) {
+				defer func() {
+					if passed = recover(); passed != nil {
+						panic(passed)
+					}
+				}()
+				c.Next()
+			})
+			router.Use(chain(middleware.New(rec))...)
+			router.GET(powerState+":guid", func(*gin.Context) { panic(value) })
+			call(t, router, "GET", powerState+guid)
+
+			events := rec.taken(t)
+			require.Len(t, events, 2, "%s: %v", order, value)
+			assert.Equal(t, event.Event{
+				Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerState"}, GUID: guid,
+				Outcome: event.Server, HTTPStatus: 500,
+			}, events[1], "%s: %v", order, value)
+			if order == "without Recovery" {
+				assert.Equal(t, value, passed, order)
+			} else {
+				assert.Nil(t, passed, order)
+			}
+		}
+	}
+}
+
+func TestTheWriterIsNotWrapped(t *testing.T) {
+	router := gin.New()
+	var outside gin.ResponseWriter
+	router.Use(func(c *gin.Context) { outside = c.Writer }, middleware.New(&recorder{}))
+	router.GET("/api/v1/stream", func(c *gin.Context) {
+		assert.Same(t, outside, c.Writer)
+		conn, _, err := c.Writer.Hijack()
+		if assert.NoError(t, err) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+			_ = conn.Close()
+		}
+	})
+	assert.Equal(t, 204, call(t, router, "GET", "/api/v1/stream"))
+}
