@@ -162,8 +162,8 @@ func TestDeviceNotFoundIsWhatMPSPublishes(t *testing.T) {
 	all := facts(t, "mps-events")
 	i := slices.IndexFunc(all, func(f fact) bool { return f.Source == "ciraMiddleware" })
 	require.GreaterOrEqual(t, i, 0)
-	assert.Equal(t, all[i].Events[0].Message, openamt.DeviceNotFound)
-	assert.Equal(t, all[i].Events[0].Methods, []string{openamt.CIRAConnection})
+	assert.Equal(t, openamt.DeviceNotFound, all[i].Events[0].Message)
+	assert.Equal(t, []string{openamt.CIRAConnection}, all[i].Events[0].Methods)
 }
 
 func TestLookupKnowsARouteByItsTail(t *testing.T) {
