@@ -80,7 +80,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 		Logger:         c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Subscribed: func() { c.report(subscription, nil) },
-			Down:       func() { c.report(subscription, errors.New("not connected to the broker")) },
+			Down: func() {
+				if ctx.Err() == nil { // else it is the end that was asked for
+					c.report(subscription, errors.New("not connected to the broker"))
+				}
+			},
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
 				case c.incoming <- message{link, p, time.Now()}:

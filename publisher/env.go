@@ -36,21 +36,15 @@ func ConfigFromEnv() (Config, error) {
 		return Config{}, fmt.Errorf("publisher: %w", err)
 	}
 	config := Config{
-		Address:  broker.Address,
-		Username: broker.Username,
-		Password: broker.Password,
-		CAFile:   broker.TLS.CA,
-		CertFile: broker.TLS.Cert,
-		KeyFile:  broker.TLS.Key,
-		Topic:    os.Getenv("MPS_MQTT_TOPIC"),
-		ClientID: os.Getenv("MPS_MQTT_CLIENT_ID"),
-	}
-	switch qos := os.Getenv("MPS_MQTT_QOS"); qos {
-	case "", "1":
-	case "0":
-		config.AtMostOnce = true
-	default:
-		return Config{}, fmt.Errorf("publisher: MPS_MQTT_QOS %q: want 0 or 1", qos)
+		Address:    broker.Address,
+		Username:   broker.Username,
+		Password:   broker.Password,
+		CAFile:     broker.TLS.CA,
+		CertFile:   broker.TLS.Cert,
+		KeyFile:    broker.TLS.Key,
+		Topic:      broker.Topic,
+		ClientID:   broker.ClientID,
+		AtMostOnce: broker.AtMostOnce,
 	}
 	_, _, err = config.withDefaults()
 	return config, err

@@ -11,18 +11,31 @@ type Broker struct {
 	Address            string // for ParseAddress; empty is none
 	Username, Password string
 	TLS                TLSFiles
+	ClientID, Topic    string // empty: the default of whoever asks
+	AtMostOnce         bool   // QoS 0 instead of 1
 }
 
-// BrokerFromEnv reads MPS_MQTT_ADDRESS, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE
-// and _KEY_FILE. The first three may be given by a file that the same name with
-// _FILE behind it names; its closing line break is cut off. The error names the
-// variable and holds no secret.
+// BrokerFromEnv reads MPS_MQTT_ADDRESS, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE,
+// _KEY_FILE, _CLIENT_ID, _TOPIC and _QOS. The first three may be given by a file
+// that the same name with _FILE behind it names; its closing line break is cut
+// off. The error names the variable and holds no secret.
 func BrokerFromEnv(env func(string) string) (Broker, error) {
-	broker := Broker{TLS: TLSFiles{
-		CA:   env("MPS_MQTT_CA_FILE"),
-		Cert: env("MPS_MQTT_CERT_FILE"),
-		Key:  env("MPS_MQTT_KEY_FILE"),
-	}}
+	broker := Broker{
+		TLS: TLSFiles{
+			CA:   env("MPS_MQTT_CA_FILE"),
+			Cert: env("MPS_MQTT_CERT_FILE"),
+			Key:  env("MPS_MQTT_KEY_FILE"),
+		},
+		ClientID: env("MPS_MQTT_CLIENT_ID"),
+		Topic:    env("MPS_MQTT_TOPIC"),
+	}
+	switch qos := env("MPS_MQTT_QOS"); qos {
+	case "", "1":
+	case "0":
+		broker.AtMostOnce = true
+	default:
+		return Broker{}, fmt.Errorf("MPS_MQTT_QOS %q: want 0 or 1", qos)
+	}
 	for name, field := range map[string]*string{
 		"MPS_MQTT_ADDRESS":  &broker.Address,
 		"MPS_MQTT_USERNAME": &broker.Username,

@@ -1,0 +1,91 @@
+package fleet_test
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/mps-sim/fleet"
+)
+
+func TestTheSameSeedTellsTheSameStory(t *testing.T) {
+	story := func(seed uint64) (all []any) {
+		f := fleet.New(12, seed)
+		life := fleet.NewLife(f, seed)
+		for range 200 {
+			happened, call, _ := life.Next()
+			if d, _ := f.Get(call.GUID); d.Trouble {
+				life.Failed(call)
+			}
+			all = append(all, happened, call, f.List())
+		}
+		return all
+	}
+	assert.Equal(t, story(7), story(7))
+	assert.NotEqual(t, story(7), story(8))
+}
+
+func TestEveryTroubleEndsAndIsSeen(t *testing.T) {
+	f := fleet.New(12, 1)
+	life := fleet.NewLife(f, 1)
+	type pair struct {
+		guid string
+		kind fleet.Kind
+	}
+	failing := map[pair]bool{}
+	var failures, recoveries, away, back int
+	for range 1000 {
+		happened, call, ok := life.Next()
+		require.True(t, ok)
+		for _, h := range happened {
+			if h.Connected {
+				back++
+			} else {
+				away++
+			}
+		}
+		d, ok := f.Get(call.GUID)
+		require.True(t, ok)
+		p := pair{call.GUID, call.Kind}
+		switch {
+		case d.Connected && d.Trouble:
+			failures++
+			failing[p] = true
+			life.Failed(call)
+		case d.Connected && failing[p]:
+			recoveries++
+			delete(failing, p)
+		}
+		troubled := 0
+		for _, d := range f.List() {
+			if d.Trouble {
+				troubled++
+			}
+		}
+		assert.LessOrEqual(t, troubled, 12/5+1)
+	}
+	assert.Greater(t, failures, 50)
+	assert.Greater(t, recoveries, 30)
+	assert.LessOrEqual(t, len(failing), 5, "nothing stays open for long")
+	assert.InDelta(t, away, back, 1)
+}
+
+func TestAFleetOfNoneAndAGoneDeviceHarmNothing(t *testing.T) {
+	life := fleet.NewLife(fleet.New(0, 1), 1)
+	for range 100 {
+		_, _, ok := life.Next()
+		require.False(t, ok)
+	}
+	f := fleet.New(2, 1)
+	life = fleet.NewLife(f, 1)
+	for _, d := range f.List() {
+		assert.Regexp(t, regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`), d.GUID)
+		f.Remove(d.GUID)
+		for range 40 {
+			life.Next()
+		}
+	}
+	assert.Empty(t, f.List())
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/broker"
+	"github.com/mps-events/mps-events/middleware"
+	"github.com/mps-events/mps-events/mps-sim/fleet"
+	"github.com/mps-events/mps-events/mps-sim/ilertsim"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+// simulator is all the parts, put together as an Open AMT installation puts them
+// together: what it does, a real server does in the same way.
+type simulator struct {
+	options  *options
+	fleet    *fleet.Fleet
+	broker   *broker.Broker // nil with MPS_MQTT_ADDRESS
+	pub      *publisher.Publisher
+	consumer *consumer.Consumer // nil with --consumer=false
+	ilert    *ilertsim.Server
+	stream   *stream
+	listener net.Listener
+	tempDir  string
+}
+
+// newSimulator takes every port and opens every file, or says which it could not.
+func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s = &simulator{options: o, fleet: fleet.New(o.devices, o.seed), ilert: new(ilertsim.Server)}
+	defer func() {
+		if err != nil {
+			_ = s.close(context.Background())
+		}
+	}()
+	if s.listener, err = net.Listen("tcp", o.http); err != nil {
+		return s, fmt.Errorf("--http %s: %w", o.http, err)
+	}
+	if o.broker.Address == "" {
+		if s.broker, err = broker.Start(o.mqtt, o.webSocket); err != nil {
+			return s, nameFlag(err, o)
+		}
+		o.broker.Address = "mqtt://" + s.broker.Addr()
+	}
+	s.pub, err = publisher.New(publisher.Config{
+		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
+		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
+		Topic: o.broker.Topic, ClientID: o.broker.ClientID, AtMostOnce: o.broker.AtMostOnce,
+		Source: "mps-sim", Logger: logger,
+	})
+	if err != nil {
+		return s, err
+	}
+	if s.stream, err = openStream(o.broker); err != nil {
+		return s, err
+	}
+	if !o.consumer {
+		return s, nil
+	}
+	if s.tempDir, err = os.MkdirTemp("", "mps-sim-"); err != nil {
+		return s, err
+	}
+	s.consumer, err = consumer.New(consumer.Config{
+		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
+		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
+		ClientID: "mps-sim-consumer", Topics: []string{o.broker.Topic},
+		StorePath: filepath.Join(s.tempDir, "mps-sim.db"),
+		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"),
+		Logger: logger,
+	})
+	return s, err
+}
+
+func nameFlag(err error, o *options) error {
+	var listen *broker.ListenError
+	switch {
+	case !errors.As(err, &listen):
+		return err
+	case listen.WebSocket:
+		return fmt.Errorf("--mqtt-ws %s: %w", o.webSocket, err)
+	default:
+		return fmt.Errorf("--mqtt %s: %w", o.mqtt, err)
+	}
+}
+
+// url is where the simulator reaches itself.
+func (s *simulator) url() string {
+	addr := s.listener.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
+	}
+	return "http://" + addr.String()
+}
+
+// announce says where to look.
+func (s *simulator) announce(stdout io.Writer) {
+	fmt.Fprintf(stdout, "Page:           %s\n", s.url())
+	if s.broker == nil {
+		fmt.Fprintf(stdout, "MQTT broker:    that of MPS_MQTT_ADDRESS\n")
+		fmt.Fprintf(stdout, "MQTT Explorer:  connect to the same broker, then open the topic %s\n", s.options.broker.Topic)
+	} else {
+		host, port, _ := net.SplitHostPort(s.broker.Addr())
+		fmt.Fprintf(stdout, "MQTT broker:    mqtt://%s", s.broker.Addr())
+		if s.broker.WebSocketAddr() != "" {
+			fmt.Fprintf(stdout, "  and by WebSocket  ws://%s", s.broker.WebSocketAddr())
+		}
+		fmt.Fprintf(stdout, "\nMQTT Explorer:  protocol mqtt://, host %s, port %s, no TLS, no user; then open the topic %s\n", host, port, s.options.broker.Topic)
+	}
+	fmt.Fprintf(stdout, "Ctrl-C stops it.\n")
+}
+
+// run serves until ctx ends, then stops what makes events before what takes them.
+func (s *simulator) run(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.router(),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the page's streams
+	}
+	working, stopWorking := context.WithCancel(ctx)
+	defer stopWorking()
+	errs := make(chan error, 2)
+	var workers sync.WaitGroup
+	workers.Go(func() { s.makeTraffic(working) })
+	if s.consumer != nil {
+		workers.Go(func() {
+			if err := s.consumer.Run(working); err != nil {
+				errs <- err
+				stopWorking()
+			}
+		})
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			errs <- err
+			stopWorking()
+		}
+	}()
+	<-working.Done()
+	workers.Wait()
+
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := server.Shutdown(closing)
+	<-served
+	err = errors.Join(err, s.close(closing))
+	for {
+		select {
+		case also := <-errs:
+			err = errors.Join(err, also)
+		default:
+			return err
+		}
+	}
+}
+
+// close closes what newSimulator has opened, but for the consumer, which closes
+// its store by itself. That events are left because the broker is away is said by
+// the log, and is no failure of a simulator.
+func (s *simulator) close(ctx context.Context) error {
+	var errs []error
+	if s.listener != nil {
+		_ = s.listener.Close() // the HTTP server may have done so
+	}
+	if s.pub != nil {
+		_ = s.pub.Shutdown(ctx)
+	}
+	if s.stream != nil {
+		errs = append(errs, s.stream.close(ctx))
+	}
+	if s.broker != nil {
+		errs = append(errs, s.broker.Close())
+	}
+	if s.tempDir != "" {
+		errs = append(errs, os.RemoveAll(s.tempDir))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *simulator) router() http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.Use(gin.Recovery())
+	// The two lines that a server needs are this one and publisher.New above.
+	s.serveMPS(router.Group("/api/v1", middleware.New(s.pub)))
+	s.serveIlert(router)
+	s.servePage(router)
+	return router
+}
