@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,6 +35,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	if err != nil {
 		return err
 	}
-	s.announce(stdout)
+	if _, err := io.WriteString(stdout, s.greeting()); err != nil {
+		return errors.Join(err, s.close(ctx))
+	}
 	return s.run(ctx)
 }

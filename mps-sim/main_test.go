@@ -56,7 +56,7 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 	page := regexp.MustCompile(`(?m)^Page: +(http://\S+)$`).FindSubmatch(printed)
 	require.NotNil(t, page, "%s", printed)
 	r := running{t: t, page: string(page[1]), stop: stop}
-	if mqtt := regexp.MustCompile(`(?m)^MQTT broker: +mqtt://(\S+)`).FindSubmatch(printed); mqtt != nil {
+	if mqtt := regexp.MustCompile(`(?m)^MQTT broker: +mqtt://([^,\s]+)`).FindSubmatch(printed); mqtt != nil {
 		r.mqtt = string(mqtt[1])
 		_, port, err := net.SplitHostPort(r.mqtt)
 		require.NoError(t, err)

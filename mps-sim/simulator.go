@@ -106,21 +106,19 @@ func (s *simulator) url() string {
 	return "http://" + addr.String()
 }
 
-// announce says where to look.
-func (s *simulator) announce(stdout io.Writer) {
-	fmt.Fprintf(stdout, "Page:           %s\n", s.url())
-	if s.broker == nil {
-		fmt.Fprintf(stdout, "MQTT broker:    that of MPS_MQTT_ADDRESS\n")
-		fmt.Fprintf(stdout, "MQTT Explorer:  connect to the same broker, then open the topic %s\n", s.options.broker.Topic)
-	} else {
+// greeting says where to look.
+func (s *simulator) greeting() string {
+	broker, explorer := "that of MPS_MQTT_ADDRESS", "connect to the same broker"
+	if s.broker != nil {
 		host, port, _ := net.SplitHostPort(s.broker.Addr())
-		fmt.Fprintf(stdout, "MQTT broker:    mqtt://%s", s.broker.Addr())
-		if s.broker.WebSocketAddr() != "" {
-			fmt.Fprintf(stdout, "  and by WebSocket  ws://%s", s.broker.WebSocketAddr())
+		broker = "mqtt://" + s.broker.Addr()
+		explorer = fmt.Sprintf("protocol mqtt://, host %s, port %s, no TLS, no user", host, port)
+		if webSocket := s.broker.WebSocketAddr(); webSocket != "" {
+			broker += ", by WebSocket ws://" + webSocket
 		}
-		fmt.Fprintf(stdout, "\nMQTT Explorer:  protocol mqtt://, host %s, port %s, no TLS, no user; then open the topic %s\n", host, port, s.options.broker.Topic)
 	}
-	fmt.Fprintf(stdout, "Ctrl-C stops it.\n")
+	return fmt.Sprintf("Page:           %s\nMQTT broker:    %s\nMQTT Explorer:  %s; then open the topic %s\nCtrl-C stops it.\n",
+		s.url(), broker, explorer, s.options.broker.Topic)
 }
 
 // run serves until ctx ends, then stops what makes events before what takes them.
