@@ -134,10 +134,13 @@ func TestTheBrokerKeepsWhatComesWhileTheConsumerIsAway(t *testing.T) {
 	start(t, cfg).ready(t).stop()
 	client := brokertest.Connect(t, b.Addr(), nil)
 	var want []string
-	for n := range 2000 { // more than one batch and than one Receive Maximum
-		guid := fmt.Sprintf("%04d", n)
-		publish(t, client, call(event.Fail, guid))
-		want = append(want, "ALERT "+guid+"/AMT_PowerState")
+	for n := range 2000 { // more than several batches and than one Receive Maximum
+		guid, typ := fmt.Sprintf("%04d", n), event.Request
+		if n%50 == 0 {
+			typ = event.Fail
+			want = append(want, "ALERT "+guid+"/AMT_PowerState")
+		}
+		publish(t, client, call(typ, guid))
 	}
 	start(t, cfg)
 	assert.Eventually(t, func() bool {

@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,8 +34,5 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(stdout, s.greeting()); err != nil {
-		return errors.Join(err, s.close(ctx))
-	}
-	return s.run(ctx)
+	return s.run(ctx, stdout)
 }

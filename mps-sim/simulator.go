@@ -122,7 +122,7 @@ func (s *simulator) greeting() string {
 }
 
 // run serves until ctx ends, then stops what makes events before what takes them.
-func (s *simulator) run(ctx context.Context) error {
+func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	server := &http.Server{
 		Handler:           s.router(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -131,9 +131,8 @@ func (s *simulator) run(ctx context.Context) error {
 	}
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
-	errs := make(chan error, 2)
+	errs := make(chan error, 3)
 	var workers sync.WaitGroup
-	workers.Go(func() { s.makeTraffic(working) })
 	if s.consumer != nil {
 		workers.Go(func() {
 			if err := s.consumer.Run(working); err != nil {
@@ -141,6 +140,12 @@ func (s *simulator) run(ctx context.Context) error {
 				stopWorking()
 			}
 		})
+		s.awaitConsumer(working)
+	}
+	workers.Go(func() { s.makeTraffic(working) })
+	if _, err := io.WriteString(stdout, s.greeting()); err != nil {
+		errs <- err
+		stopWorking()
 	}
 	served := make(chan struct{})
 	go func() {
@@ -164,6 +169,23 @@ func (s *simulator) run(ctx context.Context) error {
 			err = errors.Join(err, also)
 		default:
 			return err
+		}
+	}
+}
+
+// awaitConsumer waits until the consumer has subscribed for the first time, so
+// that the first call's events are not missed. A broker that is away is not waited
+// for: the page says so.
+func (s *simulator) awaitConsumer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.consumer.Ready() != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -48,8 +48,11 @@ type Config struct {
 
 // Conn is a connection that is made again whenever it is lost.
 type Conn struct {
-	config  Config
-	manager *autopaho.ConnectionManager
+	config      Config
+	manager     *autopaho.ConnectionManager
+	open        context.Context // until Close
+	closing     context.CancelFunc
+	subscribing sync.WaitGroup
 
 	mu       sync.Mutex
 	link     *Link     // the newest, perhaps closed
@@ -71,6 +74,7 @@ func Open(config Config) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{config: config}
+	c.open, c.closing = context.WithCancel(context.Background())
 	urls := make([]*url.URL, len(config.Servers))
 	for i, server := range config.Servers {
 		urls[i] = server.URL
@@ -106,7 +110,10 @@ func (c *Conn) Close(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	return c.manager.Disconnect(context.Background())
+	c.closing()
+	err := c.manager.Disconnect(context.Background())
+	c.subscribing.Wait()
+	return err
 }
 
 func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
@@ -173,8 +180,8 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	if len(c.config.Subscriptions) == 0 {
 		return
 	}
-	go func() { // autopaho must not wait
-		if _, err := manager.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: c.config.Subscriptions}); err != nil {
+	c.subscribing.Go(func() { // autopaho must not wait
+		if _, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: c.config.Subscriptions}); err != nil {
 			c.warn(fmt.Errorf("subscribing: %w", err))
 			_ = link.Close() // connected but deaf is worse than trying again
 			return
@@ -182,7 +189,7 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 		if c.config.Handlers.Subscribed != nil {
 			c.config.Handlers.Subscribed()
 		}
-	}()
+	})
 }
 
 func (c *Conn) down() bool {
@@ -190,10 +197,11 @@ func (c *Conn) down() bool {
 	return true
 }
 
-// warn logs the first failure of an outage and then one a minute.
+// warn logs the first failure of an outage and then one a minute, none while
+// closing.
 func (c *Conn) warn(err error) {
 	c.mu.Lock()
-	quiet := time.Since(c.lastWarn) < time.Minute
+	quiet := time.Since(c.lastWarn) < time.Minute || c.open.Err() != nil
 	if !quiet {
 		c.lastWarn = time.Now()
 	}
