@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/mps-sim/ilertsim"
+	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,10 +56,12 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 	page := regexp.MustCompile(`(?m)^Page: +(http://\S+)$`).FindSubmatch(printed)
 	require.NotNil(t, page, "%s", printed)
 	r := running{t: t, page: string(page[1]), stop: stop}
-	if mqtt := regexp.MustCompile(`(?m)^MQTT broker: +mqtt://([^,\s]+)`).FindSubmatch(printed); mqtt != nil {
+	if mqtt := regexp.MustCompile(`(?m)^MQTT broker: +mqtt://([^,\n]+)`).FindSubmatch(printed); mqtt != nil {
 		r.mqtt = string(mqtt[1])
-		_, port, err := net.SplitHostPort(r.mqtt)
+		addr, _, _ := strings.Cut(r.mqtt, " ")
+		_, port, err := net.SplitHostPort(addr)
 		require.NoError(t, err)
+		assert.NotContains(t, string(printed), "s3cret")
 		assert.Contains(t, string(printed), "MQTT Explorer:  protocol mqtt://, host 127.0.0.1, port "+port)
 	}
 	return r
@@ -118,7 +120,7 @@ func TestACallIsSeenAtTheBroker(t *testing.T) {
 	guid := r.devices()[0].GUID
 	status, answer := r.call("GET", "/api/v1/amt/power/state/"+guid, "")
 	assert.Equal(t, http.StatusOK, status)
-	assert.Regexp(t, `^{"powerstate":[28]}$`, answer)
+	assert.Regexp(t, `^{"OSPowerSavingState":2,"powerstate":[28]}$`, answer)
 	for _, want := range []string{
 		`{"type":"request","message":"Devices requested","methods":["getAllDevices"],"timestamp":`,
 		`{"type":"success","message":"Devices received","methods":["getAllDevices"],"timestamp":`,
@@ -146,9 +148,9 @@ func TestTheRESTAPIIsThatOfMPS(t *testing.T) {
 	}{
 		{"GET", "/api/v1/devices/stats", "", 200, `{"connectedCount":3,"disconnectedCount":0,"totalCount":3}`},
 		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":8}`, 200, `{"Body":{"ReturnValue":0,"ReturnValueStr":"SUCCESS"}}`},
-		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"powerstate":8}`},
+		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"OSPowerSavingState":2,"powerstate":8}`},
 		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":2,"useSOL":false}`, 200, `{"Body":{"ReturnValue":0,"ReturnValueStr":"SUCCESS"}}`},
-		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"powerstate":2}`},
+		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"OSPowerSavingState":2,"powerstate":2}`},
 		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":77}`, 400, `{"error":"Power action type does not exist"}`},
 		{"POST", "/api/v1/amt/power/action/" + first.GUID, `junk`, 400, `{"error":"Incorrect URI or Bad Request","errorDescription":"action: want a number"}`},
 		{"GET", "/api/v1/amt/power/state/nobody", "", 404, notFound + `nobody"}`},
@@ -202,6 +204,21 @@ func TestTheFleetsOwnTrafficTellsTheWholeStory(t *testing.T) {
 	}, brokertest.Wait, 10*time.Millisecond)
 }
 
+func TestTheLowestRateIsNoFlood(t *testing.T) {
+	r := start(t, noEnv, "--rate=1e-10") // a call in 317 years
+	messages := brokertest.Subscribe(t, r.mqtt, "mps/#")
+	r.devices()
+	for _, want := range []string{"Devices requested", "Devices received"} {
+		assert.Contains(t, string(brokertest.Receive(t, messages).Payload), want)
+	}
+}
+
+func TestWhatListensEverywhereIsReachedOnThisMachine(t *testing.T) {
+	r := start(t, noEnv, "--rate=0", "--http=0.0.0.0:0", "--mqtt=0.0.0.0:0", "--mqtt-ws=0.0.0.0:0")
+	assert.Contains(t, r.mqtt, "127.0.0.1:")
+	assert.Contains(t, r.page, "127.0.0.1:")
+}
+
 func TestThePageStreamsWhatIsAtTheBroker(t *testing.T) {
 	r := start(t, noEnv, "--rate=0")
 	for path, want := range map[string]string{"/": "<title>mps-sim</title>", "/page.css": ":root", "/page.js": "EventSource", "/sim/state": `"connected":`} {
@@ -232,10 +249,10 @@ func TestWithABrokerOfItsOwnNoneIsEmbedded(t *testing.T) {
 	addr := brokertest.Start(t, "").Addr()
 	messages := brokertest.Subscribe(t, addr, "other/topic")
 	env := func(name string) string {
-		return map[string]string{"MPS_MQTT_ADDRESS": "mqtt://" + addr, "MPS_MQTT_TOPIC": "other/topic", "MPS_MQTT_QOS": "0"}[name]
+		return map[string]string{"MPS_MQTT_ADDRESS": "mqtt://user:s3cret@" + addr, "MPS_MQTT_TOPIC": "other/topic", "MPS_MQTT_QOS": "0"}[name]
 	}
 	r := start(t, env, "--rate=0", "--consumer=false")
-	assert.Empty(t, r.mqtt)
+	assert.Equal(t, addr+" (MPS_MQTT_ADDRESS)", r.mqtt)
 	r.devices()
 	m := brokertest.Receive(t, messages)
 	assert.Equal(t, byte(0), m.QoS)
@@ -259,6 +276,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		"unknown flag: --nonsense":         {"--nonsense"},
 		`unexpected argument "extra"`:      {"extra"},
 		"variable ILERT_INTEGRATION_KEY":   {"--ilert=http://127.0.0.1:1"},
+		`--ilert: ilert: URL "x": want`:    {"--ilert=x"},
+		"--ilert needs the consumer":       {"--ilert=http://127.0.0.1:1", "--consumer=false"},
 	} {
 		err := run(t.Context(), append(free, args...), noEnv, io.Discard, io.Discard)
 		assert.ErrorContains(t, err, want)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/mps-events/mps-events/mps-sim/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
 // serveMPS answers a part of MPS's REST API by MPS's paths and with its JSON.
@@ -73,7 +73,8 @@ func (s *simulator) onDevice(answer func(*gin.Context, fleet.Device)) gin.Handle
 }
 
 func powerState(c *gin.Context, d fleet.Device) {
-	c.JSON(http.StatusOK, gin.H{"powerstate": d.PowerState})
+	const fullPower = 2
+	c.JSON(http.StatusOK, gin.H{"powerstate": d.PowerState, "OSPowerSavingState": fullPower})
 }
 
 // Power actions of CIM that a simulated device knows, by their number.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
@@ -52,6 +53,12 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 		return nil, fmt.Errorf("--rate %v: want 0 to %d calls a second", o.rate, maxRate)
 	}
 	if o.ilertURL != "" {
+		if !o.consumer {
+			return nil, errors.New("--ilert needs the consumer: it does not go with --consumer=false")
+		}
+		if _, err := ilert.New(o.ilertURL, 1); err != nil {
+			return nil, fmt.Errorf("--ilert: %w", err)
+		}
 		if o.ilertKey = env("ILERT_INTEGRATION_KEY"); o.ilertKey == "" {
 			return nil, errors.New("--ilert needs the environment variable ILERT_INTEGRATION_KEY")
 		}

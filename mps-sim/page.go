@@ -8,7 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/mps-events/mps-events/mps-sim/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
 //go:embed page
@@ -43,15 +43,22 @@ func (s *simulator) state(c *gin.Context) {
 	if s.broker != nil {
 		broker["address"] = s.broker.Addr()
 	}
+	const most = 200 // nobody looks at more rows
+	all, connected := s.fleet.List(), 0
+	for _, d := range all {
+		if d.Connected {
+			connected++
+		}
+	}
 	devices := []gin.H{}
-	for _, d := range s.fleet.List() {
+	for _, d := range all[:min(len(all), most)] {
 		devices = append(devices, gin.H{
 			"guid": d.GUID, "hostname": d.Hostname, "connected": d.Connected, "on": d.PowerState == fleet.On, "trouble": d.Trouble,
 		})
 	}
 	stats := s.pub.Stats()
 	c.JSON(http.StatusOK, gin.H{
-		"broker": broker, "devices": devices, "alerts": s.ilert.Alerts(), "realIlert": s.options.ilertURL != "",
+		"broker": broker, "total": len(all), "connected": connected, "devices": devices, "alerts": s.ilert.Alerts(), "realIlert": s.options.ilertURL != "",
 		"publisher": gin.H{"accepted": stats.Accepted, "acknowledged": stats.Acknowledged, "dropped": stats.Dropped, "pending": stats.Pending},
 	})
 }

@@ -18,9 +18,10 @@ import (
 
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/broker"
+	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/middleware"
-	"github.com/mps-events/mps-events/mps-sim/fleet"
-	"github.com/mps-events/mps-events/mps-sim/ilertsim"
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 	"github.com/mps-events/mps-events/publisher"
 )
 
@@ -54,7 +55,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		if s.broker, err = broker.Start(o.mqtt, o.webSocket); err != nil {
 			return s, nameFlag(err, o)
 		}
-		o.broker.Address = "mqtt://" + s.broker.Addr()
+		o.broker.Address = "mqtt://" + reachable(s.broker.Addr())
 	}
 	s.pub, err = publisher.New(publisher.Config{
 		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
@@ -77,7 +78,10 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	s.consumer, err = consumer.New(consumer.Config{
 		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
 		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
-		ClientID: "mps-sim-consumer", Topics: []string{o.broker.Topic},
+		// The store ends with the process, and the session soon after: whatever a
+		// broker that is not ours kept for it would be nobody's.
+		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
+		Topics:    []string{o.broker.Topic},
 		StorePath: filepath.Join(s.tempDir, "mps-sim.db"),
 		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"),
 		Logger: logger,
@@ -98,24 +102,34 @@ func nameFlag(err error, o *options) error {
 }
 
 // url is where the simulator reaches itself.
-func (s *simulator) url() string {
-	addr := s.listener.Addr().(*net.TCPAddr)
-	if addr.IP.IsUnspecified() {
-		return fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
+func (s *simulator) url() string { return "http://" + reachable(s.listener.Addr().String()) }
+
+// reachable is an address that was listened on as this machine dials it: to listen
+// on all interfaces is no address to type into MQTT Explorer.
+func reachable(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
 	}
-	return "http://" + addr.String()
+	return addr
 }
 
 // greeting says where to look.
 func (s *simulator) greeting() string {
-	broker, explorer := "that of MPS_MQTT_ADDRESS", "connect to the same broker"
+	var broker, explorer string
 	if s.broker != nil {
-		host, port, _ := net.SplitHostPort(s.broker.Addr())
-		broker = "mqtt://" + s.broker.Addr()
+		addr := reachable(s.broker.Addr())
+		host, port, _ := net.SplitHostPort(addr)
+		broker = "mqtt://" + addr
 		explorer = fmt.Sprintf("protocol mqtt://, host %s, port %s, no TLS, no user", host, port)
 		if webSocket := s.broker.WebSocketAddr(); webSocket != "" {
-			broker += ", by WebSocket ws://" + webSocket
+			broker += ", by WebSocket ws://" + reachable(webSocket)
 		}
+	} else {
+		servers, _ := mqttconn.ParseAddress(s.options.broker.Address) // openStream has done so
+		first := servers[0].URL                                       // holds no user and no password
+		broker = first.String() + " (MPS_MQTT_ADDRESS)"
+		explorer = fmt.Sprintf("protocol %s://, host %s, port %s", first.Scheme, first.Hostname(), first.Port())
 	}
 	return fmt.Sprintf("Page:           %s\nMQTT broker:    %s\nMQTT Explorer:  %s; then open the topic %s\nCtrl-C stops it.\n",
 		s.url(), broker, explorer, s.options.broker.Topic)
@@ -123,14 +137,14 @@ func (s *simulator) greeting() string {
 
 // run serves until ctx ends, then stops what makes events before what takes them.
 func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
+	working, stopWorking := context.WithCancel(ctx)
+	defer stopWorking()
 	server := &http.Server{
 		Handler:           s.router(),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
-		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the page's streams
+		BaseContext:       func(net.Listener) context.Context { return working }, // ends the page's streams
 	}
-	working, stopWorking := context.WithCancel(ctx)
-	defer stopWorking()
 	errs := make(chan error, 3)
 	var workers sync.WaitGroup
 	if s.consumer != nil {

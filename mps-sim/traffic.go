@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/event"
-	"github.com/mps-events/mps-events/mps-sim/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
 // makeTraffic calls the REST API as administrators and their tools would, and
@@ -20,7 +21,8 @@ func (s *simulator) makeTraffic(ctx context.Context) {
 	life := fleet.NewLife(s.fleet, s.options.seed)
 	client := &http.Client{Transport: &http.Transport{}, Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	ticker := time.NewTicker(max(time.Duration(float64(time.Second)/s.options.rate), time.Microsecond))
+	const longest = 1e9 // seconds, which a Duration holds
+	ticker := time.NewTicker(time.Duration(min(1/s.options.rate, longest) * float64(time.Second)))
 	defer ticker.Stop()
 	for {
 		select {
@@ -32,7 +34,7 @@ func (s *simulator) makeTraffic(ctx context.Context) {
 		for _, h := range happened {
 			s.say(h.Device, h.Connected)
 		}
-		if ok && s.call(ctx, client, call) == http.StatusInternalServerError {
+		if ok && s.call(ctx, client, call) >= http.StatusBadRequest {
 			life.Failed(call)
 		}
 	}
@@ -65,5 +67,6 @@ func (s *simulator) call(ctx context.Context, client *http.Client, c fleet.Call)
 		return 0 // stopping
 	}
 	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body) // lets the connection be used again
 	return response.StatusCode
 }

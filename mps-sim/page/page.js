@@ -31,6 +31,7 @@ async function refresh() {
   byId('counters').replaceChildren(...Object.entries(state.publisher).map(([name, n]) =>
     element('div', '', element('dt', '', name), element('dd', '', n.toLocaleString('en')))))
   names = new Map(state.devices.map(d => [d.guid, d.hostname]))
+  byId('devices-count').textContent = `${state.connected} of ${state.total} connected`
   showDevices(state.devices)
   showAlerts(state.alerts, state.realIlert)
 }
@@ -41,7 +42,6 @@ function showBroker(text, away) {
 }
 
 function showDevices(devices) {
-  byId('devices-count').textContent = `${devices.filter(d => d.connected).length} of ${devices.length} connected`
   byId('devices-empty').hidden = devices.length > 0
   // A rebuilt button would lose the focus of whoever uses the keyboard.
   const key = JSON.stringify(devices)

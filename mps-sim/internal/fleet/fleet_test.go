@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/mps-sim/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
 func TestTheSameSeedTellsTheSameStory(t *testing.T) {
@@ -50,11 +50,13 @@ func TestEveryTroubleEndsAndIsSeen(t *testing.T) {
 		require.True(t, ok)
 		p := pair{call.GUID, call.Kind}
 		switch {
-		case d.Connected && d.Trouble:
+		case !d.Connected:
+			life.Failed(call)
+		case d.Trouble:
 			failures++
 			failing[p] = true
 			life.Failed(call)
-		case d.Connected && failing[p]:
+		case failing[p]:
 			recoveries++
 			delete(failing, p)
 		}
@@ -70,6 +72,38 @@ func TestEveryTroubleEndsAndIsSeen(t *testing.T) {
 	assert.Greater(t, recoveries, 30)
 	assert.LessOrEqual(t, len(failing), 5, "nothing stays open for long")
 	assert.InDelta(t, away, back, 1)
+}
+
+// An alert that its call has raised ends with the same call's success, also when
+// the device goes away in between and in a fleet where chance would take long.
+func TestNoAlertStaysOpenForLong(t *testing.T) {
+	const most = 60 // a minute at one call a second
+	for _, devices := range []int{1, 12, 100} {
+		f := fleet.New(devices, 1)
+		life := fleet.NewLife(f, 1)
+		openSince := map[fleet.Call]int{}
+		for step := range 20_000 {
+			_, call, ok := life.Next()
+			require.True(t, ok)
+			d, _ := f.Get(call.GUID)
+			since, open := openSince[call]
+			switch {
+			case d.Connected && !d.Trouble:
+				delete(openSince, call)
+			case d.Trouble && !open:
+				openSince[call] = step
+			}
+			if !d.Connected || d.Trouble {
+				life.Failed(call)
+			}
+			if open {
+				require.LessOrEqual(t, step-since, most, "%d devices", devices)
+			}
+		}
+		for _, since := range openSince {
+			require.LessOrEqual(t, 20_000-since, most, "%d devices", devices)
+		}
+	}
 }
 
 func TestAFleetOfNoneAndAGoneDeviceHarmNothing(t *testing.T) {

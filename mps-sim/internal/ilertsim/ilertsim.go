@@ -59,8 +59,10 @@ type request struct {
 
 // Events is the handler of POST /api/events.
 func (s *Server) Events(w http.ResponseWriter, r *http.Request) {
-	s.handle(w, r, func(e *request) error {
+	s.handle(w, r, func(e *request, err error) error {
 		switch {
+		case err != nil:
+			return err
 		case e.IntegrationKey == "" && e.APIKey == "":
 			return errors.New("integrationKey is missing")
 		case e.Summary == "":
@@ -76,9 +78,14 @@ func (s *Server) Events(w http.ResponseWriter, r *http.Request) {
 }
 
 // MQTT is the handler of the endpoints for an MQTT alert source. Its events are
-// free JSON, and without an eventType they are alerts.
+// free JSON: a member of another type counts as missing, and without an eventType
+// they are alerts.
 func (s *Server) MQTT(w http.ResponseWriter, r *http.Request) {
-	s.handle(w, r, func(e *request) error {
+	s.handle(w, r, func(e *request, err error) error {
+		var otherType *json.UnmarshalTypeError
+		if err != nil && !errors.As(err, &otherType) {
+			return err
+		}
 		if e.EventType == "" {
 			e.EventType = "ALERT"
 		}
@@ -89,14 +96,16 @@ func (s *Server) MQTT(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (s *Server) handle(w http.ResponseWriter, r *http.Request, check func(*request) error) {
+// handle takes an event unless check, which gets it with the error of reading it,
+// returns an error.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, check func(*request, error) error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
 	var e request
-	if err := errors.Join(json.Unmarshal(body, &e), check(&e)); err != nil {
+	if err := check(&e, json.Unmarshal(body, &e)); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}

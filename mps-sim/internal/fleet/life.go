@@ -1,6 +1,9 @@
 package fleet
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // Life is what happens to a fleet by itself, one step for each call that is made
 // to it: now and then a device is in trouble for a while, or goes away and comes
@@ -74,7 +77,7 @@ func (l *Life) trouble() {
 	}
 	guid := well[l.rand.IntN(len(well))].GUID
 	l.fleet.Change(guid, func(d *Device) { d.Trouble = true })
-	l.owed = append(l.owed, Call{guid, Kind(l.rand.IntN(2))})
+	l.Failed(Call{guid, Kind(l.rand.IntN(2))})
 	l.in(troubleFor, func() []Happening {
 		l.fleet.Change(guid, func(d *Device) { d.Trouble = false })
 		return nil
@@ -103,8 +106,14 @@ func (l *Life) in(steps int, end func() []Happening) {
 	l.later[l.step+steps] = append(l.later[l.step+steps], end)
 }
 
-// Failed asks for a call to be made again, as an administrator would.
-func (l *Life) Failed(c Call) { l.owed = append(l.owed, c) }
+// Failed asks for a call to be made again, as an administrator would: an alert
+// ends only by the success of the call that raised it, so a call that then finds
+// its device gone away has failed as well.
+func (l *Life) Failed(c Call) {
+	if !slices.Contains(l.owed, c) {
+		l.owed = append(l.owed, c)
+	}
+}
 
 // call is every other time one that has failed before.
 func (l *Life) call() (Call, bool) {

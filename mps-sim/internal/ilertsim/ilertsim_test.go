@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/mps-events/mps-events/mps-sim/ilertsim"
+	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
 func post(handler http.HandlerFunc, body string) *httptest.ResponseRecorder {
@@ -74,8 +74,10 @@ func TestMQTTTakesAnyJSON(t *testing.T) {
 	var s ilertsim.Server
 	assert.Equal(t, http.StatusAccepted, post(s.MQTT, `{"temperature":42}`).Code)
 	assert.Equal(t, http.StatusAccepted, post(s.MQTT, event("ALERT", "a")).Code)
+	assert.Equal(t, http.StatusAccepted, post(s.MQTT, `{"summary":42,"alertKey":["x"]}`).Code)
+	assert.Equal(t, http.StatusAccepted, post(s.MQTT, `[1,2]`).Code)
 	assert.Equal(t, http.StatusBadRequest, post(s.MQTT, `junk`).Code)
-	assert.Len(t, s.Alerts(), 2)
+	assert.Len(t, s.Alerts(), 4)
 }
 
 func TestTheNewestThousandAreKept(t *testing.T) {
