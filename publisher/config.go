@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,7 +21,11 @@ type Config struct {
 	// commas between are tried in turn. A missing scheme means mqtt, a missing
 	// port 1883, 8883, 80 or 443. Empty: nothing is published.
 	Address string
-	// Topic is where events go; default mps/events. It may hold no wildcard.
+	// Topic is where events go; default mps/events. It may hold no wildcard, and
+	// the placeholders {guid}, {method} and {type}, as in
+	// mps/events/{guid}/{method}, for MQTT Explorer's tree and for access rules. A
+	// guid that is no UUID, and whatever an event does not have, becomes "none",
+	// so that no caller can fill the broker with topics.
 	Topic string
 	// AtMostOnce publishes at QoS 0 instead of QoS 1: faster, and what was
 	// written to a connection that then broke may be lost without an error.
@@ -41,6 +46,17 @@ type Config struct {
 	// about 300 bytes each; default 65536. When it is full the oldest that is not
 	// under way makes room, and is counted as dropped.
 	Capacity int
+	// DropNewest refuses new events with ErrFull when Capacity is reached, instead
+	// of dropping the oldest.
+	DropNewest bool
+	// MessageExpiry is how long an event is worth delivering, in whole seconds;
+	// default for ever. An event that waits longer is dropped, here or by the
+	// broker.
+	MessageExpiry time.Duration
+	// CloudEvents adds the user properties that make each message a CloudEvent
+	// 1.0 in binary mode: specversion, type ("openamt." and the event's type) and
+	// time, beside id, source and the content type, which are always there.
+	CloudEvents bool
 	// KeepAlive is the longest silence on the connection, in whole seconds;
 	// default 30 s. A broker that hangs is given up after twice that time.
 	KeepAlive time.Duration
@@ -77,7 +93,10 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	if c.KeepAlive < 0 {
 		return c, nil, fmt.Errorf("publisher: KeepAlive %v: want a positive duration, or 0 for 30s", c.KeepAlive)
 	}
-	if err := checkTopic(c.Topic); err != nil {
+	if c.MessageExpiry != 0 && (c.MessageExpiry < time.Second || c.MessageExpiry/time.Second > math.MaxUint32) {
+		return c, nil, fmt.Errorf("publisher: MessageExpiry %v: want whole seconds, from 1 on, or 0 for none", c.MessageExpiry)
+	}
+	if _, err := parseTopic(c.Topic); err != nil {
 		return c, nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", c.Topic, err)
 	}
 	for field, text := range map[string]string{"ClientID (MPS_MQTT_CLIENT_ID)": c.ClientID, "Source": c.Source} {

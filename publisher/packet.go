@@ -1,74 +1,96 @@
 package publisher
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"strconv"
+	"time"
 
 	"github.com/mps-events/mps-events/event"
 )
 
 // packet is one accepted event as the MQTT 5 PUBLISH that carries it, encoded
-// when it is accepted and sent as it is, but for the fixed header and the packet
-// identifier, which differ from one attempt to the next (section 3.3).
+// when it is accepted and sent as it is, but for what differs from one attempt to
+// the next: the fixed header, the packet identifier (section 3.3) and how long the
+// event may still be kept (section 3.3.2.3.3).
 type packet struct {
-	body   []byte // topic, properties, payload
-	idAt   int    // where in body a packet identifier goes: behind the topic
-	number uint64 // how many had been accepted when this one was, itself included
-	tried  bool   // it has been written before, on whichever connection
-	done   bool   // it is acknowledged, while an older one is not yet
+	body     []byte // topic, properties, payload
+	idAt     int    // where in body a packet identifier goes: behind the topic
+	expiryAt int    // where in body the Message Expiry Interval stands; 0 is nowhere
+	deadline time.Time
+	number   uint64 // how many had been accepted when this one was, itself included
+	tried    bool   // it has been written before, on whichever connection
+	done     bool   // it is acknowledged, while an older one is not yet
 }
 
 // Identifiers of properties, MQTT 5.0, section 2.2.2.2.
 const (
-	propertyContentType = 3
-	propertyUser        = 38
+	propertyMessageExpiry = 2
+	propertyContentType   = 3
+	propertyUser          = 38
 )
 
 const publishType = 3 << 4
 
 // stationery is what all packets of one publisher have in common.
 type stationery struct {
-	topic      string
-	properties []byte // content type and source, encoded
-	idPrefix   string // makes the ids of this process unlike those of the last one
+	topic       topicTemplate
+	properties  []byte // those that never change, encoded
+	idPrefix    string // makes the ids of this process unlike those of the last one
+	expiry      time.Duration
+	cloudEvents bool
 }
 
-func newStationery(topic, source, idPrefix string) stationery {
-	properties := appendString([]byte{propertyContentType}, "application/json")
-	return stationery{topic, appendUser(properties, "source", source), idPrefix}
+func newStationery(c Config, topic topicTemplate) stationery {
+	s := stationery{topic: topic, idPrefix: rand.Text()[:12] + "-", expiry: c.MessageExpiry, cloudEvents: c.CloudEvents}
+	if s.expiry > 0 {
+		s.properties = append(s.properties, propertyMessageExpiry, 0, 0, 0, 0) // filled in by appendTo
+	}
+	s.properties = appendString(append(s.properties, propertyContentType), "application/json")
+	s.properties = appendUser(s.properties, "source", c.Source)
+	if s.cloudEvents {
+		s.properties = appendUser(s.properties, "specversion", "1.0")
+	}
+	return s
 }
 
 // encode makes p carry e under the given id. It reuses the memory of p.
 func (s *stationery) encode(p *packet, e *event.Event, id uint64) {
-	var scratch [64]byte
-	idText := strconv.AppendUint(append(scratch[:0], s.idPrefix...), id, 36)
-	length := len(s.properties) + userSize("id", len(idText))
-	if e.Outcome != "" {
-		length += userSize("outcome", len(e.Outcome))
-	}
-	if e.HTTPStatus != 0 {
-		length += userSize("httpstatus", len("500")) // Validate asks for three digits
-	}
-	if e.TraceParent != "" {
-		length += userSize("traceparent", len(e.TraceParent))
-	}
-
-	p.body = appendString(p.body[:0], s.topic)
+	*p = packet{body: p.body[:0]}
+	p.body = append(p.body, 0, 0)
+	p.body = s.topic.append(p.body, e)
 	p.idAt = len(p.body)
-	p.body = binary.AppendUvarint(p.body, uint64(length))
-	p.body = append(p.body, s.properties...)
-	p.body = appendUser(p.body, "id", idText)
+	binary.BigEndian.PutUint16(p.body, uint16(p.idAt-2))
+
+	var space [512]byte // enough for all but a very long source
+	properties := s.appendProperties(space[:0], e, id)
+	p.body = binary.AppendUvarint(p.body, uint64(len(properties)))
+	if s.expiry > 0 {
+		p.expiryAt = len(p.body) + 1
+		p.deadline = time.Now().Add(s.expiry)
+	}
+	p.body = append(p.body, properties...)
+	p.body = e.AppendJSON(p.body)
+}
+
+func (s *stationery) appendProperties(dst []byte, e *event.Event, id uint64) []byte {
+	var text [64]byte
+	dst = append(dst, s.properties...)
+	dst = appendUser(dst, "id", strconv.AppendUint(append(text[:0], s.idPrefix...), id, 36))
 	if e.Outcome != "" {
-		p.body = appendUser(p.body, "outcome", e.Outcome)
+		dst = appendUser(dst, "outcome", e.Outcome)
 	}
 	if e.HTTPStatus != 0 {
-		p.body = appendUser(p.body, "httpstatus", strconv.AppendInt(scratch[:0], int64(e.HTTPStatus), 10))
+		dst = appendUser(dst, "httpstatus", strconv.AppendInt(text[:0], int64(e.HTTPStatus), 10))
 	}
 	if e.TraceParent != "" {
-		p.body = appendUser(p.body, "traceparent", e.TraceParent)
+		dst = appendUser(dst, "traceparent", e.TraceParent)
 	}
-	p.body = e.AppendJSON(p.body)
-	p.tried, p.done = false, false
+	if s.cloudEvents {
+		dst = appendUser(dst, "type", append(append(text[:0], "openamt."...), e.Type...))
+		dst = appendUser(dst, "time", time.UnixMilli(e.Timestamp).UTC().AppendFormat(text[:0], time.RFC3339Nano))
+	}
+	return dst
 }
 
 // appendTo appends the whole PUBLISH to dst. At QoS 0 id is not used.
@@ -79,6 +101,10 @@ func (p *packet) appendTo(dst []byte, qos byte, id uint16) []byte {
 	}
 	dst = append(dst, header)
 	dst = binary.AppendUvarint(dst, uint64(p.remaining(qos))) // MQTT's variable byte integer is the same
+	if p.expiryAt > 0 {
+		left := max(time.Until(p.deadline).Round(time.Second)/time.Second, 1)
+		binary.BigEndian.PutUint32(p.body[p.expiryAt:], uint32(left))
+	}
 	dst = append(dst, p.body[:p.idAt]...)
 	if qos > 0 {
 		dst = binary.BigEndian.AppendUint16(dst, id)
@@ -101,9 +127,8 @@ func (p *packet) size(qos byte) int {
 	return 1 + binary.PutUvarint(buf[:], uint64(n)) + n
 }
 
-// userSize is the encoded length of a user property: its identifier, and two
-// strings with two bytes of length each.
-func userSize(key string, valueLength int) int { return 1 + 2 + len(key) + 2 + valueLength }
+// expired says that nobody may be given p any more.
+func (p *packet) expired() bool { return p.expiryAt > 0 && !time.Now().Before(p.deadline) }
 
 func appendUser[T ~string | ~[]byte](dst []byte, key string, value T) []byte {
 	dst = append(dst, propertyUser)

@@ -10,7 +10,6 @@ package publisher
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,8 +24,8 @@ import (
 )
 
 var (
-	// ErrFull is returned by Publish when Config.Capacity events are under way
-	// to the broker, so that none can make room.
+	// ErrFull is returned by Publish when Config.Capacity events are held and none
+	// makes room: with Config.DropNewest, or when all are under way to the broker.
 	ErrFull = errors.New("publisher: queue full")
 	// ErrClosed is returned by Publish after Shutdown.
 	ErrClosed = errors.New("publisher: closed")
@@ -53,7 +52,7 @@ const MaxEventBytes = 64 << 10
 type Stats struct {
 	Accepted     uint64 // Publish returned nil
 	Acknowledged uint64 // by the broker; at QoS 0, handed to the operating system
-	Dropped      uint64 // made room for a newer one, or refused by the broker
+	Dropped      uint64 // made room for a newer one, expired, too large for the broker or refused by it
 	Pending      uint64 // not yet one of these two
 	Rejected     uint64 // Publish returned ErrFull; not in Accepted
 }
@@ -82,10 +81,14 @@ func New(config Config) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
+	topic, err := parseTopic(config.Topic)
+	if err != nil {
+		return nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", config.Topic, err)
+	}
 	p := &Publisher{
 		config:     config,
-		stationery: newStationery(config.Topic, config.Source, rand.Text()[:12]+"-"),
-		queue:      newQueue(config.Capacity),
+		stationery: newStationery(config, topic),
+		queue:      newQueue(config.Capacity, config.DropNewest),
 		stop:       func() {},
 	}
 	if len(servers) == 0 {
@@ -117,6 +120,9 @@ func New(config Config) (*Publisher, error) {
 func (p *Publisher) Publish(ev event.Event) error {
 	if err := ev.Validate(); err != nil {
 		return fmt.Errorf("publisher: %w", err)
+	}
+	if ev.Timestamp == 0 {
+		ev.Timestamp = time.Now().UnixMilli()
 	}
 	packet := blanks.Get().(*packet)
 	p.stationery.encode(packet, &ev, p.lastID.Add(1))

@@ -14,13 +14,14 @@ import (
 // that ever went under way. So it stays the same over reconnects, as MQTT 5.0,
 // section 4.4, asks for, and an acknowledgement finds its packet without a map.
 type queue struct {
-	mu       sync.Mutex
-	stats    Stats
-	waiting  deque
-	underWay deque
-	capacity int
-	closed   bool
-	flushes  []flush
+	mu         sync.Mutex
+	stats      Stats
+	waiting    deque
+	underWay   deque
+	capacity   int
+	dropNewest bool
+	closed     bool
+	flushes    []flush
 
 	firstUnderWay uint64 // place in the sequence of underWay's front
 
@@ -38,8 +39,8 @@ type queue struct {
 // maxUnderWay is the number of packet identifiers: 1 to 65535.
 const maxUnderWay = 65535
 
-func newQueue(capacity int) *queue {
-	return &queue{capacity: capacity, idle: true, wake: make(chan struct{}, 1)}
+func newQueue(capacity int, dropNewest bool) *queue {
+	return &queue{capacity: capacity, dropNewest: dropNewest, idle: true, wake: make(chan struct{}, 1)}
 }
 
 // add accepts p. When the queue is full it returns in place of p the packet that
@@ -51,7 +52,7 @@ func (q *queue) add(p *packet) (dropped *packet, err error) {
 		return p, ErrClosed
 	}
 	if q.waiting.len()+q.underWay.len() >= q.capacity {
-		if q.waiting.len() == 0 {
+		if q.dropNewest || q.waiting.len() == 0 {
 			q.stats.Rejected++
 			return p, ErrFull
 		}
@@ -109,7 +110,8 @@ func (q *queue) following() *packet {
 	}
 	for q.waiting.len() > 0 && q.underWay.len() < maxUnderWay {
 		p := q.waiting.pop()
-		if q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize {
+		tooLarge := q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize
+		if tooLarge || p.expired() {
 			recycle(p)
 			q.stats.Dropped++
 			q.left()
