@@ -247,16 +247,20 @@ func TestThePageStreamsWhatIsAtTheBroker(t *testing.T) {
 
 func TestWithABrokerOfItsOwnNoneIsEmbedded(t *testing.T) {
 	addr := brokertest.Start(t, "").Addr()
-	messages := brokertest.Subscribe(t, addr, "other/topic")
+	messages := brokertest.Subscribe(t, addr, "other/request")
 	env := func(name string) string {
-		return map[string]string{"MPS_MQTT_ADDRESS": "mqtt://user:s3cret@" + addr, "MPS_MQTT_TOPIC": "other/topic", "MPS_MQTT_QOS": "0"}[name]
+		return map[string]string{"MPS_MQTT_ADDRESS": "mqtt://user:s3cret@" + addr, "MPS_MQTT_TOPIC": "other/{type}", "MPS_MQTT_QOS": "0"}[name]
 	}
-	r := start(t, env, "--rate=0", "--consumer=false")
+	r := start(t, env, "--rate=0")
 	assert.Equal(t, addr+" (MPS_MQTT_ADDRESS)", r.mqtt)
 	r.devices()
 	m := brokertest.Receive(t, messages)
 	assert.Equal(t, byte(0), m.QoS)
 	assert.Equal(t, "mps-sim", m.Properties.User.Get("source"))
+	require.Eventually(t, func() bool {
+		_, answer := r.call("GET", "/sim/state", "")
+		return strings.Contains(answer, `"topic":"other/+"`) && strings.Contains(answer, `"connected":true`)
+	}, brokertest.Wait, 5*time.Millisecond)
 }
 
 func TestMistakesAreNamed(t *testing.T) {

@@ -35,7 +35,7 @@ type seen struct {
 	Outcome string `json:"outcome,omitempty"`
 }
 
-func openStream(b mqttconn.Broker) (*stream, error) {
+func openStream(b mqttconn.Broker, filter string) (*stream, error) {
 	servers, err := mqttconn.ParseAddress(b.Address)
 	if err != nil {
 		return nil, fmt.Errorf("MPS_MQTT_ADDRESS: %w", err)
@@ -44,7 +44,7 @@ func openStream(b mqttconn.Broker) (*stream, error) {
 	s.conn, err = mqttconn.Open(mqttconn.Config{
 		Servers: servers, TLS: b.TLS, Username: b.Username, Password: b.Password,
 		ClientID:      mqttconn.RandomClientID("mps-sim-page"),
-		Subscriptions: []paho.SubscribeOptions{{Topic: b.Topic, QoS: 0}},
+		Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 0}},
 		Handlers: mqttconn.Handlers{
 			Subscribed: func() { s.set(true) },
 			Down:       func() { s.set(false) },
