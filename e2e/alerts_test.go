@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// An alert as the stand-in for ilert lists it, or as testdata expects it.
+type alert struct {
+	AlertKey string `json:"alertKey"`
+	Status   string `json:"status"`
+}
+
+// What MPS itself published goes through Mosquitto to mps-ilert, which is killed
+// twice on the way; ilert ends with the alerts that a person has worked out.
+func TestIlertEndsWithTheTruthThoughTheConsumerIsKilled(t *testing.T) {
+	t.Parallel()
+	broker := startMosquitto(t)
+	sim := startSimulator(t, broker, "--consumer=false", "--rate=0")
+	store := filepath.Join(t.TempDir(), "mps-ilert.db")
+	health := "127.0.0.1:" + strconv.Itoa(freePort(t))
+	startConsumer := func() *command {
+		_, port, err := net.SplitHostPort(health)
+		require.NoError(t, err)
+		return startCommand(t, "mps-ilert", []string{"ILERT_INTEGRATION_KEY=stand-in"},
+			"daemon", "-m", "127.0.0.1", "-q", broker.Port(), "-n", "mps-ilert", "-e", "mps/events",
+			"-f", store, "-p", port, "--ilert_url", sim.url)
+	}
+	consumer := startConsumer()
+	consumer.AwaitHTTP("http://"+health+"/ready", http.StatusNoContent)
+
+	publisher := connect(t, broker.HostPort(), "mps")
+	all := captured(t)
+	publish := func(from, to int) {
+		for _, m := range all[from:to] {
+			publisher.Publish(m.Topic, []byte(m.Payload))
+		}
+	}
+	publish(0, 25) // up to the last failure of AMT_AddAlarm, which succeeds later
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.Equal(c, map[string]string{"4c4c4544-004b-4210-8033-b6c04f504633/AMT_AddAlarm": "PENDING"}, newest(sim.alerts(c)))
+	}, patience, 20*time.Millisecond)
+
+	publish(25, 60)
+	consumer.Kill()
+	publish(60, 80)
+	consumer = startConsumer()
+	publish(80, 120)
+	consumer.Kill()
+	publish(120, len(all))
+	consumer = startConsumer()
+
+	file, err := os.ReadFile("../testdata/expected-alerts.json")
+	require.NoError(t, err)
+	var expected []alert
+	require.NoError(t, json.Unmarshal(file, &expected))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.Equal(c, newest(expected), newest(sim.alerts(c)))
+	}, patience, 20*time.Millisecond)
+	consumer.Interrupt()
+}
+
+// newest returns the status of the last alert of each key.
+func newest(alerts []alert) map[string]string {
+	status := map[string]string{}
+	for _, a := range alerts {
+		status[a.AlertKey] = a.Status
+	}
+	return status
+}
+
+// A call of the simulated MPS arrives at Mosquitto in MPS's bytes.
+func TestARestCallIsSeenOnMosquitto(t *testing.T) {
+	t.Parallel()
+	broker := startMosquitto(t)
+	subscriber := connect(t, broker.HostPort(), "subscriber")
+	subscriber.Subscribe("mps/#")
+	sim := startSimulator(t, broker, "--rate=0")
+	var devices []struct{ GUID string }
+	getJSON(t, sim.url+"/api/v1/devices", &devices)
+	require.NotEmpty(t, devices)
+	getJSON(t, sim.url+"/api/v1/amt/power/state/"+devices[0].GUID, new(any))
+
+	const head, tail = `{"type":"`, `,"timestamp":`
+	for _, want := range []string{
+		`request","message":"Devices requested","methods":["getAllDevices"]`,
+		`success","message":"Devices received","methods":["getAllDevices"]`,
+		`request","message":"Power State requested","methods":["AMT_PowerState"],"guid":"` + devices[0].GUID + `"`,
+		`success","message":"Power State received","methods":["AMT_PowerState"],"guid":"` + devices[0].GUID + `"`,
+	} {
+		assert.Regexp(t, "^"+quoteMeta(head+want+tail)+"[0-9]{13}}$", string(subscriber.Next().Payload))
+	}
+	sim.Interrupt()
+}

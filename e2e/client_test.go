@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/stretchr/testify/require"
+)
+
+// A mqttClient speaks MQTT 5 by paho.golang alone, so that no mistake of ours can hide another.
+type mqttClient struct {
+	t        *testing.T
+	paho     *paho.Client
+	received chan *paho.Publish
+}
+
+// connect returns a client whose session the broker keeps for an hour, as that of a consumer.
+func connect(t *testing.T, hostPort, clientID string) *mqttClient {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, err := dial(ctx, hostPort, clientID, time.Hour)
+	require.NoError(t, err)
+	t.Cleanup(c.close)
+	c.t = t
+	return c
+}
+
+// dial connects once. Without session the client starts clean and leaves nothing behind.
+func dial(ctx context.Context, hostPort, clientID string, session time.Duration) (*mqttClient, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", hostPort)
+	if err != nil {
+		return nil, err
+	}
+	// Larger than what any test sends: a full channel would hold back the broker.
+	c := &mqttClient{received: make(chan *paho.Publish, 1<<16)}
+	c.paho = paho.NewClient(paho.ClientConfig{
+		Conn: conn,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
+			func(p paho.PublishReceived) (bool, error) {
+				c.received <- p.Packet
+				return true, nil
+			},
+		},
+	})
+	expiry := uint32(session.Seconds())
+	_, err = c.paho.Connect(ctx, &paho.Connect{
+		ClientID:   clientID,
+		CleanStart: session == 0,
+		KeepAlive:  60,
+		Properties: &paho.ConnectProperties{SessionExpiryInterval: &expiry},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// close leaves the session at the broker.
+func (c *mqttClient) close() {
+	// The broker may be gone already, which is no fault of the test.
+	_ = c.paho.Disconnect(&paho.Disconnect{})
+}
+
+// Subscribe asks for QoS 1.
+func (c *mqttClient) Subscribe(filter string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	_, err := c.paho.Subscribe(ctx, &paho.Subscribe{
+		Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1}},
+	})
+	require.NoError(c.t, err)
+}
+
+// Publish sends at QoS 1 and waits for the acknowledgement.
+func (c *mqttClient) Publish(topic string, payload []byte) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	_, err := c.paho.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: payload})
+	require.NoError(c.t, err)
+}
+
+// Next is the next message received.
+func (c *mqttClient) Next() *paho.Publish {
+	c.t.Helper()
+	select {
+	case p := <-c.received:
+		return p
+	case <-time.After(patience):
+		require.FailNow(c.t, "no message received")
+		return nil
+	}
+}

@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	// commandDir holds what build made, for one run of the tests.
+	commandDir string
+	builds     sync.Map // name of a command: func() (path string, err error)
+)
+
+// build compiles one of the repository's commands with the race detector, at its first call only.
+func build(name string) (path string, err error) {
+	once, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		path := filepath.Join(commandDir, name)
+		cmd := exec.Command("go", "build", "-race", "-o", path, "./"+name)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+		return path, nil
+	}))
+	return once.(func() (string, error))()
+}
+
+// A command is one of the repository's programs, running.
+type command struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	exited chan struct{} // closed after the exit, when cmd.ProcessState is set
+	output output
+}
+
+// startCommand starts mps-sim or mps-ilert in an empty folder with the environment env alone ("K=V").
+// The test fails if the program finds a data race; if the test fails, it logs the program's output.
+func startCommand(t *testing.T, name string, env []string, args ...string) *command {
+	t.Helper()
+	path, err := build(name)
+	require.NoError(t, err)
+	c := &command{t: t, cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	c.cmd.Dir = t.TempDir()
+	c.cmd.Env = append([]string{"HOME=" + c.cmd.Dir}, env...)
+	c.cmd.Stdout = &c.output
+	c.cmd.Stderr = &c.output
+	require.NoError(t, c.cmd.Start())
+	go func() {
+		_ = c.cmd.Wait() // cmd.ProcessState says the same.
+		close(c.exited)
+	}()
+	t.Cleanup(func() {
+		c.Kill()
+		assert.NotContains(t, c.Output(), "DATA RACE")
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", c.cmd, c.Output())
+		}
+	})
+	return c
+}
+
+// Kill sends SIGKILL and returns when the process is gone. A process that has exited is left alone.
+func (c *command) Kill() {
+	_ = c.cmd.Process.Kill() // Its only error is that the process is gone.
+	<-c.exited
+}
+
+// Interrupt sends SIGINT, as Ctrl-C does, and requires a clean exit.
+func (c *command) Interrupt() {
+	c.t.Helper()
+	require.NoError(c.t, c.cmd.Process.Signal(syscall.SIGINT))
+	require.Zero(c.t, c.ExitCode(), "exit code after SIGINT")
+}
+
+// ExitCode waits for the exit; it is -1 after a signal.
+func (c *command) ExitCode() int {
+	c.t.Helper()
+	select {
+	case <-c.exited:
+	case <-time.After(patience):
+		require.FailNow(c.t, "still running", c.cmd.String())
+	}
+	return c.cmd.ProcessState.ExitCode()
+}
+
+// AwaitHTTP returns when GET url answers with that status.
+func (c *command) AwaitHTTP(url string, status int) {
+	c.t.Helper()
+	client := http.Client{Timeout: time.Second}
+	require.EventuallyWithT(c.t, func(t *assert.CollectT) {
+		res, err := client.Get(url)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, status, res.StatusCode)
+	}, patience, 20*time.Millisecond)
+}
+
+// Output is what the process has written so far.
+func (c *command) Output() string { return c.output.String() }
+
+// An output may be read while the process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
