@@ -208,6 +208,7 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 			open = append(open, p.PacketID)
 			assert.LessOrEqual(t, len(open), most)
 			if len(open) == most { // answer the youngest first, which a broker may not, to see it survived
+				full <- struct{}{}
 				puback(conn, open[most-1], 0)
 				puback(conn, open[most-1], 0)
 				puback(conn, 9999, 0)
@@ -215,7 +216,6 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 					puback(conn, id, 0)
 				}
 				open = nil
-				full <- struct{}{}
 			}
 		},
 	}
