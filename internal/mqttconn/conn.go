@@ -94,6 +94,10 @@ func Open(config Config) (*Conn, error) {
 			ClientID:          config.ClientID,
 			Session:           &session{State: state.NewInMemory(), handlers: config.Handlers},
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.unacknowledged},
+			OnServerDisconnect: func(d *paho.Disconnect) {
+				// Such as "session taken over": two processes have one client id.
+				config.Logger.Warn("the MQTT broker has disconnected us", "reason", d.Packet().Reason(), "client_id", config.ClientID)
+			},
 		},
 	})
 	return c, err

@@ -228,6 +228,14 @@ func TestSeveralServersAreTriedInTurn(t *testing.T) {
 	open(t, "mqtt://127.0.0.1:1,mqtt://"+addr, mqttconn.TLSFiles{}).wait(t, connected)
 }
 
+func TestTwoProcessesWithOneClientIDAreNamed(t *testing.T) {
+	addr := brokertest.Start(t, "").Addr()
+	first := open(t, addr, mqttconn.TLSFiles{})
+	first.wait(t, connected)
+	open(t, addr, mqttconn.TLSFiles{}).wait(t, connected)
+	first.wait(t, "taken over")
+}
+
 func TestBadFilesShowAtOnce(t *testing.T) {
 	ca := newAuthority(t)
 	certFile, keyFile := ca.pair("x", time.Now().Add(time.Hour))
