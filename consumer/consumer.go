@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -30,6 +31,8 @@ type Consumer struct {
 	store    *store.Store
 	incoming chan message
 	wake     chan struct{} // holds one: the store has changed
+
+	connected atomic.Bool // has been, at least once
 
 	mu     sync.Mutex
 	faults map[part]error
@@ -79,12 +82,18 @@ func (c *Consumer) Run(ctx context.Context) error {
 		Subscriptions:  c.subscriptions(),
 		Logger:         c.config.Logger,
 		Handlers: mqttconn.Handlers{
-			Subscribed: func() { c.report(subscription, nil) },
-			Down: func() {
-				if ctx.Err() == nil { // else it is the end that was asked for
-					c.report(subscription, errors.New("not connected to the broker"))
+			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
+				if was := c.connected.Swap(true); was && !limits.SessionPresent {
+					c.config.Logger.Warn("the MQTT broker has forgotten our session: events that came while we were away are lost")
 				}
 			},
+			Subscribed: func() {
+				c.config.Logger.Info("subscribed", slog.Any("topics", c.config.Topics))
+				c.set(subscription, nil)
+			},
+			// The connection logs these two by itself.
+			Failed: func(err error) { c.set(subscription, err) },
+			Down:   func() { c.set(subscription, errors.New("not connected to the broker")) },
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
 				case c.incoming <- message{link, p, time.Now()}:
@@ -136,16 +145,23 @@ func (c *Consumer) Ready() error {
 	return errors.Join(all...)
 }
 
-// report notes that a part works (nil) or why it does not, and logs the change.
-func (c *Consumer) report(p part, err error) {
+// set notes that a part works (nil) or why it does not, and returns what was noted
+// before.
+func (c *Consumer) set(p part, err error) (was error) {
 	c.mu.Lock()
-	was := c.faults[p]
+	defer c.mu.Unlock()
+	was = c.faults[p]
 	c.faults[p] = err
-	c.mu.Unlock()
+	return was
+}
+
+// report is set, and logs the change.
+func (c *Consumer) report(p part, err error) {
+	was := c.set(p, err)
 	switch {
 	case err == nil && was != nil:
-		c.config.Logger.Info("in order", slog.String("part", string(p)))
+		c.config.Logger.Info("works again", slog.String("part", string(p)))
 	case err != nil && (was == nil || was.Error() != err.Error()):
-		c.config.Logger.Warn("in fault", slog.String("part", string(p)), slog.Any("error", err))
+		c.config.Logger.Warn("does not work, trying again", slog.String("part", string(p)), slog.Any("error", err))
 	}
 }

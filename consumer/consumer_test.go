@@ -1,9 +1,11 @@
 package consumer_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -209,12 +211,17 @@ func TestAWrongKeyThrowsNothingAway(t *testing.T) {
 
 func TestReadySaysWhatIsInTheWay(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
-	c := start(t, config(t, b, ilert)).ready(t)
+	cfg := config(t, b, ilert)
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	c := start(t, cfg).ready(t)
 	require.NoError(t, b.Close())
 	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, 5*time.Millisecond)
-	assert.ErrorContains(t, c.Ready(), "subscription: not connected to the broker")
+	assert.ErrorContains(t, c.Ready(), "subscription: ")
 	brokertest.Start(t, b.Addr())
 	c.ready(t)
+	c.stop()
+	assert.Contains(t, log.String(), "forgotten our session", "this broker saves nothing")
 }
 
 func TestBadConfigurationIsNamed(t *testing.T) {

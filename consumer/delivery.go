@@ -124,6 +124,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	switch {
 	case err == nil:
 		answer.Result = store.Told
+		c.config.Logger.Info("ilert has taken", slog.String("event_type", n.State), slog.String("alert_key", n.AlertKey))
 		c.report(delivering, nil)
 		return answer
 	case !errors.As(err, &failed): // stopping

@@ -54,6 +54,7 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		if !c.apply(ctx, changes) {
 			return
 		}
+		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)))
 		acknowledge(messages)
 		c.rouse()
 	}
@@ -66,7 +67,7 @@ var effects = map[rules.Action]store.Effect{
 func (c *Consumer) decide(m message) store.Message {
 	d := c.config.rules.Decide(m.Payload)
 	if d.Action == rules.Dead {
-		c.config.Logger.Warn("a message is dead", slog.String("topic", m.Topic), slog.String("reason", d.Reason))
+		c.config.Logger.Warn("a message is no event, and kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", d.Reason))
 	}
 	return store.Message{
 		Filter:     c.filterOf(m.Topic),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,10 +59,10 @@ Environment:
 	flags.StringVarP(&f.mqttHost, "mqtt_host", "m", "", "host of the MQTT broker (default: "+addressVariable+")")
 	flags.Uint16VarP(&f.mqttPort, "mqtt_port", "q", 1883, "port of the MQTT broker")
 	flags.StringVarP(&f.mqttName, "mqtt_name", "n", "mps-ilert", "client id; the broker keeps messages for it while it is away")
-	flags.StringVarP(&f.eventTopic, "event_topic", "e", "mps/events", "topic filter to listen to")
+	flags.StringVarP(&f.eventTopic, "event_topic", "e", "", "topic filter to listen to (default: that of MPS_MQTT_TOPIC, or mps/events)")
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 or 1; at 0 the broker keeps nothing while we are away")
 	flags.StringVarP(&f.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
-	flags.Uint16VarP(&f.port, "port", "p", 0, "port for /health and /ready, on all interfaces (default: none)")
+	flags.Uint16VarP(&f.port, "port", "p", 0, "port for /health and /ready, on all interfaces; 0 is any free one (default: no HTTP)")
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key (default: "+keyVariable+", which other users of this machine cannot see)")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
 	flags.StringVar(&f.preset, "preset", "calls", "built-in rules: calls")
@@ -107,6 +108,7 @@ func (f *daemonFlags) run(cmd *cobra.Command, env func(string) string) error {
 	}
 	err = c.Run(ctx)
 	cancel()
+	logger.Info("stopped")
 	return errors.Join(err, <-served)
 }
 
@@ -129,16 +131,22 @@ func (f *daemonFlags) config(cmd *cobra.Command, env func(string) string) (consu
 	if config.IntegrationKey == "" {
 		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
 	}
+	broker, err := mqttconn.BrokerFromEnv(env)
+	if err != nil {
+		return config, err
+	}
+	if f.eventTopic == "" {
+		config.Topics = []string{broker.Filter()}
+	}
 	if f.mqttHost != "" {
+		if strings.ContainsAny(f.mqttHost, "/@") || strings.Contains(f.mqttHost, ":") && net.ParseIP(f.mqttHost) == nil {
+			return config, fmt.Errorf("--mqtt_host: want a host alone; its port is --mqtt_port, and a whole address goes into %s", addressVariable)
+		}
 		config.Address = "mqtt://" + net.JoinHostPort(f.mqttHost, strconv.Itoa(int(f.mqttPort)))
 		return config, nil
 	}
 	if cmd.Flags().Changed("mqtt_port") {
 		return config, errors.New("--mqtt_port goes with --mqtt_host")
-	}
-	broker, err := mqttconn.BrokerFromEnv(env)
-	if err != nil {
-		return config, err
 	}
 	if broker.Address == "" {
 		return config, fmt.Errorf("no MQTT broker: set --mqtt_host or %s", addressVariable)

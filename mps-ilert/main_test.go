@@ -156,6 +156,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"set ILERT_INTEGRATION_KEY or --event_key":   {environment(), []string{"-m", "h"}},
 		"set --mqtt_host or MPS_MQTT_ADDRESS":        {key, nil},
 		"--mqtt_port goes with --mqtt_host":          {key, []string{"-q", "1"}},
+		"--mqtt_host: want a host alone":             {key, []string{"-m", "u:" + secret + "@h:1"}},
 		"--mqtt_qos 2: want 0 or 1":                  {key, []string{"-m", "h", "--mqtt_qos", "2"}},
 		"invalid argument \"x\" for \"-q, --mqtt_p":  {key, []string{"-m", "h", "-q", "x"}},
 		"unknown flag: --nonsense":                   {key, []string{"--nonsense"}},

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -66,20 +64,7 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	}
 	var err error
 	o.broker, err = mqttconn.BrokerFromEnv(env)
-	o.broker.Topic = cmp.Or(o.broker.Topic, "mps/events")
 	return &o, err
-}
-
-// filter is the topic filter for what is published to the topic, which may be a
-// template.
-func (o *options) filter() string {
-	levels := strings.Split(o.broker.Topic, "/")
-	for i, level := range levels {
-		if strings.Contains(level, "{") {
-			levels[i] = "+"
-		}
-	}
-	return strings.Join(levels, "/")
 }
 
 const (

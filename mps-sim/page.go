@@ -39,7 +39,7 @@ func (s *simulator) servePage(router gin.IRoutes) {
 
 // state is all that the page shows but for the stream.
 func (s *simulator) state(c *gin.Context) {
-	broker := gin.H{"connected": s.stream.isConnected(), "embedded": s.broker != nil, "topic": s.options.filter()}
+	broker := gin.H{"connected": s.stream.isConnected(), "embedded": s.broker != nil, "topic": s.options.broker.Filter()}
 	if s.broker != nil {
 		broker["address"] = s.broker.Addr()
 	}

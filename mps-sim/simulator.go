@@ -66,7 +66,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	if err != nil {
 		return s, err
 	}
-	if s.stream, err = openStream(o.broker, o.filter()); err != nil {
+	if s.stream, err = openStream(o.broker, o.broker.Filter()); err != nil {
 		return s, err
 	}
 	if !o.consumer {
@@ -81,7 +81,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		// The store ends with the process, and the session soon after: whatever a
 		// broker that is not ours kept for it would be nobody's.
 		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
-		Topics:    []string{o.filter()},
+		Topics:    []string{o.broker.Filter()},
 		StorePath: filepath.Join(s.tempDir, "mps-sim.db"),
 		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"),
 		Logger: logger,
@@ -132,7 +132,7 @@ func (s *simulator) greeting() string {
 		explorer = fmt.Sprintf("protocol %s://, host %s, port %s", first.Scheme, first.Hostname(), first.Port())
 	}
 	return fmt.Sprintf("Page:           %s\nMQTT broker:    %s\nMQTT Explorer:  %s; then open the topic %s\nCtrl-C stops it.\n",
-		s.url(), broker, explorer, s.options.filter())
+		s.url(), broker, explorer, s.options.broker.Filter())
 }
 
 // run serves until ctx ends, then stops what makes events before what takes them.

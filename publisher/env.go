@@ -2,18 +2,21 @@ package publisher
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// FromEnv is New of ConfigFromEnv: the one line for a server's start. Without
-// MPS_MQTT_ADDRESS the Publisher works and publishes nothing.
+// FromEnv is New of ConfigFromEnv with slog.Default as Logger: the one line for a
+// server's start. Without MPS_MQTT_ADDRESS the Publisher works and publishes
+// nothing.
 func FromEnv() (*Publisher, error) {
 	config, err := ConfigFromEnv()
 	if err != nil {
 		return nil, err
 	}
+	config.Logger = slog.Default()
 	return New(config)
 }
 

@@ -48,25 +48,28 @@ func parseServer(address string) (Server, error) {
 	if !strings.Contains(address, "://") {
 		address = "mqtt://" + address
 	}
+	shown := withoutUser(address)
 	u, err := url.Parse(address)
 	if err != nil {
-		// url's own error quotes the address, and with it the password.
+		if shown != address { // url's error would quote a part of the password
+			return Server{}, fmt.Errorf("%q is no address (in a user and a password, write %%2F for /, %%23 for #, %%3F for ? and %%40 for @)", shown)
+		}
 		var parse *url.Error
 		if errors.As(err, &parse) {
 			err = parse.Err
 		}
-		return Server{}, fmt.Errorf("%q is no address: %w", withoutUser(address), err)
+		return Server{}, fmt.Errorf("%q is no address: %w", shown, err)
 	}
 	user := u.User
 	u.User = nil
 	known, ok := schemes[strings.ToLower(u.Scheme)]
 	switch {
 	case !ok:
-		return Server{}, fmt.Errorf("%q has the unknown scheme %q: want mqtt, tcp, mqtts, ssl, tls, ws or wss", u, u.Scheme)
+		return Server{}, fmt.Errorf("%q has the unknown scheme %q: want mqtt, tcp, mqtts, ssl, tls, ws or wss", shown, u.Scheme)
 	case u.Hostname() == "":
-		return Server{}, fmt.Errorf("%q names no host", u)
+		return Server{}, fmt.Errorf("%q names no host", shown)
 	case (known.scheme == "mqtt" || known.scheme == "mqtts") && strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return Server{}, fmt.Errorf("%q has more than scheme, user, host and port (only ws and wss take a path)", u)
+		return Server{}, fmt.Errorf("%q has more than scheme, user, host and port (only ws and wss take a path)", shown)
 	}
 	u.Scheme = known.scheme
 	port := u.Port()
@@ -74,15 +77,19 @@ func parseServer(address string) (Server, error) {
 		port = known.port
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return Server{}, fmt.Errorf("%q has the port %q: want 1 to 65535", u, port)
+		return Server{}, fmt.Errorf("%q has the port %q: want 1 to 65535", shown, port)
 	}
 	u.Host = net.JoinHostPort(u.Hostname(), port)
 	return Server{URL: u, User: user}, nil
 }
 
-// withoutUser cuts what may be a user and a password out of an address that
-// could not be read.
+// withoutUser cuts what may be a user and a password out of an address, however
+// wrong it is.
 func withoutUser(address string) string {
-	scheme, rest, _ := strings.Cut(address, "://")
-	return scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+	at := strings.LastIndex(address, "@")
+	if at < 0 {
+		return address
+	}
+	scheme, _, _ := strings.Cut(address, "://")
+	return scheme + "://***" + address[at:]
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/session/state"
 )
@@ -58,6 +59,7 @@ type Conn struct {
 	link     *Link     // the newest, perhaps closed
 	since    time.Time // when it came up
 	attempts int       // since a connection last proved itself
+	trying   string    // the address of the newest attempt, without user
 	lastWarn time.Time
 }
 
@@ -121,6 +123,9 @@ func (c *Conn) Close(ctx context.Context) error {
 }
 
 func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
+	c.mu.Lock()
+	c.trying = u.String()
+	c.mu.Unlock()
 	conn, err := dial(ctx, u, c.config.TLS.Config)
 	if err != nil {
 		return nil, err
@@ -204,7 +209,12 @@ func (c *Conn) down() bool {
 // warn logs the first failure of an outage and then one a minute, none while
 // closing.
 func (c *Conn) warn(err error) {
+	err = explain(err)
+	if c.config.Handlers.Failed != nil {
+		c.config.Handlers.Failed(err)
+	}
 	c.mu.Lock()
+	address := c.trying
 	quiet := time.Since(c.lastWarn) < time.Minute || c.open.Err() != nil
 	if !quiet {
 		c.lastWarn = time.Now()
@@ -213,10 +223,21 @@ func (c *Conn) warn(err error) {
 	if quiet {
 		return
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("%w (the broker may speak only MQTT 3.1.1; MQTT 5 is needed)", err)
+	c.config.Logger.Warn("cannot connect to the MQTT broker, trying again", "address", address, "client_id", c.config.ClientID, "error", err)
+}
+
+// explain says in words what paho says in numbers or not at all.
+func explain(err error) error {
+	var denied *autopaho.ConnackError
+	switch {
+	case errors.As(err, &denied):
+		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
+		return fmt.Errorf("the broker says: %s %s (reason code %d)", reason, denied.Reason, denied.ReasonCode)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w (the broker may speak only MQTT 3.1.1; MQTT 5 is needed)", err)
+	default:
+		return err
 	}
-	c.config.Logger.Warn("cannot connect to the MQTT broker, trying again", "error", err)
 }
 
 // unacknowledged hands on the messages of QoS 0, which do not pass the session.

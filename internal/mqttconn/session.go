@@ -13,6 +13,8 @@ import (
 type Handlers struct {
 	// Up is told of each new connection, before anything is read from it.
 	Up func(link *Link, limits Limits)
+	// Failed is told of each attempt to connect or to subscribe that has failed.
+	Failed func(error)
 	// Subscribed is told when the Subscriptions of a connection are in force.
 	Subscribed func()
 	// Down is told when the connection is lost or closed.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -16,13 +17,15 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Store is an open store. Its methods may be called concurrently; each is one
 // transaction that has reached the disk when it returns.
 type Store struct {
 	db       *sql.DB
+	lock     *sql.DB
 	reminder time.Duration
 }
 
@@ -41,27 +44,60 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	dsn := url.URL{Scheme: "file", Path: absolute, RawQuery: url.Values{
+	lock, err := acquire(ctx, absolute+".lock")
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: %w", path, err)
+	}
+	db, err := openFile(absolute, url.Values{
 		// FULL, because what has been acknowledged to the broker must survive a
 		// loss of power. IMMEDIATE, because every transaction here writes.
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
 		"_txlock": {"immediate"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+	})
 	if err != nil {
+		_ = lock.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	db.SetMaxOpenConns(1) // SQLite has one writer; waiting here beats failing there
-	s := &Store{db: db, reminder: Reminder}
+	s := &Store{db: db, lock: lock, reminder: Reminder}
 	if err := s.migrate(ctx); err != nil {
-		_ = db.Close()
+		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
 	if _, err := db.ExecContext(ctx, `UPDATE alert SET claimed = 0 WHERE claimed = 1`); err != nil {
-		_ = db.Close()
+		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
 	return s, nil
+}
+
+func openFile(path string, options url.Values) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // SQLite has one writer; waiting here beats failing there
+	return db, nil
+}
+
+// acquire keeps a second process away from the store, whose claims it would take
+// for those of a dead one. The lock is a transaction in a file beside the store
+// that never ends: SQLite knows how to lock on every system, and the system lets
+// go of it however the process dies. The store itself stays open to readers.
+func acquire(ctx context.Context, path string) (*sql.DB, error) {
+	lock, err := openFile(path, url.Values{"_pragma": {"busy_timeout(0)"}})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := lock.ExecContext(ctx, `BEGIN EXCLUSIVE`); err != nil {
+		_ = lock.Close()
+		var failed *sqlite.Error
+		if errors.As(err, &failed) && failed.Code() == sqlite3.SQLITE_BUSY {
+			err = errors.New("another process uses it")
+		}
+		return nil, err
+	}
+	return lock, nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {
@@ -85,7 +121,7 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 // Close closes the file.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
 
 // Apply stores what messages do, all or none, in their order.
 func (s *Store) Apply(ctx context.Context, messages []Message) error {

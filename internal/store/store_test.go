@@ -229,6 +229,18 @@ func TestAClaimDoesNotSurviveTheProcess(t *testing.T) {
 	assert.ElementsMatch(t, []string{"ALERT a", "RESOLVE b"}, b.told())
 }
 
+func TestASecondProcessIsKeptAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	first, err := store.Open(t.Context(), path)
+	require.NoError(t, err)
+	_, err = store.Open(t.Context(), path)
+	require.EqualError(t, err, "store: "+path+": another process uses it")
+	require.NoError(t, first.Close())
+	again, err := store.Open(t.Context(), path)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
+}
+
 func TestAStoreFromANewerVersionIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	s, err := store.Open(t.Context(), path)
