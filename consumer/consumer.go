@@ -145,19 +145,19 @@ func (c *Consumer) Ready() error {
 	return errors.Join(all...)
 }
 
-// set notes that a part works (nil) or why it does not, and returns what was noted
-// before.
-func (c *Consumer) set(p part, err error) (was error) {
+// set notes that a part works (nil) or why it does not.
+func (c *Consumer) set(p part, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was = c.faults[p]
 	c.faults[p] = err
-	return was
 }
 
 // report is set, and logs the change.
 func (c *Consumer) report(p part, err error) {
-	was := c.set(p, err)
+	c.mu.Lock()
+	was := c.faults[p]
+	c.faults[p] = err
+	c.mu.Unlock()
 	switch {
 	case err == nil && was != nil:
 		c.config.Logger.Info("works again", slog.String("part", string(p)))
