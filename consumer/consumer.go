@@ -44,6 +44,7 @@ type part string
 const (
 	subscription part = "subscription"
 	storing      part = "store"
+	claiming     part = "store, what to tell"
 	delivering   part = "ilert"
 )
 
@@ -137,7 +138,7 @@ func (c *Consumer) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []error
-	for _, p := range []part{subscription, storing, delivering} {
+	for _, p := range []part{subscription, storing, claiming, delivering} {
 		if err := c.faults[p]; err != nil {
 			all = append(all, fmt.Errorf("%s: %w", p, err))
 		}

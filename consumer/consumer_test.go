@@ -209,6 +209,31 @@ func TestAWrongKeyThrowsNothingAway(t *testing.T) {
 	c.ready(t)
 }
 
+func TestReadyForgetsAFailureThatNothingWaitsForAnyMore(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	ilert.answer = func(*http.Request, []string) int { return http.StatusForbidden }
+	c := start(t, config(t, b, ilert)).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	publish(t, client, call(event.Fail, "1"))
+	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, time.Millisecond)
+	publish(t, client, call(event.Success, "1")) // before ilert was ever told
+	c.ready(t)
+}
+
+func TestAnEarlierSubscriptionOfTheSessionCountsForNothing(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := config(t, b, ilert)
+	cfg.Topics = []string{"#"}
+	start(t, cfg).ready(t).stop()
+	cfg.Topics = []string{"mps/events"}
+	start(t, cfg).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	_, err := client.Publish(t.Context(), &paho.Publish{Topic: "another/topic", QoS: 1, Payload: []byte(call(event.Fail, "1"))})
+	require.NoError(t, err)
+	publish(t, client, "", call(event.Fail, "2"))
+	ilert.expect(t, "ALERT 2/AMT_PowerState")
+}
+
 func TestReadySaysWhatIsInTheWay(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)

@@ -52,20 +52,22 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 	notices, err := c.store.Claim(ctx, time.Now(), most)
 	var next time.Time
 	var waiting bool
-	if err == nil && len(notices) < most {
+	if err == nil && len(notices) == 0 {
 		next, waiting, err = c.store.NextTry(ctx)
 	}
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
-			c.report(storing, err)
+			c.report(claiming, err)
 		}
-		return notices, time.After(time.Second)
+		return nil, time.After(time.Second)
 	case waiting:
-		return notices, time.After(time.Until(next))
-	default:
-		return notices, nil
+		again = time.After(time.Until(next))
+	case most == workers && len(notices) == 0:
+		c.report(delivering, nil) // nothing waits any more for what was in the way
 	}
+	c.report(claiming, nil)
+	return notices, again
 }
 
 // collect adds to first what has come since.

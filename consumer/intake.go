@@ -65,12 +65,16 @@ var effects = map[rules.Action]store.Effect{
 }
 
 func (c *Consumer) decide(m message) store.Message {
+	filter, wanted := c.filterOf(m.Topic)
+	if !wanted {
+		return store.Message{Filter: filter, Effect: store.None}
+	}
 	d := c.config.rules.Decide(m.Payload)
 	if d.Action == rules.Dead {
 		c.config.Logger.Warn("a message is no event, and kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", d.Reason))
 	}
 	return store.Message{
-		Filter:     c.filterOf(m.Topic),
+		Filter:     filter,
 		Topic:      m.Topic,
 		Payload:    m.Payload,
 		ReceivedAt: m.at,
@@ -121,14 +125,15 @@ func acknowledge(messages []message) {
 }
 
 // filterOf names the topic filter that a topic is counted under: the first of the
-// configured ones that matches.
-func (c *Consumer) filterOf(topic string) string {
+// configured ones that matches. The session may hold a subscription that an
+// earlier configuration made; what comes by that is not wanted.
+func (c *Consumer) filterOf(topic string) (filter string, wanted bool) {
 	for _, filter := range c.config.Topics {
 		if matches(filter, topic) {
-			return filter
+			return filter, true
 		}
 	}
-	return topic
+	return "(an earlier subscription)", false
 }
 
 // rouse tells the delivery that there may be something to tell.

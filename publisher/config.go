@@ -90,8 +90,8 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	if c.Capacity < 0 {
 		return c, nil, fmt.Errorf("publisher: Capacity %d: want a positive number of events, or 0 for %d", c.Capacity, defaultCapacity)
 	}
-	if c.KeepAlive < 0 {
-		return c, nil, fmt.Errorf("publisher: KeepAlive %v: want a positive duration, or 0 for 30s", c.KeepAlive)
+	if c.KeepAlive != 0 && (c.KeepAlive < time.Second || c.KeepAlive/time.Second > math.MaxUint16) {
+		return c, nil, fmt.Errorf("publisher: KeepAlive %v: want whole seconds, from 1 to 65535, or 0 for 30s", c.KeepAlive)
 	}
 	if c.MessageExpiry != 0 && (c.MessageExpiry < time.Second || c.MessageExpiry/time.Second > math.MaxUint32) {
 		return c, nil, fmt.Errorf("publisher: MessageExpiry %v: want whole seconds, from 1 on, or 0 for none", c.MessageExpiry)

@@ -66,11 +66,11 @@ type Publisher struct {
 	conn       *mqttconn.Conn // nil without an address
 
 	stop     context.CancelFunc
-	sender   sync.WaitGroup
-	shutdown sync.Once
+	workers  sync.WaitGroup
+	losses   chan string // holds one: why events are being lost
+	stopping atomic.Bool
+	stopped  chan struct{} // closed when result is there
 	result   error
-
-	lastReport atomic.Int64 // when losses were last logged, Unix nanoseconds
 }
 
 // New returns a Publisher that connects in the background. The error names the
@@ -90,6 +90,8 @@ func New(config Config) (*Publisher, error) {
 		stationery: newStationery(config, topic),
 		queue:      newQueue(config.Capacity, config.DropNewest),
 		stop:       func() {},
+		losses:     make(chan string, 1),
+		stopped:    make(chan struct{}),
 	}
 	if len(servers) == 0 {
 		return p, nil
@@ -109,7 +111,8 @@ func New(config Config) (*Publisher, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	p.sender.Go(func() { p.send(ctx) })
+	p.workers.Go(func() { p.send(ctx) })
+	p.workers.Go(func() { p.reportLosses(ctx) })
 	return p, nil
 }
 
@@ -138,7 +141,7 @@ func (p *Publisher) Publish(ev event.Event) error {
 	dropped, err := p.queue.add(packet)
 	if dropped != nil {
 		recycle(dropped)
-		p.reportLosses()
+		p.lost("the queue is full")
 	}
 	return err
 }
@@ -146,31 +149,46 @@ func (p *Publisher) Publish(ev event.Event) error {
 // Flush waits until all that was accepted before the call is acknowledged or
 // dropped, or until ctx ends, and then returns the error of ctx.
 func (p *Publisher) Flush(ctx context.Context) error {
+	done := p.queue.flushed()
 	select {
-	case <-p.queue.flushed():
+	case <-done:
 		return nil
 	case <-ctx.Done():
+		p.queue.abandon(done)
 		return ctx.Err()
 	}
 }
 
 // Shutdown makes Publish return ErrClosed, waits as Flush does until all is
 // delivered or ctx ends, and disconnects. It returns an *UndeliveredError if
-// events stayed behind. Later calls return the result of the first. No goroutine
-// is left when it returns.
+// events stayed behind. Later calls wait for the first and return its result, or
+// the error of their own ctx if that ends before. No goroutine is left when the
+// first returns.
 func (p *Publisher) Shutdown(ctx context.Context) error {
-	p.shutdown.Do(func() {
-		p.queue.close()
-		err := p.Flush(ctx)
-		p.stop()
-		if p.conn != nil {
-			_ = p.conn.Close(ctx) // cuts the connection if need be, which frees the sender
+	if p.stopping.Swap(true) {
+		select {
+		case <-p.stopped:
+			return p.result
+		default:
 		}
-		p.sender.Wait()
-		if pending := p.Stats().Pending; pending > 0 {
-			p.result = &UndeliveredError{Count: pending, Err: err}
+		select {
+		case <-p.stopped:
+			return p.result
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-	})
+	}
+	defer close(p.stopped)
+	p.queue.close()
+	err := p.Flush(ctx)
+	p.stop()
+	if p.conn != nil {
+		_ = p.conn.Close(ctx) // cuts the connection if need be, which frees the sender
+	}
+	p.workers.Wait()
+	if pending := p.Stats().Pending; pending > 0 {
+		p.result = &UndeliveredError{Count: pending, Err: err}
+	}
 	return p.result
 }
 
@@ -181,10 +199,9 @@ func (p *Publisher) Stats() Stats { return p.queue.snapshot() }
 // come together while it wrote goes out in the next write, so that a busy
 // publisher writes many packets at once and an idle one writes at once.
 func (p *Publisher) send(ctx context.Context) {
-	const batch = 64 << 10
 	buf := make([]byte, 0, batch+MaxEventBytes)
 	for {
-		packets, link, n := p.queue.take(buf, batch)
+		packets, link, n := p.queue.take(buf)
 		if n == 0 {
 			select {
 			case <-p.queue.wake:
@@ -220,19 +237,43 @@ const refused = 0x80
 func (p *Publisher) puback(ack *packets.Puback) {
 	p.queue.acknowledge(ack.PacketID, ack.ReasonCode >= refused)
 	if ack.ReasonCode >= refused {
-		p.reportLosses(slog.String("reason", ack.Reason()))
+		p.lost(ack.Reason())
 	}
 }
 
-// reportLosses logs once a minute at most.
-func (p *Publisher) reportLosses(attributes ...slog.Attr) {
-	now, last := time.Now().UnixNano(), p.lastReport.Load()
-	if now-last < int64(time.Minute) || !p.lastReport.CompareAndSwap(last, now) {
-		return
+// lost has the loss of an event logged, without waiting for the log.
+func (p *Publisher) lost(why string) {
+	select {
+	case p.losses <- why:
+	default:
 	}
+}
+
+// reportLosses logs that events are lost, once a minute at most.
+func (p *Publisher) reportLosses(ctx context.Context) {
+	for {
+		select {
+		case why := <-p.losses:
+			p.logLosses(why)
+		case <-ctx.Done():
+			select {
+			case why := <-p.losses:
+				p.logLosses(why)
+			default:
+			}
+			return
+		}
+		select {
+		case <-time.After(time.Minute):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (p *Publisher) logLosses(why string) {
 	s := p.Stats()
-	attributes = append(attributes, slog.Uint64("dropped", s.Dropped), slog.Uint64("rejected", s.Rejected), slog.Uint64("pending", s.Pending))
-	p.config.Logger.LogAttrs(context.Background(), slog.LevelWarn, "events are lost (total since the start)", attributes...)
+	p.config.Logger.Warn("events are lost (total since the start)", slog.String("reason", why),
+		slog.Uint64("dropped", s.Dropped), slog.Uint64("rejected", s.Rejected), slog.Uint64("pending", s.Pending))
 }
 
 // blanks are packets to be encoded into.

@@ -333,6 +333,56 @@ func TestShutdownIsFinalAndIdempotent(t *testing.T) {
 	assert.Equal(t, publisher.Stats{Accepted: 1, Acknowledged: 1}, pub.Stats())
 }
 
+// stuckLog is a log that does not return before it is released.
+type stuckLog struct{ released chan struct{} }
+
+func (stuckLog) Enabled(context.Context, slog.Level) bool    { return true }
+func (l stuckLog) Handle(context.Context, slog.Record) error { <-l.released; return nil }
+func (l stuckLog) WithAttrs([]slog.Attr) slog.Handler        { return l }
+func (l stuckLog) WithGroup(string) slog.Handler             { return l }
+
+func TestALogThatHangsBlocksNobody(t *testing.T) {
+	log := stuckLog{make(chan struct{})}
+	pub := start(t, publisher.Config{Address: "127.0.0.1:1", Capacity: 1, Logger: slog.New(log)})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range 10 {
+			_ = pub.Publish(numbered(n))
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(brokertest.Wait):
+		require.Fail(t, "Publish blocked")
+	}
+	close(log.released)
+}
+
+func TestASecondShutdownHasATimeOfItsOwn(t *testing.T) {
+	pub := start(t, publisher.Config{Address: "127.0.0.1:1"})
+	require.NoError(t, pub.Publish(numbered(1)))
+	ctx, cancel := context.WithCancel(context.Background())
+	first := make(chan error)
+	go func() { first <- pub.Shutdown(ctx) }()
+	require.Eventually(t, func() bool { return errors.Is(pub.Publish(numbered(2)), publisher.ErrClosed) }, brokertest.Wait, time.Millisecond)
+	require.ErrorIs(t, pub.Shutdown(canceled()), context.Canceled)
+	cancel()
+	var undelivered *publisher.UndeliveredError
+	require.ErrorAs(t, <-first, &undelivered)
+	assert.Equal(t, error(undelivered), pub.Shutdown(context.Background()), "the first result")
+}
+
+func TestAnAuthenticationThatNobodyAskedForHarmsNobody(t *testing.T) {
+	fake := script{
+		connack:  packets.Connack{Properties: &packets.Properties{AuthMethod: "x"}},
+		received: func(conn net.Conn, p *packets.Publish) { puback(conn, p.PacketID, 0) },
+	}
+	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	require.NoError(t, pub.Publish(numbered(1)))
+	flush(t, pub)
+}
+
 func TestABrokerOfMQTT311IsNamedAsSuch(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -417,6 +467,7 @@ func TestBadEnvironmentIsNamedAndKeepsItsSecrets(t *testing.T) {
 		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a:x", `is no address`},
 		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret%zz@a", `is no address`},
 		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@", `names no host`},
+		{"MPS_MQTT_ADDRESS", "mqtt://u:s3,cret@h", `write %2C for a comma`},
 		{"MPS_MQTT_ADDRESS", "mqtt:/u:s3cret@h", `"mqtt://***@h" has more than`},
 		{"MPS_MQTT_ADDRESS", "mqtt://u:s3/cret@h:1", `write %2F for /`},
 		{"MPS_MQTT_ADDRESS", "mqtt://u:s3#cret@h:1", `write %2F for /`},

@@ -21,7 +21,7 @@ type queue struct {
 	capacity   int
 	dropNewest bool
 	closed     bool
-	flushes    []flush
+	flushes    map[chan struct{}]uint64 // who waits in Flush, and up to which number
 
 	firstUnderWay uint64 // place in the sequence of underWay's front
 
@@ -40,7 +40,7 @@ type queue struct {
 const maxUnderWay = 65535
 
 func newQueue(capacity int, dropNewest bool) *queue {
-	return &queue{capacity: capacity, dropNewest: dropNewest, idle: true, wake: make(chan struct{}, 1)}
+	return &queue{capacity: capacity, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{}, idle: true, wake: make(chan struct{}, 1)}
 }
 
 // add accepts p. When the queue is full it returns in place of p the packet that
@@ -77,19 +77,26 @@ func (q *queue) whenOpen() error {
 	return nil
 }
 
-// take appends whole packets to dst, about most bytes, marks them as written to
+// batch is about how many bytes go into one write.
+const batch = 64 << 10
+
+// take appends whole packets to dst, about a batch of them, marks them as written to
 // the returned link and returns how many. The oldest come first: after a
 // reconnect these are the ones that were under way. None means wait for wake.
-func (q *queue) take(dst []byte, most int) (packets []byte, link *mqttconn.Link, n int) {
+func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.link != nil && len(dst) < most && (q.qos == 0 || q.unacked < q.limits.ReceiveMaximum) {
+	for q.link != nil && len(dst) < batch && (q.qos == 0 || q.unacked < q.limits.ReceiveMaximum) {
 		p := q.following()
 		if p == nil {
 			break
 		}
 		id := uint16((q.firstUnderWay+uint64(q.next))%maxUnderWay) + 1
 		q.next++
+		if !p.done && (p.expired() || q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize) {
+			p.done = true
+			q.stats.Dropped++
+		}
 		if p.done {
 			continue
 		}
@@ -98,6 +105,7 @@ func (q *queue) take(dst []byte, most int) (packets []byte, link *mqttconn.Link,
 		q.unacked++
 		n++
 	}
+	q.trim()
 	q.idle = n == 0
 	return dst, q.link, n
 }
@@ -108,19 +116,23 @@ func (q *queue) following() *packet {
 	if q.next < q.underWay.len() {
 		return q.underWay.at(q.next)
 	}
-	for q.waiting.len() > 0 && q.underWay.len() < maxUnderWay {
-		p := q.waiting.pop()
-		tooLarge := q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize
-		if tooLarge || p.expired() {
-			recycle(p)
-			q.stats.Dropped++
-			q.left()
-			continue
-		}
-		q.underWay.push(p)
-		return p
+	if q.waiting.len() == 0 || q.underWay.len() == maxUnderWay {
+		return nil
 	}
-	return nil
+	p := q.waiting.pop()
+	q.underWay.push(p)
+	return p
+}
+
+// trim lets go of the oldest packets under way that are done. After a reconnect
+// some of them may not have been passed by next again.
+func (q *queue) trim() {
+	for q.underWay.len() > 0 && q.underWay.at(0).done {
+		recycle(q.underWay.pop())
+		q.firstUnderWay++
+		q.next = max(q.next-1, 0)
+	}
+	q.left()
 }
 
 // written says that the packets last taken are in the hands of the operating
@@ -131,13 +143,14 @@ func (q *queue) written(link *mqttconn.Link) {
 	if q.link != link || q.qos > 0 {
 		return
 	}
-	for ; q.next > 0; q.next-- {
-		recycle(q.underWay.pop())
-		q.firstUnderWay++
-		q.stats.Acknowledged++
+	for i := range q.next {
+		if p := q.underWay.at(i); !p.done {
+			p.done = true
+			q.stats.Acknowledged++
+		}
 	}
 	q.unacked = 0
-	q.left()
+	q.trim()
 }
 
 // acknowledge settles the packet with identifier id, accepted or refused by the
@@ -147,7 +160,7 @@ func (q *queue) acknowledge(id uint16, refused bool) {
 	defer q.mu.Unlock()
 	front := q.firstUnderWay % maxUnderWay
 	place := int((uint64(id) - 1 + maxUnderWay - front) % maxUnderWay)
-	if id == 0 || place >= q.next || q.underWay.at(place).done {
+	if id == 0 || q.qos == 0 || place >= q.next || q.underWay.at(place).done {
 		return
 	}
 	q.underWay.at(place).done = true
@@ -157,12 +170,7 @@ func (q *queue) acknowledge(id uint16, refused bool) {
 	} else {
 		q.stats.Acknowledged++
 	}
-	for q.underWay.len() > 0 && q.underWay.at(0).done {
-		recycle(q.underWay.pop())
-		q.firstUnderWay++
-		q.next--
-	}
-	q.left()
+	q.trim()
 	q.rouse()
 }
 
@@ -195,20 +203,21 @@ func (q *queue) rouse() {
 	}
 }
 
-// flush is a caller who waits until the packets up to a number have left.
-type flush struct {
-	upTo uint64
-	done chan struct{}
-}
-
 // flushed returns a channel that is closed once all accepted so far has left.
-func (q *queue) flushed() <-chan struct{} {
+func (q *queue) flushed() chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	f := flush{q.stats.Accepted, make(chan struct{})}
-	q.flushes = append(q.flushes, f)
+	done := make(chan struct{})
+	q.flushes[done] = q.stats.Accepted
 	q.left()
-	return f.done
+	return done
+}
+
+// abandon forgets one who no longer waits for flushed.
+func (q *queue) abandon(done chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.flushes, done)
 }
 
 // left tells those who wait in Flush, after packets have left the queue.
@@ -222,15 +231,12 @@ func (q *queue) left() {
 	} else if q.waiting.len() > 0 {
 		oldest = q.waiting.at(0).number
 	}
-	var still []flush
-	for _, f := range q.flushes {
-		if f.upTo < oldest {
-			close(f.done)
-		} else {
-			still = append(still, f)
+	for done, upTo := range q.flushes {
+		if upTo < oldest {
+			close(done)
+			delete(q.flushes, done)
 		}
 	}
-	q.flushes = still
 }
 
 func (q *queue) close() {

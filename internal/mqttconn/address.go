@@ -34,6 +34,10 @@ func ParseAddress(address string) ([]Server, error) {
 	for one := range strings.SplitSeq(address, ",") {
 		server, err := parseServer(strings.TrimSpace(one))
 		if err != nil {
+			if strings.Contains(address, "@") && !strings.Contains(one, "@") {
+				// Perhaps a part of a password that holds a comma.
+				err = fmt.Errorf("address %d of those between commas is wrong (in a user and a password, write %%2C for a comma)", len(servers)+1)
+			}
 			return nil, err
 		}
 		servers = append(servers, server)

@@ -50,6 +50,7 @@ type Config struct {
 // Conn is a connection that is made again whenever it is lost.
 type Conn struct {
 	config      Config
+	session     *session
 	manager     *autopaho.ConnectionManager
 	open        context.Context // until Close
 	closing     context.CancelFunc
@@ -75,7 +76,7 @@ func Open(config Config) (*Conn, error) {
 	if _, err := config.TLS.Config(); err != nil {
 		return nil, err
 	}
-	c := &Conn{config: config}
+	c := &Conn{config: config, session: &session{State: state.NewInMemory(), handlers: config.Handlers}}
 	c.open, c.closing = context.WithCancel(context.Background())
 	urls := make([]*url.URL, len(config.Servers))
 	for i, server := range config.Servers {
@@ -94,8 +95,9 @@ func Open(config Config) (*Conn, error) {
 		OnConnectError:        c.warn,
 		ClientConfig: paho.ClientConfig{
 			ClientID:          config.ClientID,
-			Session:           &session{State: state.NewInMemory(), handlers: config.Handlers},
-			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.unacknowledged},
+			Session:           c.session,
+			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
+			AuthHandler:       noAuth{},
 			OnServerDisconnect: func(d *paho.Disconnect) {
 				// Such as "session taken over": two processes have one client id.
 				config.Logger.Warn("the MQTT broker has disconnected us", "reason", d.Packet().Reason(), "client_id", config.ClientID)
@@ -195,9 +197,7 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 			_ = link.Close() // connected but deaf is worse than trying again
 			return
 		}
-		if c.config.Handlers.Subscribed != nil {
-			c.config.Handlers.Subscribed()
-		}
+		c.session.subscribed(link)
 	})
 }
 
@@ -240,13 +240,14 @@ func explain(err error) error {
 	}
 }
 
-// unacknowledged hands on the messages of QoS 0, which do not pass the session.
-func (c *Conn) unacknowledged(received paho.PublishReceived) (bool, error) {
-	if c.config.Handlers.Message != nil {
-		c.config.Handlers.Message(nil, received.Packet.Packet())
-	}
-	return true, nil
+// noAuth answers a broker that begins an enhanced authentication which nobody
+// asked for. Without a handler paho would panic.
+type noAuth struct{}
+
+func (noAuth) Authenticate(*paho.Auth) *paho.Auth {
+	return &paho.Auth{ReasonCode: packets.AuthContinueAuthentication}
 }
+func (noAuth) Authenticated() {}
 
 // RandomClientID returns prefix, a hyphen and 8 random hex digits.
 func RandomClientID(prefix string) string {

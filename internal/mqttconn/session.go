@@ -2,14 +2,17 @@ package mqttconn
 
 import (
 	"io"
+	"sync"
 
 	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/session/state"
 )
 
-// Handlers are what the owner of a connection is told; any may be nil. Puback and
-// Message are called in the broker's order, one at a time, and a handler that
-// blocks stops the reading. Down may be called more than once for a connection.
+// Handlers are what the owner of a connection is told; any may be nil. None may
+// call the Conn. Puback is called in the broker's order, one at a time, and so is
+// Message; a handler that blocks stops the reading. Down may be called more than
+// once for a connection.
 type Handlers struct {
 	// Up is told of each new connection, before anything is read from it.
 	Up func(link *Link, limits Limits)
@@ -33,14 +36,19 @@ type Handlers struct {
 type session struct {
 	*state.State
 	handlers Handlers
-	link     *Link
+	link     *Link // of the newest connection
+
+	mu sync.Mutex
+	up bool
 }
 
 func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack *packets.Connack) error {
 	if err := s.State.ConAckReceived(w, connect, connack); err != nil {
 		return err
 	}
-	s.link = w.(*Link)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link, s.up = w.(*Link), true
 	if s.handlers.Up != nil {
 		s.handlers.Up(s.link, limitsOf(connack))
 	}
@@ -48,26 +56,42 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 }
 
 func (s *session) ConnectionLost(p *packets.Disconnect) error {
+	s.mu.Lock()
+	s.up = false
 	if s.handlers.Down != nil {
 		s.handlers.Down()
 	}
+	s.mu.Unlock()
 	return s.State.ConnectionLost(p)
 }
 
+// subscribed tells the owner, unless link has been lost meanwhile.
+func (s *session) subscribed(link *Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.up && s.link == link && s.handlers.Subscribed != nil {
+		s.handlers.Subscribed()
+	}
+}
+
 func (s *session) PacketReceived(p *packets.ControlPacket, toHandlers chan<- *packets.Publish) error {
-	switch packet := p.Content.(type) {
-	case *packets.Puback:
+	if packet, ok := p.Content.(*packets.Puback); ok {
 		if s.handlers.Puback != nil {
 			s.handlers.Puback(packet)
 		}
 		return nil
-	case *packets.Publish:
-		if s.handlers.Message != nil {
-			s.handlers.Message(s.link, packet)
-		}
-		return nil
 	}
 	return s.State.PacketReceived(p, toHandlers)
+}
+
+// received gets every PUBLISH. paho calls it from one goroutine of each
+// connection, and makes no new connection before that has ended; so link is the
+// one that the message came by.
+func (s *session) received(p paho.PublishReceived) (bool, error) {
+	if s.handlers.Message != nil {
+		s.handlers.Message(s.link, p.Packet.Packet())
+	}
+	return true, nil
 }
 
 // Ack would be paho's acknowledgement, sent when its handlers return.

@@ -125,7 +125,7 @@ func (c *change) flush() error {
 
 // bury keeps a dead letter.
 func (c *change) bury(m *Message) error {
-	_, err := c.tx.ExecContext(c.ctx, `INSERT INTO dead_letter (filter, topic, payload, received_at, reason) VALUES (?,?,?,?,?)`,
+	_, err := c.tx.ExecContext(c.ctx, `INSERT INTO dead_letter (filter, topic, payload, received_at, reason) VALUES (?, ?, coalesce(?, x''), ?, ?)`,
 		m.Filter, m.Topic, m.Payload, m.ReceivedAt.UnixMilli(), m.Reason)
 	return err
 }

@@ -186,7 +186,10 @@ func (s *Store) Claim(ctx context.Context, now time.Time, most int) ([]Notice, e
 		}
 		return err
 	})
-	return notices, err
+	if err != nil {
+		return nil, err // nothing has been claimed
+	}
+	return notices, nil
 }
 
 // Settle stores what ilert answered.

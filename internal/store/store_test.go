@@ -208,7 +208,25 @@ func TestDeadMessagesAreKeptAndCounted(t *testing.T) {
 	b := open(t)
 	b.apply(store.Message{Effect: store.Dead, Topic: "mps/events", Payload: []byte{0, 0xff}, Reason: "no JSON"}, raise("a"))
 	b.settle(b.claim()[0], store.Refused)
-	assert.Equal(t, store.Tally{Received: 2, Dead: 2}, b.tally())
+	b.apply(store.Message{Effect: store.Dead, Topic: "mps/events", Reason: "empty"})
+	assert.Equal(t, store.Tally{Received: 3, Dead: 3}, b.tally())
+}
+
+func TestWhatCannotBeClaimedIsNotHandedOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := store.Open(t.Context(), path)
+	require.NoError(t, err)
+	defer s.Close()
+	b := &book{t, s, start}
+	b.apply(raise("a"))
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE INSERT ON alert BEGIN SELECT RAISE(ABORT, 'disk full'); END`)
+	require.NoError(t, err)
+	notices, err := s.Claim(t.Context(), b.now, 100)
+	require.ErrorContains(t, err, "disk full")
+	assert.Empty(t, notices)
 }
 
 // Whatever was claimed when the process died is unsure, so it is told again, and

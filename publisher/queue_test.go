@@ -1,0 +1,63 @@
+package publisher
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// What a broker acknowledges before an older event leaves a hole among those under
+// way. These are the ways over a hole, which no real broker makes on demand.
+func underWayWithAHole(t *testing.T) *queue {
+	t.Helper()
+	q := newQueue(100, false)
+	topic, err := parseTopic("t")
+	require.NoError(t, err)
+	s := newStationery(Config{Source: "s"}, topic)
+	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
+	for n := range 3 {
+		p, e := new(packet), event.Connected("1")
+		s.encode(p, &e, uint64(n))
+		_, err := q.add(p)
+		require.NoError(t, err)
+	}
+	_, _, n := q.take(nil)
+	require.Equal(t, 3, n)
+	q.acknowledge(2, false)
+	q.disconnected(nil)
+	return q
+}
+
+func TestAHoleIsPassedWhenOneAtATimeIsAllowed(t *testing.T) {
+	q := underWayWithAHole(t)
+	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 1, MaximumQoS: 2}, 1)
+	for _, id := range []uint16{1, 3} {
+		_, _, n := q.take(nil)
+		require.Equal(t, 1, n)
+		q.acknowledge(id, false)
+	}
+	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 3}, q.snapshot())
+}
+
+func TestAHoleIsCountedOnceWhenTheBrokerTurnsToQoS0(t *testing.T) {
+	q := underWayWithAHole(t)
+	link := new(mqttconn.Link)
+	q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
+	_, _, n := q.take(nil)
+	require.Equal(t, 2, n)
+	q.acknowledge(1, false) // a broker's mistake
+	q.written(link)
+	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 3}, q.snapshot())
+}
+
+func TestWhatIsUnderWayMayBeTooLargeForTheNextBroker(t *testing.T) {
+	q := underWayWithAHole(t)
+	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2, MaximumPacketSize: 50}, 1)
+	_, _, n := q.take(nil)
+	assert.Zero(t, n)
+	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Dropped: 2}, q.snapshot())
+}
