@@ -52,7 +52,7 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 	notices, err := c.store.Claim(ctx, time.Now(), most)
 	var next time.Time
 	var waiting bool
-	if err == nil && len(notices) == 0 {
+	if err == nil && len(notices) < most {
 		next, waiting, err = c.store.NextTry(ctx)
 	}
 	switch {

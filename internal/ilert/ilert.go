@@ -139,29 +139,25 @@ type Class int
 const (
 	// Temporary: no answer, 408, 429, 5xx. Try again.
 	Temporary Class = iota
-	// Operator: 401, 402, 403, 404, 405 or a redirect. A wrong key, a wrong URL or
+	// Operator: any other 4xx, such as 401 and 403, or a redirect. A wrong key, a wrong URL or
 	// a plan's limit: every event waits until a person has mended it.
 	Operator
-	// Invalid: 400, 413, 422 and the like. This event's own fault; trying again
+	// Invalid: 400, 413, 422. This event's own fault; trying again
 	// cannot help.
 	Invalid
 )
 
 func classOf(status int) Class {
 	switch status {
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
-		return Operator
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return Invalid
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return Temporary
 	}
-	switch {
-	case status < 400:
-		return Operator
-	case status < 500:
-		return Invalid
-	default:
+	if status >= 500 {
 		return Temporary
 	}
+	return Operator
 }
 
 // retryAfter reads the header in both forms of RFC 9110, section 10.2.3.

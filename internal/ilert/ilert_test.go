@@ -39,7 +39,7 @@ func TestSendPostsTheEvent(t *testing.T) {
 func TestErrorsSayWhatToDo(t *testing.T) {
 	for status, want := range map[int]ilert.Class{
 		408: ilert.Temporary, 429: ilert.Temporary, 500: ilert.Temporary, 503: ilert.Temporary,
-		301: ilert.Operator, 401: ilert.Operator, 402: ilert.Operator, 403: ilert.Operator, 404: ilert.Operator,
+		301: ilert.Operator, 401: ilert.Operator, 402: ilert.Operator, 403: ilert.Operator, 404: ilert.Operator, 407: ilert.Operator, 409: ilert.Operator,
 		400: ilert.Invalid, 413: ilert.Invalid, 422: ilert.Invalid,
 	} {
 		client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -79,7 +79,11 @@ func TestWithoutAConnectionNothingHasArrived(t *testing.T) {
 
 func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	client := answering(t, func(http.ResponseWriter, *http.Request) { cancel() })
+	client := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does a server see its client go
+		cancel()
+		<-r.Context().Done()
+	})
 	assert.ErrorIs(t, client.Send(ctx, ilert.Event{}), context.Canceled)
 }
 
