@@ -112,11 +112,11 @@ func TestDropNewestRefusesWhatIsTooMuch(t *testing.T) {
 func TestTheBrokersLimitsAreRespected(t *testing.T) {
 	maximumSize, maximumQoS := uint32(400), byte(0)
 	received := make(chan *packets.Publish, 10)
-	fake := script{
-		connack:  packets.Connack{Properties: &packets.Properties{MaximumPacketSize: &maximumSize, MaximumQOS: &maximumQoS}},
-		received: func(_ net.Conn, p *packets.Publish) { received <- p },
+	fake := brokertest.Script{
+		Connack:  packets.Connack{Properties: &packets.Properties{MaximumPacketSize: &maximumSize, MaximumQOS: &maximumQoS}},
+		Received: brokertest.OnPublish(func(_ net.Conn, p *packets.Publish) { received <- p }),
 	}
-	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	pub := start(t, publisher.Config{Address: fake.Serve(t)})
 	large := numbered(1)
 	large.Message = strings.Repeat("x", 400)
 	require.NoError(t, pub.Publish(large))

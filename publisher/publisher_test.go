@@ -154,7 +154,7 @@ func TestUnacknowledgedEventsAreSentAgainInOrder(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
 	onConn := map[net.Conn]int{}
-	fake := script{received: func(conn net.Conn, p *packets.Publish) {
+	fake := brokertest.Script{Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
 		mu.Lock()
 		defer mu.Unlock()
 		e, err := event.Parse(p.Payload)
@@ -164,12 +164,12 @@ func TestUnacknowledgedEventsAreSentAgainInOrder(t *testing.T) {
 		// The first three connections are cut after 15 events, 10 acknowledged.
 		switch {
 		case len(onConn) > 3 || onConn[conn] <= 10:
-			puback(conn, p.PacketID, 0)
+			brokertest.Puback(conn, p.PacketID, 0)
 		case onConn[conn] == 15:
 			_ = conn.Close()
 		}
-	}}
-	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	})}
+	pub := start(t, publisher.Config{Address: fake.Serve(t)})
 	for n := range events {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
@@ -200,26 +200,26 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 	var open []uint16
 	full := make(chan struct{}, 1000)
 	receiveMaximum := uint16(most)
-	fake := script{
-		connack: packets.Connack{Properties: &packets.Properties{ReceiveMaximum: &receiveMaximum}},
-		received: func(conn net.Conn, p *packets.Publish) {
+	fake := brokertest.Script{
+		Connack: packets.Connack{Properties: &packets.Properties{ReceiveMaximum: &receiveMaximum}},
+		Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
 			mu.Lock()
 			defer mu.Unlock()
 			open = append(open, p.PacketID)
 			assert.LessOrEqual(t, len(open), most)
 			if len(open) == most { // answer the youngest first, which a broker may not, to see it survived
 				full <- struct{}{}
-				puback(conn, open[most-1], 0)
-				puback(conn, open[most-1], 0)
-				puback(conn, 9999, 0)
+				brokertest.Puback(conn, open[most-1], 0)
+				brokertest.Puback(conn, open[most-1], 0)
+				brokertest.Puback(conn, 9999, 0)
 				for _, id := range open[:most-1] {
-					puback(conn, id, 0)
+					brokertest.Puback(conn, id, 0)
 				}
 				open = nil
 			}
-		},
+		}),
 	}
-	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	pub := start(t, publisher.Config{Address: fake.Serve(t)})
 	for n := range 10 * most {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
@@ -230,15 +230,15 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 
 func TestARefusedEventIsDroppedAndTheRestGoesOn(t *testing.T) {
 	const notAuthorized = 0x87
-	fake := script{received: func(conn net.Conn, p *packets.Publish) {
+	fake := brokertest.Script{Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
 		reason := byte(0)
 		if strings.Contains(string(p.Payload), `"message":"1"`) {
 			reason = notAuthorized
 		}
-		puback(conn, p.PacketID, reason)
-	}}
+		brokertest.Puback(conn, p.PacketID, reason)
+	})}
 	var log bytes.Buffer
-	pub := start(t, publisher.Config{Address: fake.serve(t), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	pub := start(t, publisher.Config{Address: fake.Serve(t), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for n := range 3 {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
@@ -249,7 +249,7 @@ func TestARefusedEventIsDroppedAndTheRestGoesOn(t *testing.T) {
 }
 
 func TestABrokerThatHangsBlocksNobody(t *testing.T) {
-	pub := start(t, publisher.Config{Address: script{}.serve(t), Capacity: 100_000})
+	pub := start(t, publisher.Config{Address: brokertest.Script{}.Serve(t), Capacity: 100_000})
 	long := numbered(0)
 	long.Message = strings.Repeat("x", 1000)
 	done := make(chan struct{})
@@ -288,7 +288,7 @@ func TestAFullQueueDropsTheOldest(t *testing.T) {
 
 func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
 	received := make(chan struct{}, 10)
-	pub := start(t, publisher.Config{Address: script{received: func(net.Conn, *packets.Publish) { received <- struct{}{} }}.serve(t), Capacity: 2})
+	pub := start(t, publisher.Config{Address: brokertest.Script{Received: brokertest.OnPublish(func(net.Conn, *packets.Publish) { received <- struct{}{} })}.Serve(t), Capacity: 2})
 	for n := range 2 {
 		require.NoError(t, pub.Publish(numbered(n)))
 		<-received
@@ -374,11 +374,11 @@ func TestASecondShutdownHasATimeOfItsOwn(t *testing.T) {
 }
 
 func TestAnAuthenticationThatNobodyAskedForHarmsNobody(t *testing.T) {
-	fake := script{
-		connack:  packets.Connack{Properties: &packets.Properties{AuthMethod: "x"}},
-		received: func(conn net.Conn, p *packets.Publish) { puback(conn, p.PacketID, 0) },
+	fake := brokertest.Script{
+		Connack:  packets.Connack{Properties: &packets.Properties{AuthMethod: "x"}},
+		Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) { brokertest.Puback(conn, p.PacketID, 0) }),
 	}
-	pub := start(t, publisher.Config{Address: fake.serve(t)})
+	pub := start(t, publisher.Config{Address: fake.Serve(t)})
 	require.NoError(t, pub.Publish(numbered(1)))
 	flush(t, pub)
 }
