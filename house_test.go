@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"internal/ilert":    {},
 	"internal/store":    {},
 	"consumer":          {"event", "internal/mqttconn", "internal/rules", "internal/ilert", "internal/store"},
-	"internal/broker":   {},
+	"internal/broker":   {"internal/mqttconn"},
 }
 
 func roomOf(importPath string) string {

@@ -11,7 +11,6 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 )
 
 // Broker is a running broker. Its methods may be called concurrently.
@@ -53,19 +52,16 @@ func (b *Broker) start(server *mochi.Server, tcp, webSocket string) error {
 		return &ListenError{Err: err}
 	}
 	b.tcp = listener.Addr().String()
-	if err := server.AddListener(listeners.NewNet("tcp", listener)); err != nil {
+	if err := server.AddListener(newDoor("tcp", listener, false)); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
 	if webSocket != "" {
-		// mochi binds a WebSocket in the background and drops the error, so the
-		// port is tried here first.
-		probe, err := net.Listen("tcp", webSocket)
+		listener, err := net.Listen("tcp", webSocket)
 		if err != nil {
 			return &ListenError{WebSocket: true, Err: err}
 		}
-		b.webSocket = probe.Addr().String()
-		_ = probe.Close()
-		if err := server.AddListener(listeners.NewWebsocket(listeners.Config{ID: "ws", Address: b.webSocket})); err != nil {
+		b.webSocket = listener.Addr().String()
+		if err := server.AddListener(newDoor("ws", listener, true)); err != nil {
 			return fmt.Errorf("broker: %w", err)
 		}
 	}
@@ -82,5 +78,5 @@ func (b *Broker) Addr() string { return b.tcp }
 // is none.
 func (b *Broker) WebSocketAddr() string { return b.webSocket }
 
-// Close disconnects every client and stops. Later calls return the first result.
+// Close cuts every connection and stops. Later calls return the first result.
 func (b *Broker) Close() error { return b.close() }

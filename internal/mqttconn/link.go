@@ -74,12 +74,15 @@ func dial(ctx context.Context, u *url.URL, tlsConfig func() (*tls.Config, error)
 			}
 			return nil, err
 		}
-		return &webSocketConn{Conn: ws}, nil
+		return WebSocketConn(ws), nil
 	}
 }
 
-// webSocketConn makes a stream of a WebSocket, each write one binary message, as
-// section 6 of MQTT 5.0 asks for.
+// WebSocketConn makes a stream of a WebSocket, each write one binary message, as
+// section 6 of MQTT 5.0 asks for. Reading and writing may go on at the same time,
+// two writes may not.
+func WebSocketConn(ws *websocket.Conn) net.Conn { return &webSocketConn{Conn: ws} }
+
 type webSocketConn struct {
 	*websocket.Conn
 	message io.Reader // what is left of the message that is being read
