@@ -62,7 +62,7 @@ func (c Config) check() (checked, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(c.Topics) == 0 {
-		c.Topics = []string{"mps/events"}
+		c.Topics = []string{mqttconn.DefaultTopic}
 	}
 	if c.Preset == "" {
 		c.Preset = "calls"
@@ -84,7 +84,7 @@ func (c Config) check() (checked, error) {
 		return checked{}, fmt.Errorf("consumer: SessionExpiry %v: want a positive duration", c.SessionExpiry)
 	}
 	for _, topic := range c.Topics {
-		if err := checkFilter(topic); err != nil {
+		if err := mqttconn.CheckFilter(topic); err != nil {
 			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
 		}
 	}

@@ -129,7 +129,7 @@ func acknowledge(messages []message) {
 // earlier configuration made; what comes by that is not wanted.
 func (c *Consumer) filterOf(topic string) (filter string, wanted bool) {
 	for _, filter := range c.config.Topics {
-		if matches(filter, topic) {
+		if mqttconn.Matches(filter, topic) {
 			return filter, true
 		}
 	}

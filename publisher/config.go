@@ -1,13 +1,10 @@
 package publisher
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -65,10 +62,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-const (
-	defaultTopic    = "mps/events"
-	defaultCapacity = 65536
-)
+const defaultCapacity = 65536
 
 // withDefaults returns a copy that is complete, or an error that names the field.
 func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
@@ -76,7 +70,7 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Topic == "" {
-		c.Topic = defaultTopic
+		c.Topic = mqttconn.DefaultTopic
 	}
 	if c.ClientID == "" {
 		c.ClientID = mqttconn.RandomClientID("mps-events")
@@ -100,7 +94,7 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 		return c, nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", c.Topic, err)
 	}
 	for field, text := range map[string]string{"ClientID (MPS_MQTT_CLIENT_ID)": c.ClientID, "Source": c.Source} {
-		if err := checkString(text); err != nil {
+		if err := mqttconn.CheckString(text); err != nil {
 			return c, nil, fmt.Errorf("publisher: %s %q: %w", field, text, err)
 		}
 	}
@@ -112,25 +106,4 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 		return c, nil, fmt.Errorf("publisher: Address (MPS_MQTT_ADDRESS): %w", err)
 	}
 	return c, servers, nil
-}
-
-// checkTopic refuses what makes a broker cut the connection, for this event and
-// for every later one: MQTT 5.0, sections 4.7.1 and 4.7.3.
-func checkTopic(topic string) error {
-	if strings.ContainsAny(topic, "+#") {
-		return errors.New("a topic to publish to may not hold the wildcards + and #")
-	}
-	return checkString(topic)
-}
-
-// checkString refuses what is no UTF-8 encoded string by MQTT 5.0, section 1.5.4.
-func checkString(s string) error {
-	const most = 65535
-	switch {
-	case len(s) > most:
-		return fmt.Errorf("has %d bytes: MQTT allows %d", len(s), most)
-	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
-		return errors.New("has a NUL or is not valid UTF-8")
-	}
-	return nil
 }

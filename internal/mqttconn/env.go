@@ -50,17 +50,8 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 	return broker, nil
 }
 
-// Filter is the topic filter for what is published to Topic, which may be a
-// template such as mps/events/{guid}.
-func (b Broker) Filter() string {
-	levels := strings.Split(cmp.Or(b.Topic, "mps/events"), "/")
-	for i, level := range levels {
-		if strings.Contains(level, "{") {
-			levels[i] = "+"
-		}
-	}
-	return strings.Join(levels, "/")
-}
+// Filter is the topic filter for what is published to Topic.
+func (b Broker) Filter() string { return FilterOf(cmp.Or(b.Topic, DefaultTopic)) }
 
 // secret reads a variable, or the file that its twin NAME_FILE names.
 func secret(env func(string) string, name string) (string, error) {

@@ -1,9 +1,12 @@
-package consumer
+package mqttconn_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
 // The cases are those of MQTT 5.0, section 4.7.
@@ -31,6 +34,22 @@ func TestMatches(t *testing.T) {
 		{"$SYS/#", "$SYS/broker", true},
 		{"$share/group/mps/#", "mps/events", true},
 	} {
-		assert.Equal(t, c.want, matches(c.filter, c.topic), "%s %s", c.filter, c.topic)
+		assert.Equal(t, c.want, mqttconn.Matches(c.filter, c.topic), "%s %s", c.filter, c.topic)
 	}
+}
+
+func TestWhatWouldCutTheConnectionIsRefused(t *testing.T) {
+	for _, bad := range []string{"a\x00", "a\x01", "a\n", "a\x1f", "a\x7f", "a\u009f", "a\uFDD0", "a\uFFFE", "a\U0001FFFF", "a\xff", strings.Repeat("a", 65536)} {
+		for check, err := range map[string]error{
+			"string": mqttconn.CheckString(bad), "topic": mqttconn.CheckTopic(bad), "filter": mqttconn.CheckFilter(bad),
+		} {
+			assert.Error(t, err, "%s %q", check, bad[:2])
+		}
+	}
+	for _, good := range []string{"a", "a b/ü/😀", "\uFFFD", strings.Repeat("a", 65535)} {
+		assert.NoError(t, mqttconn.CheckTopic(good))
+		assert.NoError(t, mqttconn.CheckFilter(good))
+	}
+	assert.Error(t, mqttconn.CheckTopic(""))
+	assert.Error(t, mqttconn.CheckFilter(""))
 }

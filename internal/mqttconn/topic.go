@@ -1,0 +1,99 @@
+package mqttconn
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// DefaultTopic is where MPS publishes its events.
+const DefaultTopic = "mps/events"
+
+// CheckString refuses what may not be in a UTF-8 encoded string of a packet: by
+// MQTT 5.0, section 1.5.4, NUL and what is no UTF-8, and also the control and
+// non-characters for which Mosquitto cuts the connection, though a broker may let
+// them pass. One of them would cut it for this message and for every later one.
+func CheckString(s string) error {
+	const most = 65535
+	switch {
+	case len(s) > most:
+		return fmt.Errorf("has %d bytes: MQTT allows %d", len(s), most)
+	case !utf8.ValidString(s):
+		return errors.New("is not valid UTF-8")
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) || r >= 0xFDD0 && r <= 0xFDEF || r&0xFFFE == 0xFFFE {
+			return fmt.Errorf("holds the character %U, for which brokers cut the connection", r)
+		}
+	}
+	return nil
+}
+
+// CheckTopic refuses what is no topic to publish to: MQTT 5.0, sections 4.7.1 and
+// 4.7.3.
+func CheckTopic(topic string) error {
+	switch {
+	case topic == "":
+		return errors.New("is empty")
+	case strings.ContainsAny(topic, "+#"):
+		return errors.New("a topic to publish to may not hold the wildcards + and #")
+	}
+	return CheckString(topic)
+}
+
+// CheckFilter holds a topic filter against MQTT 5.0, section 4.7.
+func CheckFilter(filter string) error {
+	if filter == "" {
+		return errors.New("is empty")
+	}
+	levels := strings.Split(filter, "/")
+	for i, level := range levels {
+		switch {
+		case strings.Contains(level, "#") && (level != "#" || i != len(levels)-1):
+			return errors.New("# may only be the whole last level")
+		case strings.Contains(level, "+") && level != "+":
+			return errors.New("+ may only be a whole level")
+		}
+	}
+	return CheckString(filter)
+}
+
+// FilterOf is the topic filter for all that is published to a topic or to a topic
+// template, such as mps/events/{guid}.
+func FilterOf(topic string) string {
+	levels := strings.Split(topic, "/")
+	for i, level := range levels {
+		if strings.Contains(level, "{") {
+			levels[i] = "+"
+		}
+	}
+	return strings.Join(levels, "/")
+}
+
+// Matches reports whether a topic matches a valid topic filter, which may be that
+// of a shared subscription ($share/group/filter).
+func Matches(filter, topic string) bool {
+	if shared, ok := strings.CutPrefix(filter, "$share/"); ok {
+		_, filter, _ = strings.Cut(shared, "/")
+	}
+	if strings.HasPrefix(topic, "$") && (strings.HasPrefix(filter, "+") || strings.HasPrefix(filter, "#")) {
+		return false
+	}
+	for {
+		f, restOfFilter, moreFilter := strings.Cut(filter, "/")
+		t, restOfTopic, moreTopic := strings.Cut(topic, "/")
+		switch {
+		case f == "#":
+			return true
+		case f != "+" && f != t:
+			return false
+		case !moreTopic:
+			return !moreFilter || restOfFilter == "#"
+		case !moreFilter:
+			return false
+		}
+		filter, topic = restOfFilter, restOfTopic
+	}
+}
