@@ -113,9 +113,7 @@ func (c *Consumer) apply(ctx context.Context, changes []store.Message) bool {
 func acknowledge(messages []message) {
 	var packets []byte
 	for i, m := range messages {
-		if m.QoS > 0 && m.link != nil {
-			packets = mqttconn.AppendPuback(packets, m.PacketID)
-		}
+		packets = mqttconn.AppendAck(packets, m.Publish)
 		last := i == len(messages)-1 || messages[i+1].link != m.link
 		if last && len(packets) > 0 {
 			_ = m.link.WritePackets(packets)

@@ -38,9 +38,19 @@ type Config struct {
 	// SessionExpiry is how long the broker keeps subscriptions and unacknowledged
 	// messages after a connection has gone; 0 ends the session with it.
 	SessionExpiry time.Duration
+	// EndSession lets Close end the session, whatever SessionExpiry says.
+	EndSession bool
 	// ReceiveMaximum is how many unacknowledged QoS 1 messages the broker may
 	// send; 0 is MQTT's own limit of 65535.
 	ReceiveMaximum uint16
+	// MaximumPacketSize is the longest packet, in bytes, that the broker may send;
+	// it keeps longer ones to itself. 0 is no limit.
+	MaximumPacketSize uint32
+	// Will is published by the broker when the connection is lost; nil is none.
+	Will *Will
+	// Goodbye returns ready packets to be written before Close disconnects; nil is
+	// none. It is not called without a connection.
+	Goodbye func() []byte
 	// Subscriptions are made on every connection.
 	Subscriptions []paho.SubscribeOptions
 	Handlers      Handlers
@@ -61,6 +71,8 @@ type Conn struct {
 	since    time.Time // when it came up
 	attempts int       // since a connection last proved itself
 	trying   string    // the address of the newest attempt, without user
+	willQoS  byte
+	noWill   bool // the broker retains nothing
 	lastWarn time.Time
 }
 
@@ -73,10 +85,13 @@ func Open(config Config) (*Conn, error) {
 	if config.KeepAlive == 0 {
 		config.KeepAlive = 30 * time.Second
 	}
+	if err := CheckString(config.ClientID); err != nil {
+		return nil, fmt.Errorf("client id %q: %w", config.ClientID, err)
+	}
 	if _, err := config.TLS.Config(); err != nil {
 		return nil, err
 	}
-	c := &Conn{config: config, session: &session{State: state.NewInMemory(), handlers: config.Handlers}}
+	c := &Conn{config: config, willQoS: 1, session: &session{State: state.NewInMemory(), handlers: config.Handlers}}
 	c.open, c.closing = context.WithCancel(context.Background())
 	urls := make([]*url.URL, len(config.Servers))
 	for i, server := range config.Servers {
@@ -92,7 +107,9 @@ func Open(config Config) (*Conn, error) {
 		ConnectPacketBuilder:  c.fillConnect,
 		OnConnectionUp:        c.up,
 		OnConnectionDown:      c.down,
-		OnConnectError:        c.warn,
+		OnConnectError:        c.failed,
+
+		DisconnectPacketBuilder: c.goodbye,
 		ClientConfig: paho.ClientConfig{
 			ClientID:          config.ClientID,
 			Session:           c.session,
@@ -107,21 +124,31 @@ func Open(config Config) (*Conn, error) {
 	return c, err
 }
 
-// Close disconnects. It waits for the goodbye to be written until ctx ends, then
-// cuts the connection. No goroutine is left when it returns.
+// lastWords is how long after the end of its context Close still waits for the
+// goodbye to be written.
+const lastWords = 500 * time.Millisecond
+
+// Close disconnects. It waits for the goodbye to be written until half a second after
+// ctx has ended, then cuts the connection. No goroutine is left when it returns.
 func (c *Conn) Close(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.link != nil {
-			_ = c.link.Close()
-		}
-	})
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, c.cut) })
 	defer stop()
 	c.closing()
+	if link := c.session.current(); link != nil && c.config.Goodbye != nil {
+		_ = link.WritePackets(c.config.Goodbye())
+	}
 	err := c.manager.Disconnect(context.Background())
 	c.subscribing.Wait()
 	return err
+}
+
+// cut breaks the connection, which ends all that waits for it.
+func (c *Conn) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil {
+		_ = c.link.Close()
+	}
 }
 
 func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
@@ -137,26 +164,6 @@ func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL)
 	defer c.mu.Unlock()
 	c.link = link
 	return link, nil
-}
-
-func (c *Conn) fillConnect(packet *paho.Connect, u *url.URL) (*paho.Connect, error) {
-	username, password := c.config.Username, c.config.Password
-	for _, server := range c.config.Servers {
-		if server.URL == u && server.User != nil {
-			username = server.User.Username()
-			password, _ = server.User.Password()
-		}
-	}
-	packet.Username, packet.UsernameFlag = username, username != ""
-	packet.Password, packet.PasswordFlag = []byte(password), password != ""
-	if packet.Properties == nil {
-		packet.Properties = &paho.ConnectProperties{}
-	}
-	packet.Properties.RequestProblemInfo = true
-	if c.config.ReceiveMaximum > 0 {
-		packet.Properties.ReceiveMaximum = paho.Uint16(c.config.ReceiveMaximum)
-	}
-	return packet, nil
 }
 
 const (
@@ -192,12 +199,14 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 		return
 	}
 	c.subscribing.Go(func() { // autopaho must not wait
-		if _, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: c.config.Subscriptions}); err != nil {
-			c.warn(fmt.Errorf("subscribing: %w", err))
+		_, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: c.config.Subscriptions})
+		if err != nil {
 			_ = link.Close() // connected but deaf is worse than trying again
-			return
+			err = fmt.Errorf("subscribing: %w", err)
 		}
-		c.session.subscribed(link)
+		if current := c.session.subscribed(link, err); current && err != nil {
+			c.warn(err)
+		}
 	})
 }
 
@@ -206,13 +215,21 @@ func (c *Conn) down() bool {
 	return true
 }
 
+// failed is told of each attempt to connect that has failed.
+func (c *Conn) failed(err error) {
+	if c.adaptWill(err) {
+		c.config.Logger.Warn("the MQTT broker does not take our Last Will as it is; trying with less", "error", explain(err))
+	}
+	if c.config.Handlers.Failed != nil {
+		c.config.Handlers.Failed(explain(err))
+	}
+	c.warn(err)
+}
+
 // warn logs the first failure of an outage and then one a minute, none while
 // closing.
 func (c *Conn) warn(err error) {
 	err = explain(err)
-	if c.config.Handlers.Failed != nil {
-		c.config.Handlers.Failed(err)
-	}
 	c.mu.Lock()
 	address := c.trying
 	quiet := time.Since(c.lastWarn) < time.Minute || c.open.Err() != nil

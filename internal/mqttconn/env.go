@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -14,10 +15,14 @@ type Broker struct {
 	TLS                TLSFiles
 	ClientID, Topic    string // empty: the default of whoever asks
 	AtMostOnce         bool   // QoS 0 instead of 1
+	Status             bool   // keep a retained message that says who is online
 }
 
+// SpoolDirVariable names the folder of a publisher's spool.
+const SpoolDirVariable = "MPS_MQTT_SPOOL_DIR"
+
 // BrokerFromEnv reads MPS_MQTT_ADDRESS, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE,
-// _KEY_FILE, _CLIENT_ID, _TOPIC and _QOS. The first three may be given by a file
+// _KEY_FILE, _CLIENT_ID, _TOPIC, _QOS and _STATUS. The first three may be given by a file
 // that the same name with _FILE behind it names; its closing line break is cut
 // off. The error names the variable and holds no secret.
 func BrokerFromEnv(env func(string) string) (Broker, error) {
@@ -36,6 +41,12 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 		broker.AtMostOnce = true
 	default:
 		return Broker{}, fmt.Errorf("MPS_MQTT_QOS %q: want 0 or 1", qos)
+	}
+	if status := env("MPS_MQTT_STATUS"); status != "" {
+		var err error
+		if broker.Status, err = strconv.ParseBool(status); err != nil {
+			return Broker{}, fmt.Errorf("MPS_MQTT_STATUS %q: want true or false", status)
+		}
 	}
 	for name, field := range map[string]*string{
 		"MPS_MQTT_ADDRESS":  &broker.Address,

@@ -25,8 +25,8 @@ type Handlers struct {
 	// Puback is told of each acknowledgement of a PUBLISH that the owner wrote
 	// to the link by itself.
 	Puback func(*packets.Puback)
-	// Message is told of each PUBLISH that arrives, and of the link on which a
-	// QoS 1 one is to be acknowledged with AppendPuback.
+	// Message is told of each PUBLISH that arrives, and of the link on which it is
+	// to be acknowledged with AppendAck.
 	Message func(*Link, *packets.Publish)
 }
 
@@ -65,13 +65,30 @@ func (s *session) ConnectionLost(p *packets.Disconnect) error {
 	return s.State.ConnectionLost(p)
 }
 
-// subscribed tells the owner, unless link has been lost meanwhile.
-func (s *session) subscribed(link *Link) {
+// subscribed tells the owner how the subscribing on link has ended, and reports
+// true, unless link has been lost meanwhile: then the next one will tell.
+func (s *session) subscribed(link *Link, err error) (current bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.up && s.link == link && s.handlers.Subscribed != nil {
+	switch {
+	case !s.up || s.link != link:
+		return false
+	case err != nil && s.handlers.Failed != nil:
+		s.handlers.Failed(err)
+	case err == nil && s.handlers.Subscribed != nil:
 		s.handlers.Subscribed()
 	}
+	return true
+}
+
+// current returns the link that is up, or nil.
+func (s *session) current() *Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.up {
+		return nil
+	}
+	return s.link
 }
 
 func (s *session) PacketReceived(p *packets.ControlPacket, toHandlers chan<- *packets.Publish) error {
@@ -104,10 +121,11 @@ type Limits struct {
 	ReceiveMaximum    int  // QoS 1 publishes under way at a time
 	MaximumPacketSize int  // bytes; 0 is no limit
 	MaximumQoS        byte // 0, 1 or 2
+	RetainAvailable   bool
 }
 
 func limitsOf(connack *packets.Connack) Limits {
-	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2}
+	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2, RetainAvailable: true}
 	p := connack.Properties
 	if p == nil {
 		return limits
@@ -121,11 +139,23 @@ func limitsOf(connack *packets.Connack) Limits {
 	if p.MaximumQOS != nil {
 		limits.MaximumQoS = *p.MaximumQOS
 	}
+	if p.RetainAvailable != nil {
+		limits.RetainAvailable = *p.RetainAvailable != 0
+	}
 	return limits
 }
 
-// AppendPuback appends the acknowledgement of the QoS 1 message with packet
-// identifier id to dst, to be written to the message's own link.
-func AppendPuback(dst []byte, id uint16) []byte {
-	return append(dst, packets.PUBACK<<4, 2, byte(id>>8), byte(id))
+// AppendAck appends the acknowledgement of p to dst, to be written to the link that
+// p came by: a PUBACK at QoS 1, nothing at QoS 0. QoS 2, which only a subscription
+// that an earlier client left in the session can bring, gets its PUBREC; the rest
+// of that exchange is paho's.
+func AppendAck(dst []byte, p *packets.Publish) []byte {
+	kind := byte(packets.PUBACK)
+	switch p.QoS {
+	case 0:
+		return dst
+	case 2:
+		kind = packets.PUBREC
+	}
+	return append(dst, kind<<4, 2, byte(p.PacketID>>8), byte(p.PacketID))
 }

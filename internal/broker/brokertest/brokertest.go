@@ -5,7 +5,9 @@ package brokertest
 
 import (
 	"context"
+	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,4 +77,38 @@ func Receive(t testing.TB, messages <-chan *paho.Publish) *paho.Publish {
 		require.FailNow(t, "no message came")
 		return nil
 	}
+}
+
+// Forward lets whoever connects to listener reach the broker at addr, until the test
+// ends: so a subscriber can be there before the publisher that is tested.
+func Forward(t testing.TB, listener net.Listener, addr string) {
+	t.Helper()
+	var running sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", addr)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			end := func() { _ = client.Close(); _ = server.Close() }
+			context.AfterFunc(ctx, end)
+			for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
+				running.Go(func() {
+					defer end()
+					_, _ = io.Copy(pair[0], pair[1])
+				})
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = listener.Close()
+		running.Wait()
+	})
 }
