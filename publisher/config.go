@@ -1,9 +1,11 @@
 package publisher
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
@@ -54,12 +56,44 @@ type Config struct {
 	// 1.0 in binary mode: specversion, type ("openamt." and the event's type) and
 	// time, beside id, source and the content type, which are always there.
 	CloudEvents bool
+	// Status tells others whether this server is there: it keeps a retained message on
+	// mps/status/{client id}, {"status":"online","planned":false,"timestamp":ms}, or
+	// "offline". The broker says offline by itself (Last Will) when the connection
+	// has been gone for 30 seconds, with the time at which it was made; Shutdown says
+	// offline with "planned":true, which expires after a day. Give the ClientID then,
+	// so that it is known to those who listen.
+	Status bool
+	// Spool keeps what is not delivered on disk: package spool has one. Without one
+	// events are held in memory alone. The Publisher closes it in Shutdown.
+	Spool Spool
 	// KeepAlive is the longest silence on the connection, in whole seconds;
 	// default 30 s. A broker that hangs is given up after twice that time.
 	KeepAlive time.Duration
+	// DangerouslyTrustAnyServer takes any certificate of any server for the broker's,
+	// so that whoever stands between reads and changes every event and learns the
+	// password. For a test at most.
+	DangerouslyTrustAnyServer bool
+	// Hooks are told what happens.
+	Hooks Hooks
 	// Logger is told of connections and losses; nil discards. It is never given
 	// an event or a secret.
 	Logger *slog.Logger
+
+	spoolDir string // of MPS_MQTT_SPOOL_DIR, which package spool reads
+}
+
+// Hooks are told what happens, for metrics of the server's own; any may be nil. They
+// are called from goroutines of the Publisher, never from Publish. One that blocks
+// holds up the next of its kind, and Connected and Disconnected hold up the
+// connection as well. They may not call the Publisher's methods but Stats.
+type Hooks struct {
+	// Connected is told of each connection and the broker's host and port.
+	Connected func(address string)
+	// Disconnected is told when it is lost or closed.
+	Disconnected func()
+	// Dropped is told of accepted events that were dropped, and how many. Those that
+	// are dropped in quick succession come together.
+	Dropped func(reason DropReason, events uint64)
 }
 
 const defaultCapacity = 65536
@@ -98,12 +132,26 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 			return c, nil, fmt.Errorf("publisher: %s %q: %w", field, text, err)
 		}
 	}
+	if c.Status {
+		if err := mqttconn.CheckTopic(c.statusTopic()); err != nil {
+			return c, nil, fmt.Errorf("publisher: ClientID (MPS_MQTT_CLIENT_ID) %q as a part of the topic of Status: %w", c.ClientID, err)
+		}
+	}
+	if c.Spool != nil && !c.Spool.Enabled() {
+		c.Spool = nil
+	}
+	if c.spoolDir != "" && c.Spool == nil {
+		return c, nil, fmt.Errorf("publisher: %s is set to %q, but Config.Spool is not set: set it to what spool.FromEnv returns", mqttconn.SpoolDirVariable, c.spoolDir)
+	}
 	if c.Address == "" {
 		return c, nil, nil
 	}
 	servers, err := mqttconn.ParseAddress(c.Address)
 	if err != nil {
 		return c, nil, fmt.Errorf("publisher: Address (MPS_MQTT_ADDRESS): %w", err)
+	}
+	if c.Username+c.Password != "" && !slices.ContainsFunc(servers, func(s mqttconn.Server) bool { return s.User == nil }) {
+		return c, nil, errors.New("publisher: Username and Password (MPS_MQTT_USERNAME, MPS_MQTT_PASSWORD) are set, and Address (MPS_MQTT_ADDRESS) holds a user too: want one of them")
 	}
 	return c, servers, nil
 }

@@ -10,7 +10,8 @@ import (
 
 // FromEnv is New of ConfigFromEnv with slog.Default as Logger: the one line for a
 // server's start. Without MPS_MQTT_ADDRESS the Publisher works and publishes
-// nothing.
+// nothing. With MPS_MQTT_SPOOL_DIR it fails, because it links no spool; package spool
+// shows the lines that do.
 func FromEnv() (*Publisher, error) {
 	config, err := ConfigFromEnv()
 	if err != nil {
@@ -29,6 +30,8 @@ func FromEnv() (*Publisher, error) {
 //	MPS_MQTT_USERNAME   and MPS_MQTT_PASSWORD, for an address without them
 //	MPS_MQTT_CA_FILE    PEM file of the certificates to trust
 //	MPS_MQTT_CERT_FILE  and MPS_MQTT_KEY_FILE, PEM files of a client certificate
+//	MPS_MQTT_STATUS     true or false, see Config.Status; default false
+//	MPS_MQTT_SPOOL_DIR  is read by spool.FromEnv, whose result belongs into Config.Spool
 //
 // The address, the user and the password may be given by a file instead:
 // MPS_MQTT_PASSWORD_FILE names one, and its closing line break is cut off.
@@ -48,7 +51,11 @@ func ConfigFromEnv() (Config, error) {
 		Topic:      broker.Topic,
 		ClientID:   broker.ClientID,
 		AtMostOnce: broker.AtMostOnce,
+		Status:     broker.Status,
 	}
-	_, _, err = config.withDefaults()
-	return config, err
+	if _, _, err = config.withDefaults(); err != nil {
+		return Config{}, err
+	}
+	config.spoolDir = os.Getenv(mqttconn.SpoolDirVariable)
+	return config, nil
 }

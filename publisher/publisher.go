@@ -25,7 +25,7 @@ import (
 
 var (
 	// ErrFull is returned by Publish when Config.Capacity events are held and none
-	// makes room: with Config.DropNewest, or when all are under way to the broker.
+	// makes room: with Config.DropNewest, or with a Capacity of 1.
 	ErrFull = errors.New("publisher: queue full")
 	// ErrClosed is returned by Publish after Shutdown.
 	ErrClosed = errors.New("publisher: closed")
@@ -50,11 +50,12 @@ const MaxEventBytes = 64 << 10
 
 // Stats counts events since New. Accepted = Acknowledged + Dropped + Pending.
 type Stats struct {
-	Accepted     uint64 // Publish returned nil
+	Accepted     uint64 // Publish returned nil, or taken back from the spool by New
 	Acknowledged uint64 // by the broker; at QoS 0, handed to the operating system
-	Dropped      uint64 // made room for a newer one, expired, too large for the broker or refused by it
+	Dropped      uint64 // see DropReason
 	Pending      uint64 // not yet one of these two
 	Rejected     uint64 // Publish returned ErrFull; not in Accepted
+	SpoolErrors  uint64 // attempts to use the spool that failed; no events
 }
 
 // Publisher publishes events. Its methods may be called concurrently.
@@ -64,18 +65,23 @@ type Publisher struct {
 	queue      *queue
 	lastID     atomic.Uint64
 	conn       *mqttconn.Conn // nil without an address
+	keeper     *keeper        // nil without a spool
+	up         atomic.Bool    // what Hooks have been told
 
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
-	losses   chan string // holds one: why events are being lost
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when result is there
 	result   error
 }
 
+// sessionExpiry is how long a broker remembers what is under way when a connection
+// breaks, and with it the Last Will, which must not come before its delay.
+const sessionExpiry = 5 * time.Minute
+
 // New returns a Publisher that connects in the background. The error names the
 // field of config, or the file, that is wrong; a broker that is away is no error.
-// Call Shutdown in the end.
+// Call Shutdown in the end; it closes Config.Spool too.
 func New(config Config) (*Publisher, error) {
 	config, servers, err := config.withDefaults()
 	if err != nil {
@@ -90,29 +96,41 @@ func New(config Config) (*Publisher, error) {
 		stationery: newStationery(config, topic),
 		queue:      newQueue(config.Capacity, config.DropNewest),
 		stop:       func() {},
-		losses:     make(chan string, 1),
 		stopped:    make(chan struct{}),
 	}
 	if len(servers) == 0 {
 		return p, nil
 	}
-	p.conn, err = mqttconn.Open(mqttconn.Config{
-		Servers:   servers,
-		TLS:       mqttconn.TLSFiles{CA: config.CAFile, Cert: config.CertFile, Key: config.KeyFile},
-		ClientID:  config.ClientID,
-		Username:  config.Username,
-		Password:  config.Password,
-		KeepAlive: config.KeepAlive,
-		Logger:    config.Logger,
-		Handlers:  mqttconn.Handlers{Up: p.up, Down: p.down, Puback: p.puback},
-	})
-	if err != nil {
+	if config.Spool != nil {
+		p.queue.recover(config.Spool.Range())
+		p.keeper = &keeper{queue: p.queue, spool: config.Spool, log: config.Logger}
+	}
+	connect := mqttconn.Config{
+		Servers:        servers,
+		TLS:            mqttconn.TLSFiles{CA: config.CAFile, Cert: config.CertFile, Key: config.KeyFile, TrustAnyServer: config.DangerouslyTrustAnyServer},
+		ClientID:       config.ClientID,
+		Username:       config.Username,
+		Password:       config.Password,
+		KeepAlive:      config.KeepAlive,
+		SessionExpiry:  sessionExpiry,
+		EndSession:     true,
+		ReceiveMaximum: 1, // nothing is received
+		Logger:         config.Logger,
+		Handlers:       mqttconn.Handlers{Up: p.connected, Down: p.disconnected, Puback: p.puback},
+	}
+	if config.Status {
+		connect.Will, connect.Goodbye = config.will(), config.plannedOffline
+	}
+	if p.conn, err = mqttconn.Open(connect); err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.workers.Go(func() { p.send(ctx) })
 	p.workers.Go(func() { p.reportLosses(ctx) })
+	if p.keeper != nil {
+		p.workers.Go(func() { p.keeper.run(ctx) })
+	}
 	return p, nil
 }
 
@@ -141,7 +159,6 @@ func (p *Publisher) Publish(ev event.Event) error {
 	dropped, err := p.queue.add(packet)
 	if dropped != nil {
 		recycle(dropped)
-		p.lost("the queue is full")
 	}
 	return err
 }
@@ -159,11 +176,16 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
+// overtime is how long after the end of its context Shutdown may still say goodbye to
+// the broker and write to the spool.
+const overtime = time.Second
+
 // Shutdown makes Publish return ErrClosed, waits as Flush does until all is
 // delivered or ctx ends, and disconnects. It returns an *UndeliveredError if
-// events stayed behind. Later calls wait for the first and return its result, or
-// the error of their own ctx if that ends before. No goroutine is left when the
-// first returns.
+// events stayed behind, but for those that the spool holds for the next process.
+// Later calls wait for the first and return its result, or the error of their own ctx
+// if that ends before. Shutdown returns a second after the end of ctx at the latest,
+// and then no goroutine is left, unless the Logger or a hook hangs.
 func (p *Publisher) Shutdown(ctx context.Context) error {
 	if p.stopping.Swap(true) {
 		select {
@@ -180,16 +202,44 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 	}
 	defer close(p.stopped)
 	p.queue.close()
-	err := p.Flush(ctx)
-	p.stop()
+	why := p.Flush(ctx)
+	ended := make(chan uint64, 1)
+	go func() { ended <- p.end(ctx) }()
+	var behind uint64
+	select {
+	case behind = <-ended:
+	case <-after(ctx, overtime):
+		behind = p.Stats().Pending
+	}
+	if behind > 0 {
+		p.result = &UndeliveredError{Count: behind, Err: why}
+	}
+	return p.result
+}
+
+// end stops everything and returns how many events are lost by that.
+func (p *Publisher) end(ctx context.Context) (behind uint64) {
 	if p.conn != nil {
 		_ = p.conn.Close(ctx) // cuts the connection if need be, which frees the sender
 	}
+	p.stop()
 	p.workers.Wait()
-	if pending := p.Stats().Pending; pending > 0 {
-		p.result = &UndeliveredError{Count: pending, Err: err}
+	if p.keeper == nil {
+		return p.Stats().Pending
 	}
-	return p.result
+	_ = p.keeper.write(p.queue.newest()) // it reports by itself
+	behind = p.queue.unwritten()
+	if err := p.config.Spool.Close(); err != nil {
+		p.config.Logger.Error("closing the spool", slog.Any("error", err))
+	}
+	return behind
+}
+
+// after returns a channel that is closed some time after the end of ctx.
+func after(ctx context.Context, more time.Duration) <-chan struct{} {
+	late := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(more, func() { close(late) }) })
+	return late
 }
 
 // Stats returns a consistent snapshot of the counters.
@@ -204,7 +254,7 @@ func (p *Publisher) send(ctx context.Context) {
 		packets, link, n := p.queue.take(buf)
 		if n == 0 {
 			select {
-			case <-p.queue.wake:
+			case <-p.queue.sender.rung:
 				continue
 			case <-ctx.Done():
 				return
@@ -221,59 +271,36 @@ func (p *Publisher) send(ctx context.Context) {
 	}
 }
 
-func (p *Publisher) up(link *mqttconn.Link, limits mqttconn.Limits) {
+func (p *Publisher) connected(link *mqttconn.Link, limits mqttconn.Limits) {
+	if p.config.Status && limits.RetainAvailable {
+		_ = link.WritePackets(p.config.online()) // if it fails, so will all else on this link
+	}
 	qos := byte(1)
 	if p.config.AtMostOnce {
 		qos = 0
 	}
 	p.queue.connected(link, limits, qos)
+	if p.up.CompareAndSwap(false, true) && p.config.Hooks.Connected != nil {
+		p.config.Hooks.Connected(link.RemoteAddr().String())
+	}
 }
 
-func (p *Publisher) down() { p.queue.disconnected(nil) }
+func (p *Publisher) disconnected() {
+	p.queue.disconnected(nil)
+	if p.up.CompareAndSwap(true, false) && p.config.Hooks.Disconnected != nil {
+		p.config.Hooks.Disconnected()
+	}
+}
 
 // refused is the first reason code that means failure, MQTT 5.0, section 2.4.
 const refused = 0x80
 
 func (p *Publisher) puback(ack *packets.Puback) {
-	p.queue.acknowledge(ack.PacketID, ack.ReasonCode >= refused)
+	refusal := ""
 	if ack.ReasonCode >= refused {
-		p.lost(ack.Reason())
+		refusal = fmt.Sprintf("%s (reason code 0x%02X)", ack.Reason(), ack.ReasonCode)
 	}
-}
-
-// lost has the loss of an event logged, without waiting for the log.
-func (p *Publisher) lost(why string) {
-	select {
-	case p.losses <- why:
-	default:
-	}
-}
-
-// reportLosses logs that events are lost, once a minute at most.
-func (p *Publisher) reportLosses(ctx context.Context) {
-	for {
-		select {
-		case why := <-p.losses:
-			p.logLosses(why)
-		case <-ctx.Done():
-			select {
-			case why := <-p.losses:
-				p.logLosses(why)
-			default:
-			}
-			return
-		}
-		select {
-		case <-time.After(time.Minute):
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (p *Publisher) logLosses(why string) {
-	s := p.Stats()
-	p.config.Logger.Warn("events are lost (total since the start)", slog.String("reason", why),
-		slog.Uint64("dropped", s.Dropped), slog.Uint64("rejected", s.Rejected), slog.Uint64("pending", s.Pending))
+	p.queue.acknowledge(ack.PacketID, refusal)
 }
 
 // blanks are packets to be encoded into.

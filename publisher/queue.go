@@ -7,21 +7,33 @@ import (
 )
 
 // queue holds what has been accepted until the broker has acknowledged it, and
-// counts. Packets wait in order of Publish, then go under way in that order, and
-// leave in the order of acknowledgements. Nothing in it blocks.
+// counts. Packets are numbered in order of Publish and stand in that order:
+//
+//	underWay | waiting | only on disk | later
+//
+// They go under way from the front of waiting and leave when the broker has
+// acknowledged them. Without a spool, and with one while the broker keeps up,
+// nothing is only on disk and later is empty: see spooling.go. Nothing in it
+// blocks.
 //
 // The packet identifier is derived from a packet's place in the sequence of all
 // that ever went under way. So it stays the same over reconnects, as MQTT 5.0,
 // section 4.4, asks for, and an acknowledgement finds its packet without a map.
 type queue struct {
 	mu         sync.Mutex
-	stats      Stats
-	waiting    deque
-	underWay   deque
+	stats      Stats // but for Pending
+	losses     losses
 	capacity   int
 	dropNewest bool
 	closed     bool
 	flushes    map[chan struct{}]uint64 // who waits in Flush, and up to which number
+
+	lastNumber uint64 // of what was accepted last
+	underWay   deque
+	settled    int // those of underWay that are done
+	waiting    deque
+	later      deque
+	disk       onDisk
 
 	firstUnderWay uint64 // place in the sequence of underWay's front
 
@@ -32,15 +44,36 @@ type queue struct {
 	next    int // underWay[:next] has been written to link
 	unacked int // how many of these the broker has not acknowledged
 
-	idle bool          // the sender has nothing to do and waits for wake
-	wake chan struct{} // holds one
+	sender bell
 }
 
-// maxUnderWay is the number of packet identifiers: 1 to 65535.
-const maxUnderWay = 65535
+// maxIDs is the number of packet identifiers: 1 to 65535.
+const maxIDs = 65535
+
+// mostUnderWay is how many packets may be under way. They cannot be dropped, so half of
+// the capacity is left to newer ones.
+func (q *queue) mostUnderWay() int { return min(max(q.capacity/2, 1), maxIDs) }
 
 func newQueue(capacity int, dropNewest bool) *queue {
-	return &queue{capacity: capacity, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{}, idle: true, wake: make(chan struct{}, 1)}
+	return &queue{
+		capacity: capacity, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{},
+		losses: newLosses(), sender: newBell(),
+	}
+}
+
+// bell wakes a goroutine that has said that it is idle. It is rung under the lock.
+type bell struct {
+	idle bool
+	rung chan struct{} // holds one
+}
+
+func newBell() bell { return bell{idle: true, rung: make(chan struct{}, 1)} }
+
+func (b *bell) ring() {
+	if b.idle {
+		b.idle = false
+		b.rung <- struct{}{} // empty: whoever was idle has taken what was there
+	}
 }
 
 // add accepts p. When the queue is full it returns in place of p the packet that
@@ -51,20 +84,61 @@ func (q *queue) add(p *packet) (dropped *packet, err error) {
 	if q.closed {
 		return p, ErrClosed
 	}
-	if q.waiting.len()+q.underWay.len() >= q.capacity {
-		if q.dropNewest || q.waiting.len() == 0 {
+	if q.held() >= q.capacity {
+		q.release()
+	}
+	if q.held() >= q.capacity {
+		if dropped = q.makeRoom(); dropped == nil {
 			q.stats.Rejected++
+			q.losses.ring()
 			return p, ErrFull
 		}
-		dropped = q.waiting.pop()
-		q.stats.Dropped++
 	}
 	q.stats.Accepted++
-	p.number = q.stats.Accepted
-	q.waiting.push(p)
-	q.left()
-	q.rouse()
+	q.lastNumber++
+	p.number = q.lastNumber
+	if q.disk.count > 0 {
+		q.later.push(p)
+	} else {
+		q.waiting.push(p)
+	}
+	q.rouseSender()
+	q.disk.rouse(q.held() == q.capacity/2+1) // it is about to be crowded
 	return dropped, nil
+}
+
+// rouseSender wakes the sender, if there is a connection to send by.
+func (q *queue) rouseSender() {
+	if q.link != nil {
+		q.sender.ring()
+	}
+}
+
+// held is how many packets are in memory.
+func (q *queue) held() int { return q.underWay.len() + q.waiting.len() + q.later.len() }
+
+// makeRoom drops the oldest packet that is neither under way nor on disk, and
+// returns nil if there is none or if it is not the oldest that has to go.
+func (q *queue) makeRoom() *packet {
+	oldest := &q.waiting
+	if q.disk.count > 0 {
+		oldest = &q.later
+	}
+	if q.dropNewest || oldest.len() == 0 {
+		return nil
+	}
+	p := oldest.pop()
+	q.disk.void(p.number)
+	q.drop(Overflow)
+	q.left()
+	return p
+}
+
+// drop counts the loss of one event.
+func (q *queue) drop(reason DropReason) {
+	q.stats.Dropped++
+	q.losses.count[reason]++
+	q.losses.ring()
 }
 
 // whenOpen is add for a publisher without a broker: there is nothing to count.
@@ -82,7 +156,7 @@ const batch = 64 << 10
 
 // take appends whole packets to dst, about a batch of them, marks them as written to
 // the returned link and returns how many. The oldest come first: after a
-// reconnect these are the ones that were under way. None means wait for wake.
+// reconnect these are the ones that were under way. None means wait for sender.
 func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,22 +165,26 @@ func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 		if p == nil {
 			break
 		}
-		id := uint16((q.firstUnderWay+uint64(q.next))%maxUnderWay) + 1
+		id := uint16((q.firstUnderWay+uint64(q.next))%maxIDs) + 1
 		q.next++
-		if !p.done && (p.expired() || q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize) {
-			p.done = true
-			q.stats.Dropped++
-		}
-		if p.done {
+		switch {
+		case p.done:
+		case p.expired():
+			q.settle(p)
+			q.drop(Expired)
+		case q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize:
+			q.settle(p)
+			q.drop(TooLarge)
+		default:
+			dst = p.appendTo(dst, q.qos, id)
+			p.tried = true
+			q.unacked++
+			n++
 			continue
 		}
-		dst = p.appendTo(dst, q.qos, id)
-		p.tried = true
-		q.unacked++
-		n++
+		q.trim()
 	}
-	q.trim()
-	q.idle = n == 0
+	q.sender.idle = n == 0
 	return dst, q.link, n
 }
 
@@ -116,12 +194,19 @@ func (q *queue) following() *packet {
 	if q.next < q.underWay.len() {
 		return q.underWay.at(q.next)
 	}
-	if q.waiting.len() == 0 || q.underWay.len() == maxUnderWay {
+	if q.waiting.len() == 0 || q.underWay.len() >= q.mostUnderWay() {
 		return nil
 	}
 	p := q.waiting.pop()
 	q.underWay.push(p)
+	q.disk.rouse(q.wantsLoad())
 	return p
+}
+
+// settle ends the way of a packet that is under way.
+func (q *queue) settle(p *packet) {
+	p.done = true
+	q.settled++
 }
 
 // trim lets go of the oldest packets under way that are done. After a reconnect
@@ -129,8 +214,12 @@ func (q *queue) following() *packet {
 func (q *queue) trim() {
 	for q.underWay.len() > 0 && q.underWay.at(0).done {
 		recycle(q.underWay.pop())
+		q.settled--
 		q.firstUnderWay++
 		q.next = max(q.next-1, 0)
+	}
+	if q.disk.spooling && q.forgettable() {
+		q.disk.rouse(false)
 	}
 	q.left()
 }
@@ -145,7 +234,7 @@ func (q *queue) written(link *mqttconn.Link) {
 	}
 	for i := range q.next {
 		if p := q.underWay.at(i); !p.done {
-			p.done = true
+			q.settle(p)
 			q.stats.Acknowledged++
 		}
 	}
@@ -153,34 +242,40 @@ func (q *queue) written(link *mqttconn.Link) {
 	q.trim()
 }
 
-// acknowledge settles the packet with identifier id, accepted or refused by the
-// broker. An identifier that is not under way is ignored.
-func (q *queue) acknowledge(id uint16, refused bool) {
+// acknowledge settles the packet with identifier id, accepted by the broker or
+// refused with a reason. An identifier that is not under way is ignored.
+func (q *queue) acknowledge(id uint16, refusal string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	front := q.firstUnderWay % maxUnderWay
-	place := int((uint64(id) - 1 + maxUnderWay - front) % maxUnderWay)
+	front := q.firstUnderWay % maxIDs
+	place := int((uint64(id) - 1 + maxIDs - front) % maxIDs)
 	if id == 0 || q.qos == 0 || place >= q.next || q.underWay.at(place).done {
 		return
 	}
-	q.underWay.at(place).done = true
+	q.settle(q.underWay.at(place))
 	q.unacked--
-	if refused {
-		q.stats.Dropped++
+	if refusal != "" {
+		q.losses.refusal = refusal
+		q.drop(Refused)
 	} else {
 		q.stats.Acknowledged++
 	}
 	q.trim()
-	q.rouse()
+	q.rouseSender()
 }
 
-// connected begins a connection: what is under way has to be written again.
+// connected begins a connection: what is under way has to be written again. Only
+// in the same session is that a repeat, MQTT 5.0, section 3.3.1.1.
 func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.link, q.limits, q.qos = link, limits, min(qos, limits.MaximumQoS)
 	q.next, q.unacked = 0, 0
-	q.rouse()
+	for i := range q.underWay.len() {
+		p := q.underWay.at(i)
+		p.tried = p.tried && limits.SessionPresent
+	}
+	q.rouseSender()
 }
 
 // disconnected ends the connection of link, or whichever is up if link is nil.
@@ -192,23 +287,12 @@ func (q *queue) disconnected(link *mqttconn.Link) {
 	}
 }
 
-// rouse wakes the sender if it waits.
-func (q *queue) rouse() {
-	if q.idle && q.link != nil {
-		q.idle = false
-		select {
-		case q.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // flushed returns a channel that is closed once all accepted so far has left.
 func (q *queue) flushed() chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	done := make(chan struct{})
-	q.flushes[done] = q.stats.Accepted
+	q.flushes[done] = q.lastNumber
 	q.left()
 	return done
 }
@@ -225,17 +309,26 @@ func (q *queue) left() {
 	if len(q.flushes) == 0 {
 		return
 	}
-	oldest := q.stats.Accepted + 1
-	if q.underWay.len() > 0 {
-		oldest = q.underWay.at(0).number
-	} else if q.waiting.len() > 0 {
-		oldest = q.waiting.at(0).number
-	}
+	oldest := q.oldest()
 	for done, upTo := range q.flushes {
 		if upTo < oldest {
 			close(done)
 			delete(q.flushes, done)
 		}
+	}
+}
+
+// oldest is the number of the oldest event that is here, or of the next one.
+func (q *queue) oldest() uint64 {
+	switch {
+	case q.underWay.len() > 0:
+		return q.underWay.at(0).number
+	case q.waiting.len() > 0:
+		return q.waiting.at(0).number
+	case q.disk.count > 0:
+		return q.disk.from
+	default: // nothing is later than what is on disk if nothing is there
+		return q.lastNumber + 1
 	}
 }
 
@@ -249,37 +342,6 @@ func (q *queue) snapshot() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.stats
-	s.Pending = s.Accepted - s.Acknowledged - s.Dropped
+	s.Pending = uint64(q.held()-q.settled) + q.disk.count
 	return s
-}
-
-// deque is a first-in-first-out ring that grows to what it has to hold.
-type deque struct {
-	ring  []*packet // its length is a power of two
-	front int
-	count int
-}
-
-func (d *deque) len() int { return d.count }
-
-func (d *deque) at(i int) *packet { return d.ring[(d.front+i)&(len(d.ring)-1)] }
-
-func (d *deque) push(p *packet) {
-	if d.count == len(d.ring) {
-		ring := make([]*packet, max(64, 2*len(d.ring)))
-		for i := range d.count {
-			ring[i] = d.at(i)
-		}
-		d.ring, d.front = ring, 0
-	}
-	d.ring[(d.front+d.count)&(len(d.ring)-1)] = p
-	d.count++
-}
-
-func (d *deque) pop() *packet {
-	p := d.at(0)
-	d.ring[d.front] = nil
-	d.front = (d.front + 1) & (len(d.ring) - 1)
-	d.count--
-	return p
 }

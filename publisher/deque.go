@@ -1,0 +1,46 @@
+package publisher
+
+// deque is a first-in-first-out ring that grows to what it has to hold.
+type deque struct {
+	ring  []*packet // its length is a power of two
+	front int
+	count int
+}
+
+func (d *deque) len() int { return d.count }
+
+func (d *deque) at(i int) *packet { return d.ring[(d.front+i)&(len(d.ring)-1)] }
+
+func (d *deque) push(p *packet) {
+	if d.count == len(d.ring) {
+		ring := make([]*packet, max(64, 2*len(d.ring)))
+		for i := range d.count {
+			ring[i] = d.at(i)
+		}
+		d.ring, d.front = ring, 0
+	}
+	d.ring[(d.front+d.count)&(len(d.ring)-1)] = p
+	d.count++
+}
+
+func (d *deque) pop() *packet {
+	p := d.at(0)
+	d.ring[d.front] = nil
+	d.front = (d.front + 1) & (len(d.ring) - 1)
+	d.count--
+	return p
+}
+
+// after returns how many packets at the front have a number of at most n. Numbers
+// ascend from the front.
+func (d *deque) after(n uint64) int {
+	low, high := 0, d.count
+	for low < high {
+		if middle := (low + high) / 2; d.at(middle).number <= n {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}

@@ -1,0 +1,491 @@
+package spool_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/publisher"
+	"github.com/mps-events/mps-events/publisher/spool"
+)
+
+func Example() {
+	config, err := publisher.ConfigFromEnv() // MPS_MQTT_ADDRESS and its sisters
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if config.Spool, err = spool.FromEnv(); err != nil { // MPS_MQTT_SPOOL_DIR; empty: no spool
+		fmt.Println(err)
+		return
+	}
+	pub, err := publisher.New(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("published:", pub.Publish(event.Connected("4c4c4544-004b-4210-8033-b6c04f504633")))
+	fmt.Println("shut down:", pub.Shutdown(context.Background()))
+	// Output:
+	// published: <nil>
+	// shut down: <nil>
+}
+
+// numbered is an event that tells its place by its message.
+func numbered(n int) event.Event {
+	return event.Event{Type: event.Success, Message: strconv.Itoa(n), Methods: []string{"AMT_PowerState"}, GUID: "123"}
+}
+
+// nobody is an address at which there is no broker yet.
+func nobody(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func start(t *testing.T, config publisher.Config) *publisher.Publisher {
+	t.Helper()
+	pub, err := publisher.New(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = pub.Shutdown(canceled()) })
+	return pub
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func flush(t *testing.T, pub *publisher.Publisher) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), brokertest.Wait)
+	defer cancel()
+	require.NoError(t, pub.Flush(ctx))
+	checkIdentity(t, pub)
+	assert.Zero(t, pub.Stats().Pending)
+}
+
+func checkIdentity(t *testing.T, pub *publisher.Publisher) {
+	t.Helper()
+	s := pub.Stats()
+	require.Equal(t, s.Accepted, s.Acknowledged+s.Dropped+s.Pending, "%+v", s)
+}
+
+// reader is a subscriber with a session of its own at a broker, which keeps messages
+// from the moment on that the broker is there.
+type reader struct {
+	t        *testing.T
+	messages <-chan *paho.Publish
+	ids      map[string]bool
+	n        int // how many have come
+}
+
+// next returns the number of the next event that has not come before.
+func (r *reader) next() int {
+	r.t.Helper()
+	for {
+		m := brokertest.Receive(r.t, r.messages)
+		if id := m.Properties.User.Get("id"); r.ids[id] {
+			continue
+		} else {
+			r.ids[id] = true
+			r.n++
+		}
+		e, err := event.Parse(m.Payload)
+		require.NoError(r.t, err)
+		n, err := strconv.Atoi(e.Message)
+		require.NoError(r.t, err)
+		return n
+	}
+}
+
+// inOrder receives until n events have come, each after the one before it.
+func (r *reader) inOrder(n int) {
+	r.t.Helper()
+	for r.n < n {
+		want := r.n
+		require.Equal(r.t, want, r.next())
+	}
+}
+
+// comeUp starts a broker to which only the reader is connected at first: a publisher
+// that knows addr comes by another door.
+func comeUp(t *testing.T, addr string) *reader {
+	t.Helper()
+	b := brokertest.Start(t, "")
+	r := &reader{t: t, messages: brokertest.Subscribe(t, b.Addr(), "mps/events"), ids: map[string]bool{}}
+	listener, err := net.Listen("tcp", addr)
+	require.NoError(t, err)
+	brokertest.Forward(t, listener, b.Addr())
+	return r
+}
+
+func TestTheNextProcessDeliversWhatThisOneCouldNot(t *testing.T) {
+	addr, dir := nobody(t), t.TempDir()
+	const each = 3000
+	for process := range 3 {
+		pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir})})
+		assert.EqualValues(t, process*each, pub.Stats().Accepted, "what was taken back")
+		for n := range each {
+			require.NoError(t, pub.Publish(numbered(process*each+n)))
+		}
+		checkIdentity(t, pub)
+		require.NoError(t, pub.Shutdown(canceled()), "the spool holds it")
+	}
+	reader := comeUp(t, addr)
+	pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir})})
+	require.NoError(t, pub.Publish(numbered(3*each)))
+	reader.inOrder(3*each + 1)
+	flush(t, pub)
+	assert.Equal(t, publisher.Stats{Accepted: 3*each + 1, Acknowledged: 3*each + 1}, pub.Stats())
+	require.NoError(t, pub.Shutdown(context.Background()))
+	_, _, left := open(t, spool.Options{Dir: dir}).Range()
+	assert.Zero(t, left)
+}
+
+func TestTheSpoolOutgrowsMemory(t *testing.T) {
+	const capacity, events = 1000, 10_000
+	addr := nobody(t)
+	s := &counting{Spool: open(t, spool.Options{})}
+	pub := start(t, publisher.Config{Address: addr, Capacity: capacity, Spool: s})
+	publishAtTheDisksPace(t, pub, s, 0, events/2)
+	reader := comeUp(t, addr)
+	for n := events / 2; n < events; n++ {
+		require.NoError(t, pub.Publish(numbered(n)))
+		if n%400 == 399 {
+			require.Eventually(t, func() bool { return pub.Stats().Pending < 400 }, brokertest.Wait, time.Millisecond)
+		}
+	}
+	reader.inOrder(events)
+	flush(t, pub)
+	assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events}, pub.Stats())
+}
+
+// publishAtTheDisksPace publishes bursts that memory takes, each when the one before
+// is on disk.
+func publishAtTheDisksPace(t *testing.T, pub *publisher.Publisher, s *counting, from, to int) {
+	t.Helper()
+	for n := from; n < to; n++ {
+		require.NoError(t, pub.Publish(numbered(n)))
+		if n%400 == 399 {
+			checkIdentity(t, pub)
+			require.Eventually(t, func() bool { return s.written.Load() > int64(n-from) }, brokertest.Wait, time.Millisecond)
+		}
+	}
+}
+
+func TestTheOldestOnDiskMakeRoomAndAreCounted(t *testing.T) {
+	addr := nobody(t)
+	var mu sync.Mutex
+	hooked := map[publisher.DropReason]uint64{}
+	var log bytes.Buffer
+	spooled := &counting{Spool: open(t, spool.Options{MaxBytes: 300_000})}
+	pub := start(t, publisher.Config{
+		Address: addr, Capacity: 1000, Spool: spooled,
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Hooks: publisher.Hooks{Dropped: func(reason publisher.DropReason, n uint64) {
+			mu.Lock()
+			defer mu.Unlock()
+			hooked[reason] += n
+		}},
+	})
+	const events = 5_000
+	publishAtTheDisksPace(t, pub, spooled, 0, events)
+	reader := comeUp(t, addr)
+	last := -1
+	for last != events-1 {
+		n := reader.next()
+		require.Greater(t, n, last)
+		last = n
+	}
+	flush(t, pub)
+	s := pub.Stats()
+	assert.Greater(t, s.Dropped, uint64(events/2))
+	assert.Equal(t, s.Acknowledged, uint64(len(reader.ids)))
+	require.NoError(t, pub.Shutdown(context.Background()))
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Equal(t, map[publisher.DropReason]uint64{publisher.SpoolFull: s.Dropped}, hooked)
+	assert.Contains(t, log.String(), "events are lost\" spool=")
+}
+
+func TestWithDropNewestAFullSpoolRefuses(t *testing.T) {
+	addr := nobody(t)
+	pub := start(t, publisher.Config{Address: addr, Capacity: 1000, DropNewest: true, Spool: open(t, spool.Options{MaxBytes: 300_000})})
+	accepted := 0
+	require.Eventually(t, func() bool {
+		for {
+			if err := pub.Publish(numbered(accepted)); err != nil {
+				require.ErrorIs(t, err, publisher.ErrFull)
+				return pub.Stats().SpoolErrors > 0 // it was the disk that was full, not a slow one
+			}
+			accepted++
+		}
+	}, brokertest.Wait, time.Millisecond)
+	checkIdentity(t, pub)
+	assert.Greater(t, accepted, 1500, "memory and disk")
+	reader := comeUp(t, addr)
+	reader.inOrder(accepted)
+	flush(t, pub)
+	assert.Zero(t, pub.Stats().Dropped)
+}
+
+func TestAFullDiskDegradesToMemoryAndIsMended(t *testing.T) {
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
+	limit := func(bytes uint64) {
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: before.Max}))
+	}
+	defer limit(before.Cur)
+
+	addr, dir := nobody(t), t.TempDir()
+	log := &lockedBuffer{}
+	pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir}), Logger: slog.New(slog.NewTextHandler(log, nil))})
+	limit(200 << 10)
+	const events = 5000
+	for n := range events {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	require.Eventually(t, func() bool { return pub.Stats().SpoolErrors > 0 }, brokertest.Wait, time.Millisecond)
+	checkIdentity(t, pub)
+	require.NoError(t, pub.Publish(numbered(events)))
+	assert.Contains(t, log.String(), "the spool fails")
+	assert.Contains(t, log.String(), "file too large")
+
+	limit(before.Cur)
+	require.NoError(t, pub.Publish(numbered(events+1)))
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "the spool works again") }, brokertest.Wait, time.Millisecond)
+	reader := comeUp(t, addr)
+	reader.inOrder(events + 2)
+	flush(t, pub)
+	assert.Zero(t, pub.Stats().Dropped)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// counting is a spool that counts the records written to it.
+type counting struct {
+	*spool.Spool
+	written atomic.Int64
+}
+
+func (c *counting) Commit(below uint64, void []uint64, from uint64, add []publisher.SpoolRecord) (uint64, error) {
+	dropped, err := c.Spool.Commit(below, void, from, add)
+	if err == nil {
+		c.written.Add(int64(len(add)))
+	}
+	return dropped, err
+}
+
+// What a broker acknowledges at once never sees the disk.
+func TestAHealthyBrokerCostsNoDiskAccess(t *testing.T) {
+	b := brokertest.Start(t, "")
+	s := &counting{Spool: open(t, spool.Options{})}
+	pub := start(t, publisher.Config{Address: b.Addr(), Spool: s})
+	require.NoError(t, pub.Publish(numbered(0)))
+	flush(t, pub) // connected; the first may have waited long enough to be written
+	written := s.written.Load()
+	for n := range 200 {
+		require.NoError(t, pub.Publish(numbered(n)))
+		flush(t, pub)
+	}
+	assert.Less(t, s.written.Load()-written, int64(20), "some may meet a busy machine")
+}
+
+func TestASpoolThatIsNotGivenIsAnError(t *testing.T) {
+	t.Setenv("MPS_MQTT_SPOOL_DIR", t.TempDir())
+	t.Setenv("MPS_MQTT_ADDRESS", "127.0.0.1:1")
+	_, err := publisher.FromEnv()
+	require.ErrorContains(t, err, "MPS_MQTT_SPOOL_DIR is set")
+	config, err := publisher.ConfigFromEnv()
+	require.NoError(t, err)
+	_, err = publisher.New(config)
+	require.ErrorContains(t, err, "MPS_MQTT_SPOOL_DIR is set")
+	config.Spool, err = spool.FromEnv()
+	require.NoError(t, err)
+	start(t, config)
+
+	t.Setenv("MPS_MQTT_SPOOL_DIR", "")
+	config, err = publisher.ConfigFromEnv()
+	require.NoError(t, err)
+	config.Spool, err = spool.FromEnv()
+	require.NoError(t, err)
+	start(t, config)
+}
+
+const child = "SPOOL_TEST_CHILD"
+
+// runChild is a process of its own, to be killed.
+func runChild() {
+	s, err := spool.Open(spool.Options{Dir: os.Getenv(child)})
+	if err != nil {
+		panic(err)
+	}
+	pub, err := publisher.New(publisher.Config{Address: "127.0.0.1:1", Spool: s})
+	if err != nil {
+		panic(err)
+	}
+	for n := 0; ; n++ {
+		if err := pub.Publish(numbered(n)); err != nil {
+			panic(err)
+		}
+		fmt.Println(n, time.Now().UnixMilli()) // accepted
+		time.Sleep(100 * time.Microsecond)     // the pace of the events
+	}
+}
+
+func TestAKilledProcessLosesAtMostTheLastMoment(t *testing.T) {
+	addr, dir := nobody(t), t.TempDir()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), child+"="+dir)
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	defer func() { _ = command.Process.Kill() }()
+	accepted := map[int]int64{}
+	last := 0
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		var at int64
+		if _, err := fmt.Sscan(lines.Text(), &last, &at); err != nil {
+			break // the last line was cut off
+		}
+		accepted[last] = at
+		if last == 1000 {
+			require.NoError(t, command.Process.Kill())
+		}
+	}
+	_ = command.Wait()
+	require.GreaterOrEqual(t, len(accepted), 1000)
+
+	reader := comeUp(t, addr)
+	pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir})})
+	taken := int(pub.Stats().Accepted)
+	require.NotZero(t, taken)
+	reader.inOrder(taken)
+	flush(t, pub)
+	if taken <= last {
+		lost := time.Duration(accepted[last]-accepted[taken]) * time.Millisecond
+		t.Logf("lost the last %d of %d events, of the last %v", last-taken+1, last+1, lost)
+		// SpoolInterval and one step, on a machine whose disk or processor may be busy.
+		assert.Less(t, lost, time.Second)
+	}
+}
+
+// Whatever happens, in whatever order: each event that was accepted has arrived in the
+// end, in order but for repeats, or is counted as dropped; none is both.
+func TestNothingIsLostThatIsNotCounted(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	var mu sync.Mutex
+	var arrived []int
+	come, cuts := map[int]bool{}, 0
+	down := true
+	broker := brokertest.Script{Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
+		mu.Lock()
+		defer mu.Unlock()
+		if down || cuts < 3 && r.IntN(1000) == 0 {
+			cuts++
+			_ = conn.Close()
+			return
+		}
+		e, err := event.Parse(p.Payload)
+		assert.NoError(t, err)
+		n, err := strconv.Atoi(e.Message)
+		assert.NoError(t, err)
+		if !come[n] {
+			come[n] = true
+			arrived = append(arrived, n)
+		}
+		if r.IntN(1000) > 0 || cuts > 6 { // else the acknowledgement is lost
+			brokertest.Puback(conn, p.PacketID, 0)
+		} else {
+			cuts++
+			_ = conn.Close()
+		}
+	})}
+	random := func(n int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return r.IntN(n)
+	}
+	config := publisher.Config{Address: broker.Serve(t), Capacity: 300}
+	dir := t.TempDir()
+	var published, dropped int
+	var pub *publisher.Publisher
+	stop := func(ctx context.Context) {
+		require.NoError(t, pub.Shutdown(ctx))
+		checkIdentity(t, pub)
+		dropped += int(pub.Stats().Dropped)
+	}
+	for process := range 5 {
+		config.Spool = open(t, spool.Options{Dir: dir})
+		pub = start(t, config)
+		for range 40 {
+			for range random(200) {
+				require.NoError(t, pub.Publish(numbered(published)))
+				published++
+			}
+			checkIdentity(t, pub)
+			<-time.After(time.Duration(random(12)) * time.Millisecond) // the pace of the events
+		}
+		mu.Lock()
+		down = process%2 == 0 // for what comes next
+		mu.Unlock()
+		if process < 4 {
+			stop(canceled())
+		}
+	}
+	mu.Lock()
+	down = false
+	mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*brokertest.Wait)
+	defer cancel()
+	stop(ctx)
+	mu.Lock()
+	defer mu.Unlock()
+	assert.True(t, slices.IsSorted(arrived), "in order")
+	assert.Equal(t, published, len(arrived)+dropped, "%d arrived, %d dropped", len(arrived), dropped)
+}

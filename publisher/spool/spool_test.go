@@ -1,0 +1,207 @@
+package spool_test
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/mps-events/mps-events/publisher"
+	"github.com/mps-events/mps-events/publisher/spool"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(child) != "" {
+		runChild() // until it is killed
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func open(t *testing.T, o spool.Options) *spool.Spool {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = filepath.Join(t.TempDir(), "made if need be")
+	}
+	s, err := spool.Open(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func records(from, to uint64) (all []publisher.SpoolRecord) {
+	for n := from; n <= to; n++ {
+		all = append(all, publisher.SpoolRecord{Number: n, Data: fmt.Append(nil, "event ", n)})
+	}
+	return all
+}
+
+// nothingOnly says that no event is only on disk, so that none may make room.
+const nothingOnly = uint64(math.MaxUint64)
+
+func commit(t *testing.T, s *spool.Spool, below uint64, void []uint64, from uint64, add []publisher.SpoolRecord) (dropped uint64) {
+	t.Helper()
+	dropped, err := s.Commit(below, void, from, add)
+	require.NoError(t, err)
+	return dropped
+}
+
+func numbers(t *testing.T, s *spool.Spool) (all []uint64) {
+	t.Helper()
+	loaded, err := s.Load(0, math.MaxInt)
+	require.NoError(t, err)
+	for _, r := range loaded {
+		if r.Data != nil {
+			assert.Equal(t, fmt.Sprint("event ", r.Number), string(r.Data))
+		}
+		all = append(all, r.Number)
+	}
+	return all
+}
+
+func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Options{Dir: dir})
+	first, last, count := s.Range()
+	assert.Equal(t, []uint64{0, 0, 0}, []uint64{first, last, count})
+	commit(t, s, 1, nil, nothingOnly, records(1, 9))
+	commit(t, s, 3, []uint64{5, 77}, nothingOnly, records(12, 13))
+	loaded, err := s.Load(4, 3)
+	require.NoError(t, err)
+	assert.Equal(t, append(records(4, 4), records(6, 7)...), loaded)
+	require.NoError(t, s.Close())
+
+	s = open(t, spool.Options{Dir: dir})
+	first, last, count = s.Range()
+	assert.Equal(t, []uint64{3, 13, 8}, []uint64{first, last, count})
+	assert.Equal(t, []uint64{3, 4, 6, 7, 8, 9, 12, 13}, numbers(t, s))
+	commit(t, s, 14, nil, nothingOnly, nil)
+	assert.Empty(t, numbers(t, s))
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Options{Dir: dir})
+	_, err := spool.Open(spool.Options{Dir: dir})
+	require.EqualError(t, err, "spool: "+filepath.Join(dir, "events.db")+": another process uses it")
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close(), "a second time")
+	open(t, spool.Options{Dir: dir})
+}
+
+func TestTheOldestMakeRoomWhenTheBoundIsReached(t *testing.T) {
+	const each = 16 + len("event 1") // what a record counts for
+	s := open(t, spool.Options{MaxBytes: int64(5 * each)})
+	commit(t, s, 1, nil, nothingOnly, records(1, 5))
+	_, err := s.Commit(1, nil, nothingOnly, records(6, 6))
+	require.ErrorIs(t, err, spool.ErrFull, "all are in memory too: none is dropped behind their back")
+	assert.Equal(t, []uint64{1, 2, 3, 4, 5}, numbers(t, s))
+	assert.EqualValues(t, 2, commit(t, s, 1, nil, 3, records(6, 7)))
+	assert.Equal(t, []uint64{1, 2, 5, 6, 7}, numbers(t, s))
+	assert.EqualValues(t, 0, commit(t, s, 3, nil, 5, records(8, 9)))
+	assert.Equal(t, []uint64{5, 6, 7, 8, 9}, numbers(t, s))
+	_, err = s.Commit(3, nil, 5, records(1, 6))
+	require.ErrorIs(t, err, spool.ErrFull, "more than the bound at once")
+	assert.Equal(t, []uint64{5, 6, 7, 8, 9}, numbers(t, s), "an error changes nothing")
+}
+
+func TestWhatIsTooOldIsDropped(t *testing.T) {
+	s := open(t, spool.Options{MaxAge: time.Nanosecond})
+	commit(t, s, 1, nil, nothingOnly, records(1, 3))
+	loaded, err := s.Load(1, 10)
+	require.NoError(t, err)
+	assert.Equal(t, []publisher.SpoolRecord{{Number: 1}, {Number: 2}, {Number: 3}}, loaded, "known, but without its data")
+	assert.EqualValues(t, 2, commit(t, s, 1, nil, 2, nil))
+	assert.Equal(t, []uint64{1}, numbers(t, s))
+}
+
+func TestAnotherFileIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "events.db")
+	want := make([]byte, 100_000)
+	copy(want, "not a spool")
+	require.NoError(t, os.WriteFile(path, want, 0o600))
+	_, err := spool.Open(spool.Options{Dir: dir})
+	require.ErrorContains(t, err, "spool: "+path+": invalid database")
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+}
+
+// Wherever the file was cut off, opening it and using it ends with an error or with
+// what is there, never with a panic.
+func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Options{Dir: dir})
+	for n := uint64(1); n < 2000; n += 100 {
+		commit(t, s, 1, nil, nothingOnly, records(n, n+99))
+	}
+	require.NoError(t, s.Close())
+	whole, err := os.ReadFile(filepath.Join(dir, "events.db"))
+	require.NoError(t, err)
+	damage := map[string]func([]byte) []byte{}
+	for cut := 0; cut < len(whole); cut += len(whole)/64 + 1 {
+		damage[fmt.Sprint("cut at ", cut)] = func(b []byte) []byte { return b[:cut] }
+		damage[fmt.Sprint("zeros from ", cut)] = func(b []byte) []byte { clear(b[cut:min(cut+8192, len(b))]); return b }
+	}
+	for name, do := range damage {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "events.db"), do(append([]byte(nil), whole...)), 0o600))
+			s, err := spool.Open(spool.Options{Dir: dir})
+			if err != nil {
+				assert.ErrorContains(t, err, dir)
+				return
+			}
+			_, _ = s.Load(0, math.MaxInt)
+			_, _ = s.Commit(50, nil, 100, records(3000, 3010))
+			_ = s.Close()
+		})
+	}
+}
+
+// bbolt writes one of two meta pages last. If the power fails in the middle of that,
+// what was there before is still there.
+func TestATornLastWriteCostsThatWriteOnly(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Options{Dir: dir})
+	commit(t, s, 1, nil, nothingOnly, records(1, 3))
+	before, err := os.ReadFile(filepath.Join(dir, "events.db"))
+	require.NoError(t, err)
+	commit(t, s, 1, nil, nothingOnly, records(4, 4))
+	require.NoError(t, s.Close())
+	after, err := os.ReadFile(filepath.Join(dir, "events.db"))
+	require.NoError(t, err)
+	page := os.Getpagesize()
+	for meta := range 2 {
+		if string(before[meta*page:(meta+1)*page]) == string(after[meta*page:(meta+1)*page]) {
+			continue
+		}
+		copy(after[meta*page+page/2:], before[meta*page+page/2:(meta+1)*page]) // half of the page
+		clear(after[meta*page+40 : meta*page+80])
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "events.db"), after, 0o600))
+	assert.Equal(t, []uint64{1, 2, 3}, numbers(t, open(t, spool.Options{Dir: dir})))
+}
+
+func TestBadOptionsAreNamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for want, o := range map[string]spool.Options{
+		"MaxBytes -1":           {Dir: "x", MaxBytes: -1},
+		"MaxAge -1ns":           {Dir: "x", MaxAge: -1},
+		"mkdir " + file:         {Dir: filepath.Join(file, "x")},
+		"open /proc/events.db:": {Dir: "/proc"},
+	} {
+		_, err := spool.Open(o)
+		assert.ErrorContains(t, err, want)
+	}
+	t.Setenv("MPS_MQTT_SPOOL_DIR", file)
+	_, err := spool.FromEnv()
+	assert.ErrorContains(t, err, "MPS_MQTT_SPOOL_DIR: spool: mkdir")
+}

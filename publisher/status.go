@@ -1,0 +1,63 @@
+package publisher
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+const (
+	statusDelay  = 30 * time.Second // before others learn that this server has gone away
+	statusExpiry = 24 * time.Hour   // of a planned offline: a server that was taken down for good leaves nothing
+	statusType   = "application/json"
+)
+
+func (c Config) statusTopic() string { return "mps/status/" + c.ClientID }
+
+// will is what the broker says when this server goes away without a word.
+func (c Config) will() *mqttconn.Will {
+	return &mqttconn.Will{
+		Topic:       c.statusTopic(),
+		ContentType: statusType,
+		Payload:     func() []byte { return statusJSON("offline", false) },
+		Delay:       statusDelay,
+	}
+}
+
+func (c Config) online() []byte { return c.statusPacket(statusJSON("online", false), 0) }
+
+func (c Config) plannedOffline() []byte {
+	return c.statusPacket(statusJSON("offline", true), statusExpiry)
+}
+
+func statusJSON(status string, planned bool) []byte {
+	payload, err := json.Marshal(struct {
+		Status    string `json:"status"`
+		Planned   bool   `json:"planned"`
+		Timestamp int64  `json:"timestamp"`
+	}{status, planned, time.Now().UnixMilli()})
+	if err != nil {
+		panic(err) // it has nothing that could fail
+	}
+	return payload
+}
+
+// statusPacket is a retained PUBLISH at QoS 0: what a broken connection swallows of
+// it, the Will and the next connection make good.
+func (c Config) statusPacket(payload []byte, expiry time.Duration) []byte {
+	publish := packets.Publish{
+		Topic: c.statusTopic(), Payload: payload, Retain: true,
+		Properties: &packets.Properties{ContentType: statusType},
+	}
+	if expiry > 0 {
+		seconds := uint32(expiry / time.Second)
+		publish.Properties.MessageExpiry = &seconds
+	}
+	var packet bytes.Buffer
+	_, _ = publish.WriteTo(&packet) // to memory
+	return packet.Bytes()
+}
