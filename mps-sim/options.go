@@ -81,7 +81,7 @@ Flags:
 %s
 Environment:
   MPS_MQTT_ADDRESS       a broker to use instead of the embedded one, such as mqtt://localhost:1883;
-                         MPS_MQTT_TOPIC, _QOS, _CLIENT_ID, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE
-                         and _KEY_FILE go with it
+                         MPS_MQTT_TOPIC, _QOS, _CLIENT_ID, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE,
+                         _KEY_FILE and _STATUS go with it
   ILERT_INTEGRATION_KEY  for --ilert: the key of an alert source
 `

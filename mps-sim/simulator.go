@@ -61,7 +61,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
 		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
 		Topic: o.broker.Topic, ClientID: o.broker.ClientID, AtMostOnce: o.broker.AtMostOnce,
-		Source: "mps-sim", Logger: logger,
+		Status: o.broker.Status, Source: "mps-sim", Logger: logger,
 	})
 	if err != nil {
 		return s, err

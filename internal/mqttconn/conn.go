@@ -201,8 +201,8 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	c.subscribing.Go(func() { // autopaho must not wait
 		_, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: c.config.Subscriptions})
 		if err != nil {
-			_ = link.Close() // connected but deaf is worse than trying again
 			err = fmt.Errorf("subscribing: %w", err)
+			defer link.Close() // connected but deaf is worse than trying again
 		}
 		if current := c.session.subscribed(link, err); current && err != nil {
 			c.warn(err)
