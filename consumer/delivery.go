@@ -142,7 +142,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 		answer.Result = store.NotTold
 	}
 	if failed.RetryAfter > 0 {
-		answer.Retry = answer.At.Add(failed.RetryAfter)
+		answer.Retry = answer.At.Add(min(failed.RetryAfter, mostAsked))
 	}
 	c.report(delivering, failed)
 	return answer
@@ -151,6 +151,9 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 const (
 	firstBackoff = time.Second
 	mostBackoff  = time.Minute
+	// mostAsked is how long ilert may ask us to wait: a slip there must not
+	// silence an alert for a year.
+	mostAsked = 10 * time.Minute
 )
 
 // backoff is full jitter: up to a limit that doubles with each try.

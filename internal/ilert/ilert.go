@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -163,7 +164,8 @@ func classOf(status int) Class {
 // retryAfter reads the header in both forms of RFC 9110, section 10.2.3.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second
+		const most = math.MaxInt32 // more would overflow
+		return time.Duration(min(max(seconds, 0), most)) * time.Second
 	}
 	if at, err := http.ParseTime(header); err == nil {
 		return max(at.Sub(now), 0)

@@ -3,6 +3,7 @@ package ilert_test
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -54,6 +55,24 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		assert.Equal(t, status >= 500, failed.Uncertain, status)
 		assert.Equal(t, 7*time.Second, failed.RetryAfter)
 		assert.NotContains(t, failed.Error(), "s3cret")
+	}
+}
+
+func TestRetryAfterIsReadInEveryForm(t *testing.T) {
+	date := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+	for header, want := range map[string]time.Duration{
+		"": 0, "0": 0, "-1": 0, "soon": 0, "120": 2 * time.Minute, "31536000": 365 * 24 * time.Hour,
+		"9223372037":                    math.MaxInt32 * time.Second, // in nanoseconds it would overflow
+		date:                            time.Hour,
+		"Mon, 02 Jan 2006 15:04:05 GMT": 0,
+	} {
+		client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		var failed *ilert.Error
+		require.ErrorAs(t, client.Send(context.Background(), ilert.Event{}), &failed)
+		assert.InDelta(t, want, failed.RetryAfter, float64(10*time.Second), header)
 	}
 }
 

@@ -1,0 +1,60 @@
+package consumer
+
+import (
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
+	var status int
+	var retryAfter string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", retryAfter)
+		w.WriteHeader(status)
+	}))
+	defer server.Close()
+	c, err := New(Config{
+		Address: "localhost", ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
+		IlertURL: server.URL, IntegrationKey: "k",
+	})
+	require.NoError(t, err)
+	defer c.store.Close()
+	for _, status = range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusForbidden} {
+		for after, want := range map[string]time.Duration{
+			"120": 2 * time.Minute, "600": 10 * time.Minute, "601": 10 * time.Minute, "31536000": 10 * time.Minute,
+		} {
+			retryAfter = after
+			answer := c.tell(t.Context(), store.Notice{State: store.StateAlert, Summary: "s", AlertKey: "a"})
+			assert.Equal(t, want, answer.Retry.Sub(answer.At), "%d, Retry-After: %s", status, after)
+		}
+	}
+	retryAfter = ""
+	answer := c.tell(t.Context(), store.Notice{State: store.StateAlert, Summary: "s", AlertKey: "a"})
+	assert.Less(t, answer.Retry.Sub(answer.At), firstBackoff, "ilert asks for nothing")
+}
+
+// Full jitter, so that what failed together is not tried again together.
+func TestBackoffGrowsToItsLimit(t *testing.T) {
+	for tries, limit := range map[int]time.Duration{
+		0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: time.Minute, 7: time.Minute, math.MaxInt: time.Minute,
+	} {
+		var least, most time.Duration = limit, 0
+		for range 1000 {
+			wait := backoff(tries)
+			least, most = min(least, wait), max(most, wait)
+		}
+		assert.GreaterOrEqual(t, least, time.Duration(0), "%d tries", tries)
+		assert.Less(t, least, limit/10, "%d tries", tries)
+		assert.Greater(t, most, limit*9/10, "%d tries", tries)
+		assert.Less(t, most, limit, "%d tries", tries)
+	}
+}
