@@ -45,6 +45,7 @@ const (
 	subscription part = "subscription"
 	storing      part = "store"
 	claiming     part = "store, what to tell"
+	settling     part = "store, what was told"
 	delivering   part = "ilert"
 )
 
@@ -138,7 +139,7 @@ func (c *Consumer) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []error
-	for _, p := range []part{subscription, storing, claiming, delivering} {
+	for _, p := range []part{subscription, storing, claiming, settling, delivering} {
 		if err := c.faults[p]; err != nil {
 			all = append(all, fmt.Errorf("%s: %w", p, err))
 		}

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -247,6 +248,34 @@ func TestReadySaysWhatIsInTheWay(t *testing.T) {
 	c.ready(t)
 	c.stop()
 	assert.Contains(t, log.String(), "forgotten our session", "this broker saves nothing")
+}
+
+func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := config(t, b, ilert)
+	c := start(t, cfg).ready(t)
+	repair := breakStore(t, cfg, `BEFORE INSERT ON alert WHEN NEW.told = 'ALERT'`)
+	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
+	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, time.Millisecond)
+	assert.ErrorContains(t, c.Ready(), "store, what was told: store: constraint failed: the disk is full")
+	repair()
+	c.ready(t)
+	ilert.expect(t, "ALERT 1/AMT_PowerState") // once
+}
+
+// breakStore makes one kind of change to the store of a running consumer fail,
+// until repair is called.
+func breakStore(t *testing.T, cfg consumer.Config, when string) (repair func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", cfg.StorePath+"?_pragma=busy_timeout(20000)")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER broken `+when+` BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
+	require.NoError(t, err)
+	return func() {
+		_, err := db.ExecContext(t.Context(), `DROP TRIGGER broken`)
+		require.NoError(t, err)
+	}
 }
 
 func TestBadConfigurationIsNamed(t *testing.T) {

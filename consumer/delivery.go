@@ -92,10 +92,10 @@ func collect(first store.Answer, answers <-chan store.Answer) []store.Answer {
 func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 	for tries := 0; ; tries++ {
 		err := c.store.Settle(context.WithoutCancel(ctx), answers)
+		c.report(settling, err)
 		if err == nil || ctx.Err() != nil {
 			return len(answers)
 		}
-		c.report(storing, err)
 		select {
 		case <-time.After(backoff(tries)):
 		case <-ctx.Done():
