@@ -73,6 +73,7 @@ func New(config Config) (*Consumer, error) {
 // are under way a few seconds, and closes the store; what is not delivered by
 // then goes on with the next process. It may be called once.
 func (c *Consumer) Run(ctx context.Context) error {
+	defer c.config.ilert.CloseIdle()
 	conn, err := mqttconn.Open(mqttconn.Config{
 		Servers:        c.config.servers,
 		TLS:            mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},

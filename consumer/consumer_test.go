@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -37,12 +38,13 @@ type recorder struct {
 	mu     sync.Mutex
 	told   []string
 	answer func(r *http.Request, told []string) int
+	open   map[net.Conn]struct{} // the connections to it
 }
 
 func record(t *testing.T) *recorder {
 	t.Helper()
-	r := &recorder{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	r := &recorder{open: map[net.Conn]struct{}{}}
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		var e struct{ IntegrationKey, EventType, Summary, AlertKey, Priority string }
 		if !assert.NoError(t, json.NewDecoder(request.Body).Decode(&e)) {
 			return
@@ -58,6 +60,15 @@ func record(t *testing.T) *recorder {
 		}
 		w.WriteHeader(status)
 	}))
+	r.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.open[conn] = struct{}{}
+		if state == http.StateClosed {
+			delete(r.open, conn)
+		}
+	}
+	r.Start()
 	t.Cleanup(r.Close)
 	return r
 }
@@ -276,6 +287,19 @@ func breakStore(t *testing.T, cfg consumer.Config, when string) (repair func()) 
 		_, err := db.ExecContext(t.Context(), `DROP TRIGGER broken`)
 		require.NoError(t, err)
 	}
+}
+
+func TestNoConnectionToIlertOutlivesRun(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	c := start(t, config(t, b, ilert)).ready(t)
+	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
+	ilert.expect(t, "ALERT 1/AMT_PowerState")
+	c.stop()
+	assert.Eventually(t, func() bool {
+		ilert.mu.Lock()
+		defer ilert.mu.Unlock()
+		return len(ilert.open) == 0
+	}, brokertest.Wait, time.Millisecond)
 }
 
 func TestBadConfigurationIsNamed(t *testing.T) {

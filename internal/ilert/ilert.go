@@ -80,6 +80,9 @@ func New(baseURL string, workers int) (*Client, error) {
 	}, nil
 }
 
+// CloseIdle closes the connections that wait for another Send.
+func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+
 // Send delivers one event and returns nil when ilert has taken it, which is any
 // 2xx: ilert queues an event and says no more. The error is an *Error, or that of
 // ctx; no error holds the integration key.
