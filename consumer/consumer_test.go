@@ -221,6 +221,30 @@ func TestAWrongKeyThrowsNothingAway(t *testing.T) {
 	c.ready(t)
 }
 
+func TestAMessageThatIlertCallsInvalidIsKeptWithItsAnswer(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	ilert.answer = func(_ *http.Request, told []string) int {
+		if len(told) == 1 {
+			return http.StatusUnprocessableEntity
+		}
+		return http.StatusAccepted
+	}
+	cfg := config(t, b, ilert)
+	c := start(t, cfg).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	invalid := call(event.Fail, "1")
+	publish(t, client, invalid)
+	ilert.expect(t, "ALERT 1/AMT_PowerState")
+	publish(t, client, call(event.Fail, "2"))
+	ilert.expect(t, "ALERT 1/AMT_PowerState", "ALERT 2/AMT_PowerState")
+	c.stop()
+	var topic, payload, reason string
+	require.NoError(t, openStore(t, cfg).QueryRowContext(t.Context(), `SELECT topic, payload, reason FROM dead_letter`).Scan(&topic, &payload, &reason))
+	assert.Equal(t, "mps/events", topic)
+	assert.Equal(t, invalid, payload)
+	assert.Contains(t, reason, "422 Unprocessable Entity")
+}
+
 func TestReadyForgetsAFailureThatNothingWaitsForAnyMore(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	ilert.answer = func(*http.Request, []string) int { return http.StatusForbidden }
@@ -274,14 +298,21 @@ func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
 	ilert.expect(t, "ALERT 1/AMT_PowerState") // once
 }
 
-// breakStore makes one kind of change to the store of a running consumer fail,
-// until repair is called.
-func breakStore(t *testing.T, cfg consumer.Config, when string) (repair func()) {
+// openStore opens the consumer's store as an administrator might.
+func openStore(t *testing.T, cfg consumer.Config) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", cfg.StorePath+"?_pragma=busy_timeout(20000)")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
-	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER broken `+when+` BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
+	return db
+}
+
+// breakStore makes one kind of change to the store of a running consumer fail,
+// until repair is called.
+func breakStore(t *testing.T, cfg consumer.Config, when string) (repair func()) {
+	t.Helper()
+	db := openStore(t, cfg)
+	_, err := db.ExecContext(t.Context(), `CREATE TRIGGER broken `+when+` BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
 	require.NoError(t, err)
 	return func() {
 		_, err := db.ExecContext(t.Context(), `DROP TRIGGER broken`)

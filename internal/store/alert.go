@@ -64,10 +64,15 @@ type alert struct {
 	priority string
 	version  int64
 	pending  bool
-	filter   string
 	claimed  bool
 	tries    int
 	nextTry  time.Time
+
+	// Of the message that waits, or waited last.
+	filter     string
+	topic      string
+	payload    []byte
+	receivedAt time.Time
 }
 
 // fates counts what became of messages, for each topic filter.
@@ -131,7 +136,8 @@ func (a *alert) end(m *Message, count fates) (over bool) {
 
 // want lets m wait to be told, at once.
 func (a *alert) want(state string, m *Message) {
-	a.desired, a.pending, a.filter = state, true, m.Filter
+	a.desired, a.pending = state, true
+	a.filter, a.topic, a.payload, a.receivedAt = m.Filter, m.Topic, m.Payload, m.ReceivedAt
 	a.version++
 	a.tries, a.nextTry = 0, m.ReceivedAt
 	if state == StateAlert {

@@ -37,14 +37,14 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 	return nil
 }
 
-const columns = `integration_key, folded_key, alert_key, desired, told, told_at, summary, details, priority, version, pending, filter, claimed, tries, next_try`
+const columns = `integration_key, folded_key, alert_key, desired, told, told_at, summary, details, priority, version, pending, claimed, tries, next_try, filter, topic, payload, received_at`
 
 func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var a alert
-	var toldAt, nextTry int64
+	var toldAt, nextTry, receivedAt int64
 	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.desired, &a.told, &toldAt, &a.summary, &a.details,
-		&a.priority, &a.version, &a.pending, &a.filter, &a.claimed, &a.tries, &nextTry)
-	a.toldAt, a.nextTry = time.UnixMilli(toldAt), time.UnixMilli(nextTry)
+		&a.priority, &a.version, &a.pending, &a.claimed, &a.tries, &nextTry, &a.filter, &a.topic, &a.payload, &receivedAt)
+	a.toldAt, a.nextTry, a.receivedAt = time.UnixMilli(toldAt), time.UnixMilli(nextTry), time.UnixMilli(receivedAt)
 	return &a, err
 }
 
@@ -101,9 +101,10 @@ func (c *change) flush() error {
 		if a == nil {
 			_, err = c.tx.ExecContext(c.ctx, `DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
 		} else {
-			_, err = c.tx.ExecContext(c.ctx, `INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			_, err = c.tx.ExecContext(c.ctx, `INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?)`,
 				a.key.integration, a.key.folded, a.alertKey, a.desired, a.told, a.toldAt.UnixMilli(), a.summary, a.details,
-				a.priority, a.version, a.pending, a.filter, a.claimed, a.tries, a.nextTry.UnixMilli())
+				a.priority, a.version, a.pending, a.claimed, a.tries, a.nextTry.UnixMilli(),
+				a.filter, a.topic, a.payload, a.receivedAt.UnixMilli())
 		}
 		if err != nil {
 			return err

@@ -212,7 +212,7 @@ func (c *change) settle(answer *Answer) error {
 		return err
 	}
 	if answer.Result == Refused && a.version == n.version {
-		letter := &Message{Filter: a.filter, Payload: []byte(n.State + " " + n.AlertKey + ": " + n.Summary), ReceivedAt: answer.At, Reason: answer.Reason}
+		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Reason: answer.Reason}
 		if err := c.bury(letter); err != nil {
 			return err
 		}

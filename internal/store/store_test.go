@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
@@ -23,15 +24,17 @@ var start = time.UnixMilli(1795321902892)
 type book struct {
 	t *testing.T
 	*store.Store
-	now time.Time
+	now  time.Time
+	path string
 }
 
 func open(t *testing.T) *book {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "store ?%.db"))
+	path := filepath.Join(t.TempDir(), "store ?%.db")
+	s, err := store.Open(t.Context(), path)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
-	return &book{t, s, start}
+	return &book{t, s, start, path}
 }
 
 func (b *book) apply(effects ...store.Message) {
@@ -204,12 +207,64 @@ func TestARetryWaitsForItsTime(t *testing.T) {
 	assert.Equal(t, 1, again[0].Tries)
 }
 
+// letters returns the dead letters, the oldest first.
+func (b *book) letters() (all []store.Message) {
+	b.t.Helper()
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: b.path}).String())
+	require.NoError(b.t, err)
+	defer db.Close()
+	rows, err := db.QueryContext(b.t.Context(), `SELECT filter, topic, payload, received_at, reason FROM dead_letter ORDER BY id`)
+	require.NoError(b.t, err)
+	defer rows.Close()
+	for rows.Next() {
+		m := store.Message{Effect: store.Dead}
+		var receivedAt int64
+		require.NoError(b.t, rows.Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt, &m.Reason))
+		m.ReceivedAt = time.UnixMilli(receivedAt)
+		all = append(all, m)
+	}
+	require.NoError(b.t, rows.Err())
+	return all
+}
+
 func TestDeadMessagesAreKeptAndCounted(t *testing.T) {
 	b := open(t)
-	b.apply(store.Message{Effect: store.Dead, Topic: "mps/events", Payload: []byte{0, 0xff}, Reason: "no JSON"}, raise("a"))
+	broken := store.Message{Effect: store.Dead, Topic: "mps/events", Payload: []byte{0, 0xff}, Reason: "no JSON"}
+	empty := store.Message{Effect: store.Dead, Topic: "mps/events", Reason: "empty"}
+	dead := []store.Message{broken, empty}
+	b.apply(dead...)
+	assert.Equal(t, dead, b.letters(), "with filter and time of arrival")
+	assert.Equal(t, store.Tally{Received: 2, Dead: 2}, b.tally())
+}
+
+func TestWhatIlertCallsInvalidIsKeptAsItArrived(t *testing.T) {
+	b := open(t)
+	message := func(m store.Message, topic, payload string) store.Message {
+		m.Topic, m.Payload = topic, []byte(payload)
+		return m
+	}
+	arrived := b.now
+	b.apply(message(raise("a"), "mps/events/1", "first"), message(raise("a"), "mps/events/2", "a repeat"))
+	b.now = b.now.Add(time.Minute)
 	b.settle(b.claim()[0], store.Refused)
-	b.apply(store.Message{Effect: store.Dead, Topic: "mps/events", Reason: "empty"})
-	assert.Equal(t, store.Tally{Received: 3, Dead: 3}, b.tally())
+	letter := store.Message{
+		Filter: filter, Topic: "mps/events/1", Payload: []byte("first"), ReceivedAt: arrived, Effect: store.Dead, Reason: "no",
+	}
+	assert.Equal(t, []store.Message{letter}, b.letters())
+
+	b.apply(message(raise("b"), "mps/events/3", "an alert"))
+	b.told()
+	b.apply(message(end("b"), "mps/events/4", "its end"))
+	b.settle(b.claim()[0], store.Refused)
+	letter.Topic, letter.Payload, letter.ReceivedAt = "mps/events/4", []byte("its end"), b.now
+	assert.Equal(t, letter, b.letters()[1])
+
+	b.apply(raise("c"))
+	underWay := b.claim()[0]
+	b.apply(end("c"))
+	b.settle(underWay, store.Refused)
+	assert.Len(t, b.letters(), 2, "overtaken, and so merged")
+	assert.Equal(t, store.Tally{Received: 6, Delivered: 1, Merged: 3, Dead: 2}, b.tally())
 }
 
 func TestWhatCannotBeClaimedIsNotHandedOut(t *testing.T) {
@@ -217,7 +272,7 @@ func TestWhatCannotBeClaimedIsNotHandedOut(t *testing.T) {
 	s, err := store.Open(t.Context(), path)
 	require.NoError(t, err)
 	defer s.Close()
-	b := &book{t, s, start}
+	b := &book{t, s, start, path}
 	b.apply(raise("a"))
 	db, err := sql.Open("sqlite", path)
 	require.NoError(t, err)
@@ -235,7 +290,7 @@ func TestAClaimDoesNotSurviveTheProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	first, err := store.Open(t.Context(), path)
 	require.NoError(t, err)
-	b := &book{t, first, start}
+	b := &book{t, first, start, path}
 	b.apply(raise("a"), raise("b"))
 	require.Len(t, b.claim(), 2)
 	require.NoError(t, first.Close())

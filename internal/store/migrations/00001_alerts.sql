@@ -13,10 +13,13 @@ CREATE TABLE alert (
     priority        TEXT    NOT NULL,
     version         INTEGER NOT NULL, -- changes with desired, so that an answer finds out whether it is still the last word
     pending         INTEGER NOT NULL, -- 1 while desired waits to be told
-    filter          TEXT    NOT NULL, -- the topic filter of the message that waits
     claimed         INTEGER NOT NULL, -- 1 while a request is under way
     tries           INTEGER NOT NULL,
     next_try        INTEGER NOT NULL, -- Unix milliseconds
+    filter          TEXT    NOT NULL, -- from here on: of the message that waits, or waited last
+    topic           TEXT    NOT NULL,
+    payload         BLOB    NOT NULL,
+    received_at     INTEGER NOT NULL, -- Unix milliseconds
     PRIMARY KEY (integration_key, folded_key)
 ) WITHOUT ROWID;
 
