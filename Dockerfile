@@ -9,11 +9,13 @@ RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./mps-sim ./mps-ilert
 # An empty folder to copy: scratch has no shell that could make one.
-RUN mkdir /data
+RUN mkdir /empty
 
 FROM scratch AS mps-sim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/mps-sim /
+# The store of the consumer within is a temporary file.
+COPY --from=build --chown=65532:65532 /empty /tmp
 USER 65532:65532
 # The page and REST API; the embedded broker by MQTT and by WebSocket. Loopback, the default, would end
 # at the container's own wall.
@@ -24,7 +26,7 @@ FROM scratch AS mps-ilert
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/mps-ilert /
 # A new volume takes its owner from here. As working directory it also serves SQLite for temporary files.
-COPY --from=build --chown=65532:65532 /data /data
+COPY --from=build --chown=65532:65532 /empty /data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
