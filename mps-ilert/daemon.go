@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -96,20 +97,25 @@ func (f *daemonFlags) run(cmd *cobra.Command, env func(string) string) error {
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
+	server := newServer(ctx, c)
 	served := make(chan error, 1)
 	if listener != nil {
 		logger.Info("listening for HTTP", slog.String("address", listener.Addr().String()))
 		go func() {
-			served <- serveHTTP(ctx, listener, c)
+			served <- server.Serve(listener)
 			cancel() // without its health the daemon must not go on
 		}()
 	} else {
-		served <- nil
+		served <- http.ErrServerClosed
 	}
 	err = c.Run(ctx)
 	cancel()
+	stopServer(server) // only now: until the work has ended, /health says that it is ending
+	if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
+		err = errors.Join(err, failed)
+	}
 	logger.Info("stopped")
-	return errors.Join(err, <-served)
+	return err
 }
 
 func (f *daemonFlags) config(cmd *cobra.Command, env func(string) string) (consumer.Config, error) {

@@ -4,51 +4,47 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"time"
 )
 
-// serveHTTP answers as ilagent does until ctx ends: / with name and version,
-// /health with 204 while the process runs, /ready with 204 while it does its
-// work, or 503 and what is in the way.
-func serveHTTP(ctx context.Context, listener net.Listener, worker interface{ Ready() error }) error {
+// newServer answers as ilagent does: / with name and version, /health with 204
+// while the process works, /ready with 204 while the worker is ready. Otherwise both
+// answer 503 and what is in the way, which is that it stops once working has ended.
+func newServer(working context.Context, worker interface{ Ready() error }) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"name": "mps-ilert", "version": version()})
 	})
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		if ctx.Err() != nil {
-			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "stopping"})
-			return
+	answer := func(w http.ResponseWriter, err error) {
+		if working.Err() != nil {
+			err = errors.New("stopping")
 		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
-		if err := errors.Join(ctx.Err(), worker.Ready()); err != nil {
+		if err != nil {
 			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
-	})
-	server := &http.Server{
+	}
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { answer(w, worker.Ready()) })
+	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       time.Minute,
 	}
-	stopped := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		stopped <- server.Shutdown(closing)
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
+}
+
+// stopServer gives answers that are under way a second. A client that needs longer
+// is cut, which is no failure of the daemon.
+func stopServer(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
 	}
-	return <-stopped
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

@@ -54,6 +54,34 @@ func environment(pairs ...string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
+// running is a daemon that is ready.
+type running struct {
+	url    string
+	log    *buffer
+	cancel context.CancelFunc
+	done   <-chan error
+}
+
+// start runs the daemon with HTTP on a free port until the test ends or cancels it.
+func start(t *testing.T, broker string, flags ...string) running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	var log buffer
+	done := make(chan error, 1)
+	env := environment("ILERT_INTEGRATION_KEY", secret, "MPS_MQTT_ADDRESS", "mqtt://u:p4ss@"+broker)
+	go func() { done <- run(ctx, append([]string{"daemon", "-p", "0"}, flags...), env, io.Discard, &log) }()
+	var url string
+	require.Eventually(t, func() bool {
+		_, after, found := strings.Cut(log.String(), `msg="listening for HTTP" address=[::]:`)
+		port, _, whole := strings.Cut(after, "\n")
+		url = "http://127.0.0.1:" + port
+		return found && whole
+	}, brokertest.Wait, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return status(t, url+"/ready") == http.StatusNoContent }, brokertest.Wait, 5*time.Millisecond)
+	return running{url, &log, cancel, done}
+}
+
 func TestDaemonFromEventToIlert(t *testing.T) {
 	b := brokertest.Start(t, "")
 	host, port, err := net.SplitHostPort(b.Addr())
@@ -73,67 +101,83 @@ func TestDaemonFromEventToIlert(t *testing.T) {
 		"environment": {"-n", "c", "-f", filepath.Join(t.TempDir(), "c.db")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var log buffer
-			done := make(chan error, 1)
-			env := environment("ILERT_INTEGRATION_KEY", secret, "MPS_MQTT_ADDRESS", "mqtt://u:p4ss@"+b.Addr())
-			go func() {
-				args := append([]string{"daemon", "--ilert_url", ilert.URL, "-p", "0"}, flags...)
-				done <- run(ctx, args, env, io.Discard, &log)
-			}()
-			var base string
-			require.Eventually(t, func() bool {
-				_, after, found := strings.Cut(log.String(), `msg="listening for HTTP" address=[::]:`)
-				port, _, whole := strings.Cut(after, "\n")
-				base = "http://127.0.0.1:" + port
-				return found && whole
-			}, brokertest.Wait, 5*time.Millisecond)
-			require.Eventually(t, func() bool { return status(t, base+"/ready") == http.StatusNoContent }, brokertest.Wait, 5*time.Millisecond)
-			assert.Equal(t, http.StatusNoContent, status(t, base+"/health"))
-			assert.Equal(t, http.StatusOK, status(t, base+"/"))
-			assert.Equal(t, http.StatusNotFound, status(t, base+"/nowhere"))
+			d := start(t, b.Addr(), append(flags, "--ilert_url", ilert.URL)...)
+			assert.Equal(t, http.StatusNoContent, status(t, d.url+"/health"))
+			assert.Equal(t, http.StatusOK, status(t, d.url+"/"))
+			assert.Equal(t, http.StatusNotFound, status(t, d.url+"/nowhere"))
 
-			failed := event.Event{Type: event.Fail, Message: "Power State request failed", Methods: []string{"AMT_PowerState"}, GUID: "123"}
-			_, err := brokertest.Connect(t, b.Addr(), nil).Publish(ctx, &paho.Publish{Topic: "mps/events", QoS: 1, Payload: failed.AppendJSON(nil)})
-			require.NoError(t, err)
+			fail(t, b.Addr())
 			assert.Equal(t, map[string]any{
 				"integrationKey": secret, "eventType": "ALERT", "alertKey": "123/AMT_PowerState", "priority": "LOW",
 				"summary": "AMT_PowerState failed on 123: Power State request failed",
 			}, <-told)
-			cancel()
-			require.NoError(t, <-done)
-			assert.NotContains(t, log.String(), secret)
-			assert.NotContains(t, log.String(), "p4ss")
+			d.cancel()
+			require.NoError(t, <-d.done)
+			assert.NotContains(t, d.log.String(), secret)
+			assert.NotContains(t, d.log.String(), "p4ss")
 		})
 	}
 }
 
+// fail publishes the event of a failed call.
+func fail(t *testing.T, broker string) {
+	t.Helper()
+	failed := event.Event{Type: event.Fail, Message: "Power State request failed", Methods: []string{"AMT_PowerState"}, GUID: "123"}
+	_, err := brokertest.Connect(t, broker, nil).Publish(t.Context(), &paho.Publish{Topic: "mps/events", QoS: 1, Payload: failed.AppendJSON(nil)})
+	require.NoError(t, err)
+}
+
+func TestHealthSaysThatTheDaemonStopsUntilItHas(t *testing.T) {
+	b := brokertest.Start(t, "")
+	asked, answered := make(chan struct{}), make(chan struct{})
+	ilert := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-answered
+	}))
+	defer ilert.Close()
+	answer := sync.OnceFunc(func() { close(answered) })
+	defer answer()
+	d := start(t, b.Addr(), "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
+	fail(t, b.Addr())
+	<-asked
+	d.cancel() // the request to ilert is waited for
+	expectAnswer(t, d.url+"/health", http.StatusServiceUnavailable, `{"error":"stopping"}`)
+	expectAnswer(t, d.url+"/ready", http.StatusServiceUnavailable, `{"error":"stopping"}`)
+	answer()
+	require.NoError(t, <-d.done)
+	_, err := http.Get(d.url + "/health") //nolint:bodyclose // there is none
+	assert.ErrorContains(t, err, "connection refused")
+}
+
 func status(t *testing.T, url string) int {
+	t.Helper()
+	code, _ := get(t, url)
+	return code
+}
+
+func get(t *testing.T, url string) (code int, body string) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
 	require.NoError(t, err)
 	defer response.Body.Close()
-	return response.StatusCode
+	read, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, strings.TrimSpace(string(read))
+}
+
+func expectAnswer(t *testing.T, url string, code int, body string) {
+	t.Helper()
+	gotCode, gotBody := get(t, url)
+	assert.Equal(t, code, gotCode, url)
+	assert.Equal(t, body, gotBody, url)
 }
 
 func TestReadySaysWhatIsInTheWay(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	done := make(chan error, 1)
-	go func() { done <- serveHTTP(ctx, listener, blind{}) }()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + listener.Addr().String() + "/ready")
-	require.NoError(t, err)
-	defer response.Body.Close()
-	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"error":"subscription: not connected to the broker"}`, string(body))
-	cancel()
-	require.NoError(t, <-done)
+	server := httptest.NewServer(newServer(t.Context(), blind{}).Handler)
+	defer server.Close()
+	expectAnswer(t, server.URL+"/ready", http.StatusServiceUnavailable, `{"error":"subscription: not connected to the broker"}`)
+	expectAnswer(t, server.URL+"/health", http.StatusNoContent, "")
 }
 
 // blind is a worker whose broker is away.
