@@ -9,9 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +27,14 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A test may start this binary as the command itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("TEST_AS_COMMAND") != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const secret = "il1api-s3cret"
 
@@ -225,5 +235,41 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		"-f, --file", "--event_key", "--mqtt_qos", "-v, --verbose", "--ilert_url", "--preset", "ILERT_INTEGRATION_KEY",
 	} {
 		assert.Contains(t, out.String(), flag)
+	}
+}
+
+// The first signal stops the command, which waits a few seconds for an ilert that
+// hangs; whoever does not want to wait sends another.
+func TestASecondSignalKills(t *testing.T) {
+	b := brokertest.Start(t, "")
+	asked := make(chan struct{}, 1)
+	ilert := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		asked <- struct{}{}
+		<-r.Context().Done() // until its client is gone
+	}))
+	defer ilert.Close()
+	command := exec.Command(os.Args[0], "daemon", "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
+	command.Env = []string{"TEST_AS_COMMAND=1", "MPS_MQTT_ADDRESS=mqtt://" + b.Addr(), "ILERT_INTEGRATION_KEY=k"}
+	var log buffer
+	command.Stderr = &log
+	require.NoError(t, command.Start())
+	defer command.Process.Kill() //nolint:errcheck // it is gone
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=subscribed") }, brokertest.Wait, 5*time.Millisecond)
+	fail(t, b.Addr())
+	<-asked
+
+	done := make(chan error, 1)
+	go func() { done <- command.Wait() }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			assert.EqualError(t, err, "signal: terminated")
+			return
+		case <-tick.C:
+			_ = command.Process.Signal(syscall.SIGTERM) // it may have ended just now
+		}
 	}
 }

@@ -7,12 +7,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/paho"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -21,7 +26,14 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A test may start this binary as the command itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("TEST_AS_COMMAND") != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // noEnv is an environment without any variable.
 func noEnv(string) string { return "" }
@@ -297,5 +309,44 @@ func TestHelp(t *testing.T) {
 	require.NoError(t, run(t.Context(), []string{"--help"}, noEnv, &out, io.Discard))
 	for _, flag := range []string{"--http", "--mqtt ", "--mqtt-ws", "--devices", "--rate", "--seed", "--ilert ", "--consumer"} {
 		assert.Contains(t, out.String(), flag)
+	}
+}
+
+// The first signal stops the command, which waits a few seconds for an ilert that
+// hangs; whoever does not want to wait sends another.
+func TestASecondSignalKills(t *testing.T) {
+	b := brokertest.Start(t, "")
+	asked := make(chan struct{}, 1)
+	ilert := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		asked <- struct{}{}
+		<-r.Context().Done() // until its client is gone
+	}))
+	defer ilert.Close()
+	command := exec.Command(os.Args[0], "--http=127.0.0.1:0", "--rate=0", "--ilert="+ilert.URL)
+	command.Env = []string{"TEST_AS_COMMAND=1", "MPS_MQTT_ADDRESS=mqtt://" + b.Addr(), "ILERT_INTEGRATION_KEY=k", "TMPDIR=" + t.TempDir()}
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	defer command.Process.Kill() //nolint:errcheck // it is gone
+	_, err = io.ReadAll(untilLast{stdout})
+	require.NoError(t, err)
+	failed := `{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`
+	_, err = brokertest.Connect(t, b.Addr(), nil).Publish(t.Context(), &paho.Publish{Topic: "mps/events", QoS: 1, Payload: []byte(failed)})
+	require.NoError(t, err)
+	<-asked
+
+	done := make(chan error, 1)
+	go func() { done <- command.Wait() }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			assert.EqualError(t, err, "signal: terminated")
+			return
+		case <-tick.C:
+			_ = command.Process.Signal(syscall.SIGTERM) // it may have ended just now
+		}
 	}
 }
