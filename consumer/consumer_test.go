@@ -23,7 +23,6 @@ import (
 
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/event"
-	"github.com/mps-events/mps-events/internal/broker"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
@@ -112,7 +111,14 @@ func (s started) ready(t *testing.T) started {
 	return s
 }
 
-func config(t *testing.T, b *broker.Broker, ilert *recorder) consumer.Config {
+// failing waits until the consumer is not ready, for that reason.
+func (s started) failing(t *testing.T, reason string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.Ready() != nil }, brokertest.Wait, time.Millisecond)
+	assert.ErrorContains(t, s.Ready(), reason)
+}
+
+func config(t *testing.T, b interface{ Addr() string }, ilert *recorder) consumer.Config {
 	t.Helper()
 	return consumer.Config{
 		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
@@ -173,8 +179,7 @@ func TestWhatIlertDidNotTakeIsToldByTheNextProcess(t *testing.T) {
 	cfg := config(t, b, ilert)
 	first := start(t, cfg).ready(t)
 	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
-	require.Eventually(t, func() bool { return first.Ready() != nil }, brokertest.Wait, 5*time.Millisecond)
-	assert.ErrorContains(t, first.Ready(), "ilert: ilert answered 500")
+	first.failing(t, "ilert: ilert answered 500")
 	first.stop()
 
 	ilert.mu.Lock()
@@ -251,7 +256,7 @@ func TestReadyForgetsAFailureThatNothingWaitsForAnyMore(t *testing.T) {
 	c := start(t, config(t, b, ilert)).ready(t)
 	client := brokertest.Connect(t, b.Addr(), nil)
 	publish(t, client, call(event.Fail, "1"))
-	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, time.Millisecond)
+	c.failing(t, "ilert: ilert answered 403")
 	publish(t, client, call(event.Success, "1")) // before ilert was ever told
 	c.ready(t)
 }
@@ -277,8 +282,7 @@ func TestReadySaysWhatIsInTheWay(t *testing.T) {
 	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	c := start(t, cfg).ready(t)
 	require.NoError(t, b.Close())
-	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, 5*time.Millisecond)
-	assert.ErrorContains(t, c.Ready(), "subscription: ")
+	c.failing(t, "subscription: ")
 	brokertest.Start(t, b.Addr())
 	c.ready(t)
 	c.stop()
@@ -291,8 +295,7 @@ func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
 	c := start(t, cfg).ready(t)
 	repair := breakStore(t, cfg, `BEFORE INSERT ON alert WHEN NEW.told = 'ALERT'`)
 	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
-	require.Eventually(t, func() bool { return c.Ready() != nil }, brokertest.Wait, time.Millisecond)
-	assert.ErrorContains(t, c.Ready(), "store, what was told: store: constraint failed: the disk is full")
+	c.failing(t, "store, what was told: store: constraint failed: the disk is full")
 	repair()
 	c.ready(t)
 	ilert.expect(t, "ALERT 1/AMT_PowerState") // once
