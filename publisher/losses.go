@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
 // DropReason says why an accepted event was dropped.
@@ -18,53 +20,57 @@ const (
 	SpoolFull DropReason = "spool"     // the spool's bounds of bytes or age were reached, or it could not be read back
 )
 
+// Places of the reasons in a count.
+const (
+	overflow = iota
+	expired
+	tooLarge
+	refused
+	spoolFull
+	reasons
+)
+
+var reasonAt = [reasons]DropReason{Overflow, Expired, TooLarge, Refused, SpoolFull}
+
 // losses is what has been lost and is not reported yet, part of the queue.
 type losses struct {
-	count   map[DropReason]uint64 // since it was last taken
-	refusal string                // the broker's newest reason
-	rung    chan struct{}         // holds one
-}
-
-func newLosses() losses { return losses{count: map[DropReason]uint64{}, rung: make(chan struct{}, 1)} }
-
-func (l *losses) ring() {
-	select {
-	case l.rung <- struct{}{}:
-	default:
-	}
+	count   [reasons]uint64 // since it was last taken
+	refusal mqttconn.Puback // the newest
+	bell    bell
 }
 
 // takeLosses adds to unlogged what has been lost since the last call, and tells
 // Hooks.Dropped of it.
-func (p *Publisher) takeLosses(unlogged map[DropReason]uint64) {
+func (p *Publisher) takeLosses(unlogged *[reasons]uint64) {
 	q := p.queue
 	q.mu.Lock()
 	lost := q.losses.count
-	q.losses.count = map[DropReason]uint64{}
+	q.losses.count = [reasons]uint64{}
+	q.losses.bell.idle = true
 	q.mu.Unlock()
-	for reason, n := range lost {
-		unlogged[reason] += n
-		if p.config.Hooks.Dropped != nil {
-			p.config.Hooks.Dropped(reason, n)
+	for i, n := range lost {
+		unlogged[i] += n
+		if n > 0 && p.config.Hooks.Dropped != nil {
+			p.config.Hooks.Dropped(reasonAt[i], n)
 		}
 	}
 }
 
 // logLosses logs and forgets what was lost and what was rejected since it last did,
 // and reports whether there was anything.
-func (p *Publisher) logLosses(unlogged map[DropReason]uint64, rejected *uint64) bool {
+func (p *Publisher) logLosses(unlogged *[reasons]uint64, rejected *uint64) bool {
 	q := p.queue
 	q.mu.Lock()
 	refusal, stats := q.losses.refusal, q.stats
 	q.mu.Unlock()
 	var attrs []any
-	for _, reason := range []DropReason{Overflow, Expired, TooLarge, Refused, SpoolFull} {
-		if n := unlogged[reason]; n > 0 {
-			attrs = append(attrs, slog.Uint64(string(reason), n))
+	for i, n := range unlogged {
+		if n > 0 {
+			attrs = append(attrs, slog.Uint64(string(reasonAt[i]), n))
 		}
 	}
-	if unlogged[Refused] > 0 {
-		attrs = append(attrs, slog.String("broker_says", refusal))
+	if unlogged[refused] > 0 {
+		attrs = append(attrs, slog.String("broker_says", refusal.Reason()))
 	}
 	if n := stats.Rejected - *rejected; n > 0 {
 		attrs = append(attrs, slog.Uint64("rejected", n))
@@ -72,37 +78,45 @@ func (p *Publisher) logLosses(unlogged map[DropReason]uint64, rejected *uint64) 
 	if len(attrs) == 0 {
 		return false
 	}
-	clear(unlogged)
+	*unlogged = [reasons]uint64{}
 	*rejected = stats.Rejected
 	attrs = append(attrs, slog.Uint64("total_dropped", stats.Dropped), slog.Uint64("total_rejected", stats.Rejected))
 	p.config.Logger.Warn("events are lost", attrs...)
 	return true
 }
 
-// reportLosses tells Hooks.Dropped at once, and the log once a minute at most, that
-// events are lost. It is a goroutine of its own, so that a hook or a log that hangs
-// holds up nobody.
+// reportLosses tells Hooks.Dropped within moments, and the log once a minute at most,
+// that events are lost. It is a goroutine of its own, so that a hook or a log that
+// hangs holds up nobody.
 func (p *Publisher) reportLosses(ctx context.Context) {
-	unlogged, rejected := map[DropReason]uint64{}, uint64(0)
-	var quiet <-chan time.Time // nil: the next loss is logged at once
+	const moment = 10 * time.Millisecond // losses come in floods
+	var (
+		unlogged [reasons]uint64
+		rejected uint64
+		quiet    <-chan time.Time // nil: the next loss is logged at once
+	)
 	log := func() {
 		quiet = nil
-		if p.logLosses(unlogged, &rejected) {
+		if p.logLosses(&unlogged, &rejected) {
 			quiet = time.After(time.Minute)
 		}
 	}
 	for ctx.Err() == nil {
 		select {
-		case <-p.queue.losses.rung:
-			p.takeLosses(unlogged)
+		case <-p.queue.losses.bell.rung:
+			p.takeLosses(&unlogged)
 			if quiet == nil {
 				log()
+			}
+			select {
+			case <-time.After(moment):
+			case <-ctx.Done():
 			}
 		case <-quiet:
 			log()
 		case <-ctx.Done():
 		}
 	}
-	p.takeLosses(unlogged)
+	p.takeLosses(&unlogged)
 	log()
 }

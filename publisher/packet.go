@@ -3,6 +3,7 @@ package publisher
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,14 +63,22 @@ func (s *stationery) encode(p *packet, e *event.Event, id uint64) {
 	p.idAt = len(p.body)
 	binary.BigEndian.PutUint16(p.body, uint16(p.idAt-2))
 
-	var space [512]byte // enough for all but a very long source
-	properties := s.appendProperties(space[:0], e, id)
-	p.body = binary.AppendUvarint(p.body, uint64(len(properties)))
+	// The length of the properties stands before them and takes as many bytes as it
+	// needs: two, unless the source is very long.
+	const usual = 2
+	p.body = append(p.body, 0, 0)
+	p.body = s.appendProperties(p.body, e, id)
+	length := len(p.body) - p.idAt - usual
+	var prefix [binary.MaxVarintLen32]byte
+	n := binary.PutUvarint(prefix[:], uint64(length))
+	if n != usual {
+		p.body = slices.Replace(p.body, p.idAt, p.idAt+usual, prefix[:n]...)
+	}
+	copy(p.body[p.idAt:], prefix[:n])
 	if s.expiry > 0 {
-		p.expiryAt = len(p.body) + 1
+		p.expiryAt = p.idAt + n + 1
 		p.deadline = time.Now().Add(s.expiry)
 	}
-	p.body = append(p.body, properties...)
 	p.body = e.AppendJSON(p.body)
 }
 

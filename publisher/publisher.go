@@ -17,8 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/eclipse/paho.golang/packets"
-
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -116,7 +114,7 @@ func New(config Config) (*Publisher, error) {
 		EndSession:     true,
 		ReceiveMaximum: 1, // nothing is received
 		Logger:         config.Logger,
-		Handlers:       mqttconn.Handlers{Up: p.connected, Down: p.disconnected, Puback: p.puback},
+		Handlers:       mqttconn.Handlers{Up: p.connected, Down: p.disconnected, Pubacks: p.queue.acknowledge},
 	}
 	if config.Status {
 		connect.Will, connect.Goodbye = config.will(), config.plannedOffline
@@ -290,17 +288,6 @@ func (p *Publisher) disconnected() {
 	if p.up.CompareAndSwap(true, false) && p.config.Hooks.Disconnected != nil {
 		p.config.Hooks.Disconnected()
 	}
-}
-
-// refused is the first reason code that means failure, MQTT 5.0, section 2.4.
-const refused = 0x80
-
-func (p *Publisher) puback(ack *packets.Puback) {
-	refusal := ""
-	if ack.ReasonCode >= refused {
-		refusal = fmt.Sprintf("%s (reason code 0x%02X)", ack.Reason(), ack.ReasonCode)
-	}
-	p.queue.acknowledge(ack.PacketID, refusal)
 }
 
 // blanks are packets to be encoded into.

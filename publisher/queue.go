@@ -57,11 +57,12 @@ func (q *queue) mostUnderWay() int { return min(max(q.capacity/2, 1), maxIDs) }
 func newQueue(capacity int, dropNewest bool) *queue {
 	return &queue{
 		capacity: capacity, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{},
-		losses: newLosses(), sender: newBell(),
+		losses: losses{bell: newBell()}, sender: newBell(),
 	}
 }
 
-// bell wakes a goroutine that has said that it is idle. It is rung under the lock.
+// bell wakes a goroutine that has said under the lock that it is idle. It is rung under
+// the lock.
 type bell struct {
 	idle bool
 	rung chan struct{} // holds one
@@ -84,13 +85,13 @@ func (q *queue) add(p *packet) (dropped *packet, err error) {
 	if q.closed {
 		return p, ErrClosed
 	}
-	if q.held() >= q.capacity {
+	if q.disk.spooling && q.held() >= q.capacity {
 		q.release()
 	}
 	if q.held() >= q.capacity {
 		if dropped = q.makeRoom(); dropped == nil {
 			q.stats.Rejected++
-			q.losses.ring()
+			q.losses.bell.ring()
 			return p, ErrFull
 		}
 	}
@@ -129,16 +130,16 @@ func (q *queue) makeRoom() *packet {
 	}
 	p := oldest.pop()
 	q.disk.void(p.number)
-	q.drop(Overflow)
+	q.drop(overflow)
 	q.left()
 	return p
 }
 
 // drop counts the loss of one event.
-func (q *queue) drop(reason DropReason) {
+func (q *queue) drop(reason int) {
 	q.stats.Dropped++
 	q.losses.count[reason]++
-	q.losses.ring()
+	q.losses.bell.ring()
 }
 
 // whenOpen is add for a publisher without a broker: there is nothing to count.
@@ -171,10 +172,10 @@ func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 		case p.done:
 		case p.expired():
 			q.settle(p)
-			q.drop(Expired)
+			q.drop(expired)
 		case q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize:
 			q.settle(p)
-			q.drop(TooLarge)
+			q.drop(tooLarge)
 		default:
 			dst = p.appendTo(dst, q.qos, id)
 			p.tried = true
@@ -242,23 +243,25 @@ func (q *queue) written(link *mqttconn.Link) {
 	q.trim()
 }
 
-// acknowledge settles the packet with identifier id, accepted by the broker or
-// refused with a reason. An identifier that is not under way is ignored.
-func (q *queue) acknowledge(id uint16, refusal string) {
+// acknowledge settles what the broker has accepted or refused. An identifier that is
+// not under way is ignored.
+func (q *queue) acknowledge(acks []mqttconn.Puback) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	front := q.firstUnderWay % maxIDs
-	place := int((uint64(id) - 1 + maxIDs - front) % maxIDs)
-	if id == 0 || q.qos == 0 || place >= q.next || q.underWay.at(place).done {
-		return
-	}
-	q.settle(q.underWay.at(place))
-	q.unacked--
-	if refusal != "" {
-		q.losses.refusal = refusal
-		q.drop(Refused)
-	} else {
-		q.stats.Acknowledged++
+	for _, ack := range acks {
+		place := int((uint64(ack.ID) - 1 + maxIDs - front) % maxIDs)
+		if ack.ID == 0 || q.qos == 0 || place >= q.next || q.underWay.at(place).done {
+			continue
+		}
+		q.settle(q.underWay.at(place))
+		q.unacked--
+		if ack.Refused() {
+			q.losses.refusal = ack
+			q.drop(refused)
+		} else {
+			q.stats.Acknowledged++
+		}
 	}
 	q.trim()
 	q.rouseSender()

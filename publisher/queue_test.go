@@ -27,7 +27,7 @@ func underWayWithAHole(t *testing.T) *queue {
 	}
 	_, _, n := q.take(nil)
 	require.Equal(t, 3, n)
-	q.acknowledge(2, "")
+	q.acknowledge([]mqttconn.Puback{{ID: 2}})
 	q.disconnected(nil)
 	return q
 }
@@ -38,7 +38,7 @@ func TestAHoleIsPassedWhenOneAtATimeIsAllowed(t *testing.T) {
 	for _, id := range []uint16{1, 3} {
 		_, _, n := q.take(nil)
 		require.Equal(t, 1, n)
-		q.acknowledge(id, "")
+		q.acknowledge([]mqttconn.Puback{{ID: id}})
 	}
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 3}, q.snapshot())
 }
@@ -49,7 +49,7 @@ func TestAHoleIsCountedOnceWhenTheBrokerTurnsToQoS0(t *testing.T) {
 	q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
 	_, _, n := q.take(nil)
 	require.Equal(t, 2, n)
-	q.acknowledge(1, "") // a broker's mistake
+	q.acknowledge([]mqttconn.Puback{{ID: 1}}) // a broker's mistake
 	q.written(link)
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 3}, q.snapshot())
 }

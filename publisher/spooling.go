@@ -225,8 +225,8 @@ func (q *queue) lostOnDisk(n uint64) {
 	}
 	q.disk.count -= n
 	q.stats.Dropped += n
-	q.losses.count[SpoolFull] += n
-	q.losses.ring()
+	q.losses.count[spoolFull] += n
+	q.losses.bell.ring()
 	q.rejoin()
 }
 

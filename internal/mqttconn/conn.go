@@ -159,7 +159,7 @@ func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL)
 	if err != nil {
 		return nil, err
 	}
-	link := newLink(conn)
+	link := newLink(conn, c.config.Handlers.Pubacks)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link = link

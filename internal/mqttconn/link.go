@@ -1,7 +1,6 @@
 package mqttconn
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -20,20 +19,19 @@ import (
 // its Link and so can never reach the next connection by mistake.
 //
 // It is the net.Conn that paho works on. paho writes a packet in several pieces
-// between Lock and Unlock and reads a PUBACK in three; hence the lock and the
-// buffered reads.
+// between Lock and Unlock, hence the lock.
 type Link struct {
 	net.Conn
 	sync.Mutex
-	reader *bufio.Reader
+	incoming
 }
 
-func newLink(conn net.Conn) *Link {
-	const size = 64 << 10
-	return &Link{Conn: conn, reader: bufio.NewReaderSize(conn, size)}
+func newLink(conn net.Conn, pubacks func([]Puback)) *Link {
+	return &Link{Conn: conn, incoming: newIncoming(conn, pubacks)}
 }
 
-func (l *Link) Read(p []byte) (int, error) { return l.reader.Read(p) }
+// Read is what paho reads.
+func (l *Link) Read(p []byte) (int, error) { return l.incoming.Read(p) }
 
 // WritePackets writes one or more whole, ready packets, in one call to the
 // operating system. It blocks while the broker does not read, until the

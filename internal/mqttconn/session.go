@@ -10,7 +10,7 @@ import (
 )
 
 // Handlers are what the owner of a connection is told; any may be nil. None may
-// call the Conn. Puback is called in the broker's order, one at a time, and so is
+// call the Conn. Pubacks is called in the broker's order, one at a time, and so is
 // Message; a handler that blocks stops the reading. Down may be called more than
 // once for a connection.
 type Handlers struct {
@@ -22,16 +22,15 @@ type Handlers struct {
 	Subscribed func()
 	// Down is told when the connection is lost or closed.
 	Down func()
-	// Puback is told of each acknowledgement of a PUBLISH that the owner wrote
-	// to the link by itself.
-	Puback func(*packets.Puback)
+	// Pubacks is told of the acknowledgements of what the owner wrote to the link
+	// by itself, all at once that have come together. It may not keep the slice.
+	Pubacks func([]Puback)
 	// Message is told of each PUBLISH that arrives, and of the link on which it is
 	// to be acknowledged with AppendAck.
 	Message func(*Link, *packets.Publish)
 }
 
-// session is paho's session, but that publishing and acknowledging are the
-// owner's own: paho reports no PUBACK of an asynchronous publish, and sends its
+// session is paho's session, but that acknowledging is the owner's own: paho sends its
 // acknowledgements on a timer.
 type session struct {
 	*state.State
@@ -89,16 +88,6 @@ func (s *session) current() *Link {
 		return nil
 	}
 	return s.link
-}
-
-func (s *session) PacketReceived(p *packets.ControlPacket, toHandlers chan<- *packets.Publish) error {
-	if packet, ok := p.Content.(*packets.Puback); ok {
-		if s.handlers.Puback != nil {
-			s.handlers.Puback(packet)
-		}
-		return nil
-	}
-	return s.State.PacketReceived(p, toHandlers)
 }
 
 // received gets every PUBLISH. paho calls it from one goroutine of each
