@@ -135,10 +135,12 @@ func TestAMessageIsAcknowledgedOnNoOtherConnection(t *testing.T) {
 	s.expectNone(second)
 }
 
-func TestTheBrokerIsToldHowManyMessagesMayBeUnderWay(t *testing.T) {
+func TestTheBrokerIsToldHowManyMessagesMayBeUnderWayAndHowLong(t *testing.T) {
 	s, ilert := script(t), record(t)
 	start(t, config(t, s, ilert)).ready(t)
 	connect := <-s.connects
 	require.NotNil(t, connect.Properties.ReceiveMaximum)
 	assert.Equal(t, uint16(1024), *connect.Properties.ReceiveMaximum)
+	require.NotNil(t, connect.Properties.MaximumPacketSize)
+	assert.Equal(t, uint32(256<<10), *connect.Properties.MaximumPacketSize)
 }

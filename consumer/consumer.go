@@ -81,7 +81,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		Username:       c.config.Username,
 		Password:       c.config.Password,
 		SessionExpiry:  c.config.SessionExpiry,
-		ReceiveMaximum: receiveMaximum,
+		ReceiveMaximum: receiveMaximum, MaximumPacketSize: maximumPacketSize,
 		Subscriptions:  c.subscriptions(),
 		Logger:         c.config.Logger,
 		Handlers: mqttconn.Handlers{

@@ -23,6 +23,10 @@ type message struct {
 const (
 	// receiveMaximum is how many messages the broker may have under way to us.
 	receiveMaximum = 1024
+	// maximumPacketSize is how long a message may be, in bytes with its topic and
+	// properties: 256 kB, or receiveMaximum of them could fill the memory. MPS's are
+	// below 400.
+	maximumPacketSize = 256 << 10
 	// batch is how many of them one transaction takes in at most.
 	batch = 256
 )

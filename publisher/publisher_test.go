@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,7 +246,8 @@ func TestARefusedEventIsDroppedAndTheRestGoesOn(t *testing.T) {
 	flush(t, pub)
 	assert.Equal(t, publisher.Stats{Accepted: 3, Acknowledged: 2, Dropped: 1}, pub.Stats())
 	require.NoError(t, pub.Shutdown(context.Background()))
-	assert.Contains(t, log.String(), "events are lost")
+	assert.Contains(t, log.String(), `msg="events are lost" refused=1 broker_says=`)
+	assert.Contains(t, log.String(), "0x87")
 }
 
 func TestABrokerThatHangsBlocksNobody(t *testing.T) {
@@ -279,11 +281,66 @@ func TestAFullQueueDropsTheOldest(t *testing.T) {
 	require.NoError(t, err)
 	addr := listener.Addr().String()
 	require.NoError(t, listener.Close()) // nobody is there
-	pub := start(t, publisher.Config{Address: addr, Capacity: 10})
-	for n := range 25 {
+	var log bytes.Buffer
+	var hooked atomic.Uint64
+	pub := start(t, publisher.Config{
+		Address: addr, Capacity: 10, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Hooks: publisher.Hooks{Dropped: func(reason publisher.DropReason, n uint64) {
+			assert.Equal(t, publisher.Overflow, reason)
+			hooked.Add(n)
+		}},
+	})
+	for n := range 1000 {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
-	assert.Equal(t, publisher.Stats{Accepted: 25, Dropped: 15, Pending: 10}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 1000, Dropped: 990, Pending: 10}, pub.Stats())
+	require.Error(t, pub.Shutdown(canceled()))
+	assert.EqualValues(t, 990, hooked.Load())
+	lines := strings.Count(log.String(), "events are lost")
+	assert.Contains(t, []int{1, 2}, lines, "one a minute, and one for the rest at the end")
+}
+
+func TestHooksAreToldOfConnections(t *testing.T) {
+	first := brokertest.Start(t, "")
+	told := make(chan string, 10)
+	pub := start(t, publisher.Config{Address: first.Addr(), Hooks: publisher.Hooks{
+		Connected:    func(address string) { told <- "connected to " + address },
+		Disconnected: func() { told <- "disconnected" },
+	}})
+	assert.Equal(t, "connected to "+first.Addr(), <-told)
+	require.NoError(t, first.Close())
+	assert.Equal(t, "disconnected", <-told)
+	brokertest.Start(t, first.Addr())
+	assert.Equal(t, "connected to "+first.Addr(), <-told)
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Equal(t, "disconnected", <-told)
+	assert.Empty(t, told)
+}
+
+// A repeat is marked as one only in the session in which it was sent before.
+func TestARepeatIsMarkedWithinItsSession(t *testing.T) {
+	for _, sessionPresent := range []bool{true, false} {
+		seen := make(chan *packets.Publish, 10)
+		fake := brokertest.Script{
+			Connack: packets.Connack{SessionPresent: sessionPresent},
+			Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
+				seen <- p
+				if len(seen) == 1 {
+					_ = conn.Close()
+				} else {
+					brokertest.Puback(conn, p.PacketID, 0)
+				}
+			}),
+		}
+		pub := start(t, publisher.Config{Address: fake.Serve(t)})
+		require.NoError(t, pub.Publish(numbered(1)))
+		flush(t, pub)
+		first, second := <-seen, <-seen
+		assert.False(t, first.Duplicate)
+		assert.Equal(t, sessionPresent, second.Duplicate)
+		assert.Equal(t, first.PacketID, second.PacketID)
+		assert.Equal(t, first.Properties.User, second.Properties.User, "the same id")
+	}
 }
 
 func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
@@ -353,6 +410,14 @@ func TestALogThatHangsBlocksNobody(t *testing.T) {
 	case <-done:
 	case <-time.After(brokertest.Wait):
 		require.Fail(t, "Publish blocked")
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- pub.Shutdown(canceled()) }()
+	select {
+	case err := <-stopped:
+		assert.ErrorContains(t, err, "undelivered")
+	case <-time.After(brokertest.Wait):
+		require.Fail(t, "Shutdown blocked")
 	}
 	close(log.released)
 }
@@ -474,6 +539,9 @@ func TestBadEnvironmentIsNamedAndKeepsItsSecrets(t *testing.T) {
 		{"MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a/path", `only ws and wss take a path`},
 		{"MPS_MQTT_TOPIC", "mps/#", `wildcards`},
 		{"MPS_MQTT_TOPIC", "mps/\xff", `UTF-8`},
+		{"MPS_MQTT_TOPIC", "mps/\x01", `U+0001`},
+		{"MPS_MQTT_CLIENT_ID", "a\nb", `U+000A`},
+		{"MPS_MQTT_STATUS", "perhaps", `"perhaps": want true or false`},
 		{"MPS_MQTT_QOS", "2", `"2": want 0 or 1`},
 		{"MPS_MQTT_PASSWORD_FILE", "/nowhere", `/nowhere`},
 	} {
@@ -489,4 +557,12 @@ func TestBadEnvironmentIsNamedAndKeepsItsSecrets(t *testing.T) {
 	t.Setenv("MPS_MQTT_PASSWORD_FILE", "/x")
 	_, err := publisher.ConfigFromEnv()
 	require.ErrorContains(t, err, "MPS_MQTT_PASSWORD and MPS_MQTT_PASSWORD_FILE are both set")
+	t.Setenv("MPS_MQTT_PASSWORD_FILE", "")
+	t.Setenv("MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a,mqtt://v@b")
+	_, err = publisher.ConfigFromEnv()
+	require.ErrorContains(t, err, "MPS_MQTT_ADDRESS) holds a user too")
+	assert.NotContains(t, err.Error(), "s3cret")
+	t.Setenv("MPS_MQTT_ADDRESS", "mqtt://u:s3cret@a,mqtt://b")
+	_, err = publisher.ConfigFromEnv()
+	require.NoError(t, err, "the second needs it")
 }

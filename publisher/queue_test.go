@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,29 @@ func underWayWithAHole(t *testing.T) *queue {
 	q.acknowledge([]mqttconn.Puback{{ID: 2}})
 	q.disconnected(nil)
 	return q
+}
+
+// More events than there are packet identifiers have expired while the broker was away;
+// the one that has not goes out with the first write.
+func TestExpiredEventsHoldUpNobody(t *testing.T) {
+	q := newQueue(200_000, false)
+	topic, err := parseTopic("t")
+	require.NoError(t, err)
+	s := newStationery(Config{Source: "s", MessageExpiry: time.Hour}, topic)
+	const expired = 70_000
+	for n := range expired + 1 {
+		p, e := new(packet), event.Connected("1")
+		s.encode(p, &e, uint64(n))
+		if n < expired {
+			p.deadline = time.Now()
+		}
+		_, err := q.add(p)
+		require.NoError(t, err)
+	}
+	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
+	_, _, n := q.take(nil)
+	assert.Equal(t, 1, n)
+	assert.Equal(t, Stats{Accepted: expired + 1, Dropped: expired, Pending: 1}, q.snapshot())
 }
 
 func TestAHoleIsPassedWhenOneAtATimeIsAllowed(t *testing.T) {

@@ -28,10 +28,12 @@ func (c Config) will() *mqttconn.Will {
 	}
 }
 
-func (c Config) online() []byte { return c.statusPacket(statusJSON("online", false), 0) }
+func (c Config) online(to mqttconn.Limits) []byte {
+	return c.statusPacket(to, statusJSON("online", false), 0)
+}
 
-func (c Config) plannedOffline() []byte {
-	return c.statusPacket(statusJSON("offline", true), statusExpiry)
+func (c Config) plannedOffline(to mqttconn.Limits) []byte {
+	return c.statusPacket(to, statusJSON("offline", true), statusExpiry)
 }
 
 func statusJSON(status string, planned bool) []byte {
@@ -47,8 +49,12 @@ func statusJSON(status string, planned bool) []byte {
 }
 
 // statusPacket is a retained PUBLISH at QoS 0: what a broken connection swallows of
-// it, the Will and the next connection make good.
-func (c Config) statusPacket(payload []byte, expiry time.Duration) []byte {
+// it, the Will and the next connection make good. It is empty for a broker that
+// retains nothing.
+func (c Config) statusPacket(to mqttconn.Limits, payload []byte, expiry time.Duration) []byte {
+	if !to.RetainAvailable {
+		return nil
+	}
 	publish := packets.Publish{
 		Topic: c.statusTopic(), Payload: payload, Retain: true,
 		Properties: &packets.Properties{ContentType: statusType},

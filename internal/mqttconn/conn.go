@@ -50,7 +50,7 @@ type Config struct {
 	Will *Will
 	// Goodbye returns ready packets to be written before Close disconnects; nil is
 	// none. It is not called without a connection.
-	Goodbye func() []byte
+	Goodbye func(Limits) []byte
 	// Subscriptions are made on every connection.
 	Subscriptions []paho.SubscribeOptions
 	Handlers      Handlers
@@ -134,8 +134,8 @@ func (c *Conn) Close(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, c.cut) })
 	defer stop()
 	c.closing()
-	if link := c.session.current(); link != nil && c.config.Goodbye != nil {
-		_ = link.WritePackets(c.config.Goodbye())
+	if link, limits := c.session.current(); link != nil && c.config.Goodbye != nil {
+		_ = link.WritePackets(c.config.Goodbye(limits))
 	}
 	err := c.manager.Disconnect(context.Background())
 	c.subscribing.Wait()

@@ -192,6 +192,10 @@ func TestTheSchemeAloneSaysTLSAndTheServerIsChecked(t *testing.T) {
 			open(t, c.scheme+"://u:s3cret@"+addr, mqttconn.TLSFiles{CA: c.ca}).wait(t, c.want)
 		})
 	}
+	t.Run("dangerously", func(t *testing.T) {
+		addr, _ := secureBroker(t, wrongName, nil, false)
+		open(t, "mqtts://u:s3cret@"+addr, mqttconn.TLSFiles{TrustAnyServer: true}).wait(t, connected)
+	})
 	t.Run("WebSocket", func(t *testing.T) {
 		addr, _ := secureBroker(t, good, nil, true)
 		open(t, "wss://u:s3cret@"+addr+"/mosquitto", mqttconn.TLSFiles{CA: ca.file}).wait(t, connected)

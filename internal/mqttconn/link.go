@@ -38,6 +38,9 @@ func (l *Link) Read(p []byte) (int, error) { return l.incoming.Read(p) }
 // connection is closed, and may be called concurrently. It returns before the
 // broker has the bytes.
 func (l *Link) WritePackets(packets []byte) error {
+	if len(packets) == 0 {
+		return nil // a WebSocket would send an empty message
+	}
 	l.Lock()
 	defer l.Unlock()
 	_, err := l.Write(packets)

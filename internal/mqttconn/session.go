@@ -36,6 +36,7 @@ type session struct {
 	*state.State
 	handlers Handlers
 	link     *Link // of the newest connection
+	limits   Limits
 
 	mu sync.Mutex
 	up bool
@@ -47,9 +48,9 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.link, s.up = w.(*Link), true
+	s.link, s.limits, s.up = w.(*Link), limitsOf(connack), true
 	if s.handlers.Up != nil {
-		s.handlers.Up(s.link, limitsOf(connack))
+		s.handlers.Up(s.link, s.limits)
 	}
 	return nil
 }
@@ -81,13 +82,13 @@ func (s *session) subscribed(link *Link, err error) (current bool) {
 }
 
 // current returns the link that is up, or nil.
-func (s *session) current() *Link {
+func (s *session) current() (*Link, Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.up {
-		return nil
+		return nil, Limits{}
 	}
-	return s.link
+	return s.link, s.limits
 }
 
 // received gets every PUBLISH. paho calls it from one goroutine of each

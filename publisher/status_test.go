@@ -1,0 +1,99 @@
+package publisher_test
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+type status struct {
+	Status    string
+	Planned   bool
+	Timestamp int64
+}
+
+func statusOf(t *testing.T, payload []byte) status {
+	t.Helper()
+	var s status
+	require.NoError(t, json.Unmarshal(payload, &s))
+	assert.InDelta(t, time.Now().UnixMilli(), s.Timestamp, 60_000)
+	s.Timestamp = 0
+	return s
+}
+
+func TestTheStatusSaysWhoIsThereAndWhoStoppedAsPlanned(t *testing.T) {
+	b := brokertest.Start(t, "")
+	messages := brokertest.Subscribe(t, b.Addr(), "mps/status/+")
+	pub := start(t, publisher.Config{Address: b.Addr(), ClientID: "console-1", Status: true})
+	for _, want := range []status{{Status: "online"}, {Status: "offline", Planned: true}} {
+		m := brokertest.Receive(t, messages)
+		assert.Equal(t, "mps/status/console-1", m.Topic)
+		assert.Equal(t, want, statusOf(t, m.Payload))
+		late := brokertest.Receive(t, brokertest.Subscribe(t, b.Addr(), "mps/status/#"))
+		assert.True(t, late.Retain, "for those who come later")
+		assert.Equal(t, m.Payload, late.Payload)
+		if !want.Planned {
+			require.NoError(t, pub.Shutdown(context.Background()))
+		}
+	}
+}
+
+func TestAPlannedOfflineExpires(t *testing.T) {
+	seen := make(chan *packets.Publish, 10)
+	connected := make(chan string, 1)
+	fake := brokertest.Script{Received: brokertest.OnPublish(func(_ net.Conn, p *packets.Publish) { seen <- p })}
+	pub := start(t, publisher.Config{Address: fake.Serve(t), Status: true, Hooks: publisher.Hooks{Connected: func(a string) { connected <- a }}})
+	<-connected
+	require.NoError(t, pub.Shutdown(context.Background()))
+	online, offline := <-seen, <-seen
+	assert.Nil(t, online.Properties.MessageExpiry)
+	assert.EqualValues(t, 24*3600, *offline.Properties.MessageExpiry)
+	for _, p := range []*packets.Publish{online, offline} {
+		assert.True(t, p.Retain)
+		assert.Equal(t, "application/json", p.Properties.ContentType)
+	}
+}
+
+// What the broker says when the server goes away without a word.
+func TestTheLastWillSaysOffline(t *testing.T) {
+	connects := make(chan *packets.Connect, 1)
+	fake := brokertest.Script{Connected: func(c *packets.Connect) { connects <- c }}
+	start(t, publisher.Config{Address: fake.Serve(t), ClientID: "console-1", Status: true})
+	c := <-connects
+	assert.Equal(t, "mps/status/console-1", c.WillTopic)
+	assert.True(t, c.WillRetain)
+	assert.Equal(t, status{Status: "offline"}, statusOf(t, c.WillMessage))
+	assert.EqualValues(t, 30, *c.WillProperties.WillDelayInterval)
+	assert.Greater(t, *c.Properties.SessionExpiryInterval, uint32(30), "the Will comes when the session ends")
+}
+
+func TestABrokerThatRetainsNothingGetsNoStatus(t *testing.T) {
+	no := byte(0)
+	seen := make(chan *packets.Publish, 10)
+	fake := brokertest.Script{
+		Connack:  packets.Connack{Properties: &packets.Properties{RetainAvailable: &no}},
+		Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) { seen <- p; brokertest.Puback(conn, p.PacketID, 0) }),
+	}
+	pub := start(t, publisher.Config{Address: fake.Serve(t), Status: true})
+	require.NoError(t, pub.Publish(numbered(1)))
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Equal(t, "mps/events", (<-seen).Topic)
+	assert.Empty(t, seen)
+}
+
+func TestWithoutStatusThereIsNone(t *testing.T) {
+	connects := make(chan *packets.Connect, 1)
+	start(t, publisher.Config{Address: brokertest.Script{Connected: func(c *packets.Connect) { connects <- c }}.Serve(t)})
+	assert.False(t, (<-connects).WillFlag)
+	_, err := publisher.New(publisher.Config{Address: "a", ClientID: "a/+", Status: true})
+	assert.ErrorContains(t, err, `ClientID (MPS_MQTT_CLIENT_ID) "a/+"`)
+}
