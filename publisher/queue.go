@@ -13,7 +13,7 @@ import (
 //
 // They go under way from the front of waiting and leave when the broker has
 // acknowledged them. Without a spool, and with one while the broker keeps up,
-// nothing is only on disk and later is empty: see spooling.go. Nothing in it
+// nothing is only on disk and later is empty: see ondisk.go. Nothing in it
 // blocks.
 //
 // The packet identifier is derived from a packet's place in the sequence of all

@@ -311,10 +311,10 @@ type counting struct {
 	written atomic.Int64
 }
 
-func (c *counting) Commit(below uint64, void []uint64, from uint64, add []publisher.SpoolRecord) (uint64, error) {
-	dropped, err := c.Spool.Commit(below, void, from, add)
+func (c *counting) Commit(step publisher.SpoolStep) (uint64, error) {
+	dropped, err := c.Spool.Commit(step)
 	if err == nil {
-		c.written.Add(int64(len(add)))
+		c.written.Add(int64(len(step.Add)))
 	}
 	return dropped, err
 }

@@ -166,12 +166,12 @@ func (s *Spool) Enabled() bool { return s != nil && s.db != nil }
 func (s *Spool) Range() (first, last, count uint64) { return s.first, s.last, s.count }
 
 // Commit implements publisher.Spool.
-func (s *Spool) Commit(below uint64, void []uint64, from uint64, add []publisher.SpoolRecord) (dropped uint64, err error) {
+func (s *Spool) Commit(step publisher.SpoolStep) (dropped uint64, err error) {
 	var c *commit
 	err = s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			c = &commit{events: tx.Bucket(eventsBucket), count: s.count, bytes: s.bytes}
-			return c.do(tx.Bucket(totalsBucket), below, void, from, add, s.options)
+			return c.do(tx.Bucket(totalsBucket), step, s.options)
 		})
 	})
 	if err != nil {
@@ -189,42 +189,42 @@ type commit struct {
 	dropped uint64
 }
 
-func (c *commit) do(totals *bbolt.Bucket, below uint64, void []uint64, from uint64, add []publisher.SpoolRecord, o Options) error {
+func (c *commit) do(totals *bbolt.Bucket, step publisher.SpoolStep, o Options) error {
 	cursor := c.events.Cursor()
-	for k, v := cursor.First(); k != nil && number(k) < below; k, v = cursor.Seek(key(number(k) + 1)) {
+	for k, v := cursor.First(); k != nil && number(k) < step.Below; k, v = cursor.Seek(key(number(k) + 1)) {
 		if err := c.remove(k, v); err != nil {
 			return err
 		}
 	}
-	for _, n := range void {
+	for _, n := range step.Void {
 		if err := c.remove(key(n), c.events.Get(key(n))); err != nil {
 			return err
 		}
 	}
 	now := time.Now()
 	var needed int64
-	for _, r := range add {
+	for _, r := range step.Add {
 		needed += size(r.Data)
 	}
 	const mostAged = 10_000 // in one transaction: bbolt holds in memory what it touches
 	tooOld := func(v []byte) bool { return c.dropped < mostAged && now.Sub(writtenAt(v)) > o.MaxAge }
-	for k, v := cursor.Seek(key(from)); k != nil && (c.bytes+needed > o.MaxBytes || tooOld(v)); k, v = cursor.Seek(key(number(k) + 1)) {
+	for k, v := cursor.Seek(key(step.From)); k != nil && (c.bytes+needed > o.MaxBytes || tooOld(v)); k, v = cursor.Seek(key(number(k) + 1)) {
 		if err := c.remove(k, v); err != nil {
 			return err
 		}
 		c.dropped++
 	}
-	if len(add) > 0 && c.bytes+needed > o.MaxBytes {
+	if len(step.Add) > 0 && c.bytes+needed > o.MaxBytes {
 		return ErrFull
 	}
 	c.events.FillPercent = 1 // numbers ascend
-	for _, r := range add {
+	for _, r := range step.Add {
 		value := binary.BigEndian.AppendUint64(make([]byte, 0, len(r.Data)+8), uint64(now.UnixMilli()))
 		if err := c.events.Put(key(r.Number), append(value, r.Data...)); err != nil {
 			return err
 		}
 	}
-	c.count += uint64(len(add))
+	c.count += uint64(len(step.Add))
 	c.bytes += needed
 	total := binary.BigEndian.AppendUint64(nil, c.count)
 	return totals.Put(totalsKey, binary.BigEndian.AppendUint64(total, uint64(c.bytes)))

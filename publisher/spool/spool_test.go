@@ -41,12 +41,14 @@ func records(from, to uint64) (all []publisher.SpoolRecord) {
 	return all
 }
 
+type step = publisher.SpoolStep
+
 // nothingOnly says that no event is only on disk, so that none may make room.
 const nothingOnly = uint64(math.MaxUint64)
 
-func commit(t *testing.T, s *spool.Spool, below uint64, void []uint64, from uint64, add []publisher.SpoolRecord) (dropped uint64) {
+func commit(t *testing.T, s *spool.Spool, do step) (dropped uint64) {
 	t.Helper()
-	dropped, err := s.Commit(below, void, from, add)
+	dropped, err := s.Commit(do)
 	require.NoError(t, err)
 	return dropped
 }
@@ -69,8 +71,8 @@ func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
 	s := open(t, spool.Options{Dir: dir})
 	first, last, count := s.Range()
 	assert.Equal(t, []uint64{0, 0, 0}, []uint64{first, last, count})
-	commit(t, s, 1, nil, nothingOnly, records(1, 9))
-	commit(t, s, 3, []uint64{5, 77}, nothingOnly, records(12, 13))
+	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 9)})
+	commit(t, s, step{Below: 3, Void: []uint64{5, 77}, From: nothingOnly, Add: records(12, 13)})
 	loaded, err := s.Load(4, 3)
 	require.NoError(t, err)
 	assert.Equal(t, append(records(4, 4), records(6, 7)...), loaded)
@@ -80,7 +82,7 @@ func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
 	first, last, count = s.Range()
 	assert.Equal(t, []uint64{3, 13, 8}, []uint64{first, last, count})
 	assert.Equal(t, []uint64{3, 4, 6, 7, 8, 9, 12, 13}, numbers(t, s))
-	commit(t, s, 14, nil, nothingOnly, nil)
+	commit(t, s, step{Below: 14, From: nothingOnly})
 	assert.Empty(t, numbers(t, s))
 }
 
@@ -97,26 +99,26 @@ func TestOneProcessAtATime(t *testing.T) {
 func TestTheOldestMakeRoomWhenTheBoundIsReached(t *testing.T) {
 	const each = 16 + len("event 1") // what a record counts for
 	s := open(t, spool.Options{MaxBytes: int64(5 * each)})
-	commit(t, s, 1, nil, nothingOnly, records(1, 5))
-	_, err := s.Commit(1, nil, nothingOnly, records(6, 6))
+	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 5)})
+	_, err := s.Commit(step{Below: 1, From: nothingOnly, Add: records(6, 6)})
 	require.ErrorIs(t, err, spool.ErrFull, "all are in memory too: none is dropped behind their back")
 	assert.Equal(t, []uint64{1, 2, 3, 4, 5}, numbers(t, s))
-	assert.EqualValues(t, 2, commit(t, s, 1, nil, 3, records(6, 7)))
+	assert.EqualValues(t, 2, commit(t, s, step{Below: 1, From: 3, Add: records(6, 7)}))
 	assert.Equal(t, []uint64{1, 2, 5, 6, 7}, numbers(t, s))
-	assert.EqualValues(t, 0, commit(t, s, 3, nil, 5, records(8, 9)))
+	assert.EqualValues(t, 0, commit(t, s, step{Below: 3, From: 5, Add: records(8, 9)}))
 	assert.Equal(t, []uint64{5, 6, 7, 8, 9}, numbers(t, s))
-	_, err = s.Commit(3, nil, 5, records(1, 6))
+	_, err = s.Commit(step{Below: 3, From: 5, Add: records(1, 6)})
 	require.ErrorIs(t, err, spool.ErrFull, "more than the bound at once")
 	assert.Equal(t, []uint64{5, 6, 7, 8, 9}, numbers(t, s), "an error changes nothing")
 }
 
 func TestWhatIsTooOldIsDropped(t *testing.T) {
 	s := open(t, spool.Options{MaxAge: time.Nanosecond})
-	commit(t, s, 1, nil, nothingOnly, records(1, 3))
+	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 3)})
 	loaded, err := s.Load(1, 10)
 	require.NoError(t, err)
 	assert.Equal(t, []publisher.SpoolRecord{{Number: 1}, {Number: 2}, {Number: 3}}, loaded, "known, but without its data")
-	assert.EqualValues(t, 2, commit(t, s, 1, nil, 2, nil))
+	assert.EqualValues(t, 2, commit(t, s, step{Below: 1, From: 2}))
 	assert.Equal(t, []uint64{1}, numbers(t, s))
 }
 
@@ -139,7 +141,7 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, spool.Options{Dir: dir})
 	for n := uint64(1); n < 2000; n += 100 {
-		commit(t, s, 1, nil, nothingOnly, records(n, n+99))
+		commit(t, s, step{Below: 1, From: nothingOnly, Add: records(n, n+99)})
 	}
 	require.NoError(t, s.Close())
 	whole, err := os.ReadFile(filepath.Join(dir, "events.db"))
@@ -159,7 +161,7 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 				return
 			}
 			_, _ = s.Load(0, math.MaxInt)
-			_, _ = s.Commit(50, nil, 100, records(3000, 3010))
+			_, _ = s.Commit(step{Below: 50, From: 100, Add: records(3000, 3010)})
 			_ = s.Close()
 		})
 	}
@@ -170,10 +172,10 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 func TestATornLastWriteCostsThatWriteOnly(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, spool.Options{Dir: dir})
-	commit(t, s, 1, nil, nothingOnly, records(1, 3))
+	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 3)})
 	before, err := os.ReadFile(filepath.Join(dir, "events.db"))
 	require.NoError(t, err)
-	commit(t, s, 1, nil, nothingOnly, records(4, 4))
+	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(4, 4)})
 	require.NoError(t, s.Close())
 	after, err := os.ReadFile(filepath.Join(dir, "events.db"))
 	require.NoError(t, err)

@@ -1,47 +1,6 @@
 package publisher
 
-import (
-	"context"
-	"encoding/binary"
-	"errors"
-	"log/slog"
-	"math"
-	"time"
-)
-
-// Spool keeps accepted events on disk until they are delivered, so that they survive
-// the process and outgrow its memory. Package spool has one. Its methods are called
-// by one goroutine at a time.
-type Spool interface {
-	// Enabled reports false for a spool that was not configured: then nothing else
-	// is called.
-	Enabled() bool
-	// Range returns the numbers of the first and the last record that an earlier
-	// process left, and how many there are.
-	Range() (first, last, count uint64)
-	// Commit makes one durable step. It removes the records below number below and
-	// those of the numbers void; then, from number from on and the oldest first,
-	// those that are too old and those in whose place add goes; and adds records,
-	// whose numbers ascend. It returns how many made room. On an error nothing has
-	// changed.
-	Commit(below uint64, void []uint64, from uint64, add []SpoolRecord) (dropped uint64, err error)
-	// Load returns up to most records from number from on, in order; one that is too
-	// old comes without its data.
-	Load(from uint64, most int) ([]SpoolRecord, error)
-	// Close ends the use of the spool. What it holds is there for the next process.
-	Close() error
-}
-
-// SpoolRecord is one event on disk.
-type SpoolRecord struct {
-	Number uint64 // ascends in the order of Publish
-	Data   []byte
-}
-
-// SpoolInterval is about the longest that an accepted event is in memory alone: what
-// is not acknowledged by then is on disk, and that is all that a killed process
-// loses. An event that the broker acknowledges sooner costs no disk access.
-const SpoolInterval = 10 * time.Millisecond
+import "math"
 
 // onDisk is the queue's knowledge of the spool: which events are on disk, and which
 // of them nowhere else.
@@ -138,10 +97,8 @@ func (q *queue) rejoin() {
 
 // step is one Commit to be made.
 type step struct {
-	below, from uint64
-	void        []uint64
-	add         []SpoolRecord
-	upTo        uint64 // every event up to this number is on disk after it, or has left
+	SpoolStep
+	upTo uint64 // every event up to this number is on disk after it, or has left
 }
 
 // nextStep returns what is to be committed so that the events up to number upTo are on
@@ -151,7 +108,10 @@ func (q *queue) nextStep(upTo uint64, add []SpoolRecord, buf []byte) (step, []by
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	const mostRecords, mostBytes = 2048, 1 << 20 // in one transaction, and under the lock
-	s := step{below: q.oldest(), from: math.MaxUint64, add: add[:0], upTo: max(min(upTo, q.lastNumber), q.disk.upTo)}
+	s := step{
+		SpoolStep: SpoolStep{Below: q.oldest(), From: math.MaxUint64, Add: add[:0]},
+		upTo:      max(min(upTo, q.lastNumber), q.disk.upTo),
+	}
 	buf = buf[:0]
 	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
 		for i := part.after(q.disk.upTo); i < part.len() && part.at(i).number <= s.upTo; i++ {
@@ -159,24 +119,24 @@ func (q *queue) nextStep(upTo uint64, add []SpoolRecord, buf []byte) (step, []by
 			if p.done {
 				continue
 			}
-			if len(s.add) == mostRecords || len(buf) > mostBytes {
+			if len(s.Add) == mostRecords || len(buf) > mostBytes {
 				s.upTo = p.number - 1
 				break
 			}
 			start := len(buf)
 			buf = p.appendRecord(buf)
-			s.add = append(s.add, SpoolRecord{Number: p.number, Data: buf[start:]})
+			s.Add = append(s.Add, SpoolRecord{Number: p.number, Data: buf[start:]})
 		}
 	}
 	if q.disk.count > 0 && !q.dropNewest {
-		s.from = q.disk.from
+		s.From = q.disk.from
 	}
 	for number := range q.disk.voids {
 		if number <= q.disk.upTo {
-			s.void = append(s.void, number)
+			s.Void = append(s.Void, number)
 		}
 	}
-	if len(s.add) == 0 && len(s.void) == 0 && !q.forgettable() {
+	if len(s.Add) == 0 && len(s.Void) == 0 && !q.forgettable() {
 		q.disk.upTo = s.upTo
 		return s, buf, false
 	}
@@ -204,11 +164,11 @@ func (q *queue) committed(s step, dropped uint64, err error) {
 		return
 	}
 	q.disk.upTo = s.upTo
-	q.disk.forgotten = s.below
-	if n := len(s.add); n > 0 {
-		q.disk.lastRecord = s.add[n-1].Number
+	q.disk.forgotten = s.Below
+	if n := len(s.Add); n > 0 {
+		q.disk.lastRecord = s.Add[n-1].Number
 	}
-	for _, number := range s.void {
+	for _, number := range s.Void {
 		delete(q.disk.voids, number)
 	}
 	q.lostOnDisk(dropped)
@@ -293,139 +253,4 @@ func (q *queue) unwritten() (n uint64) {
 		}
 	}
 	return n
-}
-
-// keeper is the goroutine that owns the spool: it writes what has waited for a while,
-// and brings back what the sender needs next.
-type keeper struct {
-	queue   *queue
-	spool   Spool
-	log     *slog.Logger
-	add     []SpoolRecord
-	buf     []byte
-	failing bool
-}
-
-// run works until ctx ends.
-func (k *keeper) run(ctx context.Context) {
-	const retry = time.Second
-	// What is written had been accepted before the round before, half an interval
-	// ago. So nothing is written that is acknowledged sooner, and nothing stays
-	// unwritten for longer than the interval.
-	var upTo uint64
-	for ctx.Err() == nil {
-		newest := k.queue.newest()
-		err := errors.Join(k.load(), k.write(upTo))
-		upTo = newest
-		switch {
-		case err != nil:
-			k.wait(ctx, retry, nil)
-		case k.queue.rest():
-			k.wait(ctx, 0, k.queue.disk.rung)
-		case k.wait(ctx, SpoolInterval/2, k.queue.disk.rung):
-			upTo = k.queue.newest()
-		}
-	}
-}
-
-// wait waits for a time (0 is for ever), for rung or for the end of ctx, and reports
-// whether it was rung.
-func (k *keeper) wait(ctx context.Context, most time.Duration, rung <-chan struct{}) bool {
-	var timeout <-chan time.Time
-	if most > 0 {
-		timer := time.NewTimer(most)
-		defer timer.Stop()
-		timeout = timer.C
-	}
-	select {
-	case <-timeout:
-	case <-ctx.Done():
-	case <-rung:
-		return true
-	}
-	return false
-}
-
-// write brings the events up to number upTo to disk, and forgets there what has left.
-func (k *keeper) write(upTo uint64) error {
-	for {
-		var s step
-		var work bool
-		if s, k.buf, work = k.queue.nextStep(upTo, k.add, k.buf); !work {
-			return nil
-		}
-		k.add = s.add
-		dropped, err := k.spool.Commit(s.below, s.void, s.from, s.add)
-		k.queue.committed(s, dropped, err)
-		if k.report(err); err != nil {
-			return err
-		}
-	}
-}
-
-// load brings back what the sender needs next.
-func (k *keeper) load() error {
-	from, most := k.queue.toLoad()
-	if most == 0 {
-		return nil
-	}
-	records, err := k.spool.Load(from, most)
-	if k.report(err); err != nil {
-		return err
-	}
-	k.queue.loaded(records, most)
-	return nil
-}
-
-// report logs when the spool begins to fail and when it works again.
-func (k *keeper) report(err error) {
-	switch {
-	case err != nil && !k.failing:
-		k.log.Error("the spool fails: events that are not on disk are kept in memory; trying again", slog.Any("error", err))
-	case err == nil && k.failing:
-		k.log.Info("the spool works again")
-	}
-	k.failing = err != nil
-}
-
-// recordVersion is the first byte of a record; another one is from a newer program.
-const recordVersion = 1
-
-// appendRecord appends p as the spool keeps it.
-func (p *packet) appendRecord(dst []byte) []byte {
-	var deadline int64
-	if p.expiryAt > 0 {
-		deadline = p.deadline.UnixMilli()
-	}
-	dst = append(dst, recordVersion)
-	dst = binary.AppendUvarint(dst, uint64(p.idAt))
-	dst = binary.AppendUvarint(dst, uint64(p.expiryAt))
-	dst = binary.AppendVarint(dst, deadline)
-	return append(dst, p.body...)
-}
-
-// fromRecord makes p what appendRecord wrote, and reports false if it cannot be read.
-func (p *packet) fromRecord(r SpoolRecord) bool {
-	*p = packet{body: p.body[:0], number: r.Number}
-	if len(r.Data) == 0 || r.Data[0] != recordVersion {
-		return false
-	}
-	rest := r.Data[1:]
-	idAt, n := binary.Uvarint(rest)
-	if n <= 0 {
-		return false
-	}
-	rest = rest[n:]
-	expiryAt, n := binary.Uvarint(rest)
-	if n <= 0 {
-		return false
-	}
-	rest = rest[n:]
-	deadline, n := binary.Varint(rest)
-	if n <= 0 || len(rest)-n < 4 || idAt > uint64(len(rest)-n) || expiryAt > uint64(len(rest)-n-4) {
-		return false
-	}
-	p.body = append(p.body, rest[n:]...)
-	p.idAt, p.expiryAt, p.deadline = int(idAt), int(expiryAt), time.UnixMilli(deadline)
-	return true
 }
