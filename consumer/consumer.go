@@ -82,8 +82,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 		Password:       c.config.Password,
 		SessionExpiry:  c.config.SessionExpiry,
 		ReceiveMaximum: receiveMaximum, MaximumPacketSize: maximumPacketSize,
-		Subscriptions:  c.subscriptions(),
-		Logger:         c.config.Logger,
+		Subscriptions: c.subscriptions(),
+		Logger:        c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {

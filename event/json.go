@@ -52,15 +52,15 @@ var plain = func() (plain [256]bool) {
 }()
 
 // allPlain is plain for eight characters at once, which makes writing an event a fifth
-// faster. Each byte of a term has its highest bit set if that character is what the
+// faster. The highest bit of each byte of a term is set if that character is what the
 // term looks for; a borrow may set it wrongly, but only beside one that is set rightly.
 func allPlain(s string) bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	_ = s[7]
 	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	quote, backslash := w^'"'*ones, w^'\\'*ones
-	return (w|w-' '*ones|quote-ones|backslash-ones)&highs == 0
+	control, quote, backslash := w-' '*ones, (w^'"'*ones)-ones, (w^'\\'*ones)-ones
+	return (w|control|quote|backslash)&highs == 0
 }
 
 // appendString quotes s exactly as JavaScript's JSON.stringify does, which is

@@ -246,11 +246,11 @@ func TestBadFilesShowAtOnce(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	for want, files := range map[string]mqttconn.TLSFiles{
-		"CA certificates: open /nowhere":          {CA: "/nowhere"},
+		"MPS_MQTT_CA_FILE): open /nowhere":        {CA: "/nowhere"},
 		"empty holds no certificate in PEM":       {CA: empty},
 		"go together":                             {Cert: certFile},
-		"client certificate: open /nowhere":       {Cert: "/nowhere", Key: keyFile},
-		"client certificate: tls: failed to find": {Cert: certFile, Key: empty},
+		"MPS_MQTT_KEY_FILE): open /nowhere":       {Cert: "/nowhere", Key: keyFile},
+		"MPS_MQTT_KEY_FILE): tls: failed to find": {Cert: certFile, Key: empty},
 	} {
 		_, err := mqttconn.Open(mqttconn.Config{TLS: files})
 		assert.ErrorContains(t, err, want)

@@ -140,7 +140,7 @@ func limitsOf(connack *packets.Connack) Limits {
 // that an earlier client left in the session can bring, gets its PUBREC; the rest
 // of that exchange is paho's.
 func AppendAck(dst []byte, p *packets.Publish) []byte {
-	kind := byte(packets.PUBACK)
+	kind := packets.PUBACK
 	switch p.QoS {
 	case 0:
 		return dst

@@ -25,20 +25,20 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 	if f.CA != "" {
 		pem, err := os.ReadFile(f.CA)
 		if err != nil {
-			return nil, fmt.Errorf("CA certificates: %w", err)
+			return nil, fmt.Errorf("CA certificates (MPS_MQTT_CA_FILE): %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA certificates: %s holds no certificate in PEM", f.CA)
+			return nil, fmt.Errorf("CA certificates (MPS_MQTT_CA_FILE): %s holds no certificate in PEM", f.CA)
 		}
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, fmt.Errorf("client certificate: certificate %q and key %q go together", f.Cert, f.Key)
+		return nil, fmt.Errorf("client certificate: certificate %q (MPS_MQTT_CERT_FILE) and key %q (MPS_MQTT_KEY_FILE) go together", f.Cert, f.Key)
 	}
 	if f.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 		if err != nil {
-			return nil, fmt.Errorf("client certificate: %w", err)
+			return nil, fmt.Errorf("client certificate (MPS_MQTT_CERT_FILE, MPS_MQTT_KEY_FILE): %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
