@@ -34,7 +34,8 @@ e2e: ## test the built commands against Mosquitto; needs Docker
 	cd e2e && go test -count=1 -shuffle=on ./...
 
 .PHONY: bench
-bench: ## run the benchmarks
+bench: ## compare the publisher with its peers on Mosquitto; run the benchmarks
+	cd e2e && go run ./bench
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz

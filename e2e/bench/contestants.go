@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/eclipse/paho.golang/paho/session/state"
+
+	"github.com/mps-events/mps-events/publisher"
+)
+
+// A contestant is one way to bring events to a broker.
+type contestant struct {
+	name    string
+	connect func(ctx context.Context, address string, qos byte, sample sample) (sender, error)
+}
+
+// A sender is one connection of a contestant's.
+type sender interface {
+	// publish sends n events, the last of them sample.last, and returns when all are acknowledged, or
+	// at QoS 0 written.
+	publish(ctx context.Context, n int) error
+	close()
+}
+
+// The first is what all others are compared with.
+var contestants = []contestant{
+	{"bare socket", connectBare},
+	{"mps-events publisher", connectPublisher},
+	{"paho.golang, 64 callers", connectPaho},
+	{"autopaho, memory queue", connectAutopaho},
+}
+
+// bare writes ready packets, only their identifiers are filled in, and counts the answers.
+type bare struct {
+	conn           *rawConn
+	qos            byte
+	ordinary, last []byte
+	identifierAt   int
+}
+
+func connectBare(_ context.Context, address string, qos byte, sample sample) (sender, error) {
+	conn, err := connect(address)
+	if err != nil {
+		return nil, err
+	}
+	b := &bare{conn: conn, qos: qos, ordinary: encode(sample.ordinary, qos), last: encode(sample.last, qos)}
+	b.identifierAt = bytes.Index(b.ordinary, []byte(sample.ordinary.Topic)) + len(sample.ordinary.Topic)
+	return b, nil
+}
+
+func (b *bare) publish(_ context.Context, n int) error {
+	const perWrite = 64 << 10
+	size := len(b.ordinary)
+	batch := bytes.Repeat(b.ordinary, perWrite/size)
+	window := n
+	var acked atomic.Int64
+	progress, failed := make(chan struct{}, 1), make(chan error, 1)
+	if b.qos > 0 {
+		window = b.conn.receiveMaximum
+		go func() { failed <- b.count(n, &acked, progress) }()
+	}
+	for sent := 0; sent < n-1; {
+		k := min(n-1-sent, len(batch)/size, window-(sent-int(acked.Load())))
+		if k == 0 {
+			select {
+			case <-progress:
+				continue
+			case err := <-failed:
+				return err
+			}
+		}
+		if b.qos > 0 {
+			for i := range k {
+				identifier := uint16((sent+i)%65535) + 1
+				binary.BigEndian.PutUint16(batch[i*size+b.identifierAt:], identifier)
+			}
+		}
+		if _, err := b.conn.Write(batch[:k*size]); err != nil {
+			return err
+		}
+		sent += k
+	}
+	if b.qos == 0 {
+		_, err := b.conn.Write(b.last)
+		return err
+	}
+	for int(acked.Load()) < n-1 { // so that the identifier of the last is free
+		select {
+		case <-progress:
+		case err := <-failed:
+			return err
+		}
+	}
+	if _, err := b.conn.Write(b.last); err != nil {
+		return err
+	}
+	return <-failed
+}
+
+// count returns when n acknowledgements have been read.
+func (b *bare) count(n int, acked *atomic.Int64, progress chan<- struct{}) error {
+	for total := 0; total < n; {
+		header, remaining, err := readHeader(b.conn.in)
+		if err != nil {
+			return err
+		}
+		if header != packets.PUBACK<<4 {
+			return errors.New("the broker sent something else than an acknowledgement")
+		}
+		if _, err := b.conn.in.Discard(remaining); err != nil {
+			return err
+		}
+		total++
+		if b.conn.in.Buffered() == 0 || total == n {
+			acked.Store(int64(total))
+			select {
+			case progress <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bare) close() { _ = b.conn.Close() }
+
+func readHeader(in *bufio.Reader) (header byte, remaining int, err error) {
+	if header, err = in.ReadByte(); err != nil {
+		return 0, 0, err
+	}
+	n, err := binary.ReadUvarint(in) // MQTT's variable byte integer is the same
+	return header, int(n), err
+}
+
+// ours is the publisher, its queue large enough that nothing is dropped.
+type ours struct{ *publisher.Publisher }
+
+func connectPublisher(ctx context.Context, address string, qos byte, _ sample) (sender, error) {
+	pub, err := publisher.New(publisher.Config{Address: address, Topic: topic, AtMostOnce: qos == 0, Capacity: mostEvents, DropNewest: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := pub.Publish(ordinary); err != nil { // and wait for the connection
+		return nil, err
+	}
+	return ours{pub}, pub.Flush(ctx)
+}
+
+func (o ours) publish(ctx context.Context, n int) error {
+	for range n - 1 {
+		if err := o.Publish(ordinary); err != nil {
+			return err
+		}
+	}
+	if err := o.Publish(last); err != nil {
+		return err
+	}
+	return o.Flush(ctx)
+}
+
+func (o ours) close() { _ = o.Shutdown(context.Background()) }
+
+// pahoCallers is paho.golang with as many goroutines as it needs to be fast.
+type pahoCallers struct {
+	client         *paho.Client
+	ordinary, last *paho.Publish
+}
+
+func connectPaho(ctx context.Context, address string, qos byte, sample sample) (sender, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	client := paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(conn)})
+	if _, err := client.Connect(ctx, &paho.Connect{ClientID: "paho", CleanStart: true, KeepAlive: 60}); err != nil {
+		return nil, err
+	}
+	return &pahoCallers{client, pahoPublish(sample.ordinary, qos), pahoPublish(sample.last, qos)}, nil
+}
+
+func pahoPublish(p *packets.Publish, qos byte) *paho.Publish {
+	out := paho.PublishFromPacketPublish(p)
+	out.QoS, out.PacketID, out.Retain = qos, 0, false
+	return out
+}
+
+func (p *pahoCallers) publish(ctx context.Context, n int) error {
+	const callers = 64
+	var wg sync.WaitGroup
+	var failed error
+	var once sync.Once
+	var started atomic.Int64
+	for range callers {
+		wg.Go(func() {
+			for int(started.Add(1)) < n {
+				event := *p.ordinary // paho writes the identifier into it
+				if _, err := p.client.Publish(ctx, &event); err != nil {
+					once.Do(func() { failed = err })
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if failed != nil {
+		return failed
+	}
+	_, err := p.client.Publish(ctx, p.last)
+	return err
+}
+
+func (p *pahoCallers) close() { _ = p.client.Disconnect(&paho.Disconnect{}) }
+
+// autopahoQueue is autopaho's own answer to a broker that may be away.
+type autopahoQueue struct {
+	manager        *autopaho.ConnectionManager
+	ordinary, last *paho.Publish
+	session        *countingSession
+}
+
+func connectAutopaho(ctx context.Context, address string, qos byte, sample sample) (sender, error) {
+	session := &countingSession{State: state.NewInMemory(), progress: make(chan struct{}, 1)}
+	manager, err := autopaho.NewConnection(context.WithoutCancel(ctx), autopaho.ClientConfig{
+		ServerUrls:   []*url.URL{{Scheme: "mqtt", Host: address}},
+		KeepAlive:    60,
+		ClientConfig: paho.ClientConfig{ClientID: "autopaho", Session: session},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &autopahoQueue{manager: manager, ordinary: pahoPublish(sample.ordinary, qos), last: pahoPublish(sample.last, qos), session: session}
+	return a, manager.AwaitConnection(ctx)
+}
+
+func (a *autopahoQueue) publish(ctx context.Context, n int) error {
+	for range n - 1 {
+		if err := a.manager.PublishViaQueue(ctx, &autopaho.QueuePublish{Publish: a.ordinary}); err != nil {
+			return err
+		}
+	}
+	if err := a.manager.PublishViaQueue(ctx, &autopaho.QueuePublish{Publish: a.last}); err != nil {
+		return err
+	}
+	if a.last.QoS == 0 {
+		return nil // the listener tells
+	}
+	for int(a.session.acked.Load()) < n {
+		select {
+		case <-a.session.progress:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (a *autopahoQueue) close() { _ = a.manager.Disconnect(context.Background()) }
+
+// countingSession is autopaho's session, that counts acknowledgements: it tells of none itself.
+type countingSession struct {
+	*state.State
+	acked    atomic.Int64
+	progress chan struct{} // holds one
+}
+
+func (s *countingSession) PacketReceived(p *packets.ControlPacket, publishes chan<- *packets.Publish) error {
+	err := s.State.PacketReceived(p, publishes)
+	if p.Type == packets.PUBACK {
+		s.acked.Add(1)
+		select {
+		case s.progress <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
