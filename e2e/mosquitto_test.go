@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,36 +27,60 @@ const patience = 30 * time.Second
 // A mosquitto is a broker with the configuration that compose.yaml gives it. Over Stop, Kill and Start
 // it keeps its port and what it has saved.
 type mosquitto struct {
-	t    *testing.T
-	id   string
-	port int
+	t         *testing.T
+	container testcontainers.Container
+	id        string
+	port      int
+	tlsPort   int // of a listener that a test may configure
 }
 
-// startMosquitto returns a broker that answers, and removes it with the test.
-func startMosquitto(t *testing.T) *mosquitto {
+// brokerFiles are files for the broker's folder of configuration by their names.
+type brokerFiles map[string]string
+
+const brokerFolder = "/mosquitto/config/"
+
+// startMosquitto returns a broker that answers, and removes it with the test. Lines of configuration
+// are added to those of compose.yaml.
+func startMosquitto(t *testing.T, lines ...string) *mosquitto {
+	t.Helper()
+	return startMosquittoWith(t, nil, lines...)
+}
+
+// startMosquittoWith does the same with files that the lines name.
+func startMosquittoWith(t *testing.T, files brokerFiles, lines ...string) *mosquitto {
 	t.Helper()
 	ctx := t.Context()
-	m := &mosquitto{t: t, port: freePort(t)}
-	c, err := testcontainers.Run(ctx, cmp.Or(os.Getenv("MOSQUITTO_IMAGE"), "eclipse-mosquitto:2"),
-		testcontainers.WithExposedPorts("8883/tcp"),
-		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
-			// Docker would give another random port at each start.
-			h.PortBindings = network.PortMap{network.MustParsePort("8883/tcp"): {{
-				HostIP:   netip.MustParseAddr("127.0.0.1"),
-				HostPort: strconv.Itoa(m.port),
-			}}}
-		}),
-		testcontainers.WithFiles(testcontainers.ContainerFile{
-			HostFilePath:      "../mosquitto/mosquitto.conf",
-			ContainerFilePath: "/mosquitto/config/mosquitto.conf",
-			FileMode:          0o644,
-		}),
-	)
-	testcontainers.CleanupContainer(t, c)
+	config, err := os.ReadFile("../mosquitto/mosquitto.conf")
 	require.NoError(t, err)
-	m.id = c.GetContainerID()
+	all := []testcontainers.ContainerFile{{
+		Reader:            strings.NewReader(string(config) + "\n" + strings.Join(lines, "\n") + "\n"),
+		ContainerFilePath: brokerFolder + "mosquitto.conf",
+		FileMode:          0o644,
+	}}
+	for name, content := range files {
+		all = append(all, testcontainers.ContainerFile{Reader: strings.NewReader(content), ContainerFilePath: brokerFolder + name, FileMode: 0o644})
+	}
+	m := &mosquitto{t: t, port: freePort(t), tlsPort: freePort(t)}
+	m.container, err = testcontainers.Run(ctx, cmp.Or(os.Getenv("MOSQUITTO_IMAGE"), "eclipse-mosquitto:2"),
+		testcontainers.WithExposedPorts("8883/tcp", "8884/tcp"),
+		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
+			// Docker would give other random ports at each start.
+			h.PortBindings = network.PortMap{
+				network.MustParsePort("8883/tcp"): loopback(m.port),
+				network.MustParsePort("8884/tcp"): loopback(m.tlsPort),
+			}
+		}),
+		testcontainers.WithFiles(all...),
+	)
+	testcontainers.CleanupContainer(t, m.container)
+	require.NoError(t, err)
+	m.id = m.container.GetContainerID()
 	m.awaitAnswer()
 	return m
+}
+
+func loopback(port int) []network.PortBinding {
+	return []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(port)}}
 }
 
 // Port is the broker's port on 127.0.0.1.
@@ -66,6 +91,17 @@ func (m *mosquitto) HostPort() string { return net.JoinHostPort("127.0.0.1", m.P
 
 // Address is the broker's address as MPS_MQTT_ADDRESS takes it.
 func (m *mosquitto) Address() string { return "mqtt://" + m.HostPort() }
+
+// TLSAddress is that of port 8884 inside, where a test has configured TLS.
+func (m *mosquitto) TLSAddress() string { return "mqtts://127.0.0.1:" + strconv.Itoa(m.tlsPort) }
+
+// Replace changes files; the broker reads them at its next Start.
+func (m *mosquitto) Replace(files brokerFiles) {
+	m.t.Helper()
+	for name, content := range files {
+		require.NoError(m.t, m.container.CopyToContainer(m.t.Context(), []byte(content), brokerFolder+name, 0o644))
+	}
+}
 
 // Stop lets the broker save its sessions and exit.
 func (m *mosquitto) Stop() {
@@ -101,6 +137,21 @@ func (m *mosquitto) Resume() {
 	m.t.Helper()
 	_, err := docker.ContainerUnpause(m.t.Context(), m.id, client.ContainerUnpauseOptions{})
 	require.NoError(m.t, err)
+}
+
+// CutNetwork takes the broker off its network: no packet reaches it, and nobody is told.
+func (m *mosquitto) CutNetwork() {
+	m.t.Helper()
+	_, err := docker.NetworkDisconnect(m.t.Context(), "bridge", client.NetworkDisconnectOptions{Container: m.id})
+	require.NoError(m.t, err)
+}
+
+// MendNetwork ends CutNetwork, and returns when the broker answers.
+func (m *mosquitto) MendNetwork() {
+	m.t.Helper()
+	_, err := docker.NetworkConnect(m.t.Context(), "bridge", client.NetworkConnectOptions{Container: m.id})
+	require.NoError(m.t, err)
+	m.awaitAnswer()
 }
 
 // awaitAnswer speaks MQTT, because Docker accepts connections before the broker does.
