@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/publisher"
+)
+
+// A proxy stands before a broker and does harm to connections: see Toxiproxy's list of toxics.
+type proxy struct {
+	*toxiproxy.Proxy
+	t *testing.T
+}
+
+func startProxy(t *testing.T, broker *mosquitto) proxy {
+	t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	p := proxy{toxiproxy.NewProxy(server, t.Name(), "127.0.0.1:0", broker.HostPort()), t}
+	require.NoError(t, p.Start())
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// add harms connections with a toxic in Toxiproxy's JSON.
+func (p proxy) add(toxic string) {
+	p.t.Helper()
+	_, err := p.Toxics.AddToxicJson(strings.NewReader(toxic))
+	require.NoError(p.t, err)
+}
+
+func (p proxy) remove(name string) {
+	p.t.Helper()
+	require.NoError(p.t, p.Toxics.RemoveToxic(context.Background(), name))
+}
+
+func TestConnectionsThatAreResetInMidPacketLoseNothing(t *testing.T) {
+	t.Parallel()
+	broker := startMosquitto(t)
+	proxy := startProxy(t, broker)
+	o := startOracle(t, broker, publisher.Config{Address: "mqtt://" + proxy.Listen})
+	for _, toxic := range []string{
+		// So many bytes end in the middle of an event, or of an acknowledgement.
+		`{"name":"cut","type":"limit_data","stream":"upstream","attributes":{"bytes":20001}}`,
+		`{"name":"cut","type":"limit_data","stream":"downstream","attributes":{"bytes":1001}}`,
+		`{"name":"cut","type":"reset_peer","stream":"upstream","attributes":{"timeout":0}}`,
+		`{"name":"cut","type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`,
+	} {
+		o.Publish(1)
+		o.Flush() // so that it is connected
+		before := o.Lost()
+		proxy.add(toxic)
+		o.Publish(1000)
+		o.AwaitLost(before + 1)
+		o.Publish(100)
+		proxy.remove("cut")
+	}
+	assert.Zero(t, o.Check().Dropped)
+}
+
+func TestConnectionsThatAreSlowLoseNothing(t *testing.T) {
+	t.Parallel()
+	broker := startMosquitto(t)
+	proxy := startProxy(t, broker)
+	proxy.add(`{"name":"slow","type":"latency","stream":"downstream","toxicity":0.33,"attributes":{"latency":200,"jitter":100}}`)
+	for n := range 6 {
+		t.Run(fmt.Sprint("connection ", n), func(t *testing.T) {
+			t.Parallel()
+			o := startOracle(t, broker, publisher.Config{Address: "mqtt://" + proxy.Listen, Topic: fmt.Sprint("mps/", n)})
+			o.Publish(500)
+			assert.Zero(t, o.Check().Dropped)
+		})
+	}
+}
