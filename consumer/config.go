@@ -1,8 +1,12 @@
 package consumer
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -11,11 +15,12 @@ import (
 )
 
 // Config says what a Consumer listens to, what it makes of it and whom it tells.
-// Address, ClientID, StorePath and IntegrationKey are required.
+// StorePath is required; so is ClientID with Address, and IntegrationKey without Mapping.
 type Config struct {
 	// Address is the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
 	// with a path for WebSocket, user and password before an @. Several with
-	// commas between are tried in turn.
+	// commas between are tried in turn. Empty: nothing is listened to, and only what
+	// Post takes is sent.
 	Address string
 	// Username and Password are for addresses that hold none.
 	Username, Password string
@@ -36,6 +41,11 @@ type Config struct {
 
 	// Preset names the built-in rules; default calls.
 	Preset string
+	// Mapping, instead of a Preset, makes an event for ilert of each message.
+	Mapping *Mapping
+	// MQTTPath is where the events of Mapping go, below IlertURL, with {key} for the
+	// integration key; default /api/v1/events/mqtt/{key}.
+	MQTTPath string
 	// StorePath is the SQLite file that holds the state; it is created if need be.
 	StorePath string
 
@@ -43,11 +53,25 @@ type Config struct {
 	IlertURL string
 	// IntegrationKey is that of an alert source of ilert. It is a secret.
 	IntegrationKey string
+	// HeartbeatKey is that of a heartbeat of ilert, which is pinged every 30 seconds
+	// while Ready returns nil. It is a secret.
+	HeartbeatKey string
+	// HeartbeatTopic is a topic on which others ask for a ping of the heartbeat whose
+	// integrationKey their message, an object, holds. One key is pinged five times a
+	// minute at most. The messages are counted as ignored.
+	HeartbeatTopic string
+	// HeartbeatURL is where heartbeats are pinged; default https://beat.ilert.com. Keys
+	// that begin with il1hbt are pinged at IlertURL.
+	HeartbeatURL string
 
 	// Logger is told of connections, failures and dead letters; nil discards. It
 	// is never given a secret.
 	Logger *slog.Logger
 }
+
+// Mapping makes an event for ilert of each message, in the order of arrival, as ilert's
+// ilagent does; see its fields.
+type Mapping = rules.Mapping
 
 // checked is a Config that is complete and valid.
 type checked struct {
@@ -61,44 +85,64 @@ func (c Config) check() (checked, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if len(c.Topics) == 0 {
+	if len(c.Topics) == 0 && c.HeartbeatTopic == "" {
 		c.Topics = []string{mqttconn.DefaultTopic}
 	}
-	if c.Preset == "" {
-		c.Preset = "calls"
-	}
-	if c.IlertURL == "" {
-		c.IlertURL = ilert.DefaultURL
-	}
-	if c.SessionExpiry == 0 {
-		c.SessionExpiry = 24 * time.Hour
-	}
-	for name, value := range map[string]string{
-		"Address": c.Address, "ClientID": c.ClientID, "StorePath": c.StorePath, "IntegrationKey": c.IntegrationKey,
-	} {
-		if value == "" {
-			return checked{}, fmt.Errorf("consumer: %s is required", name)
-		}
+	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
+	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
+	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
+	c.SessionExpiry = cmp.Or(c.SessionExpiry, 24*time.Hour)
+	switch {
+	case c.StorePath == "":
+		return checked{}, errors.New("consumer: StorePath is required")
+	case c.Address != "" && c.ClientID == "":
+		return checked{}, errors.New("consumer: ClientID is required")
+	case c.Mapping == nil && c.Address != "" && c.IntegrationKey == "":
+		return checked{}, errors.New("consumer: IntegrationKey is required")
+	case c.Mapping != nil && c.Preset != "":
+		return checked{}, fmt.Errorf("consumer: Mapping and Preset %q: want one of them", c.Preset)
+	case !strings.HasPrefix(c.MQTTPath, "/"):
+		return checked{}, fmt.Errorf("consumer: MQTTPath %q: want a path that begins with /", c.MQTTPath)
 	}
 	if c.SessionExpiry < 0 {
 		return checked{}, fmt.Errorf("consumer: SessionExpiry %v: want a positive duration", c.SessionExpiry)
 	}
-	for _, topic := range c.Topics {
+	for _, topic := range c.filters() {
 		if err := mqttconn.CheckFilter(topic); err != nil {
 			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
 		}
 	}
-	servers, err := mqttconn.ParseAddress(c.Address)
-	if err != nil {
-		return checked{}, fmt.Errorf("consumer: Address: %w", err)
+	var servers []mqttconn.Server
+	if c.Address != "" {
+		var err error
+		if servers, err = mqttconn.ParseAddress(c.Address); err != nil {
+			return checked{}, fmt.Errorf("consumer: Address: %w", err)
+		}
 	}
-	r, err := rules.Preset(c.Preset)
+	r, err := c.rules()
 	if err != nil {
 		return checked{}, fmt.Errorf("consumer: %w", err)
 	}
-	client, err := ilert.New(c.IlertURL, workers)
+	client, err := ilert.New(c.IlertURL, c.HeartbeatURL, workers)
 	if err != nil {
 		return checked{}, fmt.Errorf("consumer: %w", err)
 	}
 	return checked{c, servers, r, client}, nil
+}
+
+func (c Config) rules() (rules.Rules, error) {
+	if c.Mapping != nil {
+		m := *c.Mapping
+		m.OtherKey = cmp.Or(m.OtherKey, c.IntegrationKey)
+		return m.Rules(), nil
+	}
+	return rules.Preset(cmp.Or(c.Preset, "calls"))
+}
+
+// filters are the topic filters to subscribe to.
+func (c Config) filters() []string {
+	if c.HeartbeatTopic == "" || slices.Contains(c.Topics, c.HeartbeatTopic) {
+		return c.Topics
+	}
+	return append(slices.Clone(c.Topics), c.HeartbeatTopic)
 }

@@ -31,6 +31,7 @@ type Consumer struct {
 	store    *store.Store
 	incoming chan message
 	wake     chan struct{} // holds one: the store has changed
+	pings    chan string   // keys of heartbeats
 
 	connected atomic.Bool // has been, at least once
 
@@ -60,13 +61,18 @@ func New(config Config) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
-	return &Consumer{
+	c := &Consumer{
 		config:   complete,
 		store:    opened,
 		incoming: make(chan message, receiveMaximum),
 		wake:     make(chan struct{}, 1),
-		faults:   map[part]error{subscription: errors.New("not subscribed yet")},
-	}, nil
+		pings:    make(chan string, mostPings),
+		faults:   map[part]error{},
+	}
+	if config.Address != "" {
+		c.faults[subscription] = errors.New("not subscribed yet")
+	}
+	return c, nil
 }
 
 // Run works until ctx ends. Then it reads no more, gives requests to ilert that
@@ -74,16 +80,38 @@ func New(config Config) (*Consumer, error) {
 // then goes on with the next process. It may be called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.config.ilert.CloseIdle()
+	hangUp, err := c.listen(ctx)
+	if err != nil {
+		return errors.Join(fmt.Errorf("consumer: %w", err), c.store.Close())
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { c.takeIn(ctx) })
+	loops.Go(func() { c.deliver(ctx) })
+	loops.Go(func() { c.beat(ctx) })
+	loops.Wait()
+
+	const goodbye = 2 * time.Second
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	return errors.Join(hangUp(closing), c.store.Close())
+}
+
+// listen connects to the broker, if there is one, and returns what disconnects.
+func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) error, err error) {
+	if c.config.Address == "" {
+		return func(context.Context) error { return nil }, nil
+	}
 	conn, err := mqttconn.Open(mqttconn.Config{
-		Servers:        c.config.servers,
-		TLS:            mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
-		ClientID:       c.config.ClientID,
-		Username:       c.config.Username,
-		Password:       c.config.Password,
-		SessionExpiry:  c.config.SessionExpiry,
-		ReceiveMaximum: receiveMaximum, MaximumPacketSize: maximumPacketSize,
-		Subscriptions: c.subscriptions(),
-		Logger:        c.config.Logger,
+		Servers:           c.config.servers,
+		TLS:               mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
+		ClientID:          c.config.ClientID,
+		Username:          c.config.Username,
+		Password:          c.config.Password,
+		SessionExpiry:     c.config.SessionExpiry,
+		ReceiveMaximum:    receiveMaximum,
+		MaximumPacketSize: maximumPacketSize,
+		Subscriptions:     c.subscriptions(),
+		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {
@@ -91,7 +119,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 				}
 			},
 			Subscribed: func() {
-				c.config.Logger.Info("subscribed", slog.Any("topics", c.config.Topics))
+				c.config.Logger.Info("subscribed", slog.Any("topics", c.config.filters()))
 				c.set(subscription, nil)
 			},
 			// The connection logs these two by itself.
@@ -106,18 +134,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		},
 	})
 	if err != nil {
-		_ = c.store.Close()
-		return fmt.Errorf("consumer: %w", err)
+		return nil, err
 	}
-	var loops sync.WaitGroup
-	loops.Go(func() { c.takeIn(ctx) })
-	loops.Go(func() { c.deliver(ctx) })
-	loops.Wait()
-
-	const goodbye = 2 * time.Second
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
-	return errors.Join(conn.Close(closing), c.store.Close())
+	return conn.Close, nil
 }
 
 func (c *Consumer) subscriptions() []paho.SubscribeOptions {
@@ -125,8 +144,9 @@ func (c *Consumer) subscriptions() []paho.SubscribeOptions {
 	if c.config.AtMostOnce {
 		qos = 0
 	}
-	options := make([]paho.SubscribeOptions, len(c.config.Topics))
-	for i, topic := range c.config.Topics {
+	filters := c.config.filters()
+	options := make([]paho.SubscribeOptions, len(filters))
+	for i, topic := range filters {
 		// A retained message is old news: it is wanted once, not on every connect.
 		const ifNewSubscription = 1
 		options[i] = paho.SubscribeOptions{Topic: topic, QoS: qos, RetainHandling: ifNewSubscription}

@@ -339,7 +339,8 @@ func TestNoConnectionToIlertOutlivesRun(t *testing.T) {
 func TestBadConfigurationIsNamed(t *testing.T) {
 	good := consumer.Config{Address: "a", ClientID: "c", StorePath: filepath.Join(t.TempDir(), "store.db"), IntegrationKey: secret}
 	for want, spoil := range map[string]func(*consumer.Config){
-		`Address is required`:              func(c *consumer.Config) { c.Address = "" },
+		`Mapping and Preset "calls"`:       func(c *consumer.Config) { c.Preset, c.Mapping = "calls", &consumer.Mapping{} },
+		`MQTTPath "x"`:                     func(c *consumer.Config) { c.MQTTPath = "x" },
 		`ClientID is required`:             func(c *consumer.Config) { c.ClientID = "" },
 		`StorePath is required`:            func(c *consumer.Config) { c.StorePath = "" },
 		`IntegrationKey is required`:       func(c *consumer.Config) { c.IntegrationKey = "" },

@@ -1,7 +1,9 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -106,27 +108,19 @@ func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 // tell makes one request and says what came of it. At the end of ctx it still
 // waits a moment for the answer, because an unknown one costs a repeated event.
 func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
-	key := n.IntegrationKey
-	if key == "" {
-		key = c.config.IntegrationKey
-	}
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
-	err := c.config.ilert.Send(grace, ilert.Event{
-		IntegrationKey: key,
-		EventType:      ilert.Type(n.State),
-		Summary:        n.Summary,
-		AlertKey:       n.AlertKey,
-		Details:        n.Details,
-		Priority:       n.Priority,
-	})
+	path, e, err := c.request(n)
+	if err == nil {
+		err = c.config.ilert.Send(grace, path, e)
+	}
 	answer := store.Answer{Notice: n, At: time.Now()}
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
 	switch {
 	case err == nil:
 		answer.Result = store.Told
-		c.config.Logger.Info("ilert has taken", slog.String("event_type", n.State), slog.String("alert_key", n.AlertKey))
+		c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
 		c.report(delivering, nil)
 		return answer
 	case !errors.As(err, &failed): // stopping
@@ -134,7 +128,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 		return answer
 	case failed.Class == ilert.Invalid:
 		answer.Result, answer.Reason = store.Refused, failed.Error()
-		c.config.Logger.Warn("ilert calls an event invalid", slog.String("alert_key", n.AlertKey), slog.Any("error", failed))
+		c.config.Logger.Warn("ilert calls an event invalid", slog.String("alert_key", e.AlertKey), slog.Any("error", failed))
 		return answer
 	case failed.Uncertain:
 		answer.Result = store.Unknown
@@ -146,6 +140,21 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	}
 	c.report(delivering, failed)
 	return answer
+}
+
+// request is what ilert is to be given by n.
+func (c *Consumer) request(n store.Notice) (path string, e ilert.Event, err error) {
+	path = n.Path
+	if n.Body == nil {
+		path = ilert.EventsPath
+		e = ilert.Event{
+			EventType: ilert.Type(n.State), Summary: n.Summary, AlertKey: n.AlertKey, Details: n.Details, Priority: n.Priority,
+		}
+	} else if err = json.Unmarshal(n.Body, &e); err != nil {
+		err = &ilert.Error{Class: ilert.Invalid, Err: err}
+	}
+	e.IntegrationKey = cmp.Or(n.IntegrationKey, c.config.IntegrationKey)
+	return path, e, err
 }
 
 const (

@@ -2,11 +2,13 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
@@ -65,7 +67,7 @@ func (c *Consumer) takeIn(ctx context.Context) {
 }
 
 var effects = map[rules.Action]store.Effect{
-	rules.Ignore: store.None, rules.Raise: store.Raise, rules.End: store.End, rules.Dead: store.Dead,
+	rules.Ignore: store.None, rules.Raise: store.Raise, rules.End: store.End, rules.Send: store.Send, rules.Dead: store.Dead,
 }
 
 func (c *Consumer) decide(m message) store.Message {
@@ -73,21 +75,58 @@ func (c *Consumer) decide(m message) store.Message {
 	if !wanted {
 		return store.Message{Filter: filter, Effect: store.None}
 	}
-	d := c.config.rules.Decide(m.Payload)
+	d := c.meaning(m)
 	if d.Action == rules.Dead {
-		c.config.Logger.Warn("a message is no event, and kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", d.Reason))
+		c.config.Logger.Warn("a message cannot be understood, and is kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", d.Reason))
 	}
-	return store.Message{
-		Filter:     filter,
-		Topic:      m.Topic,
-		Payload:    m.Payload,
-		ReceivedAt: m.at,
-		Effect:     effects[d.Action],
-		AlertKey:   d.AlertKey,
-		Summary:    d.Summary,
-		Priority:   string(d.Priority),
-		Reason:     d.Reason,
+	change := store.Message{
+		Filter:         filter,
+		Topic:          m.Topic,
+		Payload:        m.Payload,
+		ReceivedAt:     m.at,
+		Effect:         effects[d.Action],
+		IntegrationKey: d.Alert.IntegrationKey,
+		AlertKey:       d.Alert.Key,
+		Summary:        d.Alert.Summary,
+		Details:        d.Alert.Details,
+		Priority:       string(d.Alert.Priority),
+		Reason:         d.Reason,
 	}
+	if d.Action == rules.Send {
+		change.Path, change.Body = c.config.MQTTPath, bodyOf(d.Alert)
+		if change.IntegrationKey == c.config.IntegrationKey {
+			change.IntegrationKey = "" // so that what waits goes out by a mended one
+		}
+	}
+	return change
+}
+
+// meaning is what the rules say, but for the heartbeats of others.
+func (c *Consumer) meaning(m message) rules.Decision {
+	if c.config.HeartbeatTopic == "" || m.Topic != c.config.HeartbeatTopic {
+		return c.config.rules.Decide(rules.Message{Topic: m.Topic, Payload: m.Payload})
+	}
+	key, err := heartbeatOf(m.Payload)
+	if err != nil {
+		return rules.Decision{Action: rules.Dead, Reason: "heartbeat: " + err.Error()}
+	}
+	select {
+	case c.pings <- key:
+	default: // more than anybody needs
+	}
+	return rules.Decision{Action: rules.Ignore}
+}
+
+// bodyOf is the request that says a, but for the integration key.
+func bodyOf(a rules.Alert) []byte {
+	body, err := json.Marshal(ilert.Event{
+		EventType: ilert.Type(a.Type), Summary: a.Summary, AlertKey: a.Key, Details: a.Details, Priority: string(a.Priority),
+		Images: a.Images, Links: a.Links, CustomDetails: a.CustomDetails,
+	})
+	if err != nil {
+		panic(err) // what is JSON in it has been read as such
+	}
+	return body
 }
 
 // apply tries until the store has taken the changes, and reports false when ctx
@@ -130,7 +169,7 @@ func acknowledge(messages []message) {
 // configured ones that matches. The session may hold a subscription that an
 // earlier configuration made; what comes by that is not wanted.
 func (c *Consumer) filterOf(topic string) (filter string, wanted bool) {
-	for _, filter := range c.config.Topics {
+	for _, filter := range c.config.filters() {
 		if mqttconn.Matches(filter, topic) {
 			return filter, true
 		}

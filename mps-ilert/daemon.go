@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -19,77 +22,140 @@ import (
 
 // daemonFlags are ilagent's, by the same names, and a few of ours.
 type daemonFlags struct {
-	mqttHost, mqttName, eventTopic string
-	mqttPort                       uint16
-	mqttQoS                        uint8
-	file                           string
-	port                           uint16
-	eventKey, ilertURL, preset     string
-	verbose                        int
+	*globals
+	mqttHost, mqttName              string
+	mqttPort                        uint16
+	mqttUsername, mqttPassword      string
+	mqttTLS                         bool
+	mqttCA, mqttCert, mqttKey       string
+	mqttQoS                         uint8
+	mqttBuffer                      bool
+	sharedGroup                     string
+	eventTopic, heartbeatTopic      string
+	eventKey                        string
+	mapping                         consumer.Mapping
+	maxRetries                      uint
+	port                            uint16
+	http, httpToken                 string
+	heartbeat                       string
+	ilertURL, heartbeatURL, mqttURL string
+	preset                          string
 }
 
 const (
 	keyVariable     = "ILERT_INTEGRATION_KEY"
 	addressVariable = "MPS_MQTT_ADDRESS"
+
+	presetIlagent = "ilagent"
 )
 
-func daemonCommand(env func(string) string) *cobra.Command {
-	var f daemonFlags
+func daemonCommand(g *globals) *cobra.Command {
+	f := daemonFlags{globals: g}
 	cmd := &cobra.Command{
 		Use:   "daemon",
-		Short: "Listen to MQTT and tell ilert, until stopped",
-		Long: `Listen to MQTT and tell ilert, until stopped by Ctrl-C or SIGTERM.
+		Short: "Listen to MQTT and HTTP and tell ilert, until stopped",
+		Long: `Listen to MQTT and HTTP and tell ilert, until stopped by Ctrl-C or SIGTERM.
 
 What has been received is stored before it is acknowledged to the broker, and
 what is stored is told until ilert has taken it, over restarts of all three.
 
-Environment:
-  ` + keyVariable + `   the key of an alert source of ilert (or --event_key)
+What the messages mean is said by --preset: "calls" for the events of MPS, RPS
+and Console, "ilagent" for messages that are events for ilert themselves, as
+ilert's ilagent takes them. The default is ilagent if a flag of its mapping or an
+--event_topic that does not begin with mps/ or rps/ is given.
+
+Each flag has an environment variable, named in brackets; those of secrets may
+have _FILE behind them and name a file. Beside these:
+  ` + keyVariable + `   the key of an alert source of ilert, for what has none of its own
   ` + addressVariable + `        the broker's address where --mqtt_host is not given, such as
                           mqtts://user:password@broker:8883; MPS_MQTT_USERNAME,
                           MPS_MQTT_PASSWORD(_FILE), MPS_MQTT_CA_FILE, MPS_MQTT_CERT_FILE
                           and MPS_MQTT_KEY_FILE go with it`,
-		Example: `  ` + keyVariable + `=il1api... mps-ilert daemon -m localhost -e mps/events -p 8977`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd, env)
-		},
+		Example: `  ` + keyVariable + `=il1api... mps-ilert daemon -m localhost -p 8977
+  mps-ilert daemon -m localhost -e 'factory/#' --map_key_summary data.message`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	flags := cmd.Flags()
-	flags.SortFlags = false
-	flags.StringVarP(&f.mqttHost, "mqtt_host", "m", "", "host of the MQTT broker (default: "+addressVariable+")")
-	flags.Uint16VarP(&f.mqttPort, "mqtt_port", "q", 1883, "port of the MQTT broker")
-	flags.StringVarP(&f.mqttName, "mqtt_name", "n", "mps-ilert", "client id; the broker keeps messages for it while it is away")
-	flags.StringVarP(&f.eventTopic, "event_topic", "e", "", "topic filter to listen to (default: that of MPS_MQTT_TOPIC, or mps/events)")
-	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 or 1; at 0 the broker keeps nothing while we are away")
-	flags.StringVarP(&f.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
-	flags.Uint16VarP(&f.port, "port", "p", 0, "port for /health and /ready, on all interfaces; 0 is any free one (default: no HTTP)")
-	flags.StringVar(&f.eventKey, "event_key", "", "integration key (default: "+keyVariable+", which other users of this machine cannot see)")
-	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
-	flags.StringVar(&f.preset, "preset", "calls", "built-in rules: calls")
-	flags.CountVarP(&f.verbose, "verbose", "v", "log more")
+	cmd.Flags().SortFlags = false
+	f.brokerFlags(cmd.Flags())
+	f.mappingFlags(cmd.Flags())
+	f.otherFlags(cmd.Flags())
+	for _, name := range notSupported {
+		cmd.Flags().String(name, "", "")
+		_ = cmd.Flags().MarkHidden(name) // its only error is that there is no such flag
+	}
 	return cmd
 }
 
-func (f *daemonFlags) run(cmd *cobra.Command, env func(string) string) error {
-	level := slog.LevelInfo
-	if f.verbose > 0 {
-		level = slog.LevelDebug
+// notSupported are flags of ilagent for Kafka and escalation policies.
+var notSupported = []string{
+	"kafka_brokers", "kafka_group_id", "policy_topic", "policy_routing_keys", "map_key_email", "map_key_shift", "shift_offset",
+}
+
+func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
+	flags.StringVarP(&f.mqttHost, "mqtt_host", "m", "", "host of the MQTT broker (default: "+addressVariable+")")
+	flags.Uint16VarP(&f.mqttPort, "mqtt_port", "q", 1883, "port of the MQTT broker")
+	flags.StringVarP(&f.mqttName, "mqtt_name", "n", "mps-ilert", "client id; the broker keeps messages for it while it is away")
+	flags.StringVar(&f.mqttUsername, "mqtt_username", "", "user at the broker")
+	flags.StringVar(&f.mqttPassword, "mqtt_password", "", "password at the broker")
+	flags.BoolVar(&f.mqttTLS, "mqtt_tls", false, "speak TLS to the broker")
+	flags.StringVar(&f.mqttCA, "mqtt_ca", "", "PEM file of the certificates to trust (default: the system's)")
+	flags.StringVar(&f.mqttCert, "mqtt_client_cert", "", "PEM file of the client certificate")
+	flags.StringVar(&f.mqttKey, "mqtt_client_key", "", "PEM file of its key")
+	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
+	flags.BoolVar(&f.mqttBuffer, "mqtt_buffer", false, "no effect: messages are always stored first")
+	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription")
+	flags.StringVarP(&f.eventTopic, "event_topic", "e", "", "topic filter to listen to (default: that of MPS_MQTT_TOPIC, or mps/events)")
+	flags.StringVarP(&f.heartbeatTopic, "heartbeat_topic", "r", "", "topic on which others ask for a heartbeat")
+}
+
+func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
+	m := &f.mapping
+	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
+	flags.StringVar(&m.TypeKey, "map_key_etype", "", "key of a message that holds the event type; may be a path such as data.type")
+	flags.StringVar(&m.AlertKey, "map_key_alert_key", "", "key that holds the alert key")
+	flags.StringVar(&m.SummaryKey, "map_key_summary", "", "key that holds the summary")
+	flags.StringVar(&m.Alert, "map_val_etype_alert", "", "event type that means ALERT")
+	flags.StringVar(&m.Accept, "map_val_etype_accept", "", "event type that means ACCEPT")
+	flags.StringVar(&m.Resolve, "map_val_etype_resolve", "", "event type that means RESOLVE")
+	flags.StringVar(&m.FilterKey, "filter_key", "", "key that a message must have, or it is ignored")
+	flags.StringVar(&m.FilterValue, "filter_val", "", "text that must stand there")
+	flags.BoolVar(&m.ForwardPayload, "forward_message_payload", false, "send the whole message as custom details")
+}
+
+func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.preset, "preset", "", "built-in rules: calls or ilagent (default: see above)")
+	flags.UintVar(&f.maxRetries, "max_retries", 100, "no effect: what ilert has not taken is tried for ever")
+	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
+	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
+	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, but for /, /health and /ready")
+	flags.StringVarP(&f.heartbeat, "heartbeat", "b", "", "key of a heartbeat of ilert, pinged while /ready says yes")
+	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
+	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
+	flags.StringVar(&f.mqttURL, "mqtt_path", ilert.MQTTPath, "where messages go with --preset ilagent, below ilert's API")
+}
+
+func (f *daemonFlags) run(cmd *cobra.Command) error {
+	for _, name := range notSupported {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s: %w", name, errNotSupported)
+		}
 	}
-	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	config, err := f.config(cmd, env)
+	logger := f.logger(cmd)
+	config, err := f.config(cmd)
 	if err != nil {
 		return err
 	}
 	config.Logger = logger
-
-	var listener net.Listener
-	if f.port != 0 || cmd.Flags().Changed("port") {
-		listener, err = net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(f.port))))
-		if err != nil {
-			return fmt.Errorf("--port %d: %w", f.port, err)
-		}
+	listener, err := f.listen(cmd)
+	if err != nil {
+		return err
+	}
+	if listener != nil {
 		defer listener.Close()
+	}
+	if config.Address == "" && listener == nil && f.heartbeat == "" {
+		return fmt.Errorf("nothing to do: set --mqtt_host, %s, --port or --heartbeat", addressVariable)
 	}
 	c, err := consumer.New(config)
 	if err != nil {
@@ -97,7 +163,7 @@ func (f *daemonFlags) run(cmd *cobra.Command, env func(string) string) error {
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	server := newServer(ctx, c)
+	server := newServer(ctx, c, f.httpToken)
 	served := make(chan error, 1)
 	if listener != nil {
 		logger.Info("listening for HTTP", slog.String("address", listener.Addr().String()))
@@ -118,46 +184,113 @@ func (f *daemonFlags) run(cmd *cobra.Command, env func(string) string) error {
 	return err
 }
 
-func (f *daemonFlags) config(cmd *cobra.Command, env func(string) string) (consumer.Config, error) {
+// listen returns nil if no HTTP is asked for.
+func (f *daemonFlags) listen(cmd *cobra.Command) (net.Listener, error) {
+	switch {
+	case f.http != "":
+		if cmd.Flags().Changed("port") {
+			return nil, errors.New("--http and --port: want one of them")
+		}
+		listener, err := net.Listen("tcp", f.http)
+		if err != nil {
+			return nil, fmt.Errorf("--http %s: %w", f.http, err)
+		}
+		return listener, nil
+	case cmd.Flags().Changed("port"):
+		listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(int(f.port))))
+		if err != nil {
+			return nil, fmt.Errorf("--port %d: %w", f.port, err)
+		}
+		return listener, nil
+	default:
+		return nil, nil //nolint:nilnil // as documented
+	}
+}
+
+func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
+	key, err := mqttconn.Secret(f.env, keyVariable)
+	if err != nil {
+		return consumer.Config{}, err
+	}
 	config := consumer.Config{
 		ClientID:       f.mqttName,
-		Topics:         []string{f.eventTopic},
 		AtMostOnce:     f.mqttQoS == 0,
-		Preset:         f.preset,
 		StorePath:      f.file,
 		IlertURL:       f.ilertURL,
-		IntegrationKey: f.eventKey,
+		IntegrationKey: cmp.Or(f.eventKey, key),
+		HeartbeatKey:   f.heartbeat,
+		HeartbeatTopic: f.heartbeatTopic,
+		HeartbeatURL:   f.heartbeatURL,
+		MQTTPath:       f.mqttURL,
 	}
-	if f.mqttQoS > 1 {
-		return config, fmt.Errorf("--mqtt_qos %d: want 0 or 1", f.mqttQoS)
+	if f.mqttQoS > 2 {
+		return config, fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)
 	}
-	if config.IntegrationKey == "" {
-		config.IntegrationKey = env(keyVariable)
-	}
-	if config.IntegrationKey == "" {
-		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
-	}
-	broker, err := mqttconn.BrokerFromEnv(env)
-	if err != nil {
+	if err := f.broker(cmd, &config); err != nil {
 		return config, err
 	}
-	if f.eventTopic == "" {
+	switch preset := cmp.Or(f.preset, f.defaultPreset(cmd)); preset {
+	case presetIlagent:
+		f.mapping.IntegrationKey = f.eventKey
+		config.Mapping = &f.mapping
+	default:
+		config.Preset = preset
+		if config.IntegrationKey == "" && config.Address != "" {
+			return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
+		}
+	}
+	return config, nil
+}
+
+// defaultPreset is ilagent's mapping for what looks like a command line of ilagent.
+func (f *daemonFlags) defaultPreset(cmd *cobra.Command) string {
+	mapped := slices.ContainsFunc([]string{
+		"map_key_etype", "map_key_alert_key", "map_key_summary", "map_val_etype_alert", "map_val_etype_accept",
+		"map_val_etype_resolve", "filter_key", "filter_val", "forward_message_payload",
+	}, cmd.Flags().Changed)
+	topic := cmp.Or(f.eventTopic, mqttconn.DefaultTopic)
+	if mapped || !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/") {
+		return presetIlagent
+	}
+	return "calls"
+}
+
+// broker says what to listen to and where.
+func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error {
+	broker, err := mqttconn.BrokerFromEnv(f.env)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.eventTopic != "":
+		config.Topics = []string{f.eventTopic}
+	case f.heartbeatTopic == "":
 		config.Topics = []string{broker.Filter()}
 	}
-	if f.mqttHost != "" {
-		if strings.ContainsAny(f.mqttHost, "/@") || strings.Contains(f.mqttHost, ":") && net.ParseIP(f.mqttHost) == nil {
-			return config, fmt.Errorf("--mqtt_host: want a host alone; its port is --mqtt_port, and a whole address goes into %s", addressVariable)
+	if f.sharedGroup != "" {
+		for i := range config.Topics {
+			config.Topics[i] = "$share/" + f.sharedGroup + "/" + config.Topics[i]
 		}
-		config.Address = "mqtt://" + net.JoinHostPort(f.mqttHost, strconv.Itoa(int(f.mqttPort)))
-		return config, nil
 	}
-	if cmd.Flags().Changed("mqtt_port") {
-		return config, errors.New("--mqtt_port goes with --mqtt_host")
+	if f.mqttHost == "" {
+		for _, name := range []string{"mqtt_port", "mqtt_username", "mqtt_password", "mqtt_tls", "mqtt_ca", "mqtt_client_cert", "mqtt_client_key"} {
+			if cmd.Flags().Changed(name) {
+				return fmt.Errorf("--%s goes with --mqtt_host", name)
+			}
+		}
+		config.Address, config.Username, config.Password = broker.Address, broker.Username, broker.Password
+		config.CAFile, config.CertFile, config.KeyFile = broker.TLS.CA, broker.TLS.Cert, broker.TLS.Key
+		return nil
 	}
-	if broker.Address == "" {
-		return config, fmt.Errorf("no MQTT broker: set --mqtt_host or %s", addressVariable)
+	if strings.ContainsAny(f.mqttHost, "/@") || strings.Contains(f.mqttHost, ":") && net.ParseIP(f.mqttHost) == nil {
+		return fmt.Errorf("--mqtt_host: want a host alone; its port is --mqtt_port, and a whole address goes into %s", addressVariable)
 	}
-	config.Address, config.Username, config.Password = broker.Address, broker.Username, broker.Password
-	config.CAFile, config.CertFile, config.KeyFile = broker.TLS.CA, broker.TLS.Cert, broker.TLS.Key
-	return config, nil
+	scheme := "mqtt"
+	if f.mqttTLS {
+		scheme = "mqtts"
+	}
+	config.Address = scheme + "://" + net.JoinHostPort(f.mqttHost, strconv.Itoa(int(f.mqttPort)))
+	config.Username, config.Password = f.mqttUsername, f.mqttPassword
+	config.CAFile, config.CertFile, config.KeyFile = f.mqttCA, f.mqttCert, f.mqttKey
+	return nil
 }

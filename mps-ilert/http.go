@@ -2,39 +2,104 @@ package main
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"time"
+
+	"github.com/mps-events/mps-events/consumer"
 )
+
+// worker is what the server speaks for.
+type worker interface {
+	Ready() error
+	Post(ctx context.Context, event []byte) ([]byte, error)
+	Ping(ctx context.Context, key string) error
+}
+
+// mostBody is how long an event may be, in bytes.
+const mostBody = 16_000
 
 // newServer answers as ilagent does: / with name and version, /health with 204
 // while the process works, /ready with 204 while the worker is ready. Otherwise both
 // answer 503 and what is in the way, which is that it stops once working has ended.
-func newServer(working context.Context, worker interface{ Ready() error }) *http.Server {
+// POST /api/events takes an event for ilert, GET /api/heartbeats/{key} passes a ping on;
+// these two ask for the bearer token, unless it is empty.
+func newServer(working context.Context, w worker, token string) *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"name": "mps-ilert", "version": version()})
+	mux.HandleFunc("GET /{$}", func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(out, "mps-ilert/"+version()) // the client may have gone
 	})
-	answer := func(w http.ResponseWriter, err error) {
+	answer := func(out http.ResponseWriter, err error) {
 		if working.Err() != nil {
 			err = errors.New("stopping")
 		}
 		if err != nil {
-			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})
+			writeError(out, http.StatusServiceUnavailable, err.Error())
 			return
 		}
-		w.WriteHeader(http.StatusNoContent)
+		out.WriteHeader(http.StatusNoContent)
 	}
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { answer(w, worker.Ready()) })
+	mux.HandleFunc("GET /health", func(out http.ResponseWriter, _ *http.Request) { answer(out, nil) })
+	mux.HandleFunc("GET /ready", func(out http.ResponseWriter, _ *http.Request) { answer(out, w.Ready()) })
+	mux.HandleFunc("POST /api/events", authorized(token, func(out http.ResponseWriter, r *http.Request) { postEvent(out, r, w) }))
+	mux.HandleFunc("GET /api/heartbeats/{key}", authorized(token, func(out http.ResponseWriter, r *http.Request) {
+		if w.Ping(r.Context(), r.PathValue("key")) != nil { // the log says why
+			writeError(out, http.StatusInternalServerError, "Failed to proxy heartbeat")
+			return
+		}
+		writeJSON(out, http.StatusAccepted, struct{}{})
+	}))
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
+		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       time.Minute,
 	}
+}
+
+func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
+	want := []byte("Bearer " + token)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			writeError(w, http.StatusUnauthorized, "want the bearer token")
+			return
+		}
+		next(w, r)
+	}
+}
+
+func postEvent(out http.ResponseWriter, r *http.Request, w worker) {
+	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, mostBody))
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		writeError(out, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", mostBody))
+		return
+	}
+	if err != nil {
+		return // the client has gone
+	}
+	taken, err := w.Post(r.Context(), body)
+	var bad *consumer.BadEventError
+	switch {
+	case errors.As(err, &bad):
+		writeError(out, http.StatusBadRequest, bad.Reason)
+	case err != nil:
+		writeError(out, http.StatusInternalServerError, "Failed to create event.")
+	default:
+		out.Header().Set("Content-Type", "application/json")
+		_, _ = out.Write(taken)
+	}
+}
+
+func writeError(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, map[string]string{"error": text})
 }
 
 // stopServer gives answers that are under way a second. A client that needs longer

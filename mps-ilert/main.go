@@ -1,12 +1,14 @@
-// Command mps-ilert listens to the events of Open AMT servers on MQTT and keeps
-// ilert true to them: a failed call raises an alert, the same call's success
-// resolves it, and nothing that was received is lost in between.
+// Command mps-ilert listens to the events of Open AMT servers, or to any messages, on
+// MQTT and keeps ilert true to them; nothing that was received is lost in between. It
+// takes the command lines of ilert's own ilagent.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -22,25 +24,61 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mps-ilert:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// errNotSupported is what ilagent can and mps-ilert cannot yet.
+var errNotSupported = errors.New("not supported yet")
+
+func exitCode(err error) int {
+	if errors.Is(err, errNotSupported) {
+		return 2
+	}
+	return 1
+}
+
+// globals are the flags that may stand before a command as well as behind it.
+type globals struct {
+	env     func(string) string
+	file    string
+	verbose int
 }
 
 // run is the command but for the process: it returns when ctx ends or the work is
 // done. Logs go to stderr.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
+	g := &globals{env: env}
 	root := &cobra.Command{
 		Use:           "mps-ilert",
 		Short:         "Keep ilert true to the events of Open AMT servers",
 		Version:       version(),
 		SilenceUsage:  true, // a mistake is named in one line; --help shows the rest
 		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return fromEnvironment(cmd.Flags(), env, g.logger(cmd))
+		},
 	}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&g.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
+	flags.CountVarP(&g.verbose, "verbose", "v", "log more")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(daemonCommand(env))
+	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g))
+	for _, cmd := range root.Commands() {
+		nameVariables(cmd.Flags())
+	}
+	nameVariables(flags)
 	return root.ExecuteContext(ctx)
+}
+
+func (g *globals) logger(cmd *cobra.Command) *slog.Logger {
+	level := slog.LevelInfo
+	if g.verbose > 2 { // ilagent's examples have two, and no user wants a line a message
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 }
 
 func version() string {

@@ -184,7 +184,7 @@ func expectAnswer(t *testing.T, url string, code int, body string) {
 }
 
 func TestReadySaysWhatIsInTheWay(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}).Handler)
+	server := httptest.NewServer(newServer(t.Context(), blind{}, "").Handler)
 	defer server.Close()
 	expectAnswer(t, server.URL+"/ready", http.StatusServiceUnavailable, `{"error":"subscription: not connected to the broker"}`)
 	expectAnswer(t, server.URL+"/health", http.StatusNoContent, "")
@@ -194,6 +194,37 @@ func TestReadySaysWhatIsInTheWay(t *testing.T) {
 type blind struct{}
 
 func (blind) Ready() error { return errors.New("subscription: not connected to the broker") }
+
+func (blind) Post(context.Context, []byte) ([]byte, error) {
+	return nil, errors.New("the disk is full")
+}
+
+func (blind) Ping(context.Context, string) error { return errors.New("ilert is away") }
+
+func TestWhatCannotBeTakenIsSaid(t *testing.T) {
+	server := httptest.NewServer(newServer(t.Context(), blind{}, "").Handler)
+	defer server.Close()
+	expectAnswer(t, server.URL+"/api/heartbeats/k", http.StatusInternalServerError, `{"error":"Failed to proxy heartbeat"}`)
+	status, body := post(t, server.URL+"/api/events", `{}`)
+	assert.Equal(t, http.StatusInternalServerError, status)
+	assert.Equal(t, `{"error":"Failed to create event."}`, body)
+}
+
+func post(t *testing.T, url, body string, header ...string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	require.NoError(t, err)
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, strings.TrimSpace(string(read))
+}
 
 func TestMistakesAreNamed(t *testing.T) {
 	taken, err := net.Listen("tcp", ":0")
@@ -208,14 +239,18 @@ func TestMistakesAreNamed(t *testing.T) {
 		args []string
 	}{
 		"set ILERT_INTEGRATION_KEY or --event_key":   {environment(), []string{"-m", "h"}},
-		"set --mqtt_host or MPS_MQTT_ADDRESS":        {key, nil},
+		"set --mqtt_host, MPS_MQTT_ADDRESS, --port":  {key, nil},
 		"--mqtt_port goes with --mqtt_host":          {key, []string{"-q", "1"}},
 		"--mqtt_host: want a host alone":             {key, []string{"-m", "u:" + secret + "@h:1"}},
-		"--mqtt_qos 2: want 0 or 1":                  {key, []string{"-m", "h", "--mqtt_qos", "2"}},
+		"--mqtt_qos 3: want 0, 1 or 2":               {key, []string{"-m", "h", "--mqtt_qos", "3"}},
 		"invalid argument \"x\" for \"-q, --mqtt_p":  {key, []string{"-m", "h", "-q", "x"}},
 		"unknown flag: --nonsense":                   {key, []string{"--nonsense"}},
 		"unknown command \"extra\"":                  {key, []string{"extra"}},
 		"unknown preset \"x\": want calls":           {key, []string{"-m", "h", "-f", file, "--preset", "x"}},
+		"--http and --port: want one":                {key, []string{"-m", "h", "-p", "0", "--http", "127.0.0.1:0"}},
+		"--http x: listen":                           {key, []string{"-m", "h", "--http", "x"}},
+		"MPS_ILERT_MQTT_PORT \"x\": strconv":         {environment("MPS_ILERT_MQTT_PORT", "x"), []string{"-m", "h"}},
+		"MPS_ILERT_EVENT_KEY and MPS_ILERT_EVENT_KE": {environment("MPS_ILERT_EVENT_KEY", secret, "MPS_ILERT_EVENT_KEY_FILE", "x"), nil},
 		"--port " + port + ": listen":                {key, []string{"-m", "h", "-f", file, "-p", port}},
 		"MPS_MQTT_PASSWORD_FILE: open /nowhere":      {environment("ILERT_INTEGRATION_KEY", secret, "MPS_MQTT_PASSWORD_FILE", "/nowhere"), nil},
 		"store: /nowhere/x.db":                       {key, []string{"-m", "h", "-f", "/nowhere/x.db"}},

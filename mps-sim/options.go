@@ -55,7 +55,7 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 		if !o.consumer {
 			return nil, errors.New("--ilert needs the consumer: it does not go with --consumer=false")
 		}
-		if _, err := ilert.New(o.ilertURL, 1); err != nil {
+		if _, err := ilert.New(o.ilertURL, ilert.DefaultHeartbeatURL, 1); err != nil {
 			return nil, fmt.Errorf("--ilert: %w", err)
 		}
 		if o.ilertKey = env("ILERT_INTEGRATION_KEY"); o.ilertKey == "" {

@@ -28,19 +28,31 @@ type Event struct {
 	Summary        string `json:"summary"`
 	// AlertKey groups events into one alert; ilert trims it and compares without
 	// case.
-	AlertKey string `json:"alertKey,omitempty"`
-	Details  string `json:"details,omitempty"`
-	Priority string `json:"priority,omitempty"` // HIGH or LOW
+	AlertKey      string          `json:"alertKey,omitempty"`
+	Details       string          `json:"details,omitempty"`
+	Priority      string          `json:"priority,omitempty"` // HIGH or LOW
+	Images        json.RawMessage `json:"images,omitempty"`   // [{"src","href","alt"}]
+	Links         json.RawMessage `json:"links,omitempty"`    // [{"href","text"}]
+	CustomDetails json.RawMessage `json:"customDetails,omitempty"`
 }
 
 // Type is the kind of an Event.
 type Type string
 
-// ilert's event types, but for COMMENT.
+// ilert's event types.
 const (
 	Alert   Type = "ALERT"
 	Accept  Type = "ACCEPT"
 	Resolve Type = "RESOLVE"
+	Comment Type = "COMMENT"
+)
+
+// Where events go, as paths below the API's URL. {key} stands for the integration key.
+const (
+	EventsPath = "/api/events"
+	// MQTTPath is for alert sources of the kind MQTT, as ilagent 0.9 has it; ilert's
+	// own documentation says /api/v1/mqtt/{key}.
+	MQTTPath = "/api/v1/events/mqtt/{key}"
 )
 
 // DefaultURL is ilert's own API.
@@ -48,28 +60,35 @@ const DefaultURL = "https://api.ilert.com"
 
 // Client sends events. It may be used concurrently.
 type Client struct {
-	endpoint string
-	http     *http.Client
+	url, heartbeatURL string
+	http              *http.Client
 }
+
+// mostAnswer is how much of an answer is read, in bytes.
+const mostAnswer = 4 << 10
 
 // timeout ends a request to an ilert that hangs; what came of it is unknown.
 const timeout = 30 * time.Second
 
-// New returns a client for the API at baseURL, such as DefaultURL, that is used
-// by up to workers goroutines at a time.
-func New(baseURL string, workers int) (*Client, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", baseURL)
-	}
-	if u.User != nil {
-		return nil, errors.New("ilert: URL: may hold no user or password; ilert knows us by the integration key")
+// New returns a client for the API at baseURL, such as DefaultURL, and the heartbeats at
+// heartbeatURL, such as DefaultHeartbeatURL, that is used by up to workers goroutines at
+// a time.
+func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
+	for _, address := range []string{baseURL, heartbeatURL} {
+		u, err := url.Parse(address)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", address)
+		}
+		if u.User != nil {
+			return nil, errors.New("ilert: URL: may hold no user or password; ilert knows us by the integration key")
+		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	// Go's default of two idle connections costs two thirds of the rate.
 	transport.MaxIdleConnsPerHost = workers
 	return &Client{
-		endpoint: strings.TrimRight(baseURL, "/") + "/api/events",
+		url:          strings.TrimRight(baseURL, "/"),
+		heartbeatURL: strings.TrimRight(heartbeatURL, "/"),
 		http: &http.Client{
 			Transport: transport,
 			Timeout:   timeout,
@@ -83,17 +102,18 @@ func New(baseURL string, workers int) (*Client, error) {
 // CloseIdle closes the connections that wait for another Send.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
-// Send delivers one event and returns nil when ilert has taken it, which is any
-// 2xx: ilert queues an event and says no more. The error is an *Error, or that of
-// ctx; no error holds the integration key.
-func (c *Client) Send(ctx context.Context, e Event) error {
+// Send delivers one event to a path of the API and returns nil when ilert has taken
+// it, which is any 2xx: ilert queues an event and says no more. The error is an *Error,
+// or that of ctx; no error holds the integration key.
+func (c *Client) Send(ctx context.Context, path string, e Event) error {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return &Error{Class: Invalid, Err: err}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
+	endpoint := c.url + strings.ReplaceAll(path, "{key}", url.PathEscape(e.IntegrationKey))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
-		return &Error{Class: Invalid, Err: err}
+		return &Error{Class: Invalid, Err: withoutURL(err)}
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
@@ -103,11 +123,10 @@ func (c *Client) Send(ctx context.Context, e Event) error {
 		}
 		var network *net.OpError
 		dialing := errors.As(err, &network) && network.Op == "dial"
-		return &Error{Class: Temporary, Uncertain: !dialing, Err: err}
+		return &Error{Class: Temporary, Uncertain: !dialing, Err: withoutURL(err)}
 	}
 	defer response.Body.Close()
-	const most = 4 << 10
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, most)) // also lets the connection be used again
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, mostAnswer)) // also lets the connection be used again
 	if response.StatusCode/100 == 2 {
 		return nil
 	}
@@ -121,6 +140,15 @@ func (c *Client) Send(ctx context.Context, e Event) error {
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now()),
 		Err:        fmt.Errorf("ilert answered %s: %.200q", response.Status, text),
 	}
+}
+
+// withoutURL is err but for the URL, which may hold the integration key.
+func withoutURL(err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		return inner.Err
+	}
+	return err
 }
 
 // Error says why an event was not delivered, and what to do about it.

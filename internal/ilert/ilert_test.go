@@ -19,7 +19,7 @@ func answering(t *testing.T, answer http.HandlerFunc) *ilert.Client {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
-	client, err := ilert.New(server.URL+"/", 1)
+	client, err := ilert.New(server.URL+"/", server.URL+"/", 1)
 	require.NoError(t, err)
 	return client
 }
@@ -31,10 +31,25 @@ func TestSendPostsTheEvent(t *testing.T) {
 		got, path, contentType = string(body), r.Method+" "+r.URL.Path, r.Header.Get("Content-Type")
 		w.WriteHeader(http.StatusAccepted)
 	})
-	require.NoError(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "k", EventType: ilert.Alert, Summary: "s", AlertKey: "a", Priority: "LOW"}))
+	require.NoError(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "k", EventType: ilert.Alert, Summary: "s", AlertKey: "a", Priority: "LOW"}))
 	assert.Equal(t, "POST /api/events", path)
 	assert.Equal(t, "application/json", contentType)
 	assert.Equal(t, `{"integrationKey":"k","eventType":"ALERT","summary":"s","alertKey":"a","priority":"LOW"}`, got)
+}
+
+func TestTheIntegrationKeyMayStandInThePath(t *testing.T) {
+	var path string
+	client := answering(t, func(_ http.ResponseWriter, r *http.Request) { path = r.URL.EscapedPath() })
+	require.NoError(t, client.Send(context.Background(), ilert.MQTTPath, ilert.Event{IntegrationKey: "a/b?", EventType: ilert.Alert}))
+	assert.Equal(t, "/api/v1/events/mqtt/a%2Fb%3F", path)
+
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	client, err := ilert.New(server.URL, server.URL, 1)
+	require.NoError(t, err)
+	err = client.Send(context.Background(), ilert.MQTTPath, ilert.Event{IntegrationKey: "s3cret"})
+	require.ErrorContains(t, err, "refused")
+	assert.NotContains(t, err.Error(), "s3cret")
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
@@ -50,7 +65,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			_, _ = io.WriteString(w, "no such key: s3cret")
 		})
 		var failed *ilert.Error
-		require.ErrorAs(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "s3cret"}), &failed)
+		require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}), &failed)
 		assert.Equal(t, want, failed.Class, status)
 		assert.Equal(t, status >= 500, failed.Uncertain, status)
 		assert.Equal(t, 7*time.Second, failed.RetryAfter)
@@ -71,7 +86,7 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		})
 		var failed *ilert.Error
-		require.ErrorAs(t, client.Send(context.Background(), ilert.Event{}), &failed)
+		require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{}), &failed)
 		assert.InDelta(t, want, failed.RetryAfter, float64(10*time.Second), header)
 	}
 }
@@ -79,7 +94,7 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 func TestNoAnswerIsTemporary(t *testing.T) {
 	client := answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	var failed *ilert.Error
-	require.ErrorAs(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "s3cret"}), &failed)
+	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}), &failed)
 	assert.Equal(t, ilert.Temporary, failed.Class)
 	assert.True(t, failed.Uncertain)
 	assert.NotContains(t, failed.Error(), "s3cret")
@@ -88,10 +103,10 @@ func TestNoAnswerIsTemporary(t *testing.T) {
 func TestWithoutAConnectionNothingHasArrived(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	client, err := ilert.New(server.URL, 1)
+	client, err := ilert.New(server.URL, server.URL, 1)
 	require.NoError(t, err)
 	var failed *ilert.Error
-	require.ErrorAs(t, client.Send(context.Background(), ilert.Event{IntegrationKey: "s3cret"}), &failed)
+	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}), &failed)
 	assert.Equal(t, ilert.Temporary, failed.Class)
 	assert.False(t, failed.Uncertain)
 }
@@ -103,13 +118,32 @@ func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	assert.ErrorIs(t, client.Send(ctx, ilert.Event{}), context.Canceled)
+	assert.ErrorIs(t, client.Send(ctx, ilert.EventsPath, ilert.Event{}), context.Canceled)
 }
 
 func TestBadURL(t *testing.T) {
 	for _, bad := range []string{"", "api.ilert.com", "ftp://x", "https://", "https://u:s3cret@x"} {
-		_, err := ilert.New(bad, 1)
-		require.ErrorContains(t, err, "ilert: URL")
-		assert.NotContains(t, err.Error(), "s3cret")
+		for _, urls := range [][2]string{{bad, ilert.DefaultHeartbeatURL}, {ilert.DefaultURL, bad}} {
+			_, err := ilert.New(urls[0], urls[1], 1)
+			require.ErrorContains(t, err, "ilert: URL")
+			assert.NotContains(t, err.Error(), "s3cret")
+		}
 	}
+}
+
+func TestPing(t *testing.T) {
+	var got string
+	status := http.StatusAccepted
+	client := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Method + " " + r.URL.EscapedPath()
+		w.WriteHeader(status)
+	})
+	require.NoError(t, client.Ping(context.Background(), "il1hbt123"))
+	assert.Equal(t, "GET /api/heartbeats/il1hbt123", got)
+	require.NoError(t, client.Ping(context.Background(), "beat/1"))
+	assert.Equal(t, "HEAD /api/pings/beat%2F1", got)
+	status = http.StatusNotFound
+	err := client.Ping(context.Background(), "s3cret")
+	require.ErrorContains(t, err, "404")
+	assert.NotContains(t, err.Error(), "s3cret")
 }

@@ -54,7 +54,7 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 		"MPS_MQTT_PASSWORD": &broker.Password,
 	} {
 		var err error
-		if *field, err = secret(env, name); err != nil {
+		if *field, err = Secret(env, name); err != nil {
 			return Broker{}, err
 		}
 	}
@@ -64,8 +64,9 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 // Filter is the topic filter for what is published to Topic.
 func (b Broker) Filter() string { return FilterOf(cmp.Or(b.Topic, DefaultTopic)) }
 
-// secret reads a variable, or the file that its twin NAME_FILE names.
-func secret(env func(string) string, name string) (string, error) {
+// Secret reads a variable, or the file that its twin NAME_FILE names; a closing line break
+// is cut off. To set both is an error, which names them.
+func Secret(env func(string) string, name string) (string, error) {
 	value, file := env(name), env(name+"_FILE")
 	switch {
 	case file == "":

@@ -4,6 +4,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,16 +12,31 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
+// Message is what has arrived.
+type Message struct {
+	Topic   string
+	Payload []byte
+}
+
 // Decision is what a message means.
 type Decision struct {
 	Action Action
-	// AlertKey names the alert that is raised or ended.
-	AlertKey string
-	// Summary and Priority describe the alert that is raised.
-	Summary  string
-	Priority Priority
+	// Alert says what is raised, ended or sent.
+	Alert Alert
 	// Reason says why the message is dead.
 	Reason string
+}
+
+// Alert is what ilert may be told, in its words. ilert groups by Key.
+type Alert struct {
+	IntegrationKey string // empty is the configured one
+	Type           string // for Send: ALERT, ACCEPT, RESOLVE or COMMENT
+	Key            string
+	Summary        string
+	Details        string
+	Priority       Priority
+	Images, Links  json.RawMessage // for Send: as the message has them
+	CustomDetails  json.RawMessage // any JSON
 }
 
 // Action is the kind of a Decision.
@@ -31,6 +47,7 @@ const (
 	Ignore Action = iota // has no effect on any alert
 	Raise                // the alert should be open
 	End                  // the alert should be resolved
+	Send                 // ilert is told just this, in the order of arrival
 	Dead                 // cannot be understood, is kept to be looked at
 )
 
@@ -46,12 +63,12 @@ const (
 // Rules decide what messages mean. They hold no state and may be used
 // concurrently.
 type Rules struct {
-	decide func(event.Event) Decision
+	decide func(Message) Decision
 }
 
-// presets are the built-in rules by name.
+// presets are the built-in rules by name, but for Mapping, which has options.
 var presets = map[string]Rules{
-	"calls": {decide: calls},
+	"calls": {decide: onEvents(calls)},
 }
 
 // Preset returns the built-in rules of that name.
@@ -68,14 +85,23 @@ func Preset(name string) (Rules, error) {
 	return r, nil
 }
 
-// Decide says what a message with that payload means. It never fails: a payload
-// that is no event is dead, with the reason.
-func (r Rules) Decide(payload []byte) Decision {
-	e, err := event.Parse(payload)
-	if err != nil {
-		return Decision{Action: Dead, Reason: err.Error()}
+// Decide says what a message means. It never fails: one that cannot be understood
+// is dead, with the reason.
+func (r Rules) Decide(m Message) Decision { return r.decide(m) }
+
+// onEvents makes a rule for messages of a rule for the events of Open AMT servers.
+func onEvents(decide func(event.Event) Decision) func(Message) Decision {
+	return func(m Message) Decision {
+		e, err := event.Parse(m.Payload)
+		if err != nil {
+			return dead("%w", err)
+		}
+		return decide(e)
 	}
-	return r.decide(e)
+}
+
+func dead(format string, args ...any) Decision {
+	return Decision{Action: Dead, Reason: fmt.Errorf(format, args...).Error()}
 }
 
 // calls raises a LOW alert for each device and method whose call failed, until
@@ -86,11 +112,11 @@ func calls(e event.Event) Decision {
 	if e.Type == event.Request || e.GUID == "" || len(e.Methods) == 0 || e.Methods[0] == "CIRA_Connection" {
 		return Decision{Action: Ignore}
 	}
-	d := Decision{Action: End, AlertKey: e.GUID + "/" + e.Methods[0]}
+	d := Decision{Action: End, Alert: Alert{Key: e.GUID + "/" + e.Methods[0]}}
 	if e.Type == event.Fail {
 		d.Action = Raise
-		d.Summary = fmt.Sprintf("%s failed on %s: %s", e.Methods[0], e.GUID, e.Message)
-		d.Priority = Low
+		d.Alert.Summary = fmt.Sprintf("%s failed on %s: %s", e.Methods[0], e.GUID, e.Message)
+		d.Alert.Priority = Low
 	}
 	return d
 }

@@ -18,11 +18,11 @@ func TestCalls(t *testing.T) {
 	}{
 		"a failed call raises": {
 			`{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
-			rules.Decision{Action: rules.Raise, AlertKey: "123/AMT_PowerState", Summary: "AMT_PowerState failed on 123: Power State request failed", Priority: rules.Low},
+			rules.Decision{Action: rules.Raise, Alert: rules.Alert{Key: "123/AMT_PowerState", Summary: "AMT_PowerState failed on 123: Power State request failed", Priority: rules.Low}},
 		},
 		"the same call's success ends": {
 			`{"type":"success","message":"Power State received","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
-			rules.Decision{Action: rules.End, AlertKey: "123/AMT_PowerState"},
+			rules.Decision{Action: rules.End, Alert: rules.Alert{Key: "123/AMT_PowerState"}},
 		},
 		"a request says nothing": {
 			`{"type":"request","message":"Power State requested","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
@@ -45,7 +45,7 @@ func TestCalls(t *testing.T) {
 			rules.Decision{Action: rules.Dead, Reason: `event: the payload "offline" is not the JSON of an event: invalid character 'o' looking for beginning of value`},
 		},
 	} {
-		assert.Equal(t, c.want, r.Decide([]byte(c.payload)), name)
+		assert.Equal(t, c.want, r.Decide(rules.Message{Topic: "mps/events", Payload: []byte(c.payload)}), name)
 	}
 }
 
@@ -59,6 +59,6 @@ func BenchmarkCalls(b *testing.B) {
 	require.NoError(b, err)
 	payload := []byte(`{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795322346039}`)
 	for b.Loop() {
-		r.Decide(payload)
+		r.Decide(rules.Message{Topic: "mps/events", Payload: payload})
 	}
 }

@@ -13,11 +13,15 @@ type Message struct {
 	ReceivedAt time.Time
 	Effect     Effect
 
-	// For Raise and End: which alert. An empty IntegrationKey is the configured
-	// one.
-	IntegrationKey, AlertKey string
+	// For Raise, End and Send; empty is the configured one.
+	IntegrationKey string
+	// For Raise and End: which alert.
+	AlertKey string
 	// For Raise: what it says.
 	Summary, Details, Priority string
+	// For Send: the request, but for the integration key.
+	Path string
+	Body []byte
 	// For Dead: why.
 	Reason string
 }
@@ -30,6 +34,7 @@ const (
 	None  Effect = iota // nothing
 	Raise               // the alert should be open
 	End                 // the alert should be resolved
+	Send                // ilert is told just this
 	Dead                // it is kept as a dead letter
 )
 
@@ -145,16 +150,23 @@ func (a *alert) want(state string, m *Message) {
 	}
 }
 
-// Notice is one thing to tell ilert: the alert's newest state. It is handed out
-// by Claim and goes back by Settle.
+// Notice is one thing to tell ilert: an alert's newest state, or what is to be sent
+// just so. It is handed out by Claim and goes back by Settle.
 type Notice struct {
-	IntegrationKey, AlertKey   string
+	IntegrationKey string
+	Tries          int // how often ilert was tried before
+
+	// An alert's newest state.
+	AlertKey                   string
 	State                      string // StateAlert or StateResolve
 	Summary, Details, Priority string
-	Tries                      int // how often ilert was tried before
+	version                    int64
+	told                       string // what was told before it was claimed
 
-	version int64
-	told    string // what was told before it was claimed
+	// What is to be sent just so, Body being nil for an alert.
+	Path   string
+	Body   []byte
+	letter int64
 }
 
 // Answer is what became of a Notice.

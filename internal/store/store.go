@@ -63,7 +63,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	if _, err := db.ExecContext(ctx, `UPDATE alert SET claimed = 0 WHERE claimed = 1`); err != nil {
+	if _, err := db.ExecContext(ctx, `UPDATE alert SET claimed = 0 WHERE claimed = 1; UPDATE outbox SET claimed = 0 WHERE claimed = 1`); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
@@ -145,6 +145,8 @@ func (c *change) apply(m *Message, reminder time.Duration) error {
 	case Dead:
 		c.count.of(m.Filter).Dead++
 		return c.bury(m)
+	case Send:
+		return c.post(m)
 	}
 	k := keyOf(m.IntegrationKey, m.AlertKey)
 	a, err := c.load(k)
@@ -169,8 +171,9 @@ func (c *change) apply(m *Message, reminder time.Duration) error {
 	return nil
 }
 
-// Claim returns up to most alerts that ilert is to be told of by now, HIGH before
-// LOW, the longest due first, and hands none of them out again before Settle.
+// Claim returns up to most notices that ilert is to be given by now: of alerts, HIGH
+// before LOW and the longest due first, then of what is sent just so. It hands none of
+// them out again before Settle.
 func (s *Store) Claim(ctx context.Context, now time.Time, most int) ([]Notice, error) {
 	var notices []Notice
 	err := s.change(ctx, func(c *change) error {
@@ -184,6 +187,11 @@ func (s *Store) Claim(ctx context.Context, now time.Time, most int) ([]Notice, e
 			a.claimed, a.told = true, stateUnsure
 			c.keep(a)
 		}
+		if err != nil || len(notices) == most {
+			return err
+		}
+		letters, err := c.dueLetters(now, most-len(notices))
+		notices = append(notices, letters...)
 		return err
 	})
 	if err != nil {
@@ -206,6 +214,9 @@ func (s *Store) Settle(ctx context.Context, answers []Answer) error {
 
 func (c *change) settle(answer *Answer) error {
 	n := &answer.Notice
+	if n.Body != nil {
+		return c.settleLetter(answer)
+	}
 	k := keyOf(n.IntegrationKey, n.AlertKey)
 	a, err := c.load(k)
 	if err != nil || a == nil {
@@ -225,10 +236,14 @@ func (c *change) settle(answer *Answer) error {
 	return nil
 }
 
-// NextTry returns when the next alert is due to be told, and false if none waits.
+// NextTry returns when the next notice is due to be given, and false if none waits.
 func (s *Store) NextTry(ctx context.Context) (time.Time, bool, error) {
 	var next sql.NullInt64
-	err := s.db.QueryRowContext(ctx, `SELECT min(next_try) FROM alert WHERE pending = 1 AND claimed = 0`).Scan(&next)
+	err := s.db.QueryRowContext(ctx, heads+`
+		SELECT min(next_try) FROM (
+			SELECT next_try FROM alert WHERE pending = 1 AND claimed = 0
+			UNION ALL
+			SELECT next_try FROM outbox WHERE id IN head AND claimed = 0)`).Scan(&next)
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("store: %w", err)
 	}
@@ -239,7 +254,8 @@ func (s *Store) NextTry(ctx context.Context) (time.Time, bool, error) {
 func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		SELECT filter, received, ignored, merged, delivered, dead,
-		       (SELECT count(*) FROM alert WHERE pending = 1 AND alert.filter = tally.filter)
+		       (SELECT count(*) FROM alert WHERE pending = 1 AND alert.filter = tally.filter) +
+		       (SELECT count(*) FROM outbox WHERE outbox.filter = tally.filter)
 		FROM tally`)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)

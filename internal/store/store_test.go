@@ -380,6 +380,100 @@ func TestIlertEndsWithTheTruth(t *testing.T) {
 	assert.Zero(t, b.tally().Pending)
 }
 
+func send(integrationKey, body string) store.Message {
+	return store.Message{Effect: store.Send, IntegrationKey: integrationKey, Path: "/api/events", Body: []byte(body), Topic: "t", Payload: []byte("of " + body)}
+}
+
+// bodies are what notices say, with their keys.
+func bodies(notices []store.Notice) (all []string) {
+	for _, n := range notices {
+		all = append(all, n.IntegrationKey+": "+string(n.Body))
+	}
+	return all
+}
+
+func TestWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"), send("k", "2"), send("", "3"), send("", "4"), send("k", "5"))
+	assert.EqualValues(t, 5, b.tally().Pending)
+	first := b.claim()
+	require.Equal(t, []string{": 1", "k: 2"}, bodies(first), "one of each key at a time")
+	assert.Empty(t, b.claim())
+
+	later := b.now.Add(time.Minute)
+	require.NoError(t, b.Settle(t.Context(), []store.Answer{
+		{Notice: first[0], Result: store.NotTold, Retry: later},
+		{Notice: first[1], Result: store.Told},
+	}))
+	b.check()
+	second := b.claim()
+	require.Equal(t, []string{"k: 5"}, bodies(second), "the other key waits for its first")
+	next, waiting, err := b.NextTry(t.Context())
+	require.NoError(t, err)
+	assert.True(t, waiting)
+	assert.True(t, next.Equal(later))
+	b.settle(second[0], store.Told)
+
+	b.now = later
+	for _, want := range []string{": 1", ": 3", ": 4"} {
+		due := b.claim()
+		require.Equal(t, []string{want}, bodies(due))
+		b.settle(due[0], store.Told)
+	}
+	assert.Equal(t, store.Tally{Received: 5, Delivered: 5}, b.tally())
+}
+
+func TestWhatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"), send("", "2"))
+	b.settle(b.claim()[0], store.Refused)
+	assert.Equal(t, []string{": 2"}, bodies(b.claim()))
+	letters := b.letters()
+	require.Len(t, letters, 1)
+	assert.Equal(t, "of 1", string(letters[0].Payload))
+	assert.Equal(t, "no", letters[0].Reason)
+	assert.Equal(t, store.Tally{Received: 2, Dead: 1, Pending: 1}, b.tally())
+}
+
+func TestWhatWasUnderWayWhenTheProcessDiedIsSentAgain(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"), send("", "2"))
+	require.Len(t, b.claim(), 1)
+	require.NoError(t, b.Close())
+	var err error
+	b.Store, err = store.Open(t.Context(), b.path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	assert.Equal(t, []string{": 1"}, bodies(b.claim()))
+}
+
+// A backlog of one key must not make each step slower.
+func BenchmarkClaimOfABacklog(b *testing.B) {
+	for _, backlog := range []int{100, 100_000} {
+		b.Run(fmt.Sprint(backlog), func(b *testing.B) {
+			s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "store.db"))
+			require.NoError(b, err)
+			defer s.Close()
+			for range backlog / 100 {
+				batch := make([]store.Message, 100)
+				for i := range batch {
+					batch[i] = send("k", "x")
+					batch[i].Filter, batch[i].ReceivedAt = filter, start
+				}
+				require.NoError(b, s.Apply(context.Background(), batch))
+			}
+			for b.Loop() {
+				notices, err := s.Claim(context.Background(), start, 16)
+				require.NoError(b, err)
+				require.Len(b, notices, 1)
+				require.NoError(b, s.Settle(context.Background(), []store.Answer{{Notice: notices[0], Result: store.NotTold, Retry: start}}))
+				_, _, err = s.NextTry(context.Background())
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
 func BenchmarkApply(b *testing.B) {
 	s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "store.db"))
 	require.NoError(b, err)

@@ -44,3 +44,22 @@ CREATE TABLE tally (
     delivered INTEGER NOT NULL,
     dead      INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What ilert is told just so, one request for each message, in the order of arrival
+-- within an integration key.
+CREATE TABLE outbox (
+    id              INTEGER PRIMARY KEY,
+    integration_key TEXT    NOT NULL, -- '' is the configured one
+    path            TEXT    NOT NULL, -- of ilert's API
+    body            BLOB    NOT NULL, -- the request's, but for the integration key
+    claimed         INTEGER NOT NULL, -- 1 while a request is under way
+    tries           INTEGER NOT NULL,
+    next_try        INTEGER NOT NULL, -- Unix milliseconds
+    filter          TEXT    NOT NULL, -- from here on: of the message
+    topic           TEXT    NOT NULL,
+    payload         BLOB    NOT NULL,
+    received_at     INTEGER NOT NULL  -- Unix milliseconds
+);
+
+CREATE INDEX outbox_lane ON outbox (integration_key, id);
+CREATE INDEX outbox_filter ON outbox (filter); -- to be counted

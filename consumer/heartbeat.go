@@ -1,0 +1,102 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+const (
+	// pingEvery is how often HeartbeatKey is pinged while all is well. ilert's shortest
+	// heartbeat wants one a minute.
+	pingEvery = 30 * time.Second
+	// pingLeast is the shortest time between two pings of one key: ilert takes five a
+	// minute.
+	pingLeast = 12 * time.Second
+	// mostPings is how many pings may wait for the one under way.
+	mostPings = 100
+	// pingTimeout ends one that hangs: it is worth nothing later.
+	pingTimeout = 10 * time.Second
+)
+
+// beat pings HeartbeatKey while the consumer is ready, and passes on the pings that
+// messages ask for, until ctx ends. A ping that fails is not repeated: the next one says
+// the same.
+func (c *Consumer) beat(ctx context.Context) {
+	var ticks <-chan time.Time
+	if c.config.HeartbeatKey != "" {
+		ticker := time.NewTicker(pingEvery)
+		defer ticker.Stop()
+		ticks = ticker.C
+		// Not before it is ready, but then at once.
+		ready := time.NewTicker(time.Second)
+		defer ready.Stop()
+		for c.Ready() != nil && ctx.Err() == nil {
+			select {
+			case <-ready.C:
+			case <-ctx.Done():
+			}
+		}
+		c.pingIfReady(ctx)
+	}
+	last := map[string]time.Time{}
+	for {
+		select {
+		case <-ticks:
+			c.pingIfReady(ctx)
+		case key := <-c.pings:
+			if time.Since(last[key]) < pingLeast {
+				continue
+			}
+			if len(last) > mostPings {
+				clear(last)
+			}
+			last[key] = time.Now()
+			_ = c.Ping(ctx, key)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pingIfReady leaves the heartbeat out when the consumer does not do its work, so that
+// ilert raises the alert that the consumer cannot.
+func (c *Consumer) pingIfReady(ctx context.Context) {
+	if err := c.Ready(); err != nil {
+		c.config.Logger.Warn("no heartbeat: not ready", slog.Any("error", err))
+		return
+	}
+	_ = c.Ping(ctx, c.config.HeartbeatKey)
+}
+
+// Ping passes one heartbeat on to ilert. It blocks until ilert has answered, ten seconds
+// at most.
+func (c *Consumer) Ping(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	err := c.config.ilert.Ping(ctx, key)
+	if err != nil {
+		c.config.Logger.Warn("a heartbeat has failed", slog.Any("error", err))
+	}
+	return err
+}
+
+// heartbeatOf reads a message of HeartbeatTopic.
+func heartbeatOf(payload []byte) (key string, err error) {
+	var m struct {
+		IntegrationKey string `json:"integrationKey"`
+		APIKey         string `json:"apiKey"` // its old name
+	}
+	if err := json.Unmarshal(payload, &m); err != nil {
+		return "", err
+	}
+	if m.IntegrationKey == "" {
+		m.IntegrationKey = m.APIKey
+	}
+	if m.IntegrationKey == "" {
+		return "", errors.New("integrationKey is missing")
+	}
+	return m.IntegrationKey, nil
+}

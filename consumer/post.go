@@ -1,0 +1,77 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// HTTPFilter is the name under which what Post takes is counted.
+const HTTPFilter = "http"
+
+// BadEventError is returned by Post for an event that ilert would never take.
+type BadEventError struct{ Reason string }
+
+func (e *BadEventError) Error() string { return e.Reason }
+
+// Post takes an event for ilert, as JSON in the form of ilert's own POST /api/events,
+// and returns it as it will be sent. The event is on disk when Post returns; it is then
+// sent in order with others of its integration key until ilert has taken it. Post may be
+// called concurrently. The error is a *BadEventError, or that of the store.
+func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
+	e, err := parseEvent(payload)
+	if err != nil {
+		return nil, err
+	}
+	m := store.Message{
+		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: time.Now(),
+		Effect: store.Send, IntegrationKey: e.IntegrationKey, Path: ilert.EventsPath,
+	}
+	shown, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	e.IntegrationKey = ""
+	if m.Body, err = json.Marshal(e); err != nil {
+		return nil, err
+	}
+	if err := c.store.Apply(ctx, []store.Message{m}); err != nil {
+		c.report(storing, err)
+		return nil, err
+	}
+	c.rouse()
+	return shown, nil
+}
+
+func parseEvent(payload []byte) (ilert.Event, error) {
+	var e struct {
+		ilert.Event
+		APIKey string `json:"apiKey"`
+	}
+	if !utf8.Valid(payload) {
+		return e.Event, &BadEventError{"the body is not valid UTF-8"}
+	}
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return e.Event, &BadEventError{fmt.Sprintf("the body is not the JSON of an event: %v", err)}
+	}
+	if e.IntegrationKey == "" {
+		e.IntegrationKey = e.APIKey // its old name
+	}
+	if e.IntegrationKey == "" { // not the configured one: whoever reaches the port has to know one
+		return e.Event, &BadEventError{"integrationKey is missing"}
+	}
+	switch e.EventType {
+	case ilert.Alert, ilert.Accept, ilert.Resolve, ilert.Comment:
+	default:
+		return e.Event, &BadEventError{"Unsupported value for field 'eventType'."}
+	}
+	if e.Priority != "" && e.Priority != "HIGH" && e.Priority != "LOW" {
+		return e.Event, &BadEventError{"Unsupported value for field 'priority'."}
+	}
+	return e.Event, nil
+}

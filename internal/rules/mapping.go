@@ -1,0 +1,184 @@
+package rules
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Mapping is the rule of ilert's own ilagent: each message is one event for ilert,
+// in the order of arrival. Its parts stand under ilert's names (integrationKey or
+// apiKey, eventType, summary, alertKey, details, priority, images, links,
+// customDetails) or where the Mapping says. A key of a Mapping may be a path through
+// nested objects, such as data.message. Whatever is empty changes nothing.
+type Mapping struct {
+	IntegrationKey string // instead of the message's own
+	OtherKey       string // of messages that have none
+
+	TypeKey, AlertKey, SummaryKey string // where these stand
+	Alert, Accept, Resolve        string // values that mean ALERT, ACCEPT and RESOLVE
+
+	FilterKey   string // messages without it are ignored
+	FilterValue string // and those that have another text there
+
+	ForwardPayload bool // the custom details are the whole message, not only the topic
+}
+
+// Rules returns the rules that m is.
+func (m Mapping) Rules() Rules { return Rules{decide: m.decide} }
+
+func (m Mapping) decide(message Message) Decision {
+	o, err := parseObject(message.Payload)
+	if err != nil {
+		return dead("%w", err)
+	}
+	if !m.wants(o) {
+		return Decision{Action: Ignore}
+	}
+	a := Alert{
+		IntegrationKey: cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey),
+		Type:           cmp.Or(m.typeOf(o.at(cmp.Or(m.TypeKey, "eventType"))), o.text("eventType"), "ALERT"),
+		Key:            cmp.Or(o.at(m.AlertKey), o.text("alertKey")),
+		Summary:        cmp.Or(o.at(m.SummaryKey), o.text("summary")),
+		Details:        o.text("details"),
+		Priority:       Priority(o.text("priority")),
+		Images:         o.json("images"),
+		Links:          o.json("links"),
+		CustomDetails:  o.json("customDetails"),
+	}
+	if a.Summary == "" && a.Type == "ALERT" {
+		a.Summary = "New alert from " + message.Topic
+	}
+	if a.CustomDetails == nil {
+		a.CustomDetails = m.details(message)
+	}
+	switch {
+	case o.wrong != nil:
+		return dead("%w", o.wrong)
+	case a.Type != "ALERT" && a.Type != "ACCEPT" && a.Type != "RESOLVE" && a.Type != "COMMENT":
+		return dead("eventType %.40q: want ALERT, ACCEPT, RESOLVE or COMMENT", a.Type)
+	case a.Priority != "" && a.Priority != High && a.Priority != Low:
+		return dead("priority %.40q: want HIGH or LOW", string(a.Priority))
+	case a.IntegrationKey == "":
+		return dead("integrationKey is missing: the message has none, and none is configured")
+	}
+	return Decision{Action: Send, Alert: a}
+}
+
+func (m Mapping) wants(o *object) bool {
+	if m.FilterKey == "" {
+		return true
+	}
+	raw := o.find(m.FilterKey)
+	return raw != nil && (m.FilterValue == "" || textOf(raw) == m.FilterValue)
+}
+
+// typeOf is what a value of TypeKey means; one that is not mapped stands for itself.
+func (m Mapping) typeOf(value string) string {
+	switch value {
+	case "":
+		return ""
+	case m.Resolve:
+		return "RESOLVE"
+	case m.Accept:
+		return "ACCEPT"
+	case m.Alert:
+		return "ALERT"
+	default:
+		return value
+	}
+}
+
+func (m Mapping) details(message Message) json.RawMessage {
+	if m.ForwardPayload {
+		return bytes.Clone(message.Payload)
+	}
+	details, err := json.Marshal(map[string]string{"topic": message.Topic})
+	if err != nil {
+		panic(err) // strings cannot fail
+	}
+	return details
+}
+
+// object is a JSON object of which nothing is known.
+type object struct {
+	members map[string]json.RawMessage
+	wrong   error // the first member that was not what it should be
+}
+
+func parseObject(payload []byte) (*object, error) {
+	var o object
+	if !utf8.Valid(payload) {
+		return nil, fmt.Errorf("the payload %.40q is not valid UTF-8", payload)
+	}
+	err := json.Unmarshal(payload, &o.members)
+	if err == nil && o.members == nil {
+		err = errors.New("it is null")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the payload %.40q is not a JSON object: %w", payload, err)
+	}
+	return &o, nil
+}
+
+// text returns the text of a member, empty if there is none.
+func (o *object) text(name string) string {
+	raw := o.members[name]
+	if raw == nil {
+		return ""
+	}
+	var s *string // null is none
+	if err := json.Unmarshal(raw, &s); err != nil && o.wrong == nil {
+		o.wrong = fmt.Errorf("%s: want a text, have %.40s", name, raw)
+	}
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// json returns a member as it is, nil if there is none.
+func (o *object) json(name string) json.RawMessage {
+	if raw := o.members[name]; !bytes.Equal(raw, []byte("null")) {
+		return raw
+	}
+	return nil
+}
+
+// at returns the text at a path, empty if there is none.
+func (o *object) at(path string) string {
+	if path == "" {
+		return ""
+	}
+	return textOf(o.find(path))
+}
+
+// find returns what stands at a path, nil if nothing does: under a key of that very
+// name, or in nested objects.
+func (o *object) find(path string) json.RawMessage {
+	if raw := o.members[path]; raw != nil {
+		return raw
+	}
+	key, rest, nested := strings.Cut(path, ".")
+	if !nested || o.members[key] == nil {
+		return nil
+	}
+	inner, err := parseObject(o.members[key])
+	if err != nil {
+		return nil
+	}
+	return inner.find(rest)
+}
+
+// textOf is the text of a JSON string, empty for all else.
+func textOf(raw json.RawMessage) string {
+	var s string
+	if raw == nil || json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// secrets are the flags whose values nobody else may see. Each has a variable that a
+// file may hold: that of the same name with _FILE behind it.
+var secrets = []string{"event_key", "heartbeat", "integration_key", "mqtt_password", "http_token"}
+
+func isSecret(flag string) bool {
+	for _, s := range secrets {
+		if s == flag {
+			return true
+		}
+	}
+	return false
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string { return "MPS_ILERT_" + strings.ToUpper(flag) }
+
+// nameVariables lets --help name the variable of each flag.
+func nameVariables(flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && f.Name != "version" && !f.Hidden {
+			f.Usage += " [" + variable(f.Name) + "]"
+		}
+	})
+}
+
+// fromEnvironment sets the flags that are not given from their variables, and warns of
+// secrets that are.
+func fromEnvironment(flags *pflag.FlagSet, env func(string) string, log *slog.Logger) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		switch {
+		case err != nil:
+		case f.Changed && isSecret(f.Name):
+			log.Warn("a secret on the command line is seen by every user of this machine; use the variable",
+				slog.String("flag", "--"+f.Name), slog.String("variable", variable(f.Name)))
+		case !f.Changed:
+			err = setFrom(f, env)
+		}
+	})
+	return err
+}
+
+func setFrom(f *pflag.Flag, env func(string) string) error {
+	name := variable(f.Name)
+	value := env(name)
+	if isSecret(f.Name) {
+		var err error
+		if value, err = mqttconn.Secret(env, name); err != nil {
+			return err
+		}
+	}
+	if value == "" {
+		return nil
+	}
+	if err := f.Value.Set(value); err != nil { // never of a secret: these are texts
+		return fmt.Errorf("%s %q: %w", name, value, err)
+	}
+	f.Changed = true
+	return nil
+}
