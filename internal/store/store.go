@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -71,6 +72,15 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 func openFile(path string, options url.Values) (*sql.DB, error) {
+	// Messages may hold the keys of alert sources; what SQLite puts beside the file gets
+	// the same permissions.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -312,6 +313,19 @@ func TestASecondProcessIsKeptAway(t *testing.T) {
 	again, err := store.Open(t.Context(), path)
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
+}
+
+func TestNobodyElseCanReadIt(t *testing.T) {
+	b := open(t)
+	b.apply(raise("a"))
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(b.path), "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		assert.Zero(t, info.Mode().Perm()&0o077, file)
+	}
 }
 
 func TestAStoreFromANewerVersionIsRefused(t *testing.T) {
