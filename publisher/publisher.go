@@ -222,11 +222,14 @@ func (p *Publisher) end(ctx context.Context) (behind uint64) {
 	}
 	p.stop()
 	p.workers.Wait()
-	if p.keeper == nil {
-		return p.Stats().Pending
+	behind = p.Stats().Pending
+	if p.keeper != nil {
+		_ = p.keeper.write(p.queue.newest()) // it reports by itself
+		behind = p.queue.unwritten()
 	}
-	_ = p.keeper.write(p.queue.newest()) // it reports by itself
-	behind = p.queue.unwritten()
+	if p.config.Spool == nil {
+		return behind
+	}
 	if err := p.config.Spool.Close(); err != nil {
 		p.config.Logger.Error("closing the spool", slog.Any("error", err))
 	}

@@ -311,6 +311,11 @@ func TestASpoolThatIsNotGivenIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	start(t, config)
 
+	dir := t.TempDir()
+	off := start(t, publisher.Config{Spool: open(t, spool.Options{Dir: dir})}) // no address
+	require.NoError(t, off.Shutdown(context.Background()))
+	open(t, spool.Options{Dir: dir}) // it has been closed all the same
+
 	t.Setenv("MPS_MQTT_SPOOL_DIR", "")
 	config, err = publisher.ConfigFromEnv()
 	require.NoError(t, err)
