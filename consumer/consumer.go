@@ -88,6 +88,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.takeIn(ctx) })
 	loops.Go(func() { c.deliver(ctx) })
 	loops.Go(func() { c.beat(ctx) })
+	loops.Go(func() { c.revive(ctx) })
 	loops.Wait()
 
 	const goodbye = 2 * time.Second

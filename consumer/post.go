@@ -24,20 +24,8 @@ func (e *BadEventError) Error() string { return e.Reason }
 // sent in order with others of its integration key until ilert has taken it. Post may be
 // called concurrently. The error is a *BadEventError, or that of the store.
 func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
-	e, err := parseEvent(payload)
+	m, shown, err := letterOf(payload, time.Now())
 	if err != nil {
-		return nil, err
-	}
-	m := store.Message{
-		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: time.Now(),
-		Effect: store.Send, IntegrationKey: e.IntegrationKey, Path: ilert.EventsPath,
-	}
-	shown, err := json.Marshal(e)
-	if err != nil {
-		return nil, err
-	}
-	e.IntegrationKey = ""
-	if m.Body, err = json.Marshal(e); err != nil {
 		return nil, err
 	}
 	if err := c.store.Apply(ctx, []store.Message{m}); err != nil {
@@ -46,6 +34,24 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	c.rouse()
 	return shown, nil
+}
+
+// letterOf is what is stored of an event that Post takes, and what the caller is shown.
+func letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err error) {
+	e, err := parseEvent(payload)
+	if err != nil {
+		return m, nil, err
+	}
+	if shown, err = json.Marshal(e); err != nil {
+		return m, nil, err
+	}
+	m = store.Message{
+		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: at,
+		Effect: store.Send, IntegrationKey: e.IntegrationKey, Path: ilert.EventsPath,
+	}
+	e.IntegrationKey = ""
+	m.Body, err = json.Marshal(e)
+	return m, shown, err
 }
 
 func parseEvent(payload []byte) (ilert.Event, error) {

@@ -64,8 +64,13 @@ type daemon struct {
 
 func startDaemon(t *testing.T, env func(string) string, ilert string, args ...string) daemon {
 	t.Helper()
+	return startDaemonOn(t, filepath.Join(t.TempDir(), "mps-ilert.db"), env, ilert, args...)
+}
+
+func startDaemonOn(t *testing.T, file string, env func(string) string, ilert string, args ...string) daemon {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	d := daemon{file: filepath.Join(t.TempDir(), "mps-ilert.db"), log: &buffer{}}
+	d := daemon{file: file, log: &buffer{}}
 	done := make(chan error, 1)
 	go func() {
 		// The flags of all commands stand before the command, as ilagent allows.

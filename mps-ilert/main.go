@@ -65,9 +65,10 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g))
+	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g))
 	for _, cmd := range root.Commands() {
 		nameVariables(cmd.Flags())
+		nameVariables(cmd.PersistentFlags())
 	}
 	nameVariables(flags)
 	return root.ExecuteContext(ctx)

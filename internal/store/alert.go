@@ -22,8 +22,9 @@ type Message struct {
 	// For Send: the request, but for the integration key.
 	Path string
 	Body []byte
-	// For Dead: why.
+	// For Dead: why, and after how many requests to ilert.
 	Reason string
+	Tries  int
 }
 
 // Effect is what a message does.
@@ -83,14 +84,16 @@ type alert struct {
 // fates counts what became of messages, for each topic filter.
 type fates map[string]*Tally
 
-// Tally counts messages. Received = Ignored + Merged + Delivered + Dead + Pending.
+// Tally counts messages. Received = Ignored + Merged + Delivered + Dead + Purged +
+// Pending.
 type Tally struct {
-	Received  uint64
-	Ignored   uint64 // had no effect on an alert
-	Merged    uint64 // said what was told or waited already, or was overtaken before it was told
-	Delivered uint64 // ilert took it
-	Dead      uint64 // kept as a dead letter
-	Pending   uint64 // waits to be told
+	Received  uint64 `json:"received"`
+	Ignored   uint64 `json:"ignored"`   // had no effect on an alert
+	Merged    uint64 `json:"merged"`    // said what was told or waited already, or was overtaken before it was told
+	Delivered uint64 `json:"delivered"` // ilert took it
+	Dead      uint64 `json:"dead"`      // kept as a dead letter
+	Purged    uint64 `json:"purged"`    // was a dead letter
+	Pending   uint64 `json:"pending"`   // waits to be told
 }
 
 func (f fates) of(filter string) *Tally {

@@ -111,22 +111,18 @@ func (c *change) flush() error {
 		}
 	}
 	for filter, t := range c.count {
+		// What leaves a fate is counted down: the conversion makes a number below zero of
+		// what has wrapped round.
 		_, err := c.tx.ExecContext(c.ctx, `
-			INSERT INTO tally (filter, received, ignored, merged, delivered, dead) VALUES (?,?,?,?,?,?)
+			INSERT INTO tally (filter, received, ignored, merged, delivered, dead, purged) VALUES (?,?,?,?,?,?,?)
 			ON CONFLICT (filter) DO UPDATE SET
 				received = received + excluded.received, ignored = ignored + excluded.ignored,
-				merged = merged + excluded.merged, delivered = delivered + excluded.delivered, dead = dead + excluded.dead`,
-			filter, t.Received, t.Ignored, t.Merged, t.Delivered, t.Dead)
+				merged = merged + excluded.merged, delivered = delivered + excluded.delivered,
+				dead = dead + excluded.dead, purged = purged + excluded.purged`,
+			filter, int64(t.Received), int64(t.Ignored), int64(t.Merged), int64(t.Delivered), int64(t.Dead), int64(t.Purged))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// bury keeps a dead letter.
-func (c *change) bury(m *Message) error {
-	_, err := c.tx.ExecContext(c.ctx, `INSERT INTO dead_letter (filter, topic, payload, received_at, reason) VALUES (?, ?, coalesce(?, x''), ?, ?)`,
-		m.Filter, m.Topic, m.Payload, m.ReceivedAt.UnixMilli(), m.Reason)
-	return err
 }

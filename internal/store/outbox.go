@@ -65,7 +65,7 @@ func (c *change) settleLetter(answer *Answer) error {
 		_, err := c.tx.ExecContext(c.ctx, `UPDATE outbox SET claimed = 0, tries = tries + 1, next_try = ? WHERE id = ?`, answer.Retry.UnixMilli(), id)
 		return err
 	}
-	m := Message{Reason: answer.Reason}
+	m := Message{Reason: answer.Reason, Tries: answer.Notice.Tries + 1}
 	var receivedAt int64
 	err := c.tx.QueryRowContext(c.ctx, `DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at`, id).
 		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt)
@@ -78,5 +78,5 @@ func (c *change) settleLetter(answer *Answer) error {
 	}
 	c.count.of(m.Filter).Dead++
 	m.ReceivedAt = time.UnixMilli(receivedAt)
-	return c.bury(&m)
+	return c.bury(&m, answer.At)
 }

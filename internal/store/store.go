@@ -26,7 +26,7 @@ import (
 // transaction that has reached the disk when it returns.
 type Store struct {
 	db       *sql.DB
-	lock     *sql.DB
+	lock     *sql.DB // nil beside the daemon
 	reminder time.Duration
 }
 
@@ -49,12 +49,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	db, err := openFile(absolute, url.Values{
-		// FULL, because what has been acknowledged to the broker must survive a
-		// loss of power. IMMEDIATE, because every transaction here writes.
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"},
-	})
+	db, err := openData(absolute)
 	if err != nil {
 		_ = lock.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
@@ -69,6 +64,15 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
 	return s, nil
+}
+
+func openData(path string) (*sql.DB, error) {
+	return openFile(path, url.Values{
+		// FULL, because what has been acknowledged to the broker must survive a
+		// loss of power. IMMEDIATE, because every transaction here writes.
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	})
 }
 
 func openFile(path string, options url.Values) (*sql.DB, error) {
@@ -110,12 +114,16 @@ func acquire(ctx context.Context, path string) (*sql.DB, error) {
 	return lock, nil
 }
 
-func (s *Store) migrate(ctx context.Context) error {
+func (s *Store) provider() (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files)
+	return goose.NewProvider(goose.DialectSQLite3, s.db, files)
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	provider, err := s.provider()
 	if err != nil {
 		return err
 	}
@@ -131,7 +139,12 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 // Close closes the file.
-func (s *Store) Close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
+func (s *Store) Close() error {
+	if s.lock == nil {
+		return s.db.Close()
+	}
+	return errors.Join(s.db.Close(), s.lock.Close())
+}
 
 // Apply stores what messages do, all or none, in their order.
 func (s *Store) Apply(ctx context.Context, messages []Message) error {
@@ -154,7 +167,7 @@ func (c *change) apply(m *Message, reminder time.Duration) error {
 		return nil
 	case Dead:
 		c.count.of(m.Filter).Dead++
-		return c.bury(m)
+		return c.bury(m, m.ReceivedAt)
 	case Send:
 		return c.post(m)
 	}
@@ -233,8 +246,8 @@ func (c *change) settle(answer *Answer) error {
 		return err
 	}
 	if answer.Result == Refused && a.version == n.version {
-		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Reason: answer.Reason}
-		if err := c.bury(letter); err != nil {
+		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Reason: answer.Reason, Tries: n.Tries + 1}
+		if err := c.bury(letter, answer.At); err != nil {
 			return err
 		}
 	}
@@ -263,7 +276,7 @@ func (s *Store) NextTry(ctx context.Context) (time.Time, bool, error) {
 // Tallies returns the counters for each topic filter.
 func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) {
 	rows, err := s.db.QueryContext(ctx, `
-		SELECT filter, received, ignored, merged, delivered, dead,
+		SELECT filter, received, ignored, merged, delivered, dead, purged,
 		       (SELECT count(*) FROM alert WHERE pending = 1 AND alert.filter = tally.filter) +
 		       (SELECT count(*) FROM outbox WHERE outbox.filter = tally.filter)
 		FROM tally`)
@@ -275,7 +288,7 @@ func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) {
 	for rows.Next() {
 		var filter string
 		var t Tally
-		if err := rows.Scan(&filter, &t.Received, &t.Ignored, &t.Merged, &t.Delivered, &t.Dead, &t.Pending); err != nil {
+		if err := rows.Scan(&filter, &t.Received, &t.Ignored, &t.Merged, &t.Delivered, &t.Dead, &t.Purged, &t.Pending); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 		tallies[filter] = t

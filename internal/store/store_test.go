@@ -83,7 +83,7 @@ func (b *book) tally() store.Tally {
 func (b *book) check() {
 	b.t.Helper()
 	t := b.tally()
-	require.Equal(b.t, t.Received, t.Ignored+t.Merged+t.Delivered+t.Dead+t.Pending, "%+v", t)
+	require.Equal(b.t, t.Received, t.Ignored+t.Merged+t.Delivered+t.Dead+t.Purged+t.Pending, "%+v", t)
 }
 
 func raise(key string) store.Message {
@@ -313,6 +313,51 @@ func TestASecondProcessIsKeptAway(t *testing.T) {
 	again, err := store.Open(t.Context(), path)
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
+}
+
+func TestDeadLettersAreTakenInAgainOrPurged(t *testing.T) {
+	b := open(t)
+	dead := func(topic, reason string) store.Message {
+		return store.Message{Effect: store.Dead, Topic: topic, Payload: []byte(topic), Reason: reason}
+	}
+	b.apply(dead("a", "no JSON"), dead("b", "No json"), dead("c", "other"), dead("d", "other"))
+	topics := func(which store.Letters) (all []string) {
+		letters, err := b.DeadLetters(t.Context(), which)
+		require.NoError(t, err)
+		for _, l := range letters {
+			all = append(all, l.Topic)
+		}
+		return all
+	}
+	assert.Equal(t, []string{"a", "b", "c", "d"}, topics(store.Letters{}))
+	assert.Equal(t, []string{"a", "b"}, topics(store.Letters{Reason: "JSON"}))
+	assert.Equal(t, []string{"b"}, topics(store.Letters{IDs: []int64{2, 3}, Reason: "json"}))
+	assert.Equal(t, []string{"a", "b", "c"}, topics(store.Letters{Filter: filter, Limit: 3}))
+	assert.Equal(t, []string{"d"}, topics(store.Letters{Topic: "d"}))
+	assert.Empty(t, topics(store.Letters{Before: b.now}))
+	assert.Len(t, topics(store.Letters{Before: b.now.Add(time.Millisecond)}), 4)
+
+	n, err := b.AskToRetry(t.Context(), store.Letters{Limit: 3})
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, n)
+	letters, err := b.ToRetry(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, letters, 3)
+	n, err = b.Purge(t.Context(), store.Letters{IDs: []int64{2}})
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, n)
+	b.check()
+	again := []store.Message{raise("x"), raise("y"), dead("c", "still")}
+	for i := range again {
+		again[i].ReceivedAt = b.now
+	}
+	require.NoError(t, b.Revive(t.Context(), letters, again))
+	b.check()
+	assert.Equal(t, []string{"ALERT x"}, b.told(), "the second had been purged meanwhile")
+	assert.Equal(t, store.Tally{Received: 4, Dead: 2, Purged: 1, Delivered: 1}, b.tally())
+	letters, err = b.ToRetry(t.Context(), 10)
+	require.NoError(t, err)
+	assert.Empty(t, letters, "what died again waits to be asked for again")
 }
 
 func TestNobodyElseCanReadIt(t *testing.T) {

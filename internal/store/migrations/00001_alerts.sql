@@ -27,22 +27,28 @@ CREATE INDEX alert_due ON alert (priority, next_try) WHERE pending = 1 AND claim
 
 -- Messages that could not be understood or that ilert called invalid.
 CREATE TABLE dead_letter (
-    id          INTEGER PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, since people write them down
     filter      TEXT    NOT NULL,
     topic       TEXT    NOT NULL,
     payload     BLOB    NOT NULL,
     received_at INTEGER NOT NULL, -- Unix milliseconds
-    reason      TEXT    NOT NULL
+    died_at     INTEGER NOT NULL, -- Unix milliseconds
+    reason      TEXT    NOT NULL,
+    tries       INTEGER NOT NULL, -- requests to ilert
+    retry       INTEGER NOT NULL  -- 1 when somebody has asked for it to be taken in again
 );
 
--- The fates of messages; those that wait are counted in alert.
+CREATE INDEX dead_letter_retry ON dead_letter (id) WHERE retry = 1;
+
+-- The fates of messages; those that wait are counted in alert and outbox.
 CREATE TABLE tally (
     filter    TEXT    NOT NULL PRIMARY KEY,
     received  INTEGER NOT NULL,
     ignored   INTEGER NOT NULL,
     merged    INTEGER NOT NULL,
     delivered INTEGER NOT NULL,
-    dead      INTEGER NOT NULL
+    dead      INTEGER NOT NULL,
+    purged    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- What ilert is told just so, one request for each message, in the order of arrival

@@ -1,0 +1,54 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// retryEvery is how often the store is asked for dead letters that an administrator
+// wants to be taken in again.
+const retryEvery = 2 * time.Second
+
+// revive takes dead letters in again, by the rules of today, until ctx ends.
+func (c *Consumer) revive(ctx context.Context) {
+	ticker := time.NewTicker(retryEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		letters, err := c.store.ToRetry(ctx, batch)
+		if err == nil && len(letters) > 0 {
+			messages := make([]store.Message, len(letters))
+			for i, l := range letters {
+				messages[i] = c.again(l)
+			}
+			if err = c.store.Revive(ctx, letters, messages); err == nil {
+				c.config.Logger.Info("dead letters taken in again", slog.Int("messages", len(letters)))
+				c.rouse()
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			c.config.Logger.Warn("dead letters cannot be taken in again yet", slog.Any("error", err))
+		}
+	}
+}
+
+// again is what a dead letter means now.
+func (c *Consumer) again(l store.Letter) store.Message {
+	if l.Filter != HTTPFilter {
+		return c.decide(message{Publish: &packets.Publish{Topic: l.Topic, Payload: l.Payload}, at: l.ReceivedAt})
+	}
+	m, _, err := letterOf(l.Payload, l.ReceivedAt)
+	if err != nil {
+		return store.Message{Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Effect: store.Dead, Reason: err.Error()}
+	}
+	return m
+}

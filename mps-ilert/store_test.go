@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+)
+
+// storeOf runs mps-ilert store on a file and returns what it prints.
+func storeOf(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), append([]string{"-f", file, "store"}, args...), environment(), &out, io.Discard), args)
+	return out.String()
+}
+
+func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
+	b := brokertest.Start(t, "")
+	host, port, err := net.SplitHostPort(b.Addr())
+	require.NoError(t, err)
+	ilert, requests := ilertStandIn(t)
+	d := startDaemon(t, environment(), ilert, "-m", host, "-q", port, "-e", "t/#")
+	client := brokertest.Connect(t, b.Addr(), nil)
+	for topic, payload := range map[string]string{"t/1": `{"summary":"without a key"}`, "t/2": "junk \xff"} {
+		_, err := client.Publish(t.Context(), &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(payload)})
+		require.NoError(t, err)
+	}
+	stats := func() (all map[string]map[string]int) {
+		require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "stats", "--json")), &all))
+		return all
+	}
+	require.Eventually(t, func() bool { return stats()["t/#"]["dead"] == 2 }, brokertest.Wait, 5*time.Millisecond, "while the daemon runs")
+	assert.Regexp(t, `(?m)^t/#\s+2\s+0\s+0\s+0\s+2\s+0\s+0$`, storeOf(t, d.file, "stats"))
+
+	var letter letterJSON
+	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "list", "--json", "--reason", "INTEGRATIONKEY")), &letter))
+	assert.Equal(t, "t/1", letter.Topic)
+	assert.Equal(t, `{"summary":"without a key"}`, letter.Payload)
+	assert.WithinDuration(t, time.Now(), letter.DiedAt, time.Minute)
+	assert.Equal(t, 2, strings.Count(storeOf(t, d.file, "list", "--filter", "t/#"), `"t/`))
+	assert.Equal(t, "", storeOf(t, d.file, "list", "--json", "--older_than", "1h"))
+	shown := storeOf(t, d.file, "show", "1", "2")
+	assert.Contains(t, shown, `"junk \xff"`)
+	assert.Contains(t, storeOf(t, d.file, "list", "--topic", "t/2", "--json"), `"payloadBase64"`)
+
+	assert.Contains(t, storeOf(t, d.file, "purge", "--topic", "t/2"), "1 dead letters purged")
+	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 0, "dead": 1, "purged": 1, "pending": 0}, stats()["t/#"])
+
+	d.stop()
+	mended := startDaemonOn(t, d.file, environment(), ilert, "-m", host, "-q", port, "-e", "t/#", "--event_key", "k")
+	assert.Contains(t, storeOf(t, d.file, "retry", "--all"), "1 dead letters will be taken in again")
+	assert.Contains(t, receive(t, requests).Body, "without a key")
+	require.Eventually(t, func() bool { return stats()["t/#"]["delivered"] == 1 }, brokertest.Wait, 5*time.Millisecond)
+	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 1, "dead": 0, "purged": 1, "pending": 0}, stats()["t/#"])
+	mended.stop()
+}
+
+func TestMistakesAtTheStoreAreNamed(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.db")
+	require.NoError(t, os.WriteFile(other, nil, 0o600))
+	for want, args := range map[string][]string{
+		"store: stat /nowhere/x.db":   {"-f", "/nowhere/x.db", "store", "stats"},
+		"it is no store of mps-ilert": {"-f", other, "store", "list"},
+		`"x" is no ID`:                {"-f", other, "store", "show", "x"},
+		"which? Name IDs":             {"-f", other, "store", "purge"},
+		"invalid argument \"x\"":      {"-f", other, "store", "purge", "--older_than", "x"},
+	} {
+		assert.ErrorContains(t, run(t.Context(), args, environment(), io.Discard, io.Discard), want)
+	}
+}
