@@ -102,7 +102,7 @@ func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 	return table(cmd.OutOrStdout(), "FILTER\tRECEIVED\tIGNORED\tMERGED\tDELIVERED\tDEAD\tPURGED\tPENDING", func(w io.Writer) {
 		for _, filter := range slices.Sorted(maps.Keys(tallies)) {
 			t := tallies[filter]
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", filter, t.Received, t.Ignored, t.Merged, t.Delivered, t.Dead, t.Purged, t.Pending)
+			_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", filter, t.Received, t.Ignored, t.Merged, t.Delivered, t.Dead, t.Purged, t.Pending)
 		}
 	})
 }
@@ -145,7 +145,7 @@ func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
 	}
 	return table(cmd.OutOrStdout(), "ID\tDIED\tTOPIC\tTRIES\tREASON", func(w io.Writer) {
 		for _, l := range letters {
-			fmt.Fprintf(w, "%d\t%s\t%q\t%d\t%.100q\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason)
+			_, _ = fmt.Fprintf(w, "%d\t%s\t%q\t%d\t%.100q\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason)
 		}
 	})
 }
@@ -226,7 +226,7 @@ func (f *storeFlags) change(cmd *cobra.Command, ids []string, do storeChange, do
 
 func table(out io.Writer, head string, rows func(io.Writer)) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, head)
+	_, _ = fmt.Fprintln(w, head) // Flush tells of all errors
 	rows(w)
 	return w.Flush()
 }

@@ -50,7 +50,7 @@ func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
 	assert.Equal(t, `{"summary":"without a key"}`, letter.Payload)
 	assert.WithinDuration(t, time.Now(), letter.DiedAt, time.Minute)
 	assert.Equal(t, 2, strings.Count(storeOf(t, d.file, "list", "--filter", "t/#"), `"t/`))
-	assert.Equal(t, "", storeOf(t, d.file, "list", "--json", "--older_than", "1h"))
+	assert.Empty(t, storeOf(t, d.file, "list", "--json", "--older_than", "1h"))
 	shown := storeOf(t, d.file, "show", "1", "2")
 	assert.Contains(t, shown, `"junk \xff"`)
 	assert.Contains(t, storeOf(t, d.file, "list", "--topic", "t/2", "--json"), `"payloadBase64"`)
