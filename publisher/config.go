@@ -41,9 +41,11 @@ type Config struct {
 	// the system's roots) and the client certificate to show (default none). They
 	// are read anew for every connection.
 	CAFile, CertFile, KeyFile string
-	// Capacity is how many events are held while the broker is away or slow, of
-	// about 300 bytes each; default 65536. When it is full the oldest that is not
-	// under way makes room, and is counted as dropped.
+	// Capacity is how many events are held in memory while the broker is away or slow,
+	// of about 300 bytes each; default 65536. When it is full the oldest that is not
+	// under way makes room, and is counted as dropped. Up to half of it may be under
+	// way, those included that wait for an older one to be acknowledged. With a Spool,
+	// which holds further ones, it is 16 at least, and a quarter more may be in memory.
 	Capacity int
 	// DropNewest refuses new events with ErrFull when Capacity is reached, instead
 	// of dropping the oldest.
@@ -96,7 +98,15 @@ type Hooks struct {
 	Dropped func(reason DropReason, events uint64)
 }
 
-const defaultCapacity = 65536
+const (
+	defaultCapacity = 65536
+	leastWithSpool  = 16 // what is under way, what is brought back from disk and what is new share it
+)
+
+// wholeSeconds reports whether d is that, up to most of them.
+func wholeSeconds(d time.Duration, most int64) bool {
+	return d >= 0 && d%time.Second == 0 && int64(d/time.Second) <= most
+}
 
 // withDefaults returns a copy that is complete, or an error that names the field.
 func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
@@ -118,18 +128,19 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	if c.Capacity < 0 {
 		return c, nil, fmt.Errorf("publisher: Capacity %d: want a positive number of events, or 0 for %d", c.Capacity, defaultCapacity)
 	}
-	if c.KeepAlive != 0 && (c.KeepAlive < time.Second || c.KeepAlive/time.Second > math.MaxUint16) {
+	if !wholeSeconds(c.KeepAlive, math.MaxUint16) {
 		return c, nil, fmt.Errorf("publisher: KeepAlive %v: want whole seconds, from 1 to 65535, or 0 for 30s", c.KeepAlive)
 	}
-	if c.MessageExpiry != 0 && (c.MessageExpiry < time.Second || c.MessageExpiry/time.Second > math.MaxUint32) {
+	if !wholeSeconds(c.MessageExpiry, math.MaxUint32) {
 		return c, nil, fmt.Errorf("publisher: MessageExpiry %v: want whole seconds, from 1 on, or 0 for none", c.MessageExpiry)
 	}
 	if _, err := parseTopic(c.Topic); err != nil {
 		return c, nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", c.Topic, err)
 	}
-	for field, text := range map[string]string{"ClientID (MPS_MQTT_CLIENT_ID)": c.ClientID, "Source": c.Source} {
-		if err := mqttconn.CheckString(text); err != nil {
-			return c, nil, fmt.Errorf("publisher: %s %q: %w", field, text, err)
+	// In this order, since the one is the other's default.
+	for _, text := range []struct{ field, value string }{{"ClientID (MPS_MQTT_CLIENT_ID)", c.ClientID}, {"Source", c.Source}} {
+		if err := mqttconn.CheckString(text.value); err != nil {
+			return c, nil, fmt.Errorf("publisher: %s %q: %w", text.field, text.value, err)
 		}
 	}
 	if c.Status {
@@ -139,6 +150,9 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	}
 	if c.Spool != nil && !c.Spool.Enabled() {
 		c.Spool = nil
+	}
+	if c.Spool != nil && c.Capacity < leastWithSpool {
+		return c, nil, fmt.Errorf("publisher: Capacity %d: with a Spool want %d or more", c.Capacity, leastWithSpool)
 	}
 	if c.spoolDir != "" && c.Spool == nil {
 		return c, nil, fmt.Errorf("publisher: %s is set to %q, but Config.Spool is not set: set it to what spool.FromEnv returns", mqttconn.SpoolDirVariable, c.spoolDir)

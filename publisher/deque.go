@@ -31,9 +31,9 @@ func (d *deque) pop() *packet {
 	return p
 }
 
-// after returns how many packets at the front have a number of at most n. Numbers
+// upTo returns how many packets at the front have a number of at most n. Numbers
 // ascend from the front.
-func (d *deque) after(n uint64) int {
+func (d *deque) upTo(n uint64) int {
 	low, high := 0, d.count
 	for low < high {
 		if middle := (low + high) / 2; d.at(middle).number <= n {

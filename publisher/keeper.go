@@ -3,7 +3,7 @@ package publisher
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"hash/crc32"
 	"log/slog"
 	"time"
 )
@@ -11,12 +11,24 @@ import (
 // keeper is the goroutine that owns the spool: it writes what has waited for a while,
 // and brings back what the sender needs next.
 type keeper struct {
-	queue   *queue
-	spool   Spool
-	log     *slog.Logger
+	queue *queue
+	spool Spool
+	log   *slog.Logger
+
 	add     []SpoolRecord
 	buf     []byte
-	failing bool
+	most    int  // records to add in one step; fewer after a failure
+	failing bool // as the log knows
+
+	writeAt    time.Time     // not before: the last write has failed
+	patience   time.Duration // with a spool that cannot be read
+	unreadable time.Time     // since then; zero: it can be
+}
+
+const mostRecords = 2048
+
+func newKeeper(q *queue, spool Spool, log *slog.Logger) *keeper {
+	return &keeper{queue: q, spool: spool, log: log, most: mostRecords, patience: time.Minute}
 }
 
 // run works until ctx ends.
@@ -28,22 +40,28 @@ func (k *keeper) run(ctx context.Context) {
 	var upTo uint64
 	for ctx.Err() == nil {
 		newest := k.queue.newest()
-		err := errors.Join(k.load(), k.write(upTo))
+		pause := SpoolInterval / 2
+		if !k.load() {
+			pause = retry / 10
+		}
+		if now := time.Now(); now.Before(k.writeAt) {
+			pause = k.writeAt.Sub(now) // but what is on disk may be wanted meanwhile
+		} else if err := k.write(upTo); err != nil {
+			k.writeAt = now.Add(retry)
+		}
 		upTo = newest
 		switch {
-		case err != nil:
-			k.wait(ctx, retry, nil)
 		case k.queue.rest():
-			k.wait(ctx, 0, k.queue.disk.rung)
-		case k.wait(ctx, SpoolInterval/2, k.queue.disk.rung):
+			k.wait(ctx, 0)
+		case k.wait(ctx, pause):
 			upTo = k.queue.newest()
 		}
 	}
 }
 
-// wait waits for a time (0 is for ever), for rung or for the end of ctx, and reports
-// whether it was rung.
-func (k *keeper) wait(ctx context.Context, most time.Duration, rung <-chan struct{}) bool {
+// wait waits for a time (0 is for ever), until it is roused or for the end of ctx, and
+// reports whether it was roused.
+func (k *keeper) wait(ctx context.Context, most time.Duration) bool {
 	var timeout <-chan time.Time
 	if most > 0 {
 		timer := time.NewTimer(most)
@@ -53,7 +71,7 @@ func (k *keeper) wait(ctx context.Context, most time.Duration, rung <-chan struc
 	select {
 	case <-timeout:
 	case <-ctx.Done():
-	case <-rung:
+	case <-k.queue.disk.rung:
 		return true
 	}
 	return false
@@ -64,30 +82,55 @@ func (k *keeper) write(upTo uint64) error {
 	for {
 		var s step
 		var work bool
-		if s, k.buf, work = k.queue.nextStep(upTo, k.add, k.buf); !work {
+		if s, k.buf, work = k.queue.nextStep(upTo, k.most, k.add, k.buf); !work {
 			return nil
 		}
 		k.add = s.Add
-		dropped, err := k.spool.Commit(s.SpoolStep)
-		k.queue.committed(s, dropped, err)
-		if k.report(err); err != nil {
-			return err
+		err := k.commit(s)
+		k.report(err)
+		if err == nil {
+			k.most = min(2*k.most, mostRecords)
+			continue
 		}
+		k.most = max(k.most/2, 1) // a small spool may have room for less
+		if forget := k.queue.forgetting(s); len(s.Add) > 0 {
+			_ = k.commit(forget) // it does not fail more than the first did
+		}
+		return err
 	}
 }
 
-// load brings back what the sender needs next.
-func (k *keeper) load() error {
+func (k *keeper) commit(s step) error {
+	dropped, err := k.spool.Commit(s.SpoolStep)
+	k.queue.committed(s, dropped, err)
+	if err != nil {
+		k.queue.failed()
+	}
+	return err
+}
+
+// load brings back what the sender needs next, and reports false if that cannot be read.
+func (k *keeper) load() bool {
 	from, most := k.queue.toLoad()
 	if most == 0 {
-		return nil
+		return true
 	}
 	records, err := k.spool.Load(from, most)
-	if k.report(err); err != nil {
-		return err
+	if err == nil {
+		k.unreadable = time.Time{}
+		k.queue.loaded(records, most)
+		return true
 	}
-	k.queue.loaded(records, most)
-	return nil
+	k.report(err)
+	k.queue.failed()
+	if k.unreadable.IsZero() {
+		k.unreadable = time.Now()
+	}
+	if time.Since(k.unreadable) >= k.patience {
+		k.log.Error("the spool cannot be read: what is only there is lost", slog.Any("error", err))
+		k.queue.giveUp()
+	}
+	return false
 }
 
 // report logs when the spool begins to fail and when it works again.
@@ -104,8 +147,10 @@ func (k *keeper) report(err error) {
 // recordVersion is the first byte of a record; another one is from a newer program.
 const recordVersion = 1
 
-// appendRecord appends p as the spool keeps it.
+// appendRecord appends p as the spool keeps it, with a sum: a damaged topic or property
+// would have the broker cut the connection, each time that it is sent.
 func (p *packet) appendRecord(dst []byte) []byte {
+	start := len(dst)
 	var deadline int64
 	if p.expiryAt > 0 {
 		deadline = p.deadline.UnixMilli()
@@ -114,30 +159,24 @@ func (p *packet) appendRecord(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(p.idAt))
 	dst = binary.AppendUvarint(dst, uint64(p.expiryAt))
 	dst = binary.AppendVarint(dst, deadline)
-	return append(dst, p.body...)
+	dst = append(dst, p.body...)
+	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
 }
 
 // fromRecord makes p what appendRecord wrote, and reports false if it cannot be read.
 func (p *packet) fromRecord(r SpoolRecord) bool {
 	*p = packet{body: p.body[:0], number: r.Number}
-	if len(r.Data) == 0 || r.Data[0] != recordVersion {
+	whole := len(r.Data) - crc32.Size
+	if whole < 1 || r.Data[0] != recordVersion || binary.BigEndian.Uint32(r.Data[whole:]) != crc32.ChecksumIEEE(r.Data[:whole]) {
 		return false
 	}
-	rest := r.Data[1:]
+	// What has the right sum was written by appendRecord.
+	rest := r.Data[1:whole]
 	idAt, n := binary.Uvarint(rest)
-	if n <= 0 {
-		return false
-	}
 	rest = rest[n:]
 	expiryAt, n := binary.Uvarint(rest)
-	if n <= 0 {
-		return false
-	}
 	rest = rest[n:]
 	deadline, n := binary.Varint(rest)
-	if n <= 0 || len(rest)-n < 4 || idAt > uint64(len(rest)-n) || expiryAt > uint64(len(rest)-n-4) {
-		return false
-	}
 	p.body = append(p.body, rest[n:]...)
 	p.idAt, p.expiryAt, p.deadline = int(idAt), int(expiryAt), time.UnixMilli(deadline)
 	return true

@@ -17,7 +17,7 @@ const (
 	Expired   DropReason = "expired"   // it waited longer than Config.MessageExpiry
 	TooLarge  DropReason = "too_large" // it is longer than the broker's Maximum Packet Size
 	Refused   DropReason = "refused"   // the broker acknowledged it with an error
-	SpoolFull DropReason = "spool"     // the spool's bounds of bytes or age were reached, or it could not be read back
+	SpoolLost DropReason = "spool"     // the spool's bounds of bytes or age were reached, or it could not be read back
 )
 
 // Places of the reasons in a count.
@@ -26,11 +26,11 @@ const (
 	expired
 	tooLarge
 	refused
-	spoolFull
+	spoolLost
 	reasons
 )
 
-var reasonAt = [reasons]DropReason{Overflow, Expired, TooLarge, Refused, SpoolFull}
+var reasonAt = [reasons]DropReason{Overflow, Expired, TooLarge, Refused, SpoolLost}
 
 // losses is what has been lost and is not reported yet, part of the queue.
 type losses struct {

@@ -51,9 +51,11 @@ func (q *queue) recover(first, last, count uint64) {
 // window is how many events are brought back from disk ahead of being sent.
 func (q *queue) window() int { return min(q.capacity/4+1, 4096) }
 
-// wantsLoad says that the sender will soon need what is only on disk.
+// wantsLoad says that the sender will soon need what is only on disk. It comes even
+// where newer events, which the disk does not take, have filled the memory: nothing else
+// would ever make room.
 func (q *queue) wantsLoad() bool {
-	return q.disk.count > 0 && q.waiting.len() <= q.window()/2 && q.held() < q.capacity
+	return q.disk.count > 0 && q.waiting.len() <= q.window()/2 && (q.held() < q.capacity || q.held() == q.later.len())
 }
 
 // crowded says that packets should go to disk early, and only there.
@@ -69,7 +71,7 @@ func (q *queue) release() {
 		}
 		return
 	}
-	written, keep := q.waiting.after(q.disk.upTo), q.window()
+	written, keep := q.waiting.upTo(q.disk.upTo), q.window()
 	if written <= keep {
 		return
 	}
@@ -102,24 +104,24 @@ type step struct {
 }
 
 // nextStep returns what is to be committed so that the events up to number upTo are on
-// disk, or a part of that; false means that there is nothing. The records share the
-// memory of buf.
-func (q *queue) nextStep(upTo uint64, add []SpoolRecord, buf []byte) (step, []byte, bool) {
+// disk, or most of them at a time; false means that there is nothing. The records share
+// the memory of buf.
+func (q *queue) nextStep(upTo uint64, most int, add []SpoolRecord, buf []byte) (step, []byte, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	const mostRecords, mostBytes = 2048, 1 << 20 // in one transaction, and under the lock
+	const mostBytes = 1 << 20
 	s := step{
 		SpoolStep: SpoolStep{Below: q.oldest(), From: math.MaxUint64, Add: add[:0]},
 		upTo:      max(min(upTo, q.lastNumber), q.disk.upTo),
 	}
 	buf = buf[:0]
 	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
-		for i := part.after(q.disk.upTo); i < part.len() && part.at(i).number <= s.upTo; i++ {
+		for i := part.upTo(q.disk.upTo); i < part.len() && part.at(i).number <= s.upTo; i++ {
 			p := part.at(i)
 			if p.done {
 				continue
 			}
-			if len(s.Add) == mostRecords || len(buf) > mostBytes {
+			if len(s.Add) == most || len(buf) > mostBytes {
 				s.upTo = p.number - 1
 				break
 			}
@@ -144,6 +146,30 @@ func (q *queue) nextStep(upTo uint64, add []SpoolRecord, buf []byte) (step, []by
 	return s, buf, true
 }
 
+// forgetting is s without its new records: what has left makes room where these found
+// none.
+func (q *queue) forgetting(s step) step {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.Add, s.From, s.upTo = nil, math.MaxUint64, q.disk.upTo
+	return s
+}
+
+// giveUp counts what cannot be read back from disk as lost, so that the rest goes on.
+func (q *queue) giveUp() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lostOnDisk(q.disk.count)
+	q.rouseSender()
+}
+
+// failed counts an attempt to use the spool that has failed.
+func (q *queue) failed() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stats.SpoolErrors++
+}
+
 // forgettable says that the spool holds what has left.
 func (q *queue) forgettable() bool {
 	return q.disk.forgotten <= q.disk.lastRecord && q.oldest() > q.disk.forgotten
@@ -155,7 +181,6 @@ func (q *queue) committed(s step, dropped uint64, err error) {
 	defer q.mu.Unlock()
 	q.disk.writing = 0
 	if err != nil {
-		q.stats.SpoolErrors++
 		for number := range q.disk.voids {
 			if number > q.disk.upTo {
 				delete(q.disk.voids, number)
@@ -185,7 +210,7 @@ func (q *queue) lostOnDisk(n uint64) {
 	}
 	q.disk.count -= n
 	q.stats.Dropped += n
-	q.losses.count[spoolFull] += n
+	q.losses.count[spoolLost] += n
 	q.losses.bell.ring()
 	q.rejoin()
 }
@@ -197,7 +222,11 @@ func (q *queue) toLoad() (from uint64, most int) {
 	if !q.wantsLoad() {
 		return 0, 0
 	}
-	return q.disk.from, min(q.window()-q.waiting.len(), q.capacity-q.held())
+	most = q.window() - q.waiting.len()
+	if room := q.capacity - q.held(); room > 0 {
+		most = min(most, room)
+	}
+	return q.disk.from, most
 }
 
 // loaded takes in what was asked for by toLoad.
@@ -246,7 +275,7 @@ func (q *queue) unwritten() (n uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
-		for i := part.after(q.disk.upTo); i < part.len(); i++ {
+		for i := part.upTo(q.disk.upTo); i < part.len(); i++ {
 			if !part.at(i).done {
 				n++
 			}

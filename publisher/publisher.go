@@ -66,8 +66,10 @@ type Publisher struct {
 	keeper     *keeper        // nil without a spool
 	up         atomic.Bool    // what Hooks have been told
 
-	stop     context.CancelFunc
+	stop     context.CancelFunc // of the workers
 	workers  sync.WaitGroup
+	mute     context.CancelFunc // of the reporter, which reports what they have lost
+	reporter sync.WaitGroup
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when result is there
 	result   error
@@ -94,6 +96,7 @@ func New(config Config) (*Publisher, error) {
 		stationery: newStationery(config, topic),
 		queue:      newQueue(config.Capacity, config.DropNewest),
 		stop:       func() {},
+		mute:       func() {},
 		stopped:    make(chan struct{}),
 	}
 	if len(servers) == 0 {
@@ -101,7 +104,7 @@ func New(config Config) (*Publisher, error) {
 	}
 	if config.Spool != nil {
 		p.queue.recover(config.Spool.Range())
-		p.keeper = &keeper{queue: p.queue, spool: config.Spool, log: config.Logger}
+		p.keeper = newKeeper(p.queue, config.Spool, config.Logger)
 	}
 	connect := mqttconn.Config{
 		Servers:        servers,
@@ -122,10 +125,12 @@ func New(config Config) (*Publisher, error) {
 	if p.conn, err = mqttconn.Open(connect); err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
+	reporting, mute := context.WithCancel(context.Background())
+	p.mute = mute
+	p.reporter.Go(func() { p.reportLosses(reporting) })
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.workers.Go(func() { p.send(ctx) })
-	p.workers.Go(func() { p.reportLosses(ctx) })
 	if p.keeper != nil {
 		p.workers.Go(func() { p.keeper.run(ctx) })
 	}
@@ -170,6 +175,11 @@ func (p *Publisher) Flush(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		p.queue.abandon(done)
+	}
+	select {
+	case <-done: // just now, or before ctx ended
+		return nil
+	default:
 		return ctx.Err()
 	}
 }
@@ -183,7 +193,7 @@ const overtime = time.Second
 // events stayed behind, but for those that the spool holds for the next process.
 // Later calls wait for the first and return its result, or the error of their own ctx
 // if that ends before. Shutdown returns a second after the end of ctx at the latest,
-// and then no goroutine is left, unless the Logger or a hook hangs.
+// and then no goroutine is left, unless the Logger, a hook or the spool's disk hangs.
 func (p *Publisher) Shutdown(ctx context.Context) error {
 	if p.stopping.Swap(true) {
 		select {
@@ -207,7 +217,7 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 	select {
 	case behind = <-ended:
 	case <-after(ctx, overtime):
-		behind = p.Stats().Pending
+		behind = p.behind()
 	}
 	if behind > 0 {
 		p.result = &UndeliveredError{Count: behind, Err: why}
@@ -222,18 +232,25 @@ func (p *Publisher) end(ctx context.Context) (behind uint64) {
 	}
 	p.stop()
 	p.workers.Wait()
-	behind = p.Stats().Pending
 	if p.keeper != nil {
 		_ = p.keeper.write(p.queue.newest()) // it reports by itself
-		behind = p.queue.unwritten()
 	}
-	if p.config.Spool == nil {
-		return behind
+	if p.config.Spool != nil {
+		if err := p.config.Spool.Close(); err != nil {
+			p.config.Logger.Error("closing the spool", slog.Any("error", err))
+		}
 	}
-	if err := p.config.Spool.Close(); err != nil {
-		p.config.Logger.Error("closing the spool", slog.Any("error", err))
+	p.mute()
+	p.reporter.Wait()
+	return p.behind()
+}
+
+// behind is how many events would be lost if the process ended now.
+func (p *Publisher) behind() uint64 {
+	if p.keeper != nil {
+		return p.queue.unwritten()
 	}
-	return behind
+	return p.Stats().Pending
 }
 
 // after returns a channel that is closed some time after the end of ctx.

@@ -61,8 +61,7 @@ func newQueue(capacity int, dropNewest bool) *queue {
 	}
 }
 
-// bell wakes a goroutine that has said under the lock that it is idle. It is rung under
-// the lock.
+// bell wakes a goroutine that has said that it is idle. Both is done under the lock.
 type bell struct {
 	idle bool
 	rung chan struct{} // holds one
@@ -71,9 +70,13 @@ type bell struct {
 func newBell() bell { return bell{idle: true, rung: make(chan struct{}, 1)} }
 
 func (b *bell) ring() {
-	if b.idle {
-		b.idle = false
-		b.rung <- struct{}{} // empty: whoever was idle has taken what was there
+	if !b.idle {
+		return
+	}
+	b.idle = false
+	select {
+	case b.rung <- struct{}{}:
+	default: // rung before, and not heard yet
 	}
 }
 
@@ -243,11 +246,14 @@ func (q *queue) written(link *mqttconn.Link) {
 	q.trim()
 }
 
-// acknowledge settles what the broker has accepted or refused. An identifier that is
-// not under way is ignored.
-func (q *queue) acknowledge(acks []mqttconn.Puback) {
+// acknowledge settles what the broker has accepted or refused on link. An identifier
+// that is not under way there is ignored.
+func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if link != q.link {
+		return // written to a connection that is given up: it is sent again
+	}
 	front := q.firstUnderWay % maxIDs
 	for _, ack := range acks {
 		place := int((uint64(ack.ID) - 1 + maxIDs - front) % maxIDs)

@@ -28,9 +28,23 @@ func underWayWithAHole(t *testing.T) *queue {
 	}
 	_, _, n := q.take(nil)
 	require.Equal(t, 3, n)
-	q.acknowledge([]mqttconn.Puback{{ID: 2}})
+	q.acknowledge(q.link, []mqttconn.Puback{{ID: 2}})
 	q.disconnected(nil)
 	return q
+}
+
+// At QoS 0 a write that went to a connection which is gone proves nothing.
+func TestWhatWasWrittenToALostConnectionCountsForNothing(t *testing.T) {
+	q := underWayWithAHole(t)
+	lost, next := new(mqttconn.Link), new(mqttconn.Link)
+	q.connected(lost, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
+	_, _, n := q.take(nil)
+	require.Equal(t, 2, n)
+	q.disconnected(lost)
+	q.connected(next, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
+	q.written(lost)
+	q.acknowledge(lost, []mqttconn.Puback{{ID: 1}})
+	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Pending: 2}, q.snapshot())
 }
 
 // More events than there are packet identifiers have expired while the broker was away;
@@ -62,7 +76,7 @@ func TestAHoleIsPassedWhenOneAtATimeIsAllowed(t *testing.T) {
 	for _, id := range []uint16{1, 3} {
 		_, _, n := q.take(nil)
 		require.Equal(t, 1, n)
-		q.acknowledge([]mqttconn.Puback{{ID: id}})
+		q.acknowledge(q.link, []mqttconn.Puback{{ID: id}})
 	}
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 3}, q.snapshot())
 }
@@ -73,7 +87,7 @@ func TestAHoleIsCountedOnceWhenTheBrokerTurnsToQoS0(t *testing.T) {
 	q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
 	_, _, n := q.take(nil)
 	require.Equal(t, 2, n)
-	q.acknowledge([]mqttconn.Puback{{ID: 1}}) // a broker's mistake
+	q.acknowledge(q.link, []mqttconn.Puback{{ID: 1}}) // a broker's mistake
 	q.written(link)
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 3}, q.snapshot())
 }

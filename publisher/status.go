@@ -50,7 +50,7 @@ func statusJSON(status string, planned bool) []byte {
 
 // statusPacket is a retained PUBLISH at QoS 0: what a broken connection swallows of
 // it, the Will and the next connection make good. It is empty for a broker that
-// retains nothing.
+// retains nothing or takes none so long.
 func (c Config) statusPacket(to mqttconn.Limits, payload []byte, expiry time.Duration) []byte {
 	if !to.RetainAvailable {
 		return nil
@@ -65,5 +65,8 @@ func (c Config) statusPacket(to mqttconn.Limits, payload []byte, expiry time.Dur
 	}
 	var packet bytes.Buffer
 	_, _ = publish.WriteTo(&packet) // to memory
+	if to.MaximumPacketSize > 0 && packet.Len() > to.MaximumPacketSize {
+		return nil // the broker would cut the connection, each time
+	}
 	return packet.Bytes()
 }

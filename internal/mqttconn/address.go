@@ -33,11 +33,12 @@ func ParseAddress(address string) ([]Server, error) {
 	var servers []Server
 	for one := range strings.SplitSeq(address, ",") {
 		server, err := parseServer(strings.TrimSpace(one))
+		// What may be the rest of a password that holds a comma is neither shown nor used.
+		rest := len(servers) > 0 && strings.Contains(one, "@") && !strings.Contains(one, "://")
+		if rest || err != nil && strings.Contains(address, "@") && !strings.Contains(one, "@") {
+			return nil, fmt.Errorf("address %d of those between commas is wrong (in a user and a password, write %%2C for a comma; before a user, write mqtt:// or another scheme)", len(servers)+1)
+		}
 		if err != nil {
-			if strings.Contains(address, "@") && !strings.Contains(one, "@") {
-				// Perhaps a part of a password that holds a comma.
-				err = fmt.Errorf("address %d of those between commas is wrong (in a user and a password, write %%2C for a comma)", len(servers)+1)
-			}
 			return nil, err
 		}
 		servers = append(servers, server)

@@ -115,6 +115,7 @@ func Open(config Config) (*Conn, error) {
 			Session:           c.session,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
 			AuthHandler:       noAuth{},
+			PingHandler:       pinger{paho.NewDefaultPinger(), uint16(min(config.KeepAlive/time.Second, 65535))},
 			OnServerDisconnect: func(d *paho.Disconnect) {
 				// Such as "session taken over": two processes have one client id.
 				config.Logger.Warn("the MQTT broker has disconnected us", "reason", d.Packet().Reason(), "client_id", config.ClientID)
@@ -134,9 +135,6 @@ func (c *Conn) Close(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, c.cut) })
 	defer stop()
 	c.closing()
-	if link, limits := c.session.current(); link != nil && c.config.Goodbye != nil {
-		_ = link.WritePackets(c.config.Goodbye(limits))
-	}
 	err := c.manager.Disconnect(context.Background())
 	c.subscribing.Wait()
 	return err

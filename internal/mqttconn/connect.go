@@ -1,7 +1,9 @@
 package mqttconn
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/url"
 	"time"
 
@@ -73,11 +75,30 @@ func (c *Conn) adaptWill(err error) bool {
 	return true
 }
 
-// goodbye is the DISCONNECT of Close, by which the broker forgets the Will.
+// goodbye is the DISCONNECT of Close, by which the broker forgets the Will. autopaho asks
+// for it when it is about to write it, even to a connection that has just come up; what
+// the owner has to say goes before it.
 func (c *Conn) goodbye() *paho.Disconnect {
+	if link, limits := c.session.current(); link != nil && c.config.Goodbye != nil {
+		_ = link.WritePackets(c.config.Goodbye(limits))
+	}
 	packet := &paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}
 	if c.config.EndSession && c.config.SessionExpiry > 0 {
 		packet.Properties = &paho.DisconnectProperties{SessionExpiryInterval: paho.Uint32(0)}
 	}
 	return packet
+}
+
+// pinger is paho's, but that it never asks less often than we said: a broker may set the
+// keep-alive to 0, and then a broker that hangs would not be noticed.
+type pinger struct {
+	*paho.DefaultPinger
+	most uint16 // seconds
+}
+
+func (p pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error {
+	if keepAlive == 0 || keepAlive > p.most {
+		keepAlive = p.most
+	}
+	return p.DefaultPinger.Run(ctx, conn, keepAlive)
 }

@@ -26,8 +26,14 @@ type Link struct {
 	incoming
 }
 
-func newLink(conn net.Conn, pubacks func([]Puback)) *Link {
-	return &Link{Conn: conn, incoming: newIncoming(conn, pubacks)}
+func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
+	l := &Link{Conn: conn}
+	if pubacks == nil {
+		l.incoming = newIncoming(conn, nil)
+	} else {
+		l.incoming = newIncoming(conn, func(acks []Puback) { pubacks(l, acks) })
+	}
+	return l
 }
 
 // Read is what paho reads.

@@ -24,7 +24,7 @@ type Handlers struct {
 	Down func()
 	// Pubacks is told of the acknowledgements of what the owner wrote to the link
 	// by itself, all at once that have come together. It may not keep the slice.
-	Pubacks func([]Puback)
+	Pubacks func(*Link, []Puback)
 	// Message is told of each PUBLISH that arrives, and of the link on which it is
 	// to be acknowledged with AppendAck.
 	Message func(*Link, *packets.Publish)

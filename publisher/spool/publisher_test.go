@@ -227,7 +227,7 @@ func TestTheOldestOnDiskMakeRoomAndAreCounted(t *testing.T) {
 	require.NoError(t, pub.Shutdown(context.Background()))
 	mu.Lock()
 	defer mu.Unlock()
-	assert.Equal(t, map[publisher.DropReason]uint64{publisher.SpoolFull: s.Dropped}, hooked)
+	assert.Equal(t, map[publisher.DropReason]uint64{publisher.SpoolLost: s.Dropped}, hooked)
 	assert.Contains(t, log.String(), "events are lost\" spool=")
 }
 

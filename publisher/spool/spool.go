@@ -59,7 +59,6 @@ type Spool struct {
 	db      *bbolt.DB // nil without Dir
 
 	first, last, count uint64 // what an earlier process left
-	bytes              int64  // of the records
 }
 
 var _ publisher.Spool = (*Spool)(nil)
@@ -127,14 +126,10 @@ func (s *Spool) open() (err error) {
 		if err != nil {
 			return err
 		}
-		totals, err := tx.CreateBucketIfNotExists(totalsBucket)
-		if err != nil {
+		if _, err := tx.CreateBucketIfNotExists(totalsBucket); err != nil {
 			return err
 		}
-		if total := totals.Get(totalsKey); len(total) == 16 {
-			s.count = binary.BigEndian.Uint64(total)
-			s.bytes = int64(binary.BigEndian.Uint64(total[8:]))
-		}
+		s.count, _ = totalsOf(tx)
 		first, _ := events.Cursor().First()
 		last, _ := events.Cursor().Last()
 		if first != nil {
@@ -170,15 +165,24 @@ func (s *Spool) Commit(step publisher.SpoolStep) (dropped uint64, err error) {
 	var c *commit
 	err = s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
-			c = &commit{events: tx.Bucket(eventsBucket), count: s.count, bytes: s.bytes}
+			c = &commit{events: tx.Bucket(eventsBucket)}
+			// Read each time: nobody knows what became of a transaction that failed.
+			c.count, c.bytes = totalsOf(tx)
 			return c.do(tx.Bucket(totalsBucket), step, s.options)
 		})
 	})
 	if err != nil {
 		return 0, err
 	}
-	s.count, s.bytes = c.count, c.bytes
 	return c.dropped, nil
+}
+
+func totalsOf(tx *bbolt.Tx) (count uint64, bytes int64) {
+	total := tx.Bucket(totalsBucket).Get(totalsKey)
+	if len(total) != 16 {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint64(total), int64(binary.BigEndian.Uint64(total[8:]))
 }
 
 // commit is one transaction.
