@@ -6,6 +6,11 @@
 // MPS never said (the outcome, the HTTP status, the trace) is kept out of the
 // JSON and travels as MQTT 5 user properties, invisible to clients that do not
 // ask for it. The package imports only the standard library.
+//
+// The constructors are the life of a device: connected, activated, removed and so on.
+// The calls of which one is the success make it by themselves, through package
+// middleware; what no HTTP call shows, such as a CIRA connection or a WebSocket, the
+// server publishes: pub.Publish(event.Connected(guid)).
 package event
 
 import (
