@@ -97,17 +97,29 @@ func (t Type) known() bool { return t == Request || t == Success || t == Fail }
 // comes from the caller, so whoever copies one into an event asks first.
 func IsTraceParent(s string) bool {
 	const form = "00-00000000000000000000000000000000-0000000000000000-00"
-	if len(s) != len(form) || s[:3] != form[:3] || s[3:35] == form[3:35] || s[36:52] == form[36:52] {
+	if len(s) != len(form) || s[:3] != form[:3] || s[35] != '-' || s[52] != '-' {
 		return false
 	}
+	trace, parent, flags := s[3:35], s[36:52], s[53:]
+	return hexOnly(trace) && hexOnly(parent) && hexOnly(flags) && trace != form[3:35] && parent != form[36:52]
+}
+
+func hexOnly(s string) bool {
 	for i := range len(s) {
-		isHex := s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'f'
-		if isHex == (form[i] == '-') {
+		if !isHex[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// isHex tells the digits of a traceparent; every call of a server asks for some fifty.
+var isHex = func() (is [256]bool) {
+	for _, c := range "0123456789abcdef" {
+		is[c] = true
+	}
+	return is
+}()
 
 // quote shortens a foreign value so that an error stays one readable line.
 func quote(s string) string {

@@ -195,6 +195,9 @@ func TestTheGUIDIsThePathsWhereverItStands(t *testing.T) {
 		"/api/v1/own-:id/thing/:guid":              "/api/v1/own-7/thing/123",
 		"/foo/:guid/api/v1/own/:guid":              "/foo/7/api/v1/own/123",
 		"/foo/:guid/api/v1/own/:id":                "/foo/123/api/v1/own/7",
+		"/api/v1/amt/bootOrder/:id":                "/api/v1/amt/bootOrder/123",
+		"/foo/:id/api/v1/amt/bootOrder/:id/:slot":  "/foo/7/api/v1/amt/bootOrder/123/8",
+		"/api/v1/amt/:thing/of/:guid":              "/api/v1/amt/7/of/123",
 	} {
 		router, rec := newRouter()
 		router.GET(route, status(200))
@@ -203,6 +206,24 @@ func TestTheGUIDIsThePathsWhereverItStands(t *testing.T) {
 		require.Len(t, events, 2, route)
 		assert.Equal(t, "123", events[0].GUID, route)
 		assert.Equal(t, "123", events[1].GUID, route)
+	}
+}
+
+func TestAParameterElsewhereIsNoGUID(t *testing.T) {
+	for route, path := range map[string]string{
+		"/api/v1/own/:id":                "/api/v1/own/123",
+		"/api/v1/amt/*rest":              "/api/v1/amt/123",
+		"/amt/:id/api/v1/own":            "/amt/123/api/v1/own",
+		"/foo/:guid/api/v1/devices":      "/foo/123/api/v1/devices",
+		"/api/v1/admin/domains/:guid":    "/api/v1/admin/domains/123",
+		"/api/v1/admin/amt-things/:name": "/api/v1/admin/amt-things/123",
+	} {
+		router, rec := newRouter()
+		router.GET(route, status(200))
+		require.Equal(t, 200, call(t, router, "GET", path), route)
+		for _, e := range rec.taken(t) {
+			assert.Empty(t, e.GUID, route)
+		}
 	}
 }
 

@@ -1,13 +1,19 @@
 package middleware
 
-import "github.com/gin-gonic/gin"
+import (
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/event"
+)
 
 // Option changes what New does by default.
 type Option func(*config)
 
 type config struct {
-	filter func(*gin.Context) bool
-	names  map[key]string
+	filter   func(*gin.Context) bool
+	outcome  func(*gin.Context, int) event.Outcome // or nil
+	names    map[key]string
+	mpsWords bool
 }
 
 func newConfig(opts []Option) config {
@@ -35,4 +41,23 @@ func WithFilter(keep func(*gin.Context) bool) Option {
 // parameter :guid of the path is the guid.
 func WithRoute(httpMethod, fullPath, method string) Option {
 	return func(cfg *config) { cfg.names[key{httpMethod, fullPath}] = method }
+}
+
+// WithOutcome asks of for the outcome of each call whose handlers have returned and
+// have not called SetOutcome. If it returns "" the HTTP status decides as New says.
+// With event.OK the last event is a success, else a fail. It is called by many calls
+// at once, must not block, and reads what it wants from c, such as c.Errors. By
+// default there is none; of several the last one holds.
+func WithOutcome(of func(c *gin.Context, status int) event.Outcome) Option {
+	return func(cfg *config) { cfg.outcome = of }
+}
+
+// WithMPSWords makes the events that MPS and RPS publish, mistakes included, for those
+// who have rules for these: the AMT_Version call says "Power State requested", the
+// deletion of an alarm ends as AMT_AlarmOccurrences, most failures and some successes
+// leave the guid out, and RPS's failures have a path such as /api/v1/admin/domains for
+// a name. docs/events.md lists the differences. Events about which MPS and RPS are
+// silent are made as without it.
+func WithMPSWords() Option {
+	return func(cfg *config) { cfg.mpsWords = true }
 }

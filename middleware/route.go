@@ -3,12 +3,14 @@ package middleware
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
@@ -18,14 +20,15 @@ type key struct{ httpMethod, fullPath string }
 // routes remembers what each of the router's routes is called. It grows to the
 // number of these routes, and reading it neither locks nor allocates.
 type routes struct {
-	names map[key]string // given by WithRoute
+	names    map[key]string // given by WithRoute
+	mpsWords bool
 
 	known atomic.Pointer[map[key]*route] // replaced, never changed
 	learn sync.Mutex
 }
 
-func newRoutes(names map[key]string) *routes {
-	rs := &routes{names: names}
+func newRoutes(cfg config) *routes {
+	rs := &routes{names: cfg.names, mpsWords: cfg.mpsWords}
 	rs.known.Store(&map[key]*route{})
 	return rs
 }
@@ -38,7 +41,11 @@ func (rs *routes) of(c *gin.Context) *route {
 		return r
 	}
 	if described, ok := rs.describe(k); ok {
-		r = newRoute(described, c.Params)
+		call := described.Words()
+		if rs.mpsWords {
+			call = described.MPSWords()
+		}
+		r = newRoute(call, described.NeedsDevice, parameters(described, k.fullPath, c.Params))
 	}
 	rs.learn.Lock()
 	defer rs.learn.Unlock()
@@ -59,41 +66,78 @@ func (rs *routes) describe(k key) (r openamt.Route, ok bool) {
 	return openamt.Lookup(k.httpMethod, k.fullPath)
 }
 
+// words are what an event says that is the same in every call of a route.
+type words struct {
+	methods []string // shared by all events
+	message string
+	guid    bool
+}
+
+func newWords(w openamt.Words) words {
+	return words{methods: []string{w.Method}, message: w.Message, guid: w.GUID}
+}
+
+// of returns call's event in these words.
+func (w *words) of(t event.Type, call event.Event) event.Event {
+	call.Type, call.Message, call.Methods = t, w.message, w.methods
+	if !w.guid {
+		call.GUID = ""
+	}
+	return call
+}
+
 // route is a route of the API where the router has it: under a prefix that may
 // have parameters of its own, and with other names for its parameters.
 type route struct {
-	openamt.Route
-	methods   []string // Route.Method, shared by all events
-	params    []string // names of gin.Params in their order, those of the table for its tail
-	guidAt    int      // last place of "guid" in params, or -1
-	templates bool     // some message has a placeholder
+	request, success, fail, error words
+
+	needsDevice bool
+	params      []string // names of gin.Params in their order
+	guidAt      int      // last place of "guid" in params, or -1
+	templates   bool     // some message has a placeholder
 }
 
-func newRoute(r openamt.Route, params gin.Params) *route {
-	names := make([]string, len(params))
-	if r.Path == "" { // named by convention
-		for i, p := range params {
-			names[i] = p.Key
-		}
-	} else { // the table knows the tail of the path
-		own := parameters(r.Path)
-		copy(names[max(0, len(names)-len(own)):], own)
-	}
-	guidAt := len(names) - 1
-	for guidAt >= 0 && names[guidAt] != "guid" {
+func newRoute(call openamt.Call, needsDevice bool, params []string) *route {
+	guidAt := len(params) - 1
+	for guidAt >= 0 && params[guidAt] != "guid" {
 		guidAt--
 	}
-	return &route{
-		Route:     r,
-		methods:   []string{r.Method},
-		params:    names,
-		guidAt:    guidAt,
-		templates: strings.Contains(r.Request+r.Success+r.Fail+r.Error, "{"),
+	r := &route{
+		request: newWords(call.Request), success: newWords(call.Success), fail: newWords(call.Fail), error: newWords(call.Error),
+		needsDevice: needsDevice, params: params, guidAt: guidAt,
 	}
+	r.templates = strings.Contains(r.request.message+r.success.message+r.fail.message+r.error.message, "{")
+	return r
 }
 
-// parameters returns the names of the parameters of a path.
-func parameters(path string) []string {
+// parameters returns the names of a route's parameters, those of the table for what it
+// knows of the path. If it knows nothing, and none is called guid, the first one below
+// amt in the API is, as in all routes of MPS.
+func parameters(r openamt.Route, fullPath string, params gin.Params) []string {
+	names := make([]string, len(params))
+	if r.Path != "" { // the table knows the tail of the path
+		own := namesIn(r.Path)
+		copy(names[max(0, len(names)-len(own)):], own)
+		return names
+	}
+	for i, p := range params {
+		names[i] = p.Key
+	}
+	_, api, _ := strings.Cut(fullPath, "/api/")
+	_, amt, _ := strings.Cut("/"+api, "/amt/")
+	if below := namesIn(amt); len(below) > 0 && !slices.Contains(names, "guid") {
+		for i := len(names) - 1; i >= 0; i-- {
+			if names[i] == below[0] {
+				names[i] = "guid"
+				break
+			}
+		}
+	}
+	return names
+}
+
+// namesIn returns the names of the parameters of a path.
+func namesIn(path string) []string {
 	var names []string
 	for segment := range strings.SplitSeq(path, "/") {
 		if name, ok := strings.CutPrefix(segment, ":"); ok {
@@ -121,8 +165,10 @@ func (r *route) filled(params gin.Params) *route {
 	for i, p := range params[:min(len(params), len(r.params))] {
 		pairs = append(pairs, "{"+r.params[i]+"}", p.Value)
 	}
-	fill := strings.NewReplacer(pairs...).Replace
+	fill := strings.NewReplacer(pairs...)
 	f := *r
-	f.Request, f.Success, f.Fail, f.Error = fill(r.Request), fill(r.Success), fill(r.Fail), fill(r.Error)
+	for _, w := range []*words{&f.request, &f.success, &f.fail, &f.error} {
+		w.message = fill.Replace(w.message)
+	}
 	return &f
 }

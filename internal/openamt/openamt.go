@@ -3,12 +3,14 @@
 // messages of the events that a call makes.
 //
 // Where MPS or RPS publish a name or a message, the table holds theirs, word for
-// word; where they are silent or wrong, one after their manner. Routes that the
-// table does not know are named by the same convention. The package imports only
-// the standard library.
+// word; where they are silent or wrong, one after their manner. What they get wrong
+// is kept beside it, for those who want it all the same. Routes that the table does
+// not know are named by the same convention. docs/events.md is written from the
+// table. The package imports only the standard library.
 package openamt
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -20,7 +22,7 @@ import (
 type Route struct {
 	HTTPMethod  string // "GET"
 	Path        string // as MPS or RPS registers it: "/api/v1/amt/power/state/:guid"; empty: not in the table
-	NeedsDevice bool   // the call reaches the device's AMT; 404 means DeviceNotFound
+	NeedsDevice bool   // the call reaches the device's AMT; a 404 says DeviceNotFound
 	Method      string // the name in the event's methods: "AMT_PowerState"
 	Request     string // message when the call begins
 	Success     string // message when it has worked
@@ -28,12 +30,25 @@ type Route struct {
 	Error       string // message when the server is (5xx); empty: Fail says it too
 }
 
-// What MPS's CIRA middleware says, under this name instead of the route's, when a
-// call needs a device that is not connected.
-const (
-	CIRAConnection = "CIRA_Connection"
-	DeviceNotFound = "Device Not Found"
-)
+// Words is what one event of a call says.
+type Words struct {
+	Method  string // the name in the event's methods
+	Message string
+	GUID    bool // the event names the device, if the path does
+}
+
+// Call is what the events of a call say: the first one, and the one that ends it.
+type Call struct{ Request, Success, Fail, Error Words }
+
+// Words returns what the events of a call of r say.
+func (r Route) Words() Call {
+	words := func(message string) Words { return Words{Method: r.Method, Message: message, GUID: true} }
+	return Call{words(r.Request), words(r.Success), words(r.Fail), words(cmp.Or(r.Error, r.Fail))}
+}
+
+// DeviceNotFound is what MPS's CIRA middleware says instead of the route's words when
+// a call needs a device that is not connected.
+var DeviceNotFound = Words{Method: "CIRA_Connection", Message: "Device Not Found", GUID: true}
 
 // internalError is MPS's message for every exception that it catches.
 const internalError = "Internal Service Error"

@@ -1,0 +1,146 @@
+package middleware_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/middleware"
+)
+
+const powerAction = "/api/v1/amt/power/action/"
+
+// endOf returns the last event of a call that handler answers, for a device.
+func endOf(t *testing.T, handler gin.HandlerFunc, opts ...middleware.Option) event.Event {
+	t.Helper()
+	router, rec := newRouter(opts...)
+	router.POST(powerAction+":guid", handler)
+	call(t, router, "POST", powerAction+guid)
+	events := rec.taken(t)
+	require.Len(t, events, 2)
+	return events[1]
+}
+
+func TestSetOutcomeSaysWhatTheStatusHides(t *testing.T) {
+	methods, notFound := []string{"AMT_PowerAction"}, []string{"CIRA_Connection"}
+	for _, c := range []struct {
+		status  int
+		outcome event.Outcome
+		want    event.Event
+	}{
+		{200, event.Device, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 200, Outcome: event.Device}},
+		{400, event.Server, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.Server}},
+		{500, event.Device, event.Event{Type: event.Fail, Message: "Internal Service Error", Methods: methods, HTTPStatus: 500, Outcome: event.Device}},
+		{404, event.Client, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 404, Outcome: event.Client}},
+		{404, event.Unreachable, event.Event{Type: event.Fail, Message: "Device Not Found", Methods: notFound, HTTPStatus: 404, Outcome: event.Unreachable}},
+		{409, event.OK, event.Event{Type: event.Success, Message: "Power Action requested", Methods: methods, Outcome: event.OK}},
+		{400, "", event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.Client}},
+		{400, "no outcome", event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.Client}},
+	} {
+		c.want.GUID = guid
+		assert.Equal(t, c.want, endOf(t, func(g *gin.Context) {
+			middleware.SetOutcome(g, event.Server) // the last one holds
+			middleware.SetOutcome(g, c.outcome)
+			g.Status(c.status)
+		}), "%d %s", c.status, c.outcome)
+	}
+}
+
+func TestAPanicIsTheServersFaultWhateverWasSaid(t *testing.T) {
+	e := endOf(t, func(c *gin.Context) {
+		middleware.SetOutcome(c, event.OK)
+		middleware.SetMessage(c, "all is well")
+		panic("boom")
+	}, middleware.WithOutcome(func(*gin.Context, int) event.Outcome { return event.OK }))
+	assert.Equal(t, event.Event{
+		Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerAction"}, GUID: guid,
+		Outcome: event.Server, HTTPStatus: 500,
+	}, e)
+}
+
+func TestSetMessageIsForTheLastEventOnly(t *testing.T) {
+	for _, code := range []int{200, 400, 404, 500} {
+		router, rec := newRouter()
+		router.POST("/api/v1/amt/network/linkPreference/:guid", func(c *gin.Context) {
+			middleware.SetMessage(c, "Link Preference set to ME")
+			c.Status(code)
+		})
+		call(t, router, "POST", "/api/v1/amt/network/linkPreference/"+guid)
+		events := rec.taken(t)
+		require.Len(t, events, 2)
+		assert.Equal(t, "Link Preference requested", events[0].Message)
+		assert.Equal(t, "Link Preference set to ME", events[1].Message)
+	}
+	e := endOf(t, func(c *gin.Context) { middleware.SetMessage(c, "") })
+	assert.Equal(t, "Power Action requested", e.Message)
+}
+
+func TestWhatIsSaidOfOneCallIsNotSaidOfTheNext(t *testing.T) {
+	router, rec := newRouter()
+	router.POST(powerAction+":guid", func(c *gin.Context) {
+		if c.Param("guid") == "1" {
+			middleware.SetOutcome(c, event.Device)
+			middleware.SetMessage(c, "no")
+			middleware.SetGUID(c, "2")
+		}
+	})
+	for range 100 { // gin takes its contexts from a pool
+		call(t, router, "POST", powerAction+"1")
+		assert.Equal(t, "2", rec.taken(t)[1].GUID)
+		call(t, router, "POST", powerAction+"3")
+		end := rec.taken(t)[1]
+		assert.Equal(t, event.OK, end.Outcome)
+		assert.Equal(t, "Power Action requested", end.Message)
+		assert.Equal(t, "3", end.GUID)
+	}
+}
+
+func TestHandlersMaySpeakWhereNoEventIsMade(t *testing.T) {
+	router := gin.New() // without our middleware
+	router.GET("/healthz", func(c *gin.Context) {
+		middleware.SetOutcome(c, event.Device)
+		middleware.SetMessage(c, "no")
+		middleware.SetGUID(c, guid)
+		c.Status(http.StatusTeapot)
+	})
+	assert.Equal(t, http.StatusTeapot, call(t, router, "GET", "/healthz"))
+}
+
+func TestWithOutcomeMapsOtherwise(t *testing.T) {
+	asleep := errors.New("the device sleeps")
+	rule := middleware.WithOutcome(func(c *gin.Context, status int) event.Outcome {
+		if last := c.Errors.Last(); last != nil && errors.Is(last, asleep) {
+			return event.Unreachable
+		}
+		switch status {
+		case 404, 410:
+			return event.OK
+		case 429:
+			return event.Client
+		case 418:
+			return "a teapot"
+		default:
+			return ""
+		}
+	})
+	for code, want := range map[int]event.Outcome{
+		200: event.OK, 404: event.OK, 410: event.OK, 429: event.Client, 418: event.Server, 500: event.Server, 503: event.Unreachable, 400: event.Client,
+	} {
+		e := endOf(t, status(code), rule)
+		assert.Equal(t, want, e.Outcome, code)
+		assert.Equal(t, want == event.OK, e.Type == event.Success, code)
+	}
+	assert.Equal(t, event.Unreachable, endOf(t, func(c *gin.Context) {
+		_ = c.Error(asleep)
+		c.Status(500)
+	}, rule).Outcome)
+	assert.Equal(t, event.Device, endOf(t, func(c *gin.Context) {
+		middleware.SetOutcome(c, event.Device)
+		c.Status(404)
+	}, rule).Outcome, "the handler knows better")
+}

@@ -1,0 +1,96 @@
+package middleware
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/openamt"
+)
+
+// deviceNotFound are the words of calls whose device is not connected.
+var deviceNotFound = newWords(openamt.DeviceNotFound)
+
+// ended returns the last event of a call whose handlers have returned.
+func ended(c *gin.Context, r *route, call event.Event, rule func(*gin.Context, int) event.Outcome) event.Event {
+	status, said := statusOf(c), saidIn(c)
+	call.GUID = cmp.Or(said.guid, call.GUID)
+	outcome := said.outcome
+	if outcome == "" && rule != nil {
+		outcome = known(rule(c, status))
+	}
+	if outcome == "" {
+		outcome = byStatus(status, r.needsDevice)
+	}
+	var e event.Event
+	if outcome == event.OK {
+		e = r.success.of(event.Success, call)
+		e.Outcome = event.OK
+	} else {
+		e = failed(r, call, status, outcome)
+	}
+	e.Message = cmp.Or(said.message, e.Message)
+	return e
+}
+
+// failed returns the last event of a call that did not work.
+func failed(r *route, call event.Event, status int, outcome event.Outcome) event.Event {
+	words := &r.fail
+	switch {
+	case status == http.StatusNotFound && r.needsDevice && outcome == event.Unreachable:
+		words = &deviceNotFound
+	case status >= http.StatusInternalServerError:
+		words = &r.error
+	}
+	e := words.of(event.Fail, call)
+	e.Outcome = outcome
+	if status <= 599 { // net/http lets 600 to 999 pass, an event does not
+		e.HTTPStatus = status
+	}
+	return e
+}
+
+// statusOf returns the status of the answer. A gin.Recovery inside this middleware
+// leaves 200 when a handler has panicked with http.ErrAbortHandler.
+func statusOf(c *gin.Context) int {
+	if n := len(c.Errors); n > 0 && errors.Is(c.Errors[n-1], http.ErrAbortHandler) {
+		return http.StatusInternalServerError
+	}
+	return c.Writer.Status()
+}
+
+// byStatus says how a call ended that was answered with an HTTP status.
+func byStatus(status int, needsDevice bool) event.Outcome {
+	if status < http.StatusBadRequest {
+		return event.OK
+	}
+	switch status {
+	case http.StatusNotFound:
+		if needsDevice {
+			return event.Unreachable
+		}
+		return event.Client
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
+		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return event.Client
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return event.Unreachable
+	default:
+		return event.Server
+	}
+}
+
+// known returns outcome, or "" if it is none: an event that has one is refused, and a
+// call must not stay without its end.
+func known(outcome event.Outcome) event.Outcome {
+	switch outcome {
+	case event.OK, event.Client, event.Unreachable, event.Device, event.Server:
+		return outcome
+	default:
+		return ""
+	}
+}
