@@ -3,7 +3,6 @@ package middleware_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -169,19 +168,4 @@ func TestAPanicIsAFailureAndGoesOn(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestTheWriterIsNotWrapped(t *testing.T) {
-	router := gin.New()
-	var outside gin.ResponseWriter
-	router.Use(func(c *gin.Context) { outside = c.Writer }, middleware.New(&recorder{}))
-	router.GET("/api/v1/stream", func(c *gin.Context) {
-		assert.Same(t, outside, c.Writer)
-		conn, _, err := c.Writer.Hijack()
-		if assert.NoError(t, err) {
-			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
-			_ = conn.Close()
-		}
-	})
-	assert.Equal(t, 204, call(t, router, "GET", "/api/v1/stream"))
 }
