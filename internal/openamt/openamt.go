@@ -9,6 +9,8 @@
 // table. The package imports only the standard library.
 package openamt
 
+//go:generate go test -run TestTheDocumentIsThatOfTheTable . -update
+
 import (
 	"cmp"
 	"iter"
