@@ -1,0 +1,118 @@
+// Command custom-events says more than a middleware can see: it names an own route,
+// takes a probe out, reports what a device answered inside a 200, and publishes events
+// that belong to no call.
+//
+//	MPS_MQTT_ADDRESS=mqtt://localhost:1883 go run ./examples/custom-events
+//	curl -X POST localhost:8080/wake/4c4c4544-004b-4210-8033-b6c04f504633
+//	curl -X POST -d '{"guid":"4c4c4544-004b-4210-8033-b6c04f504633"}' localhost:8080/api/v1/devices
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/middleware"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, "localhost:8080", os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string, stdout io.Writer) error {
+	pub, err := publisher.FromEnv()
+	if err != nil {
+		return err
+	}
+	router := newRouter(pub)
+
+	// An event of the server's own. Publish never blocks; an error says that the event
+	// can't be published as it is, or that the publisher is full or closed.
+	started := event.Event{Type: event.Success, Message: "Server started", Methods: []string{"serverStart"}, Outcome: event.OK}
+	if err := pub.Publish(started); err != nil {
+		slog.Warn("no event", "error", err)
+	}
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "listening on", listener.Addr())
+	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))
+}
+
+func newRouter(events middleware.Emitter) *gin.Engine {
+	router := gin.New()
+	router.Use(gin.Recovery(), middleware.New(events,
+		// A route outside /api, which would make no events by itself.
+		middleware.WithRoute(http.MethodPost, "/wake/:guid", "AMT_WakeUp"),
+		// A probe inside /api, which would make events all the time.
+		middleware.WithFilter(func(c *gin.Context) bool { return c.FullPath() != "/api/v1/health" }),
+		// In this server too many calls are the caller's fault, not the server's.
+		middleware.WithOutcome(func(_ *gin.Context, status int) event.Outcome {
+			if status == http.StatusTooManyRequests {
+				return event.Client
+			}
+			return "" // as always
+		}),
+	))
+	router.GET("/api/v1/health", func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	router.POST("/wake/:guid", wake)
+	router.POST("/api/v1/devices", addDevice)
+	return router
+}
+
+// wake answers 200 with what AMT said, as MPS does; the event tells it apart.
+func wake(c *gin.Context) {
+	const notReady = 2
+	returnValue := askDevice(c.Param("guid"))
+	if returnValue != 0 {
+		middleware.SetOutcome(c, event.Device)
+	}
+	if returnValue == notReady {
+		middleware.SetMessage(c, "Wake Up failed: not ready")
+	}
+	c.JSON(http.StatusOK, gin.H{"ReturnValue": returnValue})
+}
+
+// askDevice stands for a call to AMT.
+func askDevice(string) int { return 2 }
+
+// addDevice knows the guid, which is in the body, where the middleware does not look.
+func addDevice(c *gin.Context) {
+	var device struct {
+		GUID string `binding:"required,uuid" json:"guid"`
+	}
+	if err := c.ShouldBindJSON(&device); err != nil {
+		c.JSON(http.StatusBadRequest, gin.H{"error": err.Error()})
+		return
+	}
+	middleware.SetGUID(c, device.GUID) // the success is now event.Added(device.GUID)
+	c.Status(http.StatusCreated)
+}

@@ -1,0 +1,62 @@
+// Command gin-server is the smallest Gin server whose calls are events: five lines
+// of it are ours.
+//
+//	MPS_MQTT_ADDRESS=mqtt://localhost:1883 go run ./examples/gin-server
+//	curl localhost:8080/api/v1/amt/power/state/4c4c4544-004b-4210-8033-b6c04f504633
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/middleware"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, "localhost:8080", os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string, stdout io.Writer) error {
+	pub, err := publisher.FromEnv() // MPS_MQTT_ADDRESS; empty: a working no-op
+	if err != nil {
+		return err
+	}
+	router := gin.New()
+	router.Use(gin.Recovery(), middleware.New(pub))
+	router.GET("/api/v1/amt/power/state/:guid", func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"powerstate": 2})
+	})
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "listening on", listener.Addr())
+	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	// First the server, whose last calls make events, then the publisher.
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))
+}

@@ -1,0 +1,37 @@
+// Package exampletest runs an example as its main function does.
+package exampletest
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Start runs an example's run on a free port until the test ends and returns the
+// address that it prints. It fails the test if run returns an error.
+func Start(t *testing.T, run func(ctx context.Context, addr string, stdout io.Writer) error) (addr string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	stdout, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := run(ctx, "127.0.0.1:0", w)
+		_ = w.Close()
+		ended <- err
+	}()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	lines := bufio.NewReader(stdout)
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err, "it prints where it listens")
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	_, addr, found := strings.Cut(strings.TrimSpace(line), "listening on ")
+	require.True(t, found, line)
+	return addr
+}

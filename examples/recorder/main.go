@@ -1,0 +1,42 @@
+// Command recorder is a server to be tested: newRouter takes anything that has Publish.
+// Its test gives it a recorder in a publisher's place, needs no broker and sees what
+// would be published. Copy recorder_test.go.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/middleware"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+func main() {
+	pub, err := publisher.FromEnv()
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Addr: "localhost:8080", Handler: newRouter(pub), ReadHeaderTimeout: 10 * time.Second}
+	fmt.Println("listening on", server.Addr)
+	err = server.ListenAndServe() // the example gin-server shows how to end it
+	_ = pub.Shutdown(context.Background())
+	log.Fatal(err)
+}
+
+func newRouter(events middleware.Emitter) http.Handler {
+	router := gin.New()
+	router.Use(gin.Recovery(), middleware.New(events))
+	router.DELETE("/api/v1/amt/deactivate/:guid", func(c *gin.Context) {
+		if c.Query("refuse") != "" { // stands for what AMT may answer
+			middleware.SetOutcome(c, event.Device)
+		}
+		c.JSON(http.StatusOK, gin.H{"status": "SUCCESS"})
+	})
+	return router
+}

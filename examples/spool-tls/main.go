@@ -1,0 +1,83 @@
+// Command spool-tls is a Gin server whose events go to the broker by TLS and wait on
+// disk while the broker is away, over restarts of the server too. All of that is in
+// the environment:
+//
+//	MPS_MQTT_ADDRESS=mqtts://broker.example:8883 \
+//	MPS_MQTT_CA_FILE=ca.pem MPS_MQTT_USERNAME=console MPS_MQTT_PASSWORD_FILE=/run/secrets/mqtt \
+//	MPS_MQTT_CLIENT_ID=console-1 MPS_MQTT_STATUS=true MPS_MQTT_SPOOL_DIR=/var/lib/console/events \
+//	go run ./examples/spool-tls
+//
+// TLS comes from mqtts:// alone, never from the port. With MPS_MQTT_CERT_FILE and
+// MPS_MQTT_KEY_FILE the server shows a certificate of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/middleware"
+	"github.com/mps-events/mps-events/publisher"
+	"github.com/mps-events/mps-events/publisher/spool"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, "localhost:8080", os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func newPublisher() (*publisher.Publisher, error) {
+	config, err := publisher.ConfigFromEnv()
+	if err != nil {
+		return nil, err
+	}
+	if config.Spool, err = spool.FromEnv(); err != nil { // MPS_MQTT_SPOOL_DIR; empty: no spool
+		return nil, err
+	}
+	config.Logger = slog.Default() // tells of connections and losses, never an event or a secret
+	return publisher.New(config)
+}
+
+func run(ctx context.Context, addr string, stdout io.Writer) error {
+	pub, err := newPublisher()
+	if err != nil {
+		return err
+	}
+	router := gin.New()
+	router.Use(gin.Recovery(), middleware.New(pub))
+	router.POST("/api/v1/amt/power/action/:guid", func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"ReturnValue": 0})
+	})
+	router.GET("/events/stats", func(c *gin.Context) { c.JSON(http.StatusOK, pub.Stats()) })
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "listening on", listener.Addr())
+	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	// What the broker does not take in this time stays in the spool for the next start.
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))
+}
