@@ -93,7 +93,9 @@ func TestConstructorsUseTheWordsOfMPSAndRPS(t *testing.T) {
 		"setActivationStatus success": event.Activated("", "${clientObj.status.Status}"),
 		"createSignedString fail":     event.ActivationFailed("", ""),
 	} {
-		assert.Equal(t, theirs[source], said{ours.Methods, ours.Message}, source)
+		want := theirs[source]
+		assert.Equal(t, want.Methods, ours.Methods, source)
+		assert.Equal(t, want.Message, ours.Message, source)
 	}
 }
 

@@ -115,8 +115,11 @@ func TestStrangersCostNoMemory(t *testing.T) {
 		for range n {
 			guid := rand.Text()
 			for _, request := range [][2]string{
-				{"GET", powerState + guid}, {"DELETE", "/api/v1/amt/networkSettings/wireless/profile/" + guid + "/" + guid},
-				{"GET", "/api/v1/" + guid}, {"BREW" + guid, powerState + guid}, {"OPTIONS", powerState + guid},
+				{"GET", powerState + guid},
+				{"DELETE", "/api/v1/amt/networkSettings/wireless/profile/" + guid + "/" + guid},
+				{"GET", "/api/v1/" + guid},
+				{"BREW" + guid, powerState + guid},
+				{"OPTIONS", powerState + guid},
 			} {
 				router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(request[0], request[1], http.NoBody))
 			}

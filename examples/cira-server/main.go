@@ -31,8 +31,9 @@ var maxIdle = 5 * time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, "localhost:4433", os.Stdout); err != nil {
+	err := run(ctx, "localhost:4433", os.Stdout)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -47,7 +48,7 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 		return err
 	}
 	context.AfterFunc(ctx, func() { _ = listener.Close() })
-	fmt.Fprintln(stdout, "listening on", listener.Addr())
+	_, _ = fmt.Fprintln(stdout, "listening on", listener.Addr())
 
 	var devices sync.WaitGroup
 	for {

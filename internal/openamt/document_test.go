@@ -187,8 +187,10 @@ Where MPS and RPS are wrong, the tables above are right. ` + "`middleware.WithMP
 			name         string
 			ours, theirs openamt.Words
 		}{
-			{"request", ours.Request, theirs.Request}, {"success", ours.Success, theirs.Success},
-			{"fail", ours.Fail, theirs.Fail}, {"fail, 5xx", ours.Error, theirs.Error},
+			{"request", ours.Request, theirs.Request},
+			{"success", ours.Success, theirs.Success},
+			{"fail", ours.Fail, theirs.Fail},
+			{"fail, 5xx", ours.Error, theirs.Error},
 		} {
 			switch {
 			case e.ours == e.theirs:

@@ -185,7 +185,8 @@ func TestDeviceNotFoundIsWhatMPSPublishes(t *testing.T) {
 	i := slices.IndexFunc(all, func(f fact) bool { return f.Source == "ciraMiddleware" })
 	require.GreaterOrEqual(t, i, 0)
 	e := all[i].Events[0]
-	assert.Equal(t, openamt.DeviceNotFound, openamt.Words{Method: e.Methods[0], Message: e.Message, GUID: e.GUID})
+	want := openamt.Words{Method: e.Methods[0], Message: e.Message, GUID: e.GUID}
+	assert.Equal(t, want, openamt.DeviceNotFound)
 }
 
 func TestLookupKnowsARouteByItsTail(t *testing.T) {
