@@ -34,9 +34,10 @@ e2e: ## test the built commands against Mosquitto; needs Docker
 	cd e2e && go test -count=1 -shuffle=on ./...
 
 .PHONY: bench
-bench: ## compare the publisher with its peers on Mosquitto; run the benchmarks
+bench: ## compare the publisher with its peers on Mosquitto and the middleware with its own; run the benchmarks
 	cd e2e && go run ./bench
 	go test -run '^$$' -bench . -benchmem ./...
+	cd e2e && go test -run '^$$' -bench . ./peers
 
 .PHONY: fuzz
 fuzz: ## run each fuzz test for FUZZTIME (30s)

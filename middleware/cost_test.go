@@ -1,7 +1,6 @@
 package middleware_test
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -38,24 +37,4 @@ func TestNoAllocationOfItsOwn(t *testing.T) {
 		testing.AllocsPerRun(runs, caller(noop)),
 		testing.AllocsPerRun(runs, caller(middleware.New(discard{}))),
 	)
-}
-
-func BenchmarkCall(b *testing.B) {
-	for _, bench := range []struct {
-		name        string
-		middlewares []gin.HandlerFunc
-	}{
-		{"bare gin", nil},
-		{"no-op", []gin.HandlerFunc{noop}},
-		{"events", []gin.HandlerFunc{middleware.New(discard{})}},
-		{"gin.Logger", []gin.HandlerFunc{gin.LoggerWithWriter(io.Discard)}},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			call := caller(bench.middlewares...)
-			b.ReportAllocs()
-			for b.Loop() {
-				call()
-			}
-		})
-	}
 }
