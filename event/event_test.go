@@ -132,6 +132,7 @@ func TestIsTraceParent(t *testing.T) {
 	for _, bad := range []string{
 		"", good[1:], good + "-x", "01" + good[2:], strings.ToUpper(good),
 		strings.Replace(good, "-", "_", 1),
+		good[:35] + "0" + good[36:], good[:52] + "0" + good[53:], good[:53] + "0g",
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01",
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
 	} {

@@ -36,8 +36,8 @@ type Emitter interface {
 //
 // Every event has its time and, where the call has them, the guid and the
 // traceparent. The guid is the path's: in a route of MPS or Console the parameter that
-// is theirs, whatever it is called; in others the one called guid, or else the first
-// one below /api/.../amt. The last event has the outcome and, on failure, the HTTP
+// is theirs, whatever it is called; in others the last one called guid, or else the
+// first one below /api/.../amt. The last event has the outcome and, on failure, the HTTP
 // status: below 400 is ok; 400, 401, 403, 404, 405, 409, 413, 415 and 422 are the
 // client's fault; 503 and 504 mean that the device is unreachable, as does a 404
 // of a route that needs a connected device, which is then named CIRA_Connection

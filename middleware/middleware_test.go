@@ -197,6 +197,7 @@ func TestTheGUIDIsThePathsWhereverItStands(t *testing.T) {
 		"/foo/:guid/api/v1/own/:id":                "/foo/123/api/v1/own/7",
 		"/api/v1/amt/bootOrder/:id":                "/api/v1/amt/bootOrder/123",
 		"/foo/:id/api/v1/amt/bootOrder/:id/:slot":  "/foo/7/api/v1/amt/bootOrder/123/8",
+		"/foo/:guid/api/v1/amt/bootOrder/:id":      "/foo/7/api/v1/amt/bootOrder/123",
 		"/api/v1/amt/:thing/of/:guid":              "/api/v1/amt/7/of/123",
 	} {
 		router, rec := newRouter()

@@ -3,7 +3,6 @@ package middleware
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,8 +110,8 @@ func newRoute(call openamt.Call, needsDevice bool, params []string) *route {
 }
 
 // parameters returns the names of a route's parameters, those of the table for what it
-// knows of the path. If it knows nothing, and none is called guid, the first one below
-// amt in the API is, as in all routes of MPS.
+// knows of the path. If it knows nothing, the first one below amt in the API is the
+// guid too, as in all routes of MPS; a later one of that name comes before it.
 func parameters(r openamt.Route, fullPath string, params gin.Params) []string {
 	names := make([]string, len(params))
 	if r.Path != "" { // the table knows the tail of the path
@@ -125,7 +124,7 @@ func parameters(r openamt.Route, fullPath string, params gin.Params) []string {
 	}
 	_, api, _ := strings.Cut(fullPath, "/api/")
 	_, amt, _ := strings.Cut("/"+api, "/amt/")
-	if below := namesIn(amt); len(below) > 0 && !slices.Contains(names, "guid") {
+	if below := namesIn(amt); len(below) > 0 {
 		for i := len(names) - 1; i >= 0; i-- {
 			if names[i] == below[0] {
 				names[i] = "guid"
