@@ -18,8 +18,8 @@ type saidKey struct{}
 // SetOutcome says how the call has ended, whatever HTTP status its answer has: a device
 // that refuses inside a 200 is event.Device, a database that is down behind a 400 is
 // event.Server. With event.OK the last event is a success, else a fail. The last of
-// several calls holds; "" and what is no outcome leave it to the status. After a panic
-// it is the server's fault all the same.
+// several calls holds; "" and what is no outcome leave it to the status. A panic is the
+// server's fault all the same, unless a gin.Recovery inside the middleware hides it.
 //
 // Like SetMessage and SetGUID it is for the call's own goroutine, before the handlers
 // return, and does nothing where the call makes no events.
