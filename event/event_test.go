@@ -155,6 +155,31 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// What servers write, and what differs from it by a blank, mean the same.
+func FuzzParseReadsTheExactFormAsAnyOther(f *testing.F) {
+	for _, payload := range captured(f) {
+		f.Add(payload)
+	}
+	for _, payload := range []string{
+		`{"type":"fail","message":"a\"b","methods":["x","y"],"guid":"","timestamp":0}`,
+		`{"type":"fail","message":"","methods":["x"],"timestamp":01}`,
+		`{"type":"fail","message":"","methods":["x"],"timestamp":-1}`,
+		`{"type":"fail","message":"","methods":["x"],"timestamp":9223372036854775808}`,
+		`{"type":"fail","message":"","methods":["x",],"timestamp":1}`,
+		`{"type":"fail","message":"` + "\x1f" + `","methods":["x"],"timestamp":1}`,
+		`{"type":"boom","message":"","methods":["x"],"timestamp":1}`,
+		`{"type":"fail","message":"","methods":["x"],"timestamp":}`,
+	} {
+		f.Add([]byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		e, err := event.Parse(payload)
+		other, otherErr := event.Parse(append([]byte(" "), payload...))
+		assert.Equal(t, other, e)
+		assert.Equal(t, otherErr == nil, err == nil)
+	})
+}
+
 func FuzzAppendJSON(f *testing.F) {
 	f.Add("Power State requested", "AMT_PowerState", "\"\\€\x00\n<x>", int64(1))
 	f.Fuzz(func(t *testing.T, message, method, guid string, ms int64) {

@@ -1,9 +1,6 @@
 package event
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -113,51 +110,4 @@ func appendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
-}
-
-// object is the JSON of an event; the pointers tell a missing key from an empty one.
-type object struct {
-	Type      *Type     `json:"type"`
-	Message   *string   `json:"message"`
-	Methods   *[]string `json:"methods"`
-	GUID      string    `json:"guid"`
-	Timestamp *int64    `json:"timestamp"`
-}
-
-// Parse reads the JSON of one event as MPS, RPS or this module wrote it. Keys may
-// come in any order, and keys that it does not know are passed over, so that a
-// later server may say more. The error names the field and the value at fault.
-// The result shares no memory with payload; user properties are not in the JSON,
-// so Outcome, HTTPStatus and TraceParent stay empty.
-func Parse(payload []byte) (Event, error) {
-	if !utf8.Valid(payload) {
-		return Event{}, errors.New("event: the payload is not valid UTF-8")
-	}
-	var wire object
-	if err := json.Unmarshal(payload, &wire); err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) && wrong.Field != "" {
-			return Event{}, fmt.Errorf("event: %s: got a JSON %.40s, want %s", wrong.Field, wrong.Value, wrong.Type)
-		}
-		return Event{}, fmt.Errorf("event: the payload %s is not the JSON of an event: %w", quote(string(payload)), err)
-	}
-	switch {
-	case wire.Type == nil:
-		return Event{}, errors.New("event: type is missing")
-	case !wire.Type.known():
-		return Event{}, fmt.Errorf("event: type %s: want request, success or fail", quote(string(*wire.Type)))
-	case wire.Message == nil:
-		return Event{}, errors.New("event: message is missing")
-	case wire.Methods == nil:
-		return Event{}, errors.New("event: methods is missing")
-	case wire.Timestamp == nil:
-		return Event{}, errors.New("event: timestamp is missing")
-	}
-	return Event{
-		Type:      *wire.Type,
-		Message:   *wire.Message,
-		Methods:   *wire.Methods,
-		GUID:      wire.GUID,
-		Timestamp: *wire.Timestamp,
-	}, nil
 }
