@@ -88,10 +88,16 @@ func (c *mqttClient) Publish(topic string, payload []byte) {
 // Next is the next message received.
 func (c *mqttClient) Next() *paho.Publish {
 	c.t.Helper()
+	return c.NextWithin(patience)
+}
+
+// NextWithin waits longer than others do.
+func (c *mqttClient) NextWithin(d time.Duration) *paho.Publish {
+	c.t.Helper()
 	select {
 	case p := <-c.received:
 		return p
-	case <-time.After(patience):
+	case <-time.After(d):
 		require.FailNow(c.t, "no message received")
 		return nil
 	}

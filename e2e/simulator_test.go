@@ -18,9 +18,15 @@ type simulator struct {
 
 func startSimulator(t *testing.T, broker *mosquitto, flags ...string) simulator {
 	t.Helper()
+	return startSimulatorWith(t, broker, nil, flags...)
+}
+
+// startSimulatorWith does the same with more in its environment.
+func startSimulatorWith(t *testing.T, broker *mosquitto, env []string, flags ...string) simulator {
+	t.Helper()
 	addr := "127.0.0.1:" + strconv.Itoa(freePort(t))
 	s := simulator{url: "http://" + addr}
-	s.command = startCommand(t, "mps-sim", []string{"MPS_MQTT_ADDRESS=" + broker.Address()}, append([]string{"--http=" + addr}, flags...)...)
+	s.command = startCommand(t, "mps-sim", append(env, "MPS_MQTT_ADDRESS="+broker.Address()), append([]string{"--http=" + addr}, flags...)...)
 	s.AwaitHTTP(s.url+"/sim/alerts", http.StatusOK)
 	return s
 }
