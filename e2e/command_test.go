@@ -35,7 +35,7 @@ func build(name string) (path string, err error) {
 	return once.(func() (string, error))()
 }
 
-// A command is one of the repository's programs, running.
+// A command is one of the repository's programs, or a child of the tests, running.
 type command struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -49,7 +49,12 @@ func startCommand(t *testing.T, name string, env []string, args ...string) *comm
 	t.Helper()
 	path, err := build(name)
 	require.NoError(t, err)
-	c := &command{t: t, cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	return startProcess(t, exec.Command(path, args...), env)
+}
+
+func startProcess(t *testing.T, cmd *exec.Cmd, env []string) *command {
+	t.Helper()
+	c := &command{t: t, cmd: cmd, exited: make(chan struct{})}
 	c.cmd.Dir = t.TempDir()
 	c.cmd.Env = append([]string{"HOME=" + c.cmd.Dir}, env...)
 	c.cmd.Stdout = &c.output

@@ -3,5 +3,6 @@
 // requirement of the library.
 //
 // Docker is required: without it the tests fail, they are never skipped. The broker's image is
-// eclipse-mosquitto:2, or what MOSQUITTO_IMAGE names.
+// eclipse-mosquitto:2, or what MOSQUITTO_IMAGE names. On Linux, small disks are mounted too: whoever is
+// not root runs the tests by "unshare --map-root-user --mount".
 package e2e

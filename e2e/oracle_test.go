@@ -213,6 +213,17 @@ func (o *oracle) PublishAs(each int, change func(number int, e *event.Event)) {
 	}
 }
 
+// PublishUntil publishes that many from each caller every 10 ms, until the counters are so.
+func (o *oracle) PublishUntil(each int, so func(publisher.Stats) bool) {
+	o.t.Helper()
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	for begin := time.Now(); !so(o.pub.Stats()); <-pace.C {
+		require.Less(o.t, time.Since(begin), patience, "the counters do not become as expected: %+v", o.pub.Stats())
+		o.Publish(each)
+	}
+}
+
 // AwaitArrivals returns when so many events have come through.
 func (o *oracle) AwaitArrivals(n int) {
 	o.t.Helper()

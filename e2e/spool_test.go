@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+// An acceptance is one event that a child's publisher has accepted.
+type acceptance struct {
+	Number int
+	At     int64 // ms
+}
+
+// publishNumbers is a child that publishes events which are named after it and numbered, until it has
+// published E2E_EVENTS of them, if that is set, or is killed.
+func publishNumbers() error {
+	pub, err := openFromEnv(func(*publisher.Config) {})
+	if err != nil {
+		return err
+	}
+	events, err := strconv.Atoi(os.Getenv("E2E_EVENTS"))
+	untilKilled := err != nil
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	for n := 0; untilKilled || n < events; n++ {
+		message := fmt.Sprintf("%s/%d", os.Getenv("E2E_NAME"), n)
+		if err := pub.Publish(event.Event{Type: event.Success, Message: message, Methods: []string{}}); err != nil {
+			return err
+		}
+		tell("accepted", acceptance{Number: n, At: time.Now().UnixMilli()})
+		<-pace.C
+	}
+	return shutDown(pub)
+}
+
+// arrivals are events of several children, as one subscriber gets them.
+type arrivals struct {
+	t       *testing.T
+	broker  *mosquitto
+	client  *mqttClient
+	ids     map[string]bool
+	repeats int
+	inOrder []string // the messages of events, each once
+}
+
+func (a *arrivals) connect() {
+	a.t.Helper()
+	a.client = connect(a.t, a.broker.HostPort(), "subscriber")
+}
+
+// stopBroker takes what has been acknowledged to the broker, which sends the rest again.
+func (a *arrivals) stopBroker() {
+	a.t.Helper()
+	a.broker.Stop()
+	for len(a.client.received) > 0 {
+		a.next()
+	}
+}
+
+func (a *arrivals) startBroker() {
+	a.t.Helper()
+	a.broker.Start()
+	a.connect()
+}
+
+// next takes one more message, and returns that of the event if it has not come before.
+func (a *arrivals) next() string {
+	a.t.Helper()
+	m := a.client.Next()
+	id := m.Properties.User.Get("id")
+	require.NotEmpty(a.t, id)
+	e, err := event.Parse(m.Payload)
+	require.NoError(a.t, err)
+	if a.ids[id] {
+		a.repeats++
+		return ""
+	}
+	a.ids[id] = true
+	a.inOrder = append(a.inOrder, e.Message)
+	return e.Message
+}
+
+// Processes that share a spool, one after the other, are killed: while the broker is away, and in the
+// middle of delivering what the ones before them have left.
+func TestAKilledPublisherLosesTheLastMomentAtMost(t *testing.T) {
+	t.Parallel()
+	// A broker that takes few at a time, so that there is a middle.
+	broker := startMosquitto(t, "max_inflight_messages 20")
+	a := &arrivals{t: t, broker: broker, ids: map[string]bool{}}
+	a.connect()
+	a.client.Subscribe("mps/events")
+	spoolDir := t.TempDir()
+	var processes [][]acceptance
+	start := func(env ...string) *command {
+		return startChild(t, "publish", append(env,
+			"E2E_NAME="+strconv.Itoa(len(processes)), "MPS_MQTT_ADDRESS="+broker.Address(), "MPS_MQTT_SPOOL_DIR="+spoolDir,
+			"MPS_MQTT_CLIENT_ID=publisher")...)
+	}
+	kill := func(child *command) {
+		child.Kill()
+		processes = append(processes, told[acceptance](t, child, "accepted"))
+	}
+
+	for range 2 {
+		a.stopBroker()
+		for range 2 {
+			child := start()
+			require.Eventually(t, func() bool { return strings.Count(child.Output(), "accepted ") >= 1500 }, patience, time.Millisecond)
+			kill(child)
+		}
+		a.startBroker()
+		child := start()
+		for before := len(a.inOrder); len(a.inOrder) < before+500; {
+			a.next()
+		}
+		kill(child)
+	}
+	last := start("E2E_EVENTS=1")
+	for a.next() != fmt.Sprintf("%d/0", len(processes)) {
+	}
+	s := lastTold(t, last)
+	assert.Zero(t, s.Dropped)
+
+	rest := a.inOrder
+	var lost []time.Duration
+	for process, accepted := range processes {
+		n := 0
+		for ; len(rest) > 0 && rest[0] == fmt.Sprintf("%d/%d", process, n); n++ {
+			rest = rest[1:]
+		}
+		var moment time.Duration
+		if n < len(accepted) {
+			moment = time.Duration(accepted[len(accepted)-1].At-accepted[n].At) * time.Millisecond
+		}
+		lost = append(lost, moment)
+		// SpoolInterval and one step, on a machine whose disk or processor may be busy.
+		assert.Less(t, moment, 500*time.Millisecond, "process %d: %d of %d arrived", process, n, len(accepted))
+	}
+	assert.Equal(t, []string{fmt.Sprintf("%d/0", len(processes))}, rest, "in order, without a gap but at a process's end")
+	t.Logf("lost the last %v of the processes; %d events, %d repeats", lost, len(a.inOrder), a.repeats)
+}
