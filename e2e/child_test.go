@@ -21,7 +21,8 @@ import (
 const childVariable = "E2E_CHILD"
 
 var children = map[string]func() error{
-	"publish": publishNumbers,
+	"publish":     publishNumbers,
+	"fill memory": fillMemory,
 }
 
 // startChild starts this program as that child, with the environment env alone ("K=V").

@@ -90,9 +90,15 @@ func (c *command) Interrupt() {
 // ExitCode waits for the exit; it is -1 after a signal.
 func (c *command) ExitCode() int {
 	c.t.Helper()
+	return c.ExitCodeWithin(patience)
+}
+
+// ExitCodeWithin waits longer than others do.
+func (c *command) ExitCodeWithin(d time.Duration) int {
+	c.t.Helper()
 	select {
 	case <-c.exited:
-	case <-time.After(patience):
+	case <-time.After(d):
 		require.FailNow(c.t, "still running", c.cmd.String())
 	}
 	return c.cmd.ProcessState.ExitCode()
