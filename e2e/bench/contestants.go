@@ -33,12 +33,17 @@ type sender interface {
 	close()
 }
 
+const (
+	nameOfOurs     = "mps-events publisher"
+	nameOfAutopaho = "autopaho, memory queue"
+)
+
 // The first is what all others are compared with.
 var contestants = []contestant{
 	{"bare socket", connectBare},
-	{"mps-events publisher", connectPublisher},
+	{nameOfOurs, connectPublisher},
 	{"paho.golang, 64 callers", connectPaho},
-	{"autopaho, memory queue", connectAutopaho},
+	{nameOfAutopaho, connectAutopaho},
 }
 
 // bare writes ready packets, only their identifiers are filled in, and counts the answers.

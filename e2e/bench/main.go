@@ -184,6 +184,16 @@ func printRates(contestants []contestant, results [][]result) {
 		}
 		rows = append(rows, row)
 	}
+	place := func(name string) int {
+		return slices.IndexFunc(contestants, func(c contestant) bool { return c.name == name })
+	}
+	if ours, autopaho := place(nameOfOurs), place(nameOfAutopaho); ours >= 0 && autopaho >= 0 {
+		row := []string{"publisher, times autopaho"}
+		for _, column := range results {
+			row = append(row, fmt.Sprintf("%.1f", column[ours].share/column[autopaho].share))
+		}
+		rows = append(rows, row)
+	}
 	targets := []string{"publisher's target (stretch)"}
 	for _, column := range columns {
 		targets = append(targets, column.target)

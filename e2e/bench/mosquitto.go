@@ -27,8 +27,8 @@ func startMosquitto(ctx context.Context, receiveMaximum int) (address string, st
 	if err != nil {
 		return "", nil, err
 	}
-	// The queue is as long as in mosquitto/mosquitto.conf.
-	config := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_type error\nmax_queued_messages 500000\nmax_inflight_messages %d\n",
+	// The queue is as long as in mosquitto/mosquitto.conf, and no acknowledgement waits.
+	config := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nlog_type error\nmax_queued_messages 500000\nset_tcp_nodelay true\nmax_inflight_messages %d\n",
 		port, receiveMaximum)
 	file := filepath.Join(folder, "mosquitto.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
