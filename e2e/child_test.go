@@ -33,6 +33,14 @@ func startChild(t *testing.T, name string, env ...string) *command {
 	return startProcess(t, exec.Command(program), append(env, childVariable+"="+name))
 }
 
+// startBackgroundChild does the same for a child that would take the processor from the other tests.
+func startBackgroundChild(t *testing.T, name string, env ...string) *command {
+	t.Helper()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	return startProcess(t, exec.Command("nice", "-n", "19", program), append(env, childVariable+"="+name))
+}
+
 // openFromEnv makes a publisher as a server does that uses a spool.
 func openFromEnv(change func(*publisher.Config)) (*publisher.Publisher, error) {
 	config, err := publisher.ConfigFromEnv()

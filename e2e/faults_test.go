@@ -189,7 +189,7 @@ func TestEventsOnAForbiddenTopicAreDroppedAlone(t *testing.T) {
 func TestANetworkThatIsCutDelaysEventsAndLosesNone(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)
-	o := startOracle(t, broker, publisher.Config{KeepAlive: time.Second})
+	o := startOracle(t, broker, publisher.Config{KeepAlive: 2 * time.Second})
 	o.Publish(5000)
 	o.AwaitArrivals(1000)
 	broker.CutNetwork()

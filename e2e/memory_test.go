@@ -93,7 +93,7 @@ func TestMemoryStaysFlatHoweverLongTheBrokerIsAway(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			broker := startMosquitto(t)
-			child := startChild(t, "fill memory", "MPS_MQTT_ADDRESS="+broker.Address(), "MPS_MQTT_SPOOL_DIR="+c.spoolDir)
+			child := startBackgroundChild(t, "fill memory", "MPS_MQTT_ADDRESS="+broker.Address(), "MPS_MQTT_SPOOL_DIR="+c.spoolDir)
 			require.Eventually(t, func() bool { return len(told[bool](t, child, "connected")) > 0 }, patience, time.Millisecond)
 			broker.Stop()
 			require.Zero(t, child.ExitCodeWithin(3*patience))
