@@ -69,7 +69,7 @@ type Config struct {
 	// events are held in memory alone. The Publisher closes it in Shutdown.
 	Spool Spool
 	// KeepAlive is the longest silence on the connection, in whole seconds;
-	// default 30 s. A broker that hangs is given up after twice that time.
+	// default 30 s. A broker that says nothing for twice that time is given up.
 	KeepAlive time.Duration
 	// DangerouslyTrustAnyServer takes any certificate of any server for the broker's,
 	// so that whoever stands between reads and changes every event and learns the

@@ -145,6 +145,9 @@ func (p *Publisher) Publish(ev event.Event) error {
 	if err := ev.Validate(); err != nil {
 		return fmt.Errorf("publisher: %w", err)
 	}
+	if p.conn == nil {
+		return p.queue.whenOpen()
+	}
 	if ev.Timestamp == 0 {
 		ev.Timestamp = time.Now().UnixMilli()
 	}
@@ -154,10 +157,6 @@ func (p *Publisher) Publish(ev event.Event) error {
 		err := fmt.Errorf("publisher: event: %d bytes with its properties, more than %d", len(packet.body), MaxEventBytes)
 		recycle(packet)
 		return err
-	}
-	if p.conn == nil {
-		recycle(packet)
-		return p.queue.whenOpen()
 	}
 	dropped, err := p.queue.add(packet)
 	if dropped != nil {

@@ -32,8 +32,8 @@ type Config struct {
 	ClientID string
 	// Username and Password are sent where a server's address holds none.
 	Username, Password string
-	// KeepAlive is how long a silent connection is trusted; default 30 s. A
-	// broker that hangs is given up after twice that time.
+	// KeepAlive is how long the connection may be silent; default 30 s. A broker
+	// that says nothing for twice that time is given up.
 	KeepAlive time.Duration
 	// SessionExpiry is how long the broker keeps subscriptions and unacknowledged
 	// messages after a connection has gone; 0 ends the session with it.
@@ -115,7 +115,7 @@ func Open(config Config) (*Conn, error) {
 			Session:           c.session,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
 			AuthHandler:       noAuth{},
-			PingHandler:       pinger{paho.NewDefaultPinger(), uint16(min(config.KeepAlive/time.Second, 65535))},
+			PingHandler:       pinger{most: config.KeepAlive},
 			OnServerDisconnect: func(d *paho.Disconnect) {
 				// Such as "session taken over": two processes have one client id.
 				config.Logger.Warn("the MQTT broker has disconnected us", "reason", d.Packet().Reason(), "client_id", config.ClientID)

@@ -1,9 +1,7 @@
 package mqttconn
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/url"
 	"time"
 
@@ -87,18 +85,4 @@ func (c *Conn) goodbye() *paho.Disconnect {
 		packet.Properties = &paho.DisconnectProperties{SessionExpiryInterval: paho.Uint32(0)}
 	}
 	return packet
-}
-
-// pinger is paho's, but that it never asks less often than we said: a broker may set the
-// keep-alive to 0, and then a broker that hangs would not be noticed.
-type pinger struct {
-	*paho.DefaultPinger
-	most uint16 // seconds
-}
-
-func (p pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error {
-	if keepAlive == 0 || keepAlive > p.most {
-		keepAlive = p.most
-	}
-	return p.DefaultPinger.Run(ctx, conn, keepAlive)
 }

@@ -24,14 +24,16 @@ type Link struct {
 	net.Conn
 	sync.Mutex
 	incoming
+	ear *ear
 }
 
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
-	l := &Link{Conn: conn}
+	l := &Link{Conn: conn, ear: &ear{Reader: conn}}
+	l.ear.heard.Store(time.Now().UnixNano())
 	if pubacks == nil {
-		l.incoming = newIncoming(conn, nil)
+		l.incoming = newIncoming(l.ear, nil)
 	} else {
-		l.incoming = newIncoming(conn, func(acks []Puback) { pubacks(l, acks) })
+		l.incoming = newIncoming(l.ear, func(acks []Puback) { pubacks(l, acks) })
 	}
 	return l
 }
