@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -34,41 +35,42 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // WebSocket on any path of that address. Port 0 takes a free port. The error is
 // a *ListenError when an address is taken.
 func Start(tcp, webSocket string) (*Broker, error) {
-	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
-	b := &Broker{close: sync.OnceValue(server.Close)} // mochi panics on a second Close
-	if err := b.start(server, tcp, webSocket); err != nil {
-		_ = b.Close()
-		return nil, err
+	plain, err := net.Listen("tcp", tcp)
+	if err != nil {
+		return nil, &ListenError{Err: err}
 	}
-	return b, nil
+	if webSocket == "" {
+		return On(plain, nil)
+	}
+	web, err := net.Listen("tcp", webSocket)
+	if err != nil {
+		_ = plain.Close()
+		return nil, &ListenError{WebSocket: true, Err: err}
+	}
+	return On(plain, web)
 }
 
-func (b *Broker) start(server *mochi.Server, tcp, webSocket string) error {
-	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
-		return fmt.Errorf("broker: %w", err)
-	}
-	listener, err := net.Listen("tcp", tcp)
-	if err != nil {
-		return &ListenError{Err: err}
-	}
-	b.tcp = listener.Addr().String()
-	if err := server.AddListener(newDoor("tcp", listener, false)); err != nil {
-		return fmt.Errorf("broker: %w", err)
-	}
-	if webSocket != "" {
-		listener, err := net.Listen("tcp", webSocket)
-		if err != nil {
-			return &ListenError{WebSocket: true, Err: err}
-		}
-		b.webSocket = listener.Addr().String()
-		if err := server.AddListener(newDoor("ws", listener, true)); err != nil {
-			return fmt.Errorf("broker: %w", err)
+// On is Start with listeners of the caller's own, such as those of TLS, which the Broker
+// closes; either may be nil.
+func On(plain, webSocket net.Listener) (*Broker, error) {
+	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
+	b := &Broker{close: sync.OnceValue(server.Close)} // mochi panics on a second Close
+	var errs []error
+	for _, d := range []struct {
+		id       string
+		listener net.Listener
+		address  *string
+	}{{"tcp", plain, &b.tcp}, {"ws", webSocket, &b.webSocket}} {
+		if d.listener != nil {
+			*d.address = d.listener.Addr().String()
+			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.id == "ws")))
 		}
 	}
-	if err := server.Serve(); err != nil {
-		return fmt.Errorf("broker: %w", err)
+	errs = append(errs, server.AddHook(new(auth.AllowHook), nil), server.Serve())
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("broker: %w", errors.Join(err, b.Close()))
 	}
-	return nil
+	return b, nil
 }
 
 // Addr returns the host and port of plain MQTT, such as 127.0.0.1:1883.

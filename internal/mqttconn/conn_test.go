@@ -18,9 +18,6 @@ import (
 	"testing"
 	"time"
 
-	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -103,20 +100,16 @@ func secureBroker(t *testing.T, server tls.Certificate, clients *authority, webS
 			return nil
 		}
 	}
-	b := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, b.AddHook(new(auth.AllowHook), nil))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
 	require.NoError(t, err)
-	addr = listener.Addr().String()
+	plain, web := listener, net.Listener(nil)
 	if webSocket {
-		require.NoError(t, listener.Close())
-		require.NoError(t, b.AddListener(listeners.NewWebsocket(listeners.Config{ID: "x", Address: addr, TLSConfig: config})))
-	} else {
-		require.NoError(t, b.AddListener(listeners.NewNet("x", tls.NewListener(listener, config))))
+		plain, web = nil, listener
 	}
-	require.NoError(t, b.Serve())
+	b, err := broker.On(plain, web)
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Close() })
-	return addr, seen
+	return listener.Addr().String(), seen
 }
 
 func (a *authority) server(name string, notAfter time.Time) tls.Certificate {
