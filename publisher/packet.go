@@ -37,6 +37,7 @@ const publishType = 3 << 4
 type stationery struct {
 	topic       topicTemplate
 	properties  []byte // those that never change, encoded
+	guess       int    // how many bytes the length of all properties takes
 	idPrefix    string // makes the ids of this process unlike those of the last one
 	expiry      time.Duration
 	cloudEvents bool
@@ -52,6 +53,10 @@ func newStationery(c Config, topic topicTemplate) stationery {
 	if s.cloudEvents {
 		s.properties = appendUser(s.properties, "specversion", "1.0")
 	}
+	const idAndOutcome, oneByte = 50, 127
+	if s.guess = 1; len(s.properties)+idAndOutcome > oneByte {
+		s.guess = 2
+	}
 	return s
 }
 
@@ -64,15 +69,14 @@ func (s *stationery) encode(p *packet, e *event.Event, id uint64) {
 	binary.BigEndian.PutUint16(p.body, uint16(p.idAt-2))
 
 	// The length of the properties stands before them and takes as many bytes as it
-	// needs: two, unless the source is very long.
-	const usual = 2
-	p.body = append(p.body, 0, 0)
+	// needs, which is guessed.
+	p.body = append(p.body, make([]byte, s.guess)...)
 	p.body = s.appendProperties(p.body, e, id)
-	length := len(p.body) - p.idAt - usual
+	length := len(p.body) - p.idAt - s.guess
 	var prefix [binary.MaxVarintLen32]byte
 	n := binary.PutUvarint(prefix[:], uint64(length))
-	if n != usual {
-		p.body = slices.Replace(p.body, p.idAt, p.idAt+usual, prefix[:n]...)
+	if n != s.guess {
+		p.body = slices.Replace(p.body, p.idAt, p.idAt+s.guess, prefix[:n]...)
 	}
 	copy(p.body[p.idAt:], prefix[:n])
 	if s.expiry > 0 {
