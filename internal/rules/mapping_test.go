@@ -1,0 +1,60 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// What the mapping makes of each message is held by testdata/ilagent.json, with the
+// command that uses it. Here stands what nobody sends who means well.
+
+var mapping = rules.Mapping{
+	OtherKey: "k", TypeKey: "data.type", AlertKey: "data.id", SummaryKey: "data.message",
+	Alert: "SET", Accept: "ACK", Resolve: "CLR", FilterKey: "kind", FilterValue: "ALARM",
+}
+
+func FuzzMapping(f *testing.F) {
+	for _, payload := range []string{
+		`{"kind":"ALARM","data":{"type":"SET","id":"1","message":"m"},"customDetails":{"a":[1]},"images":[],"links":null}`,
+		`{"kind":"ALARM","data":[],"data.type":"CLR"}`,
+		`{"kind":"ALARM","kind":1}`,
+		`{"kind":"ALARM","data":` + strings.Repeat(`{"data":`, 50) + `1` + strings.Repeat(`}`, 51),
+		`{"kind":"ALARM","n":1e999999,"summary":"\ud800"}`,
+		`null`, `[]`, ``, "\xff",
+	} {
+		f.Add([]byte(payload), false)
+		f.Add([]byte(payload), true)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte, forward bool) {
+		m := mapping
+		m.ForwardPayload = forward
+		d := m.Rules().Decide(rules.Message{Topic: "t/\"ü", Payload: payload})
+		switch d.Action {
+		case rules.Dead:
+			assert.NotEmpty(t, d.Reason)
+			assert.Less(t, len(d.Reason), 1000, "a reason is read by people")
+		case rules.Send:
+			assert.Contains(t, []string{"ALERT", "ACCEPT", "RESOLVE", "COMMENT"}, d.Alert.Type)
+			assert.NotEmpty(t, d.Alert.IntegrationKey)
+			assert.True(t, json.Valid(d.Alert.CustomDetails), "%s", d.Alert.CustomDetails)
+			for _, raw := range []json.RawMessage{d.Alert.Images, d.Alert.Links} {
+				assert.True(t, raw == nil || json.Valid(raw))
+			}
+		default:
+			assert.Equal(t, rules.Ignore, d.Action)
+		}
+	})
+}
+
+func BenchmarkMapping(b *testing.B) {
+	payload := []byte(`{"kind":"ALARM","data":{"type":"SET","id":"1","message":"Anomaly detected on pump unit 2"},"apiKey":"il1api123"}`)
+	r := mapping.Rules()
+	for b.Loop() {
+		r.Decide(rules.Message{Topic: "factory/alarms", Payload: payload})
+	}
+}
