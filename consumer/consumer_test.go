@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,22 @@ func TestTheBrokerKeepsWhatComesWhileTheConsumerIsAway(t *testing.T) {
 	ilert.mu.Lock()
 	defer ilert.mu.Unlock()
 	assert.ElementsMatch(t, want, ilert.told)
+}
+
+// The broker has used the packet identifiers by which the consumer will subscribe again.
+func TestASessionWithMessagesUnderWayIsSubscribedToAgain(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := config(t, b, ilert)
+	start(t, cfg).ready(t).stop()
+	client := brokertest.Connect(t, b.Addr(), nil)
+	for n := range 10 {
+		publish(t, client, call(event.Fail, strconv.Itoa(n)))
+	}
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	c := start(t, cfg).ready(t)
+	c.stop()
+	assert.NotContains(t, log.String(), "identifier in use")
 }
 
 func TestWhatIlertDidNotTakeIsToldByTheNextProcess(t *testing.T) {

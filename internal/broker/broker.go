@@ -66,7 +66,7 @@ func On(plain, webSocket net.Listener) (*Broker, error) {
 			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.id == "ws")))
 		}
 	}
-	errs = append(errs, server.AddHook(new(auth.AllowHook), nil), server.Serve())
+	errs = append(errs, server.AddHook(new(auth.AllowHook), nil), server.AddHook(new(separateIDs), nil), server.Serve())
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("broker: %w", errors.Join(err, b.Close()))
 	}

@@ -8,6 +8,7 @@ package mqttconn
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,7 +120,11 @@ func Open(config Config) (*Conn, error) {
 			PingHandler:       pinger{most: config.KeepAlive},
 			OnServerDisconnect: func(d *paho.Disconnect) {
 				// Such as "session taken over": two processes have one client id.
-				config.Logger.Warn("the MQTT broker has disconnected us", "reason", d.Packet().Reason(), "client_id", config.ClientID)
+				reason := d.Packet().Reason()
+				if d.ReasonCode == packets.DisconnectSessionTakenOver {
+					reason += ": another process has our client id, give each its own"
+				}
+				config.Logger.Warn("the MQTT broker has disconnected us", "reason", reason, "client_id", config.ClientID)
 			},
 		},
 	})
@@ -216,10 +222,10 @@ func (c *Conn) down() bool {
 // failed is told of each attempt to connect that has failed.
 func (c *Conn) failed(err error) {
 	if c.adaptWill(err) {
-		c.config.Logger.Warn("the MQTT broker does not take our Last Will as it is; trying with less", "error", explain(err))
+		c.config.Logger.Warn("the MQTT broker does not take our Last Will as it is; trying with less", "error", c.explain(err))
 	}
 	if c.config.Handlers.Failed != nil {
-		c.config.Handlers.Failed(explain(err))
+		c.config.Handlers.Failed(c.explain(err))
 	}
 	c.warn(err)
 }
@@ -227,7 +233,7 @@ func (c *Conn) failed(err error) {
 // warn logs the first failure of an outage and then one a minute, none while
 // closing.
 func (c *Conn) warn(err error) {
-	err = explain(err)
+	err = c.explain(err)
 	c.mu.Lock()
 	address := c.trying
 	quiet := time.Since(c.lastWarn) < time.Minute || c.open.Err() != nil
@@ -241,15 +247,26 @@ func (c *Conn) warn(err error) {
 	c.config.Logger.Warn("cannot connect to the MQTT broker, trying again", "address", address, "client_id", c.config.ClientID, "error", err)
 }
 
-// explain says in words what paho says in numbers or not at all.
-func explain(err error) error {
+// explain says in words what paho says in numbers or not at all. What answers at the
+// address may not be what its scheme says, or speak another MQTT.
+func (c *Conn) explain(err error) error {
+	c.mu.Lock()
+	scheme, _, _ := strings.Cut(c.trying, ":")
+	c.mu.Unlock()
 	var denied *autopaho.ConnackError
+	var network *net.OpError
 	switch {
 	case errors.As(err, &denied):
 		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
 		return fmt.Errorf("the broker says: %s %s (reason code %d)", reason, denied.Reason, denied.ReasonCode)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w (the broker may speak only MQTT 3.1.1; MQTT 5 is needed)", err)
+	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
+		return err // it says enough
+	case scheme == "mqtts" || scheme == "wss":
+		return fmt.Errorf("%w (the port may not speak TLS: mqtt:// and ws:// are without)", err)
+	case scheme == "ws":
+		return fmt.Errorf("%w (the port may not speak MQTT by WebSocket)", err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), "invalid Prop"):
+		return fmt.Errorf("%w (the broker may speak only MQTT 3.1.1, where MQTT 5 is needed; or the port may speak TLS, WebSocket or HTTP)", err)
 	default:
 		return err
 	}
