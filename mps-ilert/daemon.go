@@ -47,6 +47,7 @@ const (
 	addressVariable = "MPS_MQTT_ADDRESS"
 
 	presetIlagent = "ilagent"
+	presetCalls   = "calls"
 )
 
 func daemonCommand(g *globals) *cobra.Command {
@@ -66,7 +67,7 @@ ilert's ilagent takes them. The default is ilagent if a flag of its mapping or a
 
 Each flag has an environment variable, named in brackets; those of secrets may
 have _FILE behind them and name a file. Beside these:
-  ` + keyVariable + `   the key of an alert source of ilert, for what has none of its own
+  ` + keyVariable + `   the key of an alert source of ilert, for messages that have none of their own
   ` + addressVariable + `        the broker's address where --mqtt_host is not given, such as
                           mqtts://user:password@broker:8883; MPS_MQTT_USERNAME,
                           MPS_MQTT_PASSWORD(_FILE), MPS_MQTT_CA_FILE, MPS_MQTT_CERT_FILE
@@ -223,36 +224,45 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		HeartbeatURL:   f.heartbeatURL,
 		MQTTPath:       f.mqttURL,
 	}
+	if f.mqttName == "" {
+		return config, errors.New("--mqtt_name: want a client id")
+	}
 	if f.mqttQoS > 2 {
 		return config, fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)
 	}
 	if err := f.broker(cmd, &config); err != nil {
 		return config, err
 	}
-	switch preset := cmp.Or(f.preset, f.defaultPreset(cmd)); preset {
-	case presetIlagent:
+	mapped := slices.IndexFunc(mappingFlags, cmd.Flags().Changed)
+	switch preset := cmp.Or(f.preset, f.defaultPreset(mapped >= 0)); {
+	case preset == presetIlagent:
 		f.mapping.IntegrationKey = f.eventKey
 		config.Mapping = &f.mapping
+	case preset != presetCalls:
+		return config, fmt.Errorf("--preset %q: want calls or ilagent", preset)
+	case mapped >= 0:
+		return config, fmt.Errorf("--%s goes with --preset ilagent", mappingFlags[mapped])
+	case config.IntegrationKey == "" && config.Address != "":
+		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
 	default:
 		config.Preset = preset
-		if config.IntegrationKey == "" && config.Address != "" {
-			return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
-		}
 	}
 	return config, nil
 }
 
+// mappingFlags are those by which a command line asks for ilagent's mapping.
+var mappingFlags = []string{
+	"map_key_etype", "map_key_alert_key", "map_key_summary", "map_val_etype_alert", "map_val_etype_accept",
+	"map_val_etype_resolve", "filter_key", "filter_val", "forward_message_payload",
+}
+
 // defaultPreset is ilagent's mapping for what looks like a command line of ilagent.
-func (f *daemonFlags) defaultPreset(cmd *cobra.Command) string {
-	mapped := slices.ContainsFunc([]string{
-		"map_key_etype", "map_key_alert_key", "map_key_summary", "map_val_etype_alert", "map_val_etype_accept",
-		"map_val_etype_resolve", "filter_key", "filter_val", "forward_message_payload",
-	}, cmd.Flags().Changed)
+func (f *daemonFlags) defaultPreset(mapped bool) string {
 	topic := cmp.Or(f.eventTopic, mqttconn.DefaultTopic)
 	if mapped || !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/") {
 		return presetIlagent
 	}
-	return "calls"
+	return presetCalls
 }
 
 // broker says what to listen to and where.

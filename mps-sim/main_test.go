@@ -158,6 +158,8 @@ func TestTheRESTAPIIsThatOfMPS(t *testing.T) {
 		status             int
 		answer             string
 	}{
+		{"GET", "/api/heartbeats/il1hbt1", "", 202, ``},
+		{"HEAD", "/api/pings/1", "", 202, ``},
 		{"GET", "/api/v1/devices/stats", "", 200, `{"connectedCount":3,"disconnectedCount":0,"totalCount":3}`},
 		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":8}`, 200, `{"Body":{"ReturnValue":0,"ReturnValueStr":"SUCCESS"}}`},
 		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"OSPowerSavingState":2,"powerstate":8}`},

@@ -20,6 +20,9 @@ func (s *simulator) serveIlert(router gin.IRoutes) {
 	router.POST("/api/events", gin.WrapF(s.ilert.Events))
 	router.POST("/api/v1/mqtt/:key", gin.WrapF(s.ilert.MQTT))
 	router.POST("/api/v1/events/mqtt/:key", gin.WrapF(s.ilert.MQTT))
+	taken := func(c *gin.Context) { c.Status(http.StatusAccepted) } // a heartbeat is not shown
+	router.GET("/api/heartbeats/:key", taken)
+	router.HEAD("/api/pings/:key", taken)
 	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.ilert.Alerts()) })
 }
 

@@ -10,7 +10,7 @@ import (
 
 // FromEnv is New of ConfigFromEnv with slog.Default as Logger: the one line for a
 // server's start. Without MPS_MQTT_ADDRESS the Publisher works and publishes
-// nothing. With MPS_MQTT_SPOOL_DIR it fails, because it links no spool; package spool
+// nothing, as the log says. With MPS_MQTT_SPOOL_DIR it fails, because it links no spool; package spool
 // shows the lines that do.
 func FromEnv() (*Publisher, error) {
 	config, err := ConfigFromEnv()
@@ -18,6 +18,9 @@ func FromEnv() (*Publisher, error) {
 		return nil, err
 	}
 	config.Logger = slog.Default()
+	if config.Address == "" {
+		config.Logger.Info("MPS_MQTT_ADDRESS is empty: events are not published")
+	}
 	return New(config)
 }
 

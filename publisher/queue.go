@@ -222,8 +222,10 @@ func (q *queue) trim() {
 		q.firstUnderWay++
 		q.next = max(q.next-1, 0)
 	}
-	if q.disk.spooling && q.forgettable() {
-		q.disk.rouse(false)
+	if q.disk.spooling {
+		if load := q.wantsLoad(); load || q.forgettable() {
+			q.disk.rouse(load)
+		}
 	}
 	q.left()
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -41,7 +42,7 @@ func (m Mapping) decide(message Message) Decision {
 	}
 	a := Alert{
 		IntegrationKey: cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey),
-		Type:           cmp.Or(m.typeOf(o.at(cmp.Or(m.TypeKey, "eventType"))), o.text("eventType"), "ALERT"),
+		Type:           cmp.Or(m.typeOf(o.at(m.typeKey())), o.text("eventType"), "ALERT"),
 		Key:            cmp.Or(o.at(m.AlertKey), o.text("alertKey")),
 		Summary:        cmp.Or(o.at(m.SummaryKey), o.text("summary")),
 		Details:        o.text("details"),
@@ -60,7 +61,7 @@ func (m Mapping) decide(message Message) Decision {
 	case o.wrong != nil:
 		return dead("%w", o.wrong)
 	case a.Type != "ALERT" && a.Type != "ACCEPT" && a.Type != "RESOLVE" && a.Type != "COMMENT":
-		return dead("eventType %.40q: want ALERT, ACCEPT, RESOLVE or COMMENT", a.Type)
+		return dead("%s %.40q: want %s", m.typeKey(), a.Type, m.types())
 	case a.Priority != "" && a.Priority != High && a.Priority != Low:
 		return dead("priority %.40q: want HIGH or LOW", string(a.Priority))
 	case a.IntegrationKey == "":
@@ -75,6 +76,15 @@ func (m Mapping) wants(o *object) bool {
 	}
 	raw := o.find(m.FilterKey)
 	return raw != nil && (m.FilterValue == "" || textOf(raw) == m.FilterValue)
+}
+
+func (m Mapping) typeKey() string { return cmp.Or(m.TypeKey, "eventType") }
+
+// types are the values that may stand at TypeKey.
+func (m Mapping) types() string {
+	all := []string{m.Alert, m.Accept, m.Resolve, "ALERT", "ACCEPT", "RESOLVE", "COMMENT"}
+	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
+	return strings.Join(all, ", ")
 }
 
 // typeOf is what a value of TypeKey means; one that is not mapped stands for itself.
