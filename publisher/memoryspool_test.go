@@ -1,0 +1,91 @@
+package publisher
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+)
+
+// memorySpool is a Spool in memory, in which a test says what goes wrong.
+type memorySpool struct {
+	records     []SpoolRecord
+	room        int               // for so many records
+	commitFails func() bool       // asked once in each Commit
+	loadFails   func() bool       // asked once in each Load
+	tooOld      func() bool       // asked of each record that may go for its age
+	during      func()            // what else happens while Commit or Load is at work
+	gone        func(SpoolRecord) // told of each record that has made room
+	aged        func(SpoolRecord) // told of each record that Load returns without its data
+}
+
+// newMemorySpool returns one in which nothing goes wrong.
+func newMemorySpool(room int) *memorySpool {
+	no := func() bool { return false }
+	return &memorySpool{
+		room: room, commitFails: no, loadFails: no, tooOld: no,
+		during: func() {}, gone: func(SpoolRecord) {}, aged: func(SpoolRecord) {},
+	}
+}
+
+var errDisk = errors.New("input/output error")
+
+func (*memorySpool) Enabled() bool { return true }
+func (*memorySpool) Close() error  { return nil }
+
+func (m *memorySpool) Range() (first, last, count uint64) {
+	if len(m.records) == 0 {
+		return 0, 0, 0
+	}
+	return m.records[0].Number, m.records[len(m.records)-1].Number, uint64(len(m.records))
+}
+
+func (m *memorySpool) Commit(s SpoolStep) (dropped uint64, err error) {
+	m.during()
+	defer m.during()
+	if m.commitFails() {
+		return 0, errDisk
+	}
+	kept := slices.DeleteFunc(slices.Clone(m.records), func(r SpoolRecord) bool {
+		return r.Number < s.Below || slices.Contains(s.Void, r.Number)
+	})
+	tooMany := len(kept) + len(s.Add) - m.room
+	var gone []SpoolRecord
+	kept = slices.DeleteFunc(kept, func(r SpoolRecord) bool {
+		if r.Number < s.From || tooMany <= len(gone) && !m.tooOld() {
+			return false
+		}
+		gone = append(gone, r)
+		return true
+	})
+	if len(s.Add) > 0 && len(kept)+len(s.Add) > m.room {
+		return 0, errors.New("full")
+	}
+	for _, r := range s.Add {
+		kept = append(kept, SpoolRecord{Number: r.Number, Data: bytes.Clone(r.Data)})
+	}
+	m.records = kept
+	for _, r := range gone {
+		m.gone(r)
+	}
+	return uint64(len(gone)), nil
+}
+
+func (m *memorySpool) Load(from uint64, most int) (records []SpoolRecord, err error) {
+	m.during()
+	defer m.during()
+	if m.loadFails() {
+		return nil, errDisk
+	}
+	for _, r := range m.records {
+		if r.Number < from || len(records) == most {
+			continue
+		}
+		data := bytes.Clone(r.Data)
+		if m.tooOld() {
+			m.aged(r)
+			data = nil
+		}
+		records = append(records, SpoolRecord{Number: r.Number, Data: data})
+	}
+	return records, nil
+}

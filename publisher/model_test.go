@@ -1,0 +1,337 @@
+package publisher
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// world is what a queue and its keeper live in: a server that publishes, a broker and a
+// disk. Things happen in it one after another, in an order drawn by lot, also while the
+// keeper is at work on the disk. The world knows what became of each event, by what the
+// broker and the disk have seen, and holds the queue to it.
+type world struct {
+	t          *testing.T
+	random     *rand.Rand
+	stationery stationery
+	capacity   int
+	dropNewest bool
+	disk       *memorySpool
+
+	next  int                // the event to publish next
+	fates map[int]DropReason // of those that have left
+
+	// Of this process.
+	queue    *queue
+	keeper   *keeper
+	resting  bool   // the keeper waits to be roused
+	upTo     uint64 // as in keeper.run
+	waiting  bool   // the sender waits to be rung
+	accepted uint64
+	refused  uint64 // by Publish
+	counts   map[DropReason]uint64
+	flushes  map[chan struct{}]int // who waits in Flush, for the events before this one
+	newest   int                   // of those that were ever sent
+	ids      map[int]uint16        // with which they were sent
+	ever     map[int]bool          // those sent
+	tried    map[int]bool          // those sent in the broker's session
+
+	// Of the connection. link is nil without one.
+	link           *mqttconn.Link
+	qos            byte
+	receiveMaximum int
+	last           int   // event sent on it
+	open           []int // at QoS 1: those that are not acknowledged
+	writing        []int // those of the write that has not returned; nil: there is none
+	writingTo      *mqttconn.Link
+}
+
+// delivered is the fate of what is not dropped.
+const delivered DropReason = "delivered"
+
+func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	topic, err := parseTopic("t")
+	require.NoError(t, err)
+	random := rand.New(rand.NewPCG(seed, 0))
+	w := &world{
+		t: t, random: random, stationery: newStationery(Config{Source: "s"}, topic),
+		capacity: leastWithSpool + random.IntN(12), dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{},
+	}
+	if random.IntN(4) == 0 {
+		w.capacity = 20 + random.IntN(60)
+	}
+	failuresOfTen, ages := random.IntN(5), random.IntN(3) == 0
+	w.disk = newMemorySpool(math.MaxInt)
+	if random.IntN(2) == 0 {
+		w.disk.room = 5 + random.IntN(4*w.capacity)
+	}
+	w.disk.commitFails = func() bool { return random.IntN(10) < failuresOfTen }
+	w.disk.loadFails = w.disk.commitFails
+	w.disk.tooOld = func() bool { return ages && random.IntN(50) == 0 }
+	w.disk.during = func() {
+		for range random.IntN(3) {
+			w.somethingHappens()
+		}
+	}
+	w.disk.gone = func(r SpoolRecord) {
+		w.must(!w.dropNewest, "number %d made room on disk", r.Number)
+		w.ends(eventIn(r.Data), SpoolLost)
+	}
+	w.disk.aged = func(r SpoolRecord) {
+		if n := eventIn(r.Data); w.fates[n] != Overflow { // then it is no loss once more
+			w.ends(n, SpoolLost)
+		}
+	}
+	w.start()
+	return w
+}
+
+// eventIn returns which event a packet or a record carries.
+func eventIn(b []byte) int {
+	_, after, _ := bytes.Cut(b, []byte(`"message":"`))
+	number, _, _ := bytes.Cut(after, []byte(`"`))
+	n, err := strconv.Atoi(string(number))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// must fails the test if what should hold does not.
+func (w *world) must(holds bool, format string, args ...any) {
+	if !holds {
+		w.t.Helper()
+		require.FailNow(w.t, fmt.Sprintf(format, args...), "capacity %d, DropNewest %v", w.capacity, w.dropNewest)
+	}
+}
+
+// ends: each event has one fate.
+func (w *world) ends(n int, fate DropReason) {
+	w.t.Helper()
+	w.must(w.fates[n] == "", "event %d: %s, but it was %s already", n, fate, w.fates[n])
+	w.fates[n] = fate
+	w.counts[fate]++
+}
+
+// start: a process takes back all that is on disk.
+func (w *world) start() {
+	w.queue = newQueue(w.capacity, w.dropNewest)
+	w.queue.recover(w.disk.Range())
+	w.keeper = newKeeper(w.queue, w.disk, slog.New(slog.DiscardHandler))
+	w.resting, w.waiting, w.upTo = false, true, 0
+	w.accepted, w.refused = uint64(len(w.disk.records)), 0
+	w.counts, w.flushes = map[DropReason]uint64{}, map[chan struct{}]int{}
+	w.newest, w.ids, w.ever, w.tried = -1, map[int]uint16{}, map[int]bool{}, map[int]bool{}
+	w.link, w.open, w.writing = nil, nil, nil
+}
+
+// publish: an event is refused only when memory is full, and accepted otherwise.
+func (w *world) publish() {
+	p, e := blanks.Get().(*packet), event.Event{Type: event.Success, Message: strconv.Itoa(w.next), Timestamp: 1}
+	w.stationery.encode(p, &e, uint64(w.next))
+	dropped, err := w.queue.add(p)
+	if err != nil {
+		w.must(w.queue.held() >= w.capacity, "%v, but %d are held", err, w.queue.held())
+		w.refused++
+	} else {
+		w.next++
+		w.accepted++
+	}
+	if dropped != nil {
+		if err == nil {
+			w.must(!w.dropNewest, "an old one made room for event %d", w.next-1)
+			w.ends(eventIn(dropped.body), Overflow)
+		}
+		recycle(dropped)
+	}
+}
+
+// keep is one round of keeper.run, unless it rests. It rests when all is written, and
+// nothing on disk was dropped.
+func (w *world) keep() {
+	if w.resting {
+		select {
+		case <-w.queue.disk.rung:
+		default:
+			return
+		}
+	}
+	newest := w.queue.newest()
+	w.keeper.load()
+	_ = w.keeper.write(w.upTo)
+	w.upTo = newest
+	w.resting = w.queue.rest()
+	w.checkCounts()
+	if w.resting {
+		w.must(w.queue.unwritten() == 0, "the keeper rests, but %d are not written", w.queue.unwritten())
+		for _, r := range w.disk.records {
+			w.must(w.fates[eventIn(r.Data)] != Overflow, "the keeper rests, but number %d was dropped", r.Number)
+		}
+	}
+}
+
+// restart: a process ends and writes all it has to disk. If that succeeds, the next one
+// gets back what has no fate, nothing that was dropped, and perhaps what was delivered.
+func (w *world) restart() {
+	w.disconnect()
+	during, commitFails := w.disk.during, w.disk.commitFails
+	w.disk.during, w.disk.commitFails = func() {}, func() bool { return false }
+	err := w.keeper.write(w.queue.newest())
+	w.disk.during, w.disk.commitFails = during, commitFails
+	if err != nil {
+		return // the disk is full
+	}
+	w.must(w.queue.unwritten() == 0, "%d are not written", w.queue.unwritten())
+	w.checkCounts()
+	onDisk := map[int]bool{}
+	for _, r := range w.disk.records {
+		n := eventIn(r.Data)
+		w.must(w.fates[n] != Overflow, "event %d was dropped from memory, but is on disk", n)
+		onDisk[n] = true
+	}
+	for n := range w.next {
+		w.must(w.fates[n] != "" || onDisk[n], "event %d has no fate and is not on disk", n)
+	}
+	for n := range onDisk {
+		delete(w.fates, n) // it comes again
+	}
+	w.start()
+}
+
+// somethingHappens is one thing beside the keeper's work.
+func (w *world) somethingHappens() {
+	switch w.random.IntN(12) {
+	case 0, 1, 2, 3:
+		for range w.random.IntN(w.capacity + 2) {
+			w.publish()
+		}
+	case 4, 5:
+		w.send()
+	case 6:
+		w.written()
+	case 7, 8:
+		w.answer()
+	case 9:
+		if w.random.IntN(10) == 0 {
+			w.disconnect()
+		}
+	case 10:
+		if w.random.IntN(4) == 0 {
+			w.connect()
+		}
+	case 11:
+		if w.random.IntN(8) == 0 {
+			w.flushes[w.queue.flushed()] = w.next
+		}
+	}
+	w.check()
+}
+
+// check: what holds at any time. Counters agree, memory is bounded, events are in
+// order, and no Flush returns too early.
+func (w *world) check() {
+	s := w.queue.snapshot()
+	w.must(s.Accepted == w.accepted && s.Pending <= s.Accepted, "%+v, but %d were accepted", s, w.accepted)
+	w.must(s.Acknowledged+s.Dropped+s.Pending == s.Accepted, "%+v", s)
+	w.must(w.queue.held() <= w.capacity+w.queue.window(), "%d are held", w.queue.held())
+	last := uint64(0)
+	for _, part := range []*deque{&w.queue.underWay, &w.queue.waiting, &w.queue.later} {
+		for i := range part.len() {
+			w.must(part.at(i).number > last, "number %d after %d", part.at(i).number, last)
+			last = part.at(i).number
+		}
+	}
+	w.must(w.queue.later.len() == 0 || w.queue.disk.count > 0, "later than nothing")
+	for done, before := range w.flushes {
+		select {
+		case <-done:
+			delete(w.flushes, done)
+			for n := range before {
+				w.must(w.fates[n] != "", "Flush has returned, but event %d has not left", n)
+			}
+		default:
+		}
+	}
+}
+
+// checkCounts: while the disk is at rest, the queue counts what the world has seen.
+func (w *world) checkCounts() {
+	w.check()
+	s := w.queue.snapshot()
+	w.must(s.Acknowledged == w.counts[delivered] && s.Rejected == w.refused, "%+v, but %v, and %d refused", s, w.counts, w.refused)
+	for i, n := range w.queue.losses.count {
+		w.must(n == w.counts[reasonAt[i]], "%s: %d, but %v", reasonAt[i], n, w.counts)
+	}
+	for _, before := range w.flushes {
+		left := true
+		for n := range before {
+			left = left && w.fates[n] != ""
+		}
+		w.must(!left || w.queue.disk.count > 0, "Flush waits for nothing")
+	}
+	for number := range w.queue.disk.voids {
+		_, last, _ := w.disk.Range()
+		w.must(number <= last, "number %d is remembered in vain", number)
+	}
+}
+
+// settles: while the broker stays, everything leaves and is forgotten on disk. Commits
+// may fail for ever; then it leaves all the same.
+func (w *world) settles() {
+	commitsFail := w.random.IntN(3) == 0
+	w.disk.during, w.disk.commitFails = func() {}, func() bool { return commitsFail }
+	if w.link == nil {
+		w.connect()
+	}
+	steps := []func(){w.keep, w.send, w.written, w.answer}
+	for range 400 * (w.capacity + len(w.disk.records)) {
+		if w.queue.snapshot().Pending == 0 && (commitsFail || len(w.disk.records) == 0) {
+			break
+		}
+		steps[w.random.IntN(len(steps))]()
+		w.check()
+	}
+	w.written()
+	w.send()
+	s := w.queue.snapshot()
+	w.must(s.Pending == 0, "stuck: %+v", s)
+	w.must(commitsFail || len(w.disk.records) == 0, "%d are not forgotten on disk", len(w.disk.records))
+	w.checkCounts()
+	w.must(len(w.flushes) == 0, "Flush hangs")
+	for n := range w.next {
+		w.must(w.fates[n] != "", "event %d has no fate", n)
+	}
+}
+
+func TestWhateverHappensEachEventHasOneFate(t *testing.T) {
+	const seeds = 150
+	for seed := range uint64(seeds) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			for range 70 {
+				for range w.random.IntN(4) {
+					w.somethingHappens()
+				}
+				if w.random.IntN(3) > 0 {
+					w.keep()
+				}
+				if w.random.IntN(100) == 0 {
+					w.restart()
+				}
+			}
+			w.settles()
+			w.publish()
+			w.settles()
+		})
+	}
+}

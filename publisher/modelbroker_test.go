@@ -1,0 +1,127 @@
+package publisher
+
+import (
+	"bytes"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// The part of the world that is the sender's connection and the broker behind it.
+
+// send: the sender takes what is to be written, if it was rung.
+func (w *world) send() {
+	if w.writing != nil {
+		return
+	}
+	if w.waiting {
+		select {
+		case <-w.queue.sender.rung:
+		default:
+			return
+		}
+	}
+	written, link, n := w.queue.take(nil)
+	if w.waiting = n == 0; w.waiting {
+		return
+	}
+	w.must(link == w.link, "written to another connection")
+	w.writingTo = link
+	for r := bytes.NewReader(written); r.Len() > 0; n-- {
+		p, err := packets.ReadPacket(r)
+		require.NoError(w.t, err)
+		w.sent(p.Content.(*packets.Publish))
+	}
+	w.must(n == 0, "take says %d more than it wrote", n)
+}
+
+// sent: on one connection events come in their order, and for the first time in their
+// order over all connections. A repeat has the packet identifier it had before, is
+// marked as one in the same session only, and nothing is sent that has left. No more
+// are open than the broker allows.
+func (w *world) sent(p *packets.Publish) {
+	n := eventIn(p.Payload)
+	w.must(p.QoS == w.qos, "event %d at QoS %d", n, p.QoS)
+	w.must(w.fates[n] == "", "event %d is sent, but it was %s", n, w.fates[n])
+	w.must(n > w.last, "event %d after %d", n, w.last)
+	w.last = n
+	w.writing = append(w.writing, n)
+	w.must(n > w.newest || w.ever[n], "event %d for the first time after %d", n, w.newest)
+	w.newest, w.ever[n] = max(w.newest, n), true
+	w.must(p.Duplicate == (w.tried[n] && w.qos > 0), "event %d: marked as a repeat: %v", n, p.Duplicate)
+	w.tried[n] = true
+	if w.qos == 0 {
+		return
+	}
+	w.must(p.PacketID > 0 && (w.ids[n] == 0 || w.ids[n] == p.PacketID), "event %d had identifier %d, now %d", n, w.ids[n], p.PacketID)
+	w.ids[n] = p.PacketID
+	for _, other := range w.open {
+		w.must(w.ids[other] != p.PacketID, "events %d and %d have one identifier", other, n)
+	}
+	w.open = append(w.open, n)
+	w.must(len(w.open) <= w.receiveMaximum, "%d are open, the broker allows %d", len(w.open), w.receiveMaximum)
+}
+
+// written: the write returns, and at QoS 0 delivers if the connection is still there.
+func (w *world) written() {
+	if w.writing == nil {
+		return
+	}
+	w.queue.written(w.writingTo)
+	if w.writingTo == w.link && w.qos == 0 {
+		for _, n := range w.writing {
+			w.ends(n, delivered)
+		}
+	}
+	w.writing = nil
+}
+
+// answer: the broker acknowledges some of what is open, mostly the oldest; some it
+// refuses, and at times it answers what nobody asked, or on a lost connection.
+func (w *world) answer() {
+	if w.link == nil || len(w.open) == 0 {
+		return
+	}
+	if lost := new(mqttconn.Link); w.random.IntN(10) == 0 { // it changes nothing
+		w.queue.acknowledge(lost, []mqttconn.Puback{{ID: w.ids[w.open[0]]}})
+		w.queue.disconnected(lost)
+	}
+	var acks []mqttconn.Puback
+	for range 1 + w.random.IntN(len(w.open)) {
+		i := 0
+		if w.random.IntN(10) == 0 {
+			i = w.random.IntN(len(w.open))
+		}
+		n := w.open[i]
+		w.open = append(w.open[:i], w.open[i+1:]...)
+		ack, fate := mqttconn.Puback{ID: w.ids[n]}, delivered
+		if w.random.IntN(20) == 0 {
+			ack.Code, fate = packets.PubackNotAuthorized, Refused
+		}
+		w.ends(n, fate)
+		acks = append(acks, ack, ack) // the second is a broker's mistake
+	}
+	w.queue.acknowledge(w.link, acks)
+}
+
+// connect: a broker comes up, at times one of QoS 0 or without the session.
+func (w *world) connect() {
+	w.disconnect()
+	w.link, w.last, w.qos, w.receiveMaximum = new(mqttconn.Link), -1, 1, 1+w.random.IntN(20)
+	if w.random.IntN(8) == 0 {
+		w.qos = 0
+	}
+	limits := mqttconn.Limits{ReceiveMaximum: w.receiveMaximum, MaximumQoS: w.qos, SessionPresent: w.random.IntN(2) == 0}
+	if !limits.SessionPresent {
+		clear(w.tried)
+	}
+	w.queue.connected(w.link, limits, 1)
+}
+
+// disconnect: what is open has to be sent again; a write may be under way.
+func (w *world) disconnect() {
+	w.queue.disconnected(w.link)
+	w.link, w.open = nil, nil
+}
