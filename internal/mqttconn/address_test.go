@@ -38,6 +38,23 @@ func TestParseAddress(t *testing.T) {
 	assert.Equal(t, "u p@ss", servers[0].User.Username()+" "+password)
 }
 
+// What stands behind it would be taken for another address, to which the rest of the
+// password would go.
+func TestACommaInAPasswordIsAnErrorThatHidesIt(t *testing.T) {
+	for _, address := range []string{
+		"mqtt://u:12,s3cret@h", "mqtt://u:12,s3cret@h:1", "mqtt://u:s3c:et,x@h", "mqtt://u:1,2,s3cret@h",
+		"mqtt://u:s3cret,@h", "mqtt://u:,s3cret@h", "mqtts://a,mqtts://u:12,s3cret@h", "u:12,s3cret@h",
+	} {
+		_, err := mqttconn.ParseAddress(address)
+		require.ErrorContains(t, err, "write %2C for a comma", address)
+		assert.NotContains(t, err.Error(), "s3c", address)
+	}
+	servers, err := mqttconn.ParseAddress("mqtt://u:12%2Cs3cret@h")
+	require.NoError(t, err)
+	password, _ := servers[0].User.Password()
+	assert.Equal(t, "12,s3cret", password)
+}
+
 func FuzzParseAddress(f *testing.F) {
 	f.Add("mqtts://u:s3cret@a:1,ws://[::1]/x")
 	f.Add("mqtt://u:s3cret%zz@a")

@@ -2,6 +2,7 @@ package mqttconn_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -61,6 +62,25 @@ func TestWhatWeAreIsAnnounced(t *testing.T) {
 	assert.True(t, c.WillRetain)
 	assert.EqualValues(t, 1, c.WillQOS)
 	assert.EqualValues(t, 30, *c.WillProperties.WillDelayInterval)
+}
+
+// Each server is told the user of its own address, and the others that of the Config.
+func TestEachServerIsToldItsOwnUser(t *testing.T) {
+	told := make(chan string, 10)
+	refuses := func(name string) string {
+		return brokertest.Script{
+			Connack: packets.Connack{ReasonCode: packets.ConnackBadUsernameOrPassword},
+			Connected: func(c *packets.Connect) {
+				told <- fmt.Sprint(name, " ", c.UsernameFlag, c.PasswordFlag, " ", c.Username, " ", string(c.Password))
+			},
+		}.Serve(t)
+	}
+	address := fmt.Sprintf("mqtt://ada:s3cret%%2C%%40a@%s,mqtt://%s,mqtt://bob@%s", refuses("a"), refuses("b"), refuses("c"))
+	connectTo(t, address, mqttconn.Config{Username: "eve", Password: "s3cret e"})
+	assert.Equal(t, "a true true ada s3cret,@a", await(t, told))
+	assert.Equal(t, "b true true eve s3cret e", await(t, told))
+	assert.Equal(t, "c true false bob ", await(t, told), "not the password of another")
+	assert.Equal(t, "a true true ada s3cret,@a", await(t, told))
 }
 
 func TestABrokerThatTakesNoWillGetsNone(t *testing.T) {
