@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,21 @@ func TestABrokerThatRetainsNothingGetsNoStatus(t *testing.T) {
 		Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) { seen <- p; brokertest.Puback(conn, p.PacketID, 0) }),
 	}
 	pub := start(t, publisher.Config{Address: fake.Serve(t), Status: true})
+	require.NoError(t, pub.Publish(numbered(1)))
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Equal(t, "mps/events", (<-seen).Topic)
+	assert.Empty(t, seen)
+}
+
+// It would cut the connection, each time.
+func TestABrokerThatTakesNoneSoLongGetsNoStatus(t *testing.T) {
+	most := uint32(400)
+	seen := make(chan *packets.Publish, 10)
+	fake := brokertest.Script{
+		Connack:  packets.Connack{Properties: &packets.Properties{MaximumPacketSize: &most}},
+		Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) { seen <- p; brokertest.Puback(conn, p.PacketID, 0) }),
+	}
+	pub := start(t, publisher.Config{Address: fake.Serve(t), Status: true, ClientID: strings.Repeat("c", 400), Source: "s"})
 	require.NoError(t, pub.Publish(numbered(1)))
 	require.NoError(t, pub.Shutdown(context.Background()))
 	assert.Equal(t, "mps/events", (<-seen).Topic)

@@ -1,0 +1,72 @@
+package publisher_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+func TestARefusedEventIsDroppedAndTheRestGoesOn(t *testing.T) {
+	const notAuthorized = 0x87
+	fake := brokertest.Script{Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
+		reason := byte(0)
+		if strings.Contains(string(p.Payload), `"message":"1"`) {
+			reason = notAuthorized
+		}
+		brokertest.Puback(conn, p.PacketID, reason)
+	})}
+	var log bytes.Buffer
+	pub := start(t, publisher.Config{Address: fake.Serve(t), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for n := range 3 {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	flush(t, pub)
+	assert.Equal(t, publisher.Stats{Accepted: 3, Acknowledged: 2, Dropped: 1}, pub.Stats())
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Contains(t, log.String(), `msg="events are lost" refused=1 broker_says=`)
+	assert.Contains(t, log.String(), "0x87")
+}
+
+func TestAFullQueueDropsTheOldest(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := listener.Addr().String()
+	require.NoError(t, listener.Close()) // nobody is there
+	var log bytes.Buffer
+	var hooked atomic.Uint64
+	pub := start(t, publisher.Config{
+		Address: addr, Capacity: 10, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Hooks: publisher.Hooks{Dropped: func(reason publisher.DropReason, n uint64) {
+			assert.Equal(t, publisher.Overflow, reason)
+			hooked.Add(n)
+		}},
+	})
+	for n := range 1000 {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	assert.Equal(t, publisher.Stats{Accepted: 1000, Dropped: 990, Pending: 10}, pub.Stats())
+	require.Error(t, pub.Shutdown(canceled()))
+	assert.EqualValues(t, 990, hooked.Load())
+	lines := strings.Count(log.String(), "events are lost")
+	assert.Contains(t, []int{1, 2}, lines, "one a minute, and one for the rest at the end")
+}
+
+func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
+	received := make(chan struct{}, 10)
+	pub := start(t, publisher.Config{Address: brokertest.Script{Received: brokertest.OnPublish(func(net.Conn, *packets.Publish) { received <- struct{}{} })}.Serve(t), Capacity: 1})
+	require.NoError(t, pub.Publish(numbered(0)))
+	<-received
+	require.ErrorIs(t, pub.Publish(numbered(1)), publisher.ErrFull)
+	assert.Equal(t, publisher.Stats{Accepted: 1, Pending: 1, Rejected: 1}, pub.Stats())
+}
