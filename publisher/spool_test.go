@@ -167,7 +167,7 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 	for name, dropNewest := range map[string]bool{"a full spool that refuses": true, "a full disk": false} {
 		t.Run(name, func(t *testing.T) {
-			const capacity, onDisk = 400, 150 // more than are brought back before the broker is there
+			const capacity, onDisk = 16, 200 // far more than are brought back at once
 			disk := newMemorySpool(onDisk)
 			leave(t, disk, onDisk)
 			if !dropNewest {
