@@ -97,7 +97,7 @@ func (c Config) check() (checked, error) {
 		return checked{}, errors.New("consumer: StorePath is required")
 	case c.Address != "" && c.ClientID == "":
 		return checked{}, errors.New("consumer: ClientID is required")
-	case c.Mapping == nil && c.Address != "" && c.IntegrationKey == "":
+	case c.Mapping == nil && c.Address != "" && len(c.Topics) > 0 && c.IntegrationKey == "":
 		return checked{}, errors.New("consumer: IntegrationKey is required")
 	case c.Mapping != nil && c.Preset != "":
 		return checked{}, fmt.Errorf("consumer: Mapping and Preset %q: want one of them", c.Preset)
@@ -108,7 +108,11 @@ func (c Config) check() (checked, error) {
 		return checked{}, fmt.Errorf("consumer: SessionExpiry %v: want a positive duration", c.SessionExpiry)
 	}
 	for _, topic := range c.filters() {
-		if err := mqttconn.CheckFilter(topic); err != nil {
+		err := mqttconn.CheckFilter(topic)
+		if topic == HTTPFilter {
+			err = errors.New("what comes by HTTP is counted under this name")
+		}
+		if err != nil {
 			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
 		}
 	}

@@ -35,8 +35,9 @@ type Consumer struct {
 
 	connected atomic.Bool // has been, at least once
 
-	mu     sync.Mutex
-	faults map[part]error
+	mu      sync.Mutex
+	faults  map[part]error
+	refused map[string]error // by integration key: why ilert has not taken the last event
 }
 
 // part is a part of the work that can be in fault.
@@ -68,6 +69,7 @@ func New(config Config) (*Consumer, error) {
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),
 		faults:   map[part]error{},
+		refused:  map[string]error{},
 	}
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
@@ -167,6 +169,37 @@ func (c *Consumer) Ready() error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// delivered notes that ilert takes the events of an integration key (nil) or why it does
+// not: one that works must not hide another that is refused.
+func (c *Consumer) delivered(integrationKey string, err error) {
+	c.mu.Lock()
+	const most = 1000
+	if err == nil {
+		delete(c.refused, integrationKey)
+	} else if len(c.refused) < most {
+		c.refused[integrationKey] = err
+	}
+	var fault error
+	for _, err := range c.refused {
+		if fault == nil || err.Error() < fault.Error() {
+			fault = err
+		}
+	}
+	if n := len(c.refused); n > 1 {
+		fault = fmt.Errorf("%w (and so for %d more integration keys)", fault, n-1)
+	}
+	c.mu.Unlock()
+	c.report(delivering, fault)
+}
+
+// nothingWaits notes that ilert owes us no answer.
+func (c *Consumer) nothingWaits() {
+	c.mu.Lock()
+	clear(c.refused)
+	c.mu.Unlock()
+	c.report(delivering, nil)
 }
 
 // set notes that a part works (nil) or why it does not.

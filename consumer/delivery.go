@@ -66,7 +66,7 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 	case waiting:
 		again = time.After(time.Until(next))
 	case most == workers && len(notices) == 0:
-		c.report(delivering, nil) // nothing waits any more for what was in the way
+		c.nothingWaits()
 	}
 	c.report(claiming, nil)
 	return notices, again
@@ -121,7 +121,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	case err == nil:
 		answer.Result = store.Told
 		c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
-		c.report(delivering, nil)
+		c.delivered(n.IntegrationKey, nil)
 		return answer
 	case !errors.As(err, &failed): // stopping
 		answer.Result = store.Unknown
@@ -138,7 +138,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	if failed.RetryAfter > 0 {
 		answer.Retry = answer.At.Add(min(failed.RetryAfter, mostAsked))
 	}
-	c.report(delivering, failed)
+	c.delivered(n.IntegrationKey, failed)
 	return answer
 }
 

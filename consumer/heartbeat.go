@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 )
 
@@ -25,36 +26,29 @@ const (
 // messages ask for, until ctx ends. A ping that fails is not repeated: the next one says
 // the same.
 func (c *Consumer) beat(ctx context.Context) {
-	var ticks <-chan time.Time
-	if c.config.HeartbeatKey != "" {
-		ticker := time.NewTicker(pingEvery)
-		defer ticker.Stop()
-		ticks = ticker.C
-		// Not before it is ready, but then at once.
-		ready := time.NewTicker(time.Second)
-		defer ready.Stop()
-		for c.Ready() != nil && ctx.Err() == nil {
-			select {
-			case <-ready.C:
-			case <-ctx.Done():
-			}
-		}
-		c.pingIfReady(ctx)
+	first, ticks := time.NewTicker(time.Second), time.NewTicker(pingEvery)
+	defer first.Stop()
+	defer ticks.Stop()
+	if c.config.HeartbeatKey == "" {
+		first.Stop()
+		ticks.Stop()
 	}
 	last := map[string]time.Time{}
 	for {
 		select {
-		case <-ticks:
+		case <-first.C: // not before it is ready, but then at once
+			if c.Ready() == nil {
+				first.Stop()
+				c.pingIfReady(ctx)
+			}
+		case <-ticks.C:
 			c.pingIfReady(ctx)
 		case key := <-c.pings:
-			if time.Since(last[key]) < pingLeast {
-				continue
+			maps.DeleteFunc(last, func(_ string, at time.Time) bool { return time.Since(at) >= pingLeast })
+			if _, lately := last[key]; !lately {
+				last[key] = time.Now()
+				_ = c.Ping(ctx, key)
 			}
-			if len(last) > mostPings {
-				clear(last)
-			}
-			last[key] = time.Now()
-			_ = c.Ping(ctx, key)
 		case <-ctx.Done():
 			return
 		}

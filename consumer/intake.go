@@ -94,16 +94,14 @@ func (c *Consumer) decide(m message) store.Message {
 	}
 	if d.Action == rules.Send {
 		change.Path, change.Body = c.config.MQTTPath, bodyOf(d.Alert)
-		if change.IntegrationKey == c.config.IntegrationKey {
-			change.IntegrationKey = "" // so that what waits goes out by a mended one
-		}
+		change.IntegrationKey = c.lane(d.Alert.IntegrationKey)
 	}
 	return change
 }
 
 // meaning is what the rules say, but for the heartbeats of others.
 func (c *Consumer) meaning(m message) rules.Decision {
-	if c.config.HeartbeatTopic == "" || m.Topic != c.config.HeartbeatTopic {
+	if c.config.HeartbeatTopic == "" || !mqttconn.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return c.config.rules.Decide(rules.Message{Topic: m.Topic, Payload: m.Payload})
 	}
 	key, err := heartbeatOf(m.Payload)

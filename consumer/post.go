@@ -24,12 +24,17 @@ func (e *BadEventError) Error() string { return e.Reason }
 // sent in order with others of its integration key until ilert has taken it. Post may be
 // called concurrently. The error is a *BadEventError, or that of the store.
 func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
-	m, shown, err := letterOf(payload, time.Now())
+	m, shown, err := c.letterOf(payload, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if err := c.store.Apply(ctx, []store.Message{m}); err != nil {
-		c.report(storing, err)
+	// A caller that hangs up is no fault of the store: what has come is taken.
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err = c.store.Apply(ctx, []store.Message{m})
+	c.report(storing, err)
+	if err != nil {
 		return nil, err
 	}
 	c.rouse()
@@ -37,7 +42,7 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 }
 
 // letterOf is what is stored of an event that Post takes, and what the caller is shown.
-func letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err error) {
+func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err error) {
 	e, err := parseEvent(payload)
 	if err != nil {
 		return m, nil, err
@@ -47,11 +52,20 @@ func letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err 
 	}
 	m = store.Message{
 		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: at,
-		Effect: store.Send, IntegrationKey: e.IntegrationKey, Path: ilert.EventsPath,
+		Effect: store.Send, IntegrationKey: c.lane(e.IntegrationKey), Path: ilert.EventsPath,
 	}
 	e.IntegrationKey = ""
 	m.Body, err = json.Marshal(e)
 	return m, shown, err
+}
+
+// lane is what the store knows an integration key as: the configured one is none, so that
+// what waits goes out by a mended one, and all of a key waits in one line.
+func (c *Consumer) lane(integrationKey string) string {
+	if integrationKey == c.config.IntegrationKey {
+		return ""
+	}
+	return integrationKey
 }
 
 func parseEvent(payload []byte) (ilert.Event, error) {
@@ -75,6 +89,9 @@ func parseEvent(payload []byte) (ilert.Event, error) {
 	case ilert.Alert, ilert.Accept, ilert.Resolve, ilert.Comment:
 	default:
 		return e.Event, &BadEventError{"Unsupported value for field 'eventType'."}
+	}
+	if e.EventType == ilert.Alert && e.Summary == "" {
+		return e.Event, &BadEventError{"summary is missing"}
 	}
 	if e.Priority != "" && e.Priority != "HIGH" && e.Priority != "LOW" {
 		return e.Event, &BadEventError{"Unsupported value for field 'priority'."}

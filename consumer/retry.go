@@ -46,7 +46,7 @@ func (c *Consumer) again(l store.Letter) store.Message {
 	if l.Filter != HTTPFilter {
 		return c.decide(message{Publish: &packets.Publish{Topic: l.Topic, Payload: l.Payload}, at: l.ReceivedAt})
 	}
-	m, _, err := letterOf(l.Payload, l.ReceivedAt)
+	m, _, err := c.letterOf(l.Payload, l.ReceivedAt)
 	if err != nil {
 		return store.Message{Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Effect: store.Dead, Reason: err.Error()}
 	}

@@ -3,9 +3,13 @@ package middleware_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -130,6 +134,24 @@ func TestGroupsAndNestedMiddleware(t *testing.T) {
 	events = rec.taken(t)
 	require.Len(t, events, 2)
 	assert.Equal(t, event.Success, events[1].Type)
+}
+
+// gin.Recovery takes a broken connection, perhaps to the device, for one to the caller: it
+// leaves 200.
+func TestABrokenConnectionIsAFailureBeforeRecoveryToo(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EPIPE, syscall.ECONNRESET} {
+		rec := &recorder{}
+		router := gin.New()
+		router.Use(middleware.New(rec), gin.RecoveryWithWriter(io.Discard))
+		router.GET(powerState+":guid", func(*gin.Context) {
+			panic(&net.OpError{Op: "write", Err: os.NewSyscallError("write", errno)})
+		})
+		call(t, router, "GET", powerState+guid)
+		events := rec.taken(t)
+		require.Len(t, events, 2)
+		assert.Equal(t, event.Fail, events[1].Type, errno)
+		assert.Equal(t, event.Server, events[1].Outcome, errno)
+	}
 }
 
 func TestAPanicIsAFailureAndGoesOn(t *testing.T) {

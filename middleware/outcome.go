@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"syscall"
 
 	"github.com/gin-gonic/gin"
 
@@ -54,12 +55,17 @@ func failed(r *route, call event.Event, status int, outcome event.Outcome) event
 }
 
 // statusOf returns the status of the answer. A gin.Recovery inside this middleware
-// leaves 200 when a handler has panicked with http.ErrAbortHandler.
+// leaves 200 when a handler has panicked with http.ErrAbortHandler or because a
+// connection, perhaps to the device, was broken: it notes the error and aborts.
 func statusOf(c *gin.Context) int {
-	if n := len(c.Errors); n > 0 && errors.Is(c.Errors[n-1], http.ErrAbortHandler) {
-		return http.StatusInternalServerError
+	status := c.Writer.Status()
+	if n := len(c.Errors); n > 0 && c.IsAborted() && status < http.StatusBadRequest {
+		err := c.Errors[n-1]
+		if errors.Is(err, http.ErrAbortHandler) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+			return http.StatusInternalServerError
+		}
 	}
-	return c.Writer.Status()
+	return status
 }
 
 // byStatus says how a call ended that was answered with an HTTP status.

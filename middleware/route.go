@@ -36,7 +36,7 @@ func newRoutes(cfg config) *routes {
 func (rs *routes) of(c *gin.Context) *route {
 	k := key{c.Request.Method, c.FullPath()}
 	r, ok := (*rs.known.Load())[k]
-	if ok || k.fullPath == "" { // no route matches: the method may be anything
+	if ok || k.fullPath == "" || !rs.standard(k) { // the method may be anything: it is not learnt
 		return r
 	}
 	if described, ok := rs.describe(k); ok {
@@ -52,6 +52,17 @@ func (rs *routes) of(c *gin.Context) *route {
 	known[k] = r
 	rs.known.Store(&known)
 	return r
+}
+
+// standard reports whether a method is one of HTTP's own or was named by WithRoute.
+func (rs *routes) standard(k key) bool {
+	switch k.httpMethod {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodHead, http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return true
+	}
+	_, named := rs.names[k]
+	return named
 }
 
 // describe returns the words of a route; ok is false if it makes no events.

@@ -242,7 +242,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		return config, fmt.Errorf("--preset %q: want calls or ilagent", preset)
 	case mapped >= 0:
 		return config, fmt.Errorf("--%s goes with --preset ilagent", mappingFlags[mapped])
-	case config.IntegrationKey == "" && config.Address != "":
+	case config.IntegrationKey == "" && config.Address != "" && len(config.Topics) > 0:
 		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
 	default:
 		config.Preset = preset

@@ -82,8 +82,9 @@ func postEvent(out http.ResponseWriter, r *http.Request, w worker) {
 		writeError(out, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", mostBody))
 		return
 	}
-	if err != nil {
-		return // the client has gone
+	if err != nil { // broken off, or too slow
+		writeError(out, http.StatusBadRequest, "the body did not come whole")
+		return
 	}
 	taken, err := w.Post(r.Context(), body)
 	var bad *consumer.BadEventError

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -196,12 +197,12 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 	assert.Equal(t, `{"integrationKey":"`+secret+`","eventType":"ALERT","summary":"x","alertKey":"a"}`, answer)
 	assert.Equal(t, request{http.MethodPost, "/api/events", answer}, receive(t, requests))
 	for body, want := range map[string]string{
-		`{"apiKey":"k","eventType":"BOOM","summary":"x"}`:   "Unsupported value for field 'eventType'.",
-		`{"apiKey":"k","eventType":"ALERT","priority":"x"}`: "Unsupported value for field 'priority'.",
-		`{"eventType":"ALERT","summary":"x"}`:               "integrationKey is missing",
-		`junk`:                                              "not the JSON of an event",
-		`{"apiKey":"k","eventType":"ALERT","summary":5}`:    "not the JSON of an event",
-		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":           "not valid UTF-8",
+		`{"apiKey":"k","eventType":"BOOM","summary":"x"}`:                 "Unsupported value for field 'eventType'.",
+		`{"apiKey":"k","eventType":"ALERT","summary":"s","priority":"x"}`: "Unsupported value for field 'priority'.",
+		`{"eventType":"ALERT","summary":"x"}`:                             "integrationKey is missing",
+		`junk`:                                                            "not the JSON of an event",
+		`{"apiKey":"k","eventType":"ALERT","summary":5}`:                  "not the JSON of an event",
+		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":                         "not valid UTF-8",
 		`{"apiKey":"k","eventType":"ALERT","summary":"x"} {"apiKey":"k","eventType":"RESOLVE"}`: "not the JSON of an event",
 	} {
 		status, answer := post(t, d.base+"/api/events", body)
@@ -217,6 +218,32 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 	assert.NotContains(t, d.log.String(), secret)
 	d.stop()
 	assert.Empty(t, requests)
+}
+
+// Nothing was taken, so nobody may be told that it was.
+func TestABodyThatDoesNotComeWholeIsAMistake(t *testing.T) {
+	server := httptest.NewServer(newServer(t.Context(), blind{}, "").Handler)
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /api/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
+}
+
+func TestHeartbeatsAloneNeedNoIntegrationKey(t *testing.T) {
+	b := brokertest.Start(t, "")
+	host, port, err := net.SplitHostPort(b.Addr())
+	require.NoError(t, err)
+	ilert, requests := ilertStandIn(t)
+	startDaemon(t, environment(), ilert, "-m", host, "-q", port, "-r", "ilert/h")
+	_, err = brokertest.Connect(t, b.Addr(), nil).Publish(t.Context(), &paho.Publish{Topic: "ilert/h", QoS: 1, Payload: []byte(`{"apiKey":"k"}`)})
+	require.NoError(t, err)
+	assert.Equal(t, "/api/pings/k", receive(t, requests).Path)
 }
 
 func TestABearerTokenIsAskedFor(t *testing.T) {

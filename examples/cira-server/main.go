@@ -84,8 +84,8 @@ func line(conn net.Conn, lines *bufio.Reader) (string, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(maxIdle)); err != nil {
 		return "", err
 	}
-	text, err := lines.ReadString('\n')
-	return strings.TrimSpace(text), err
+	text, err := lines.ReadSlice('\n') // a line that is longer than the buffer is an error
+	return strings.TrimSpace(string(text)), err
 }
 
 // reason says why a connection has ended, in words that are the same for all devices,

@@ -34,6 +34,12 @@ type Event struct {
 	Images        json.RawMessage `json:"images,omitempty"`   // [{"src","href","alt"}]
 	Links         json.RawMessage `json:"links,omitempty"`    // [{"href","text"}]
 	CustomDetails json.RawMessage `json:"customDetails,omitempty"`
+	// What is passed on as it came.
+	Severity   json.RawMessage `json:"severity,omitempty"`
+	Labels     json.RawMessage `json:"labels,omitempty"`
+	Comments   json.RawMessage `json:"comments,omitempty"`
+	Services   json.RawMessage `json:"services,omitempty"`
+	RoutingKey json.RawMessage `json:"routingKey,omitempty"`
 }
 
 // Type is the kind of an Event.
@@ -77,6 +83,9 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 	for _, address := range []string{baseURL, heartbeatURL} {
 		u, err := url.Parse(address)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			if strings.Contains(address, "@") {
+				address = "***" // may be a password
+			}
 			return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", address)
 		}
 		if u.User != nil {

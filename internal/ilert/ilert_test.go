@@ -122,7 +122,7 @@ func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {
 }
 
 func TestBadURL(t *testing.T) {
-	for _, bad := range []string{"", "api.ilert.com", "ftp://x", "https://", "https://u:s3cret@x"} {
+	for _, bad := range []string{"", "api.ilert.com", "ftp://x", "https://", "https://u:s3cret@x", "https://u:s3cret@x:y", "htps://u:s3cret@x"} {
 		for _, urls := range [][2]string{{bad, ilert.DefaultHeartbeatURL}, {ilert.DefaultURL, bad}} {
 			_, err := ilert.New(urls[0], urls[1], 1)
 			require.ErrorContains(t, err, "ilert: URL")

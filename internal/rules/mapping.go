@@ -123,14 +123,15 @@ type object struct {
 func parseObject(payload []byte) (*object, error) {
 	var o object
 	if !utf8.Valid(payload) {
-		return nil, fmt.Errorf("the payload %.40q is not valid UTF-8", payload)
+		return nil, errors.New("the payload is not valid UTF-8")
 	}
 	err := json.Unmarshal(payload, &o.members)
 	if err == nil && o.members == nil {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the payload %.40q is not a JSON object: %w", payload, err)
+		// Its bytes, which may hold a key, are in the letter; this goes to the log.
+		return nil, fmt.Errorf("the payload is not a JSON object: %w", err)
 	}
 	return &o, nil
 }
@@ -143,12 +144,26 @@ func (o *object) text(name string) string {
 	}
 	var s *string // null is none
 	if err := json.Unmarshal(raw, &s); err != nil && o.wrong == nil {
-		o.wrong = fmt.Errorf("%s: want a text, have %.40s", name, raw)
+		o.wrong = fmt.Errorf("%s: want a text, have %s", name, kindOf(raw))
 	}
 	if s == nil {
 		return ""
 	}
 	return *s
+}
+
+// kindOf says what a value is, which is no secret.
+func kindOf(raw json.RawMessage) string {
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case 't', 'f':
+		return "true or false"
+	default:
+		return "a number"
+	}
 }
 
 // json returns a member as it is, nil if there is none.

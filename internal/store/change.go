@@ -64,11 +64,25 @@ func (c *change) load(k key) (*alert, error) {
 	return a, nil
 }
 
-func (c *change) due(now time.Time, most int) ([]*alert, error) {
+// priorities in their order. Asked for one by one, the index has what is due of each at
+// its front, however much waits for later.
+var priorities = []string{"HIGH", "LOW", ""}
+
+func (c *change) due(now time.Time, most int) (due []*alert, err error) {
+	for _, priority := range priorities {
+		of, err := c.dueOf(priority, now, most-len(due))
+		if due = append(due, of...); err != nil || len(due) == most {
+			return due, err
+		}
+	}
+	return due, nil
+}
+
+func (c *change) dueOf(priority string, now time.Time, most int) ([]*alert, error) {
 	rows, err := c.tx.QueryContext(c.ctx, `
 		SELECT `+columns+` FROM alert
-		WHERE pending = 1 AND claimed = 0 AND next_try <= ?
-		ORDER BY priority, next_try LIMIT ?`, now.UnixMilli(), most)
+		WHERE pending = 1 AND claimed = 0 AND priority = ? AND next_try <= ?
+		ORDER BY next_try LIMIT ?`, priority, now.UnixMilli(), most)
 	if err != nil {
 		return nil, err
 	}

@@ -160,7 +160,7 @@ func (s *Store) Revive(ctx context.Context, letters []Letter, messages []Message
 			}
 			c.count.of(l.Filter).Dead--
 			messages[i].Filter = l.Filter // under which it was received
-			if err := c.apply(&messages[i], s.reminder); err != nil {
+			if err := c.apply(&messages[i], time.Now(), s.reminder); err != nil {
 				return err
 			}
 		}

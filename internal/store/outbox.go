@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"time"
 )
@@ -69,6 +70,9 @@ func (c *change) settleLetter(answer *Answer) error {
 	var receivedAt int64
 	err := c.tx.QueryRowContext(c.ctx, `DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at`, id).
 		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // settled before
+	}
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 		for i := range messages {
 			m := &messages[i]
 			c.count.of(m.Filter).Received++
-			if err := c.apply(m, s.reminder); err != nil {
+			if err := c.apply(m, m.ReceivedAt, s.reminder); err != nil {
 				return err
 			}
 		}
@@ -160,14 +160,15 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 	})
 }
 
-func (c *change) apply(m *Message, reminder time.Duration) error {
+// apply does what m does, at a time.
+func (c *change) apply(m *Message, at time.Time, reminder time.Duration) error {
 	switch m.Effect {
 	case None:
 		c.count.of(m.Filter).Ignored++
 		return nil
 	case Dead:
 		c.count.of(m.Filter).Dead++
-		return c.bury(m, m.ReceivedAt)
+		return c.bury(m, at)
 	case Send:
 		return c.post(m)
 	}
@@ -264,7 +265,8 @@ func (s *Store) NextTry(ctx context.Context) (time.Time, bool, error) {
 	var next sql.NullInt64
 	err := s.db.QueryRowContext(ctx, heads+`
 		SELECT min(next_try) FROM (
-			SELECT next_try FROM alert WHERE pending = 1 AND claimed = 0
+			SELECT (SELECT min(next_try) FROM alert WHERE pending = 1 AND claimed = 0 AND priority = column1) AS next_try
+			FROM (VALUES ('HIGH'), ('LOW'), (''))
 			UNION ALL
 			SELECT next_try FROM outbox WHERE id IN head AND claimed = 0)`).Scan(&next)
 	if err != nil {

@@ -24,6 +24,7 @@ CREATE TABLE alert (
 ) WITHOUT ROWID;
 
 CREATE INDEX alert_due ON alert (priority, next_try) WHERE pending = 1 AND claimed = 0;
+CREATE INDEX alert_filter ON alert (filter) WHERE pending = 1; -- to be counted
 
 -- Messages that could not be understood or that ilert called invalid.
 CREATE TABLE dead_letter (
