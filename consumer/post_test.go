@@ -20,8 +20,8 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-func postable(eventType, key string) []byte {
-	return []byte(`{"integrationKey":"` + secret + `","eventType":"` + eventType + `","summary":"x","alertKey":"` + key + `"}`)
+func postable(eventType string) []byte {
+	return []byte(`{"integrationKey":"` + secret + `","eventType":"` + eventType + `","summary":"x","alertKey":"a"}`)
 }
 
 func publishTo(t *testing.T, addr, topic, payload string) {
@@ -35,7 +35,7 @@ func TestACallerThatHangsUpIsNoFaultOfTheStore(t *testing.T) {
 	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: ilert.URL}).ready(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := c.Post(ctx, postable("ALERT", "a"))
+	_, err := c.Post(ctx, postable("ALERT"))
 	require.NoError(t, err, "what has come is taken")
 	ilert.expect(t, "ALERT a")
 	assert.NoError(t, c.Ready())
@@ -53,9 +53,9 @@ func TestOrderHoldsBetweenMQTTAndHTTP(t *testing.T) {
 	cfg := config(t, b, ilert)
 	cfg.Mapping, cfg.Topics = &consumer.Mapping{}, []string{"t"}
 	c := start(t, cfg).ready(t)
-	publishTo(t, b.Addr(), "t", string(postable("ALERT", "a")))
+	publishTo(t, b.Addr(), "t", string(postable("ALERT")))
 	ilert.expect(t, "ALERT a")
-	_, err := c.Post(t.Context(), postable("RESOLVE", "a"))
+	_, err := c.Post(t.Context(), postable("RESOLVE"))
 	require.NoError(t, err)
 	ilert.expect(t, "ALERT a", "ALERT a", "RESOLVE a")
 }
@@ -79,7 +79,7 @@ func TestNoKeyOfABrokenMessageIsLogged(t *testing.T) {
 	for _, payload := range []string{`{"apiKey":"` + secret + `","summary":}`, `{"apiKey":["` + secret + `"]}`, `{"apiKey":"` + secret + "\xff" + `"}`} {
 		publishTo(t, b.Addr(), "t", payload)
 	}
-	publishTo(t, b.Addr(), "t", string(postable("ALERT", "a")))
+	publishTo(t, b.Addr(), "t", string(postable("ALERT")))
 	ilert.expect(t, "ALERT a")
 	c.stop()
 	assert.Equal(t, 3, strings.Count(log.String(), "dead letter"))
@@ -114,7 +114,7 @@ func TestARefusedKeyIsNotHiddenByAnotherThatWorks(t *testing.T) {
 	require.NoError(t, err)
 	c.failing(t, "403 Forbidden")
 	for range 20 {
-		_, err := c.Post(t.Context(), postable("ALERT", "a"))
+		_, err := c.Post(t.Context(), postable("ALERT"))
 		require.NoError(t, err)
 		assert.ErrorContains(t, c.Ready(), "403 Forbidden")
 	}

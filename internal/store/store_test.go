@@ -360,6 +360,30 @@ func TestDeadLettersAreTakenInAgainOrPurged(t *testing.T) {
 	assert.Empty(t, letters, "what died again waits to be asked for again")
 }
 
+func TestALetterThatDiesAgainDiesNow(t *testing.T) {
+	b := open(t)
+	b.apply(store.Message{Effect: store.Dead, Topic: "a", Reason: "no JSON"})
+	old, err := b.DeadLetters(t.Context(), store.Letters{})
+	require.NoError(t, err)
+	again := store.Message{Effect: store.Dead, Topic: "a", Reason: "still", ReceivedAt: old[0].ReceivedAt}
+	require.NoError(t, b.Revive(t.Context(), old, []store.Message{again}))
+	letters, err := b.DeadLetters(t.Context(), store.Letters{})
+	require.NoError(t, err)
+	require.Len(t, letters, 1)
+	assert.WithinDuration(t, time.Now(), letters[0].DiedAt, time.Minute)
+	assert.Equal(t, old[0].ReceivedAt, letters[0].ReceivedAt)
+}
+
+// An answer whose commit was in doubt is stored again.
+func TestALetterMayBeSettledTwice(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"))
+	n := b.claim()[0]
+	b.settle(n, store.Told)
+	b.settle(n, store.Told)
+	assert.Equal(t, store.Tally{Received: 1, Delivered: 1}, b.tally())
+}
+
 func TestNobodyElseCanReadIt(t *testing.T) {
 	b := open(t)
 	b.apply(raise("a"))
