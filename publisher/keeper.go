@@ -18,7 +18,7 @@ type keeper struct {
 	add     []SpoolRecord
 	buf     []byte
 	most    int  // records to add in one step; fewer after a failure
-	failing bool // as the log knows
+	failing bool // writing does, as the log knows
 
 	writeAt    time.Time     // not before: the last write has failed
 	patience   time.Duration // with a spool that cannot be read
@@ -51,7 +51,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		upTo = newest
 		switch {
-		case k.queue.rest():
+		case !k.failing && k.queue.rest():
 			k.wait(ctx, 0)
 		case k.wait(ctx, pause):
 			upTo = k.queue.newest()
@@ -83,7 +83,10 @@ func (k *keeper) write(upTo uint64) error {
 		var s step
 		var work bool
 		if s, k.buf, work = k.queue.nextStep(upTo, k.most, k.add, k.buf); !work {
-			return nil
+			if !k.failing {
+				return nil
+			}
+			s = k.queue.forgetting(s) // to see whether it works again, which the log shall say
 		}
 		k.add = s.Add
 		err := k.commit(s)
@@ -121,10 +124,10 @@ func (k *keeper) load() bool {
 		k.queue.loaded(records, most)
 		return true
 	}
-	k.report(err)
 	k.queue.failed()
 	if k.unreadable.IsZero() {
 		k.unreadable = time.Now()
+		k.log.Error("the spool cannot be read, trying again", slog.Any("error", err))
 	}
 	if time.Since(k.unreadable) >= k.patience {
 		k.log.Error("the spool cannot be read: what is only there is lost", slog.Any("error", err))
@@ -133,7 +136,7 @@ func (k *keeper) load() bool {
 	return false
 }
 
-// report logs when the spool begins to fail and when it works again.
+// report logs when writing to the spool begins to fail and when it works again.
 func (k *keeper) report(err error) {
 	switch {
 	case err != nil && !k.failing:
