@@ -96,8 +96,8 @@ func (k *keeper) write(upTo uint64) error {
 			continue
 		}
 		k.most = max(k.most/2, 1) // a small spool may have room for less
-		if forget := k.queue.forgetting(s); len(s.Add) > 0 {
-			_ = k.commit(forget) // it does not fail more than the first did
+		if len(s.Add) > 0 {
+			_ = k.commit(k.queue.forgetting(s)) // it does not fail more than the first did
 		}
 		return err
 	}
