@@ -32,7 +32,7 @@ func goCommand(t *testing.T, args ...string) []byte {
 // rooms may import only those before them, and of the public ones only these.
 var rooms = []string{
 	"event", "internal/openamt", "internal/mqttconn", "publisher", "publisher/spool", "middleware",
-	"internal/rules", "internal/ilert", "internal/store", "consumer", "internal/broker", "mps-ilert", "mps-sim",
+	"internal/ilert", "internal/rules", "internal/store", "consumer", "internal/broker", "mps-ilert", "mps-sim",
 }
 
 // mayImport names the rooms that a room may know, where that is less than all
@@ -44,10 +44,10 @@ var mayImport = map[string][]string{
 	"publisher":         {"event", "internal/mqttconn"},
 	"publisher/spool":   {"internal/mqttconn", "publisher"},
 	"middleware":        {"event", "internal/openamt"},
-	"internal/rules":    {"event"},
 	"internal/ilert":    {},
-	"internal/store":    {},
-	"consumer":          {"event", "internal/mqttconn", "internal/rules", "internal/ilert", "internal/store"},
+	"internal/rules":    {"event", "internal/mqttconn", "internal/ilert"},
+	"internal/store":    {"internal/ilert", "internal/rules"},
+	"consumer":          {"event", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/store"},
 	"internal/broker":   {"internal/mqttconn"},
 }
 

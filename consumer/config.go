@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +14,8 @@ import (
 )
 
 // Config says what a Consumer listens to, what it makes of it and whom it tells.
-// StorePath is required; so is ClientID with Address, and IntegrationKey without Mapping.
+// StorePath is required, but for DryRun; so is ClientID with Address, and IntegrationKey
+// without Mapping.
 type Config struct {
 	// Address is the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
 	// with a path for WebSocket, user and password before an @. Several with
@@ -33,21 +33,30 @@ type Config struct {
 	ClientID string
 	// SessionExpiry is how long the broker is asked to keep them; default 24 h.
 	SessionExpiry time.Duration
-	// Topics are the topic filters to subscribe to; default mps/events.
+	// Topics are the topic filters to subscribe to; default those of the rules.
 	Topics []string
 	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer
 	// is away, and what is on its way when it stops is lost.
 	AtMostOnce bool
 
-	// Preset names the built-in rules; default calls.
-	Preset string
-	// Mapping, instead of a Preset, makes an event for ilert of each message.
+	// RulesFile is a YAML file of rules; Reload reads it again.
+	RulesFile string
+	// Presets name built-in rules, which come after those of RulesFile; default mps and
+	// rps where there is no RulesFile.
+	Presets []string
+	// Options are values for the options of the rules, by name.
+	Options map[string]string
+	// Mapping, instead of rules, makes an event for ilert of each message.
 	Mapping *Mapping
 	// MQTTPath is where the events of Mapping go, below IlertURL, with {key} for the
 	// integration key; default /api/v1/events/mqtt/{key}.
 	MQTTPath string
 	// StorePath is the SQLite file that holds the state; it is created if need be.
 	StorePath string
+	// DryRun tells Logger what ilert would be told, and ilert nothing. It keeps its state
+	// in memory and takes no messages from the session of ClientID, so that it may run
+	// beside the consumer that does the work.
+	DryRun bool
 
 	// IlertURL is ilert's API; default https://api.ilert.com.
 	IlertURL string
@@ -77,7 +86,6 @@ type Mapping = rules.Mapping
 type checked struct {
 	Config
 	servers []mqttconn.Server
-	rules   rules.Rules
 	ilert   *ilert.Client
 }
 
@@ -85,29 +93,35 @@ func (c Config) check() (checked, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if len(c.Topics) == 0 && c.HeartbeatTopic == "" {
-		c.Topics = []string{mqttconn.DefaultTopic}
+	if len(c.Presets) == 0 && c.RulesFile == "" && c.Mapping == nil {
+		c.Presets = []string{"mps", "rps"}
+	}
+	if c.DryRun {
+		c.ClientID, c.SessionExpiry, c.HeartbeatKey = mqttconn.RandomClientID(c.ClientID+"-dry-run"), 0, ""
+	} else {
+		c.SessionExpiry = cmp.Or(c.SessionExpiry, 24*time.Hour)
 	}
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
-	c.SessionExpiry = cmp.Or(c.SessionExpiry, 24*time.Hour)
 	switch {
-	case c.StorePath == "":
+	case c.StorePath == "" && !c.DryRun:
 		return checked{}, errors.New("consumer: StorePath is required")
 	case c.Address != "" && c.ClientID == "":
 		return checked{}, errors.New("consumer: ClientID is required")
-	case c.Mapping == nil && c.Address != "" && len(c.Topics) > 0 && c.IntegrationKey == "":
+	case c.Mapping == nil && c.listensToEvents() && c.IntegrationKey == "" && !c.DryRun:
 		return checked{}, errors.New("consumer: IntegrationKey is required")
-	case c.Mapping != nil && c.Preset != "":
-		return checked{}, fmt.Errorf("consumer: Mapping and Preset %q: want one of them", c.Preset)
+	case c.Mapping != nil && len(c.Presets) > 0:
+		return checked{}, fmt.Errorf("consumer: Mapping and Presets %q: want one of them", strings.Join(c.Presets, ","))
+	case c.Mapping != nil && c.RulesFile != "":
+		return checked{}, fmt.Errorf("consumer: Mapping and RulesFile %q: want one of them", c.RulesFile)
 	case !strings.HasPrefix(c.MQTTPath, "/"):
 		return checked{}, fmt.Errorf("consumer: MQTTPath %q: want a path that begins with /", c.MQTTPath)
 	}
 	if c.SessionExpiry < 0 {
 		return checked{}, fmt.Errorf("consumer: SessionExpiry %v: want a positive duration", c.SessionExpiry)
 	}
-	for _, topic := range c.filters() {
+	for _, topic := range c.Topics {
 		err := mqttconn.CheckFilter(topic)
 		if topic == HTTPFilter {
 			err = errors.New("what comes by HTTP is counted under this name")
@@ -123,30 +137,14 @@ func (c Config) check() (checked, error) {
 			return checked{}, fmt.Errorf("consumer: Address: %w", err)
 		}
 	}
-	r, err := c.rules()
-	if err != nil {
-		return checked{}, fmt.Errorf("consumer: %w", err)
-	}
 	client, err := ilert.New(c.IlertURL, c.HeartbeatURL, workers)
 	if err != nil {
 		return checked{}, fmt.Errorf("consumer: %w", err)
 	}
-	return checked{c, servers, r, client}, nil
+	return checked{c, servers, client}, nil
 }
 
-func (c Config) rules() (rules.Rules, error) {
-	if c.Mapping != nil {
-		m := *c.Mapping
-		m.OtherKey = cmp.Or(m.OtherKey, c.IntegrationKey)
-		return m.Rules(), nil
-	}
-	return rules.Preset(cmp.Or(c.Preset, "calls"))
-}
-
-// filters are the topic filters to subscribe to.
-func (c Config) filters() []string {
-	if c.HeartbeatTopic == "" || slices.Contains(c.Topics, c.HeartbeatTopic) {
-		return c.Topics
-	}
-	return append(slices.Clone(c.Topics), c.HeartbeatTopic)
+// listensToEvents reports whether there are messages that rules decide.
+func (c Config) listensToEvents() bool {
+	return c.Address != "" && (len(c.Topics) > 0 || c.HeartbeatTopic == "")
 }

@@ -28,6 +28,7 @@ import (
 // concurrently.
 type Consumer struct {
 	config   checked
+	rules    atomic.Pointer[ruleset]
 	store    *store.Store
 	incoming chan message
 	wake     chan struct{} // holds one: the store has changed
@@ -36,6 +37,7 @@ type Consumer struct {
 	connected atomic.Bool // has been, at least once
 
 	mu      sync.Mutex
+	conn    *mqttconn.Conn // nil without a broker, and before Run
 	faults  map[part]error
 	refused map[string]error // by integration key: why ilert has not taken the last event
 }
@@ -58,7 +60,11 @@ func New(config Config) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := store.Open(context.Background(), config.StorePath)
+	set, err := complete.loadRules()
+	if err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	opened, err := complete.openStore()
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
@@ -74,7 +80,17 @@ func New(config Config) (*Consumer, error) {
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
 	}
+	if err := c.use(context.Background(), set); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
 	return c, nil
+}
+
+func (c checked) openStore() (*store.Store, error) {
+	if c.DryRun {
+		return store.OpenInMemory(context.Background())
+	}
+	return store.Open(context.Background(), c.StorePath)
 }
 
 // Run works until ctx ends. Then it reads no more, gives requests to ilert that
@@ -91,6 +107,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.deliver(ctx) })
 	loops.Go(func() { c.beat(ctx) })
 	loops.Go(func() { c.revive(ctx) })
+	loops.Go(func() { c.watch(ctx) })
 	loops.Wait()
 
 	const goodbye = 2 * time.Second
@@ -122,7 +139,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 				}
 			},
 			Subscribed: func() {
-				c.config.Logger.Info("subscribed", slog.Any("topics", c.config.filters()))
+				c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
 				c.set(subscription, nil)
 			},
 			// The connection logs these two by itself.
@@ -139,6 +156,9 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	c.conn = conn
+	c.mu.Unlock()
 	return conn.Close, nil
 }
 
@@ -147,7 +167,7 @@ func (c *Consumer) subscriptions() []paho.SubscribeOptions {
 	if c.config.AtMostOnce {
 		qos = 0
 	}
-	filters := c.config.filters()
+	filters := c.rules.Load().topics
 	options := make([]paho.SubscribeOptions, len(filters))
 	for i, topic := range filters {
 		// A retained message is old news: it is wanted once, not on every connect.

@@ -123,7 +123,7 @@ func config(t *testing.T, b interface{ Addr() string }, ilert *recorder) consume
 	t.Helper()
 	return consumer.Config{
 		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
-		IlertURL: ilert.URL, IntegrationKey: secret,
+		IlertURL: ilert.URL, IntegrationKey: secret, Presets: []string{"calls"},
 	}
 }
 
@@ -356,7 +356,7 @@ func TestNoConnectionToIlertOutlivesRun(t *testing.T) {
 func TestBadConfigurationIsNamed(t *testing.T) {
 	good := consumer.Config{Address: "a", ClientID: "c", StorePath: filepath.Join(t.TempDir(), "store.db"), IntegrationKey: secret}
 	for want, spoil := range map[string]func(*consumer.Config){
-		`Mapping and Preset "calls"`:       func(c *consumer.Config) { c.Preset, c.Mapping = "calls", &consumer.Mapping{} },
+		`Mapping and Presets "calls"`:      func(c *consumer.Config) { c.Presets, c.Mapping = []string{"calls"}, &consumer.Mapping{} },
 		`MQTTPath "x"`:                     func(c *consumer.Config) { c.MQTTPath = "x" },
 		`ClientID is required`:             func(c *consumer.Config) { c.ClientID = "" },
 		`StorePath is required`:            func(c *consumer.Config) { c.StorePath = "" },
@@ -364,7 +364,7 @@ func TestBadConfigurationIsNamed(t *testing.T) {
 		`unknown scheme "http"`:            func(c *consumer.Config) { c.Address = "http://u:" + secret + "@h" },
 		`topic filter "a/#/b": # may only`: func(c *consumer.Config) { c.Topics = []string{"a/#/b"} },
 		`topic filter "a+": + may only`:    func(c *consumer.Config) { c.Topics = []string{"a+"} },
-		`unknown preset "x"`:               func(c *consumer.Config) { c.Preset = "x" },
+		`there is no preset "x"`:           func(c *consumer.Config) { c.Presets = []string{"x"} },
 		`ilert: URL "x"`:                   func(c *consumer.Config) { c.IlertURL = "x" },
 		`store: /nowhere/x`:                func(c *consumer.Config) { c.StorePath = "/nowhere/x" },
 	} {

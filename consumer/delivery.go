@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,17 +109,18 @@ func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
-	path, e, err := c.request(n)
-	if err == nil {
-		err = c.config.ilert.Send(grace, path, e)
-	}
+	e := n.Event
+	e.IntegrationKey = c.integrationKey(n)
+	err := c.send(grace, n, e)
 	answer := store.Answer{Notice: n, At: time.Now()}
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
 	switch {
 	case err == nil:
 		answer.Result = store.Told
-		c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
+		if !c.config.DryRun {
+			c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
+		}
 		c.delivered(n.IntegrationKey, nil)
 		return answer
 	case !errors.As(err, &failed): // stopping
@@ -142,19 +142,26 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	return answer
 }
 
-// request is what ilert is to be given by n.
-func (c *Consumer) request(n store.Notice) (path string, e ilert.Event, err error) {
-	path = n.Path
-	if n.Body == nil {
-		path = ilert.EventsPath
-		e = ilert.Event{
-			EventType: ilert.Type(n.State), Summary: n.Summary, AlertKey: n.AlertKey, Details: n.Details, Priority: n.Priority,
-		}
-	} else if err = json.Unmarshal(n.Body, &e); err != nil {
-		err = &ilert.Error{Class: ilert.Invalid, Err: err}
+// send gives ilert the event, or says what it would.
+func (c *Consumer) send(ctx context.Context, n store.Notice, e ilert.Event) error {
+	if !c.config.DryRun {
+		return c.config.ilert.Send(ctx, n.Path, e, n.TraceParent)
 	}
-	e.IntegrationKey = cmp.Or(n.IntegrationKey, c.config.IntegrationKey)
-	return path, e, err
+	e.IntegrationKey = ""
+	shown, err := json.Marshal(e)
+	c.config.Logger.Info("dry run: ilert would be told", slog.String("event", string(shown)))
+	return err
+}
+
+// integrationKey is the alert source's that n is for.
+func (c *Consumer) integrationKey(n store.Notice) string {
+	if n.IntegrationKey == "" {
+		return c.config.IntegrationKey
+	}
+	if key, named := c.rules.Load().keys[n.IntegrationKey]; named {
+		return key
+	}
+	return n.IntegrationKey
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -28,17 +29,18 @@ func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
 	})
 	require.NoError(t, err)
 	defer c.store.Close()
+	notice := store.Notice{Path: ilert.EventsPath, Event: ilert.Event{EventType: ilert.Alert, Summary: "s", AlertKey: "a"}}
 	for _, status = range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusForbidden} {
 		for after, want := range map[string]time.Duration{
 			"120": 2 * time.Minute, "600": 10 * time.Minute, "601": 10 * time.Minute, "31536000": 10 * time.Minute,
 		} {
 			retryAfter = after
-			answer := c.tell(t.Context(), store.Notice{State: store.StateAlert, Summary: "s", AlertKey: "a"})
+			answer := c.tell(t.Context(), notice)
 			assert.Equal(t, want, answer.Retry.Sub(answer.At), "%d, Retry-After: %s", status, after)
 		}
 	}
 	retryAfter = ""
-	answer := c.tell(t.Context(), store.Notice{State: store.StateAlert, Summary: "s", AlertKey: "a"})
+	answer := c.tell(t.Context(), notice)
 	assert.Less(t, answer.Retry.Sub(answer.At), firstBackoff, "ilert asks for nothing")
 }
 

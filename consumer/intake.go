@@ -2,13 +2,11 @@ package consumer
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 
-	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
@@ -66,65 +64,63 @@ func (c *Consumer) takeIn(ctx context.Context) {
 	}
 }
 
-var effects = map[rules.Action]store.Effect{
-	rules.Ignore: store.None, rules.Raise: store.Raise, rules.End: store.End, rules.Send: store.Send, rules.Dead: store.Dead,
-}
-
 func (c *Consumer) decide(m message) store.Message {
-	filter, wanted := c.filterOf(m.Topic)
+	set := c.rules.Load()
+	filter, wanted := filterOf(set.topics, m.Topic)
 	if !wanted {
-		return store.Message{Filter: filter, Effect: store.None}
+		return store.Message{Filter: filter, ReceivedAt: m.at}
 	}
-	d := c.meaning(m)
-	if d.Action == rules.Dead {
-		c.config.Logger.Warn("a message cannot be understood, and is kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", d.Reason))
-	}
+	properties := propertiesOf(m.Publish)
 	change := store.Message{
-		Filter:         filter,
-		Topic:          m.Topic,
-		Payload:        m.Payload,
-		ReceivedAt:     m.at,
-		Effect:         effects[d.Action],
-		IntegrationKey: d.Alert.IntegrationKey,
-		AlertKey:       d.Alert.Key,
-		Summary:        d.Alert.Summary,
-		Details:        d.Alert.Details,
-		Priority:       string(d.Alert.Priority),
-		Reason:         d.Reason,
+		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
+		TraceParent: traceParentOf(properties),
+		Decision:    c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
-	if d.Action == rules.Send {
-		change.Path, change.Body = c.config.MQTTPath, bodyOf(d.Alert)
-		change.IntegrationKey = c.lane(d.Alert.IntegrationKey)
+	if reason := change.Decision.Dead; reason != "" {
+		c.config.Logger.Warn("a message cannot be understood, and is kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", reason))
 	}
 	return change
 }
 
+func propertiesOf(p *packets.Publish) []rules.Property {
+	if p.Properties == nil {
+		return nil
+	}
+	all := make([]rules.Property, len(p.Properties.User))
+	for i, user := range p.Properties.User {
+		all[i] = rules.Property{Key: user.Key, Value: user.Value}
+	}
+	return all
+}
+
+// traceParentOf is the trace that a message belongs to.
+func traceParentOf(properties []rules.Property) string {
+	const longest = 128 // W3C's is 55, and later versions may add to it
+	for _, p := range properties {
+		if p.Key == "traceparent" && len(p.Value) <= longest {
+			return p.Value
+		}
+	}
+	return ""
+}
+
 // meaning is what the rules say, but for the heartbeats of others.
-func (c *Consumer) meaning(m message) rules.Decision {
+func (c *Consumer) meaning(set *ruleset, m rules.Message) rules.Decision {
 	if c.config.HeartbeatTopic == "" || !mqttconn.Matches(c.config.HeartbeatTopic, m.Topic) {
-		return c.config.rules.Decide(rules.Message{Topic: m.Topic, Payload: m.Payload})
+		return set.Decide(m)
 	}
 	key, err := heartbeatOf(m.Payload)
 	if err != nil {
-		return rules.Decision{Action: rules.Dead, Reason: "heartbeat: " + err.Error()}
+		return rules.Decision{Dead: "heartbeat: " + err.Error()}
+	}
+	if c.config.DryRun {
+		return rules.Decision{}
 	}
 	select {
 	case c.pings <- key:
 	default: // more than anybody needs
 	}
-	return rules.Decision{Action: rules.Ignore}
-}
-
-// bodyOf is the request that says a, but for the integration key.
-func bodyOf(a rules.Alert) []byte {
-	body, err := json.Marshal(ilert.Event{
-		EventType: ilert.Type(a.Type), Summary: a.Summary, AlertKey: a.Key, Details: a.Details, Priority: string(a.Priority),
-		Images: a.Images, Links: a.Links, CustomDetails: a.CustomDetails,
-	})
-	if err != nil {
-		panic(err) // what is JSON in it has been read as such
-	}
-	return body
+	return rules.Decision{}
 }
 
 // apply tries until the store has taken the changes, and reports false when ctx
@@ -166,8 +162,8 @@ func acknowledge(messages []message) {
 // filterOf names the topic filter that a topic is counted under: the first of the
 // configured ones that matches. The session may hold a subscription that an
 // earlier configuration made; what comes by that is not wanted.
-func (c *Consumer) filterOf(topic string) (filter string, wanted bool) {
-	for _, filter := range c.config.filters() {
+func filterOf(filters []string, topic string) (filter string, wanted bool) {
+	for _, filter := range filters {
 		if mqttconn.Matches(filter, topic) {
 			return filter, true
 		}

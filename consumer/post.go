@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -50,13 +51,11 @@ func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, show
 	if shown, err = json.Marshal(e); err != nil {
 		return m, nil, err
 	}
-	m = store.Message{
+	send := rules.Send{IntegrationKey: c.lane(e.IntegrationKey), Path: ilert.EventsPath, Event: e}
+	return store.Message{
 		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: at,
-		Effect: store.Send, IntegrationKey: c.lane(e.IntegrationKey), Path: ilert.EventsPath,
-	}
-	e.IntegrationKey = ""
-	m.Body, err = json.Marshal(e)
-	return m, shown, err
+		Decision: rules.Decision{Effects: []rules.Effect{send}},
+	}, shown, nil
 }
 
 // lane is what the store knows an integration key as: the configured one is none, so that
@@ -85,9 +84,7 @@ func parseEvent(payload []byte) (ilert.Event, error) {
 	if e.IntegrationKey == "" { // not the configured one: whoever reaches the port has to know one
 		return e.Event, &BadEventError{"integrationKey is missing"}
 	}
-	switch e.EventType {
-	case ilert.Alert, ilert.Accept, ilert.Resolve, ilert.Comment:
-	default:
+	if !e.EventType.Valid() {
 		return e.Event, &BadEventError{"Unsupported value for field 'eventType'."}
 	}
 	if e.EventType == ilert.Alert && e.Summary == "" {

@@ -51,7 +51,7 @@ func TestOrderHoldsBetweenMQTTAndHTTP(t *testing.T) {
 		return http.StatusAccepted
 	}
 	cfg := config(t, b, ilert)
-	cfg.Mapping, cfg.Topics = &consumer.Mapping{}, []string{"t"}
+	cfg.Presets, cfg.Mapping, cfg.Topics = nil, &consumer.Mapping{}, []string{"t"}
 	c := start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "t", string(postable("ALERT")))
 	ilert.expect(t, "ALERT a")
@@ -63,7 +63,7 @@ func TestOrderHoldsBetweenMQTTAndHTTP(t *testing.T) {
 func TestAMessageWithoutKeyGetsTheConfiguredOne(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
-	cfg.Mapping, cfg.Topics = &consumer.Mapping{}, []string{"t"}
+	cfg.Presets, cfg.Mapping, cfg.Topics = nil, &consumer.Mapping{}, []string{"t"}
 	start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "t", `{"summary":"x","alertKey":"a"}`)
 	ilert.expect(t, "ALERT a") // by the key that record wants
@@ -72,7 +72,7 @@ func TestAMessageWithoutKeyGetsTheConfiguredOne(t *testing.T) {
 func TestNoKeyOfABrokenMessageIsLogged(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
-	cfg.Mapping, cfg.Topics = &consumer.Mapping{}, []string{"t"}
+	cfg.Presets, cfg.Mapping, cfg.Topics = nil, &consumer.Mapping{}, []string{"t"}
 	var log bytes.Buffer
 	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	c := start(t, cfg).ready(t)

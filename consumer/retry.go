@@ -2,11 +2,14 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -43,12 +46,33 @@ func (c *Consumer) revive(ctx context.Context) {
 
 // again is what a dead letter means now.
 func (c *Consumer) again(l store.Letter) store.Message {
-	if l.Filter != HTTPFilter {
+	switch l.Filter {
+	case store.Rules:
+		return c.resend(l)
+	case HTTPFilter:
+	default:
 		return c.decide(message{Publish: &packets.Publish{Topic: l.Topic, Payload: l.Payload}, at: l.ReceivedAt})
 	}
 	m, _, err := c.letterOf(l.Payload, l.ReceivedAt)
 	if err != nil {
-		return store.Message{Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Effect: store.Dead, Reason: err.Error()}
+		return dead(l, err)
 	}
 	return m
+}
+
+// resend is what of an alert's own ilert refused, as it was.
+func (c *Consumer) resend(l store.Letter) store.Message {
+	var e ilert.Event
+	if err := json.Unmarshal(l.Payload, &e); err != nil {
+		return dead(l, err)
+	}
+	return store.Message{
+		Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt,
+		Decision: rules.Decision{Effects: []rules.Effect{rules.Send{Path: ilert.EventsPath, Event: e}}},
+	}
+}
+
+// dead is a letter that stays one.
+func dead(l store.Letter, err error) store.Message {
+	return store.Message{Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Decision: rules.Decision{Dead: err.Error()}}
 }

@@ -31,7 +31,8 @@ type daemonFlags struct {
 	mqttQoS                         uint8
 	mqttBuffer                      bool
 	sharedGroup                     string
-	eventTopic, heartbeatTopic      string
+	eventTopics                     []string
+	heartbeatTopic                  string
 	eventKey                        string
 	mapping                         consumer.Mapping
 	maxRetries                      uint
@@ -39,7 +40,8 @@ type daemonFlags struct {
 	http, httpToken                 string
 	heartbeat                       string
 	ilertURL, heartbeatURL, mqttURL string
-	preset                          string
+	rules                           rulesFlags
+	dryRun                          bool
 }
 
 const (
@@ -47,7 +49,6 @@ const (
 	addressVariable = "MPS_MQTT_ADDRESS"
 
 	presetIlagent = "ilagent"
-	presetCalls   = "calls"
 )
 
 func daemonCommand(g *globals) *cobra.Command {
@@ -60,13 +61,18 @@ func daemonCommand(g *globals) *cobra.Command {
 What has been received is stored before it is acknowledged to the broker, and
 what is stored is told until ilert has taken it, over restarts of all three.
 
-What the messages mean is said by --preset: "calls" for the events of MPS, RPS
-and Console, "ilagent" for messages that are events for ilert themselves, as
-ilert's ilagent takes them. The default is ilagent if a flag of its mapping or an
---event_topic that does not begin with mps/ or rps/ is given.
+What the messages mean is said by rules: those of --config, a file of your own, or
+built-in ones, --preset. "mps" and "rps" are for the events of MPS, RPS and Console:
+silent on an ordinary day, right on a bad one. "calls" alerts of each failed call.
+"ilagent" is for messages that are events for ilert themselves, as ilert's ilagent takes
+them. The default is mps and rps, or ilagent if a flag of its mapping or an
+--event_topic that does not begin with mps/ or rps/ is given. "mps-ilert rules print
+mps" shows them, "mps-ilert check" tries them, and SIGHUP reads --config again.
 
 Each flag has an environment variable, named in brackets; those of secrets may
-have _FILE behind them and name a file. Beside these:
+have _FILE behind them and name a file. A flag may also stand in the file of --config,
+below settings, as in "settings: {mqtt_host: localhost}". A flag comes before its
+variable, and both before the file. Beside these:
   ` + keyVariable + `   the key of an alert source of ilert, for messages that have none of their own
   ` + addressVariable + `        the broker's address where --mqtt_host is not given, such as
                           mqtts://user:password@broker:8883; MPS_MQTT_USERNAME,
@@ -106,7 +112,7 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
 	flags.BoolVar(&f.mqttBuffer, "mqtt_buffer", false, "no effect: messages are always stored first")
 	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription")
-	flags.StringVarP(&f.eventTopic, "event_topic", "e", "", "topic filter to listen to (default: that of MPS_MQTT_TOPIC, or mps/events)")
+	flags.StringArrayVarP(&f.eventTopics, "event_topic", "e", nil, "topic filter to listen to, may be repeated (default: those of the rules)")
 	flags.StringVarP(&f.heartbeatTopic, "heartbeat_topic", "r", "", "topic on which others ask for a heartbeat")
 }
 
@@ -125,7 +131,8 @@ func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 }
 
 func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&f.preset, "preset", "", "built-in rules: calls or ilagent (default: see above)")
+	f.rules.add(flags)
+	flags.BoolVar(&f.dryRun, "dry_run", false, "log what ilert would be told, and tell it nothing; may run beside the daemon")
 	flags.UintVar(&f.maxRetries, "max_retries", 100, "no effect: what ilert has not taken is tried for ever")
 	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
 	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
@@ -143,6 +150,9 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 		}
 	}
 	logger := f.logger(cmd)
+	if err := f.rules.settings(cmd.Flags()); err != nil {
+		return err
+	}
 	config, err := f.config(cmd)
 	if err != nil {
 		return err
@@ -164,6 +174,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
+	go reloadOnHangup(ctx, c, logger)
 	server := newServer(ctx, c, f.httpToken)
 	served := make(chan error, 1)
 	if listener != nil {
@@ -224,6 +235,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		HeartbeatURL:   f.heartbeatURL,
 		MQTTPath:       f.mqttURL,
 	}
+	config.DryRun = f.dryRun
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")
 	}
@@ -234,20 +246,19 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		return config, err
 	}
 	mapped := slices.IndexFunc(mappingFlags, cmd.Flags().Changed)
-	switch preset := cmp.Or(f.preset, f.defaultPreset(mapped >= 0)); {
-	case preset == presetIlagent:
+	switch {
+	case f.isIlagent(mapped >= 0):
 		f.mapping.IntegrationKey = f.eventKey
 		config.Mapping = &f.mapping
-	case preset != presetCalls:
-		return config, fmt.Errorf("--preset %q: want calls or ilagent", preset)
+		return config, nil
 	case mapped >= 0:
 		return config, fmt.Errorf("--%s goes with --preset ilagent", mappingFlags[mapped])
-	case config.IntegrationKey == "" && config.Address != "" && len(config.Topics) > 0:
+	case config.IntegrationKey == "" && config.Address != "" && !f.dryRun && (len(f.eventTopics) > 0 || f.heartbeatTopic == ""):
 		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
-	default:
-		config.Preset = preset
 	}
-	return config, nil
+	config.RulesFile, config.Presets = f.rules.config, f.rules.presets
+	config.Options, err = f.rules.values()
+	return config, err
 }
 
 // mappingFlags are those by which a command line asks for ilagent's mapping.
@@ -256,13 +267,15 @@ var mappingFlags = []string{
 	"map_val_etype_resolve", "filter_key", "filter_val", "forward_message_payload",
 }
 
-// defaultPreset is ilagent's mapping for what looks like a command line of ilagent.
-func (f *daemonFlags) defaultPreset(mapped bool) string {
-	topic := cmp.Or(f.eventTopic, mqttconn.DefaultTopic)
-	if mapped || !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/") {
-		return presetIlagent
+// isIlagent reports whether messages are events for ilert: if it is said so, or for what
+// looks like a command line of ilagent.
+func (f *daemonFlags) isIlagent(mapped bool) bool {
+	if len(f.rules.presets) > 0 || f.rules.config != "" {
+		return slices.Equal(f.rules.presets, []string{presetIlagent}) && f.rules.config == ""
 	}
-	return presetCalls
+	return mapped || slices.ContainsFunc(f.eventTopics, func(topic string) bool {
+		return !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/")
+	})
 }
 
 // broker says what to listen to and where.
@@ -271,11 +284,12 @@ func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error 
 	if err != nil {
 		return err
 	}
-	switch {
-	case f.eventTopic != "":
-		config.Topics = []string{f.eventTopic}
-	case f.heartbeatTopic == "":
-		config.Topics = []string{broker.Filter()}
+	switch config.Topics = slices.Clone(f.eventTopics); {
+	case len(config.Topics) > 0 || f.heartbeatTopic != "":
+	case broker.Topic != "" && broker.Topic != mqttconn.DefaultTopic: // the rules cannot know it
+		config.Topics = []string{broker.Filter(), "mps/status/+"}
+	case f.sharedGroup != "":
+		config.Topics = []string{mqttconn.DefaultTopic}
 	}
 	if f.sharedGroup != "" {
 		for i := range config.Topics {

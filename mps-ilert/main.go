@@ -12,9 +12,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() {
@@ -65,7 +67,11 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g))
+	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), checkCommand(), rulesCommand(), versionCommand())
+	// ilagent's flags have underscores; hands that know other commands type hyphens.
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.ReplaceAll(name, "-", "_"))
+	})
 	for _, cmd := range root.Commands() {
 		nameVariables(cmd.Flags())
 		nameVariables(cmd.PersistentFlags())

@@ -106,9 +106,9 @@ func TestDaemonFromEventToIlert(t *testing.T) {
 	defer ilert.Close()
 
 	for name, flags := range map[string][]string{
-		"short flags": {"-m", host, "-q", port, "-n", "a", "-e", "mps/#", "-f", filepath.Join(t.TempDir(), "a.db"), "-v"},
+		"short flags": {"-m", host, "-q", port, "-n", "a", "-e", "mps/#", "-f", filepath.Join(t.TempDir(), "a.db"), "-v", "--preset", "calls"},
 		"long flags":  {"--mqtt_host=" + host, "--mqtt_port=" + port, "--mqtt_name=b", "--event_topic=mps/events", "--file=" + filepath.Join(t.TempDir(), "b.db"), "--mqtt_qos=0", "--preset=calls"},
-		"environment": {"-n", "c", "-f", filepath.Join(t.TempDir(), "c.db")},
+		"environment": {"-n", "c", "-f", filepath.Join(t.TempDir(), "c.db"), "--preset", "calls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t, b.Addr(), append(flags, "--ilert_url", ilert.URL)...)
@@ -147,7 +147,7 @@ func TestHealthSaysThatTheDaemonStopsUntilItHas(t *testing.T) {
 	defer ilert.Close()
 	answer := sync.OnceFunc(func() { close(answered) })
 	defer answer()
-	d := start(t, b.Addr(), "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
+	d := start(t, b.Addr(), "--preset", "calls", "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
 	fail(t, b.Addr())
 	<-asked
 	d.cancel() // the request to ilert is waited for
@@ -246,7 +246,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"invalid argument \"x\" for \"-q, --mqtt_p":  {key, []string{"-m", "h", "-q", "x"}},
 		"unknown flag: --nonsense":                   {key, []string{"--nonsense"}},
 		"unknown command \"extra\"":                  {key, []string{"extra"}},
-		"--preset \"x\": want calls or ilagent":      {key, []string{"-m", "h", "-f", file, "--preset", "x"}},
+		"there is no preset \"x\"":                   {key, []string{"-m", "h", "-f", file, "--preset", "x"}},
 		"--map_key_summary goes with --preset il":    {key, []string{"-m", "h", "-f", file, "--preset", "calls", "--map_key_summary", "x"}},
 		"--mqtt_name: want a client id":              {key, []string{"-m", "h", "-n", ""}},
 		"--http and --port: want one":                {key, []string{"-m", "h", "-p", "0", "--http", "127.0.0.1:0"}},
@@ -286,7 +286,7 @@ func TestASecondSignalKills(t *testing.T) {
 		<-r.Context().Done() // until its client is gone
 	}))
 	defer ilert.Close()
-	command := exec.Command(os.Args[0], "daemon", "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
+	command := exec.Command(os.Args[0], "daemon", "--preset", "calls", "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
 	command.Env = []string{"TEST_AS_COMMAND=1", "MPS_MQTT_ADDRESS=mqtt://" + b.Addr(), "ILERT_INTEGRATION_KEY=k"}
 	var log buffer
 	command.Stderr = &log

@@ -66,7 +66,7 @@ func eventCommand(g *globals) *cobra.Command {
 			defer client.CloseIdle()
 			e.IntegrationKey = key
 			e.Images, e.Links = listOf("src", image), listOf("href", link)
-			if err := client.Send(cmd.Context(), ilert.EventsPath, e); err != nil {
+			if err := client.Send(cmd.Context(), ilert.EventsPath, e, ""); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "ilert has taken the event")

@@ -81,7 +81,9 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		// The store ends with the process, and the session soon after: whatever a
 		// broker that is not ours kept for it would be nobody's.
 		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
-		Topics:    []string{o.broker.Filter()},
+		Topics: []string{o.broker.Filter(), "mps/status/+"},
+		// That a single call fails is no alert to "mps", but a thing to be seen here.
+		Presets:   []string{"calls", "mps"},
 		StorePath: filepath.Join(s.tempDir, "mps-sim.db"),
 		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"),
 		Logger: logger,

@@ -53,6 +53,9 @@ const (
 	Comment Type = "COMMENT"
 )
 
+// Valid reports whether t is one of these.
+func (t Type) Valid() bool { return t == Alert || t == Accept || t == Resolve || t == Comment }
+
 // Where events go, as paths below the API's URL. {key} stands for the integration key.
 const (
 	EventsPath = "/api/events"
@@ -112,9 +115,10 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
 // Send delivers one event to a path of the API and returns nil when ilert has taken
-// it, which is any 2xx: ilert queues an event and says no more. The error is an *Error,
-// or that of ctx; no error holds the integration key.
-func (c *Client) Send(ctx context.Context, path string, e Event) error {
+// it, which is any 2xx: ilert queues an event and says no more. traceParent is the header
+// of W3C's Trace Context, empty for none. The error is an *Error, or that of ctx; no error
+// holds the integration key.
+func (c *Client) Send(ctx context.Context, path string, e Event, traceParent string) error {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return &Error{Class: Invalid, Err: err}
@@ -125,6 +129,9 @@ func (c *Client) Send(ctx context.Context, path string, e Event) error {
 		return &Error{Class: Invalid, Err: withoutURL(err)}
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if traceParent != "" {
+		request.Header.Set("traceparent", traceParent)
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -31,7 +31,7 @@ func TestSendPostsTheEvent(t *testing.T) {
 		got, path, contentType = string(body), r.Method+" "+r.URL.Path, r.Header.Get("Content-Type")
 		w.WriteHeader(http.StatusAccepted)
 	})
-	require.NoError(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "k", EventType: ilert.Alert, Summary: "s", AlertKey: "a", Priority: "LOW"}))
+	require.NoError(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "k", EventType: ilert.Alert, Summary: "s", AlertKey: "a", Priority: "LOW"}, ""))
 	assert.Equal(t, "POST /api/events", path)
 	assert.Equal(t, "application/json", contentType)
 	assert.Equal(t, `{"integrationKey":"k","eventType":"ALERT","summary":"s","alertKey":"a","priority":"LOW"}`, got)
@@ -40,14 +40,14 @@ func TestSendPostsTheEvent(t *testing.T) {
 func TestTheIntegrationKeyMayStandInThePath(t *testing.T) {
 	var path string
 	client := answering(t, func(_ http.ResponseWriter, r *http.Request) { path = r.URL.EscapedPath() })
-	require.NoError(t, client.Send(context.Background(), ilert.MQTTPath, ilert.Event{IntegrationKey: "a/b?", EventType: ilert.Alert}))
+	require.NoError(t, client.Send(context.Background(), ilert.MQTTPath, ilert.Event{IntegrationKey: "a/b?", EventType: ilert.Alert}, ""))
 	assert.Equal(t, "/api/v1/events/mqtt/a%2Fb%3F", path)
 
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	client, err := ilert.New(server.URL, server.URL, 1)
 	require.NoError(t, err)
-	err = client.Send(context.Background(), ilert.MQTTPath, ilert.Event{IntegrationKey: "s3cret"})
+	err = client.Send(context.Background(), ilert.MQTTPath, ilert.Event{IntegrationKey: "s3cret"}, "")
 	require.ErrorContains(t, err, "refused")
 	assert.NotContains(t, err.Error(), "s3cret")
 }
@@ -65,7 +65,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			_, _ = io.WriteString(w, "no such key: s3cret")
 		})
 		var failed *ilert.Error
-		require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}), &failed)
+		require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}, ""), &failed)
 		assert.Equal(t, want, failed.Class, status)
 		assert.Equal(t, status >= 500, failed.Uncertain, status)
 		assert.Equal(t, 7*time.Second, failed.RetryAfter)
@@ -86,7 +86,7 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		})
 		var failed *ilert.Error
-		require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{}), &failed)
+		require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{}, ""), &failed)
 		assert.InDelta(t, want, failed.RetryAfter, float64(10*time.Second), header)
 	}
 }
@@ -94,7 +94,7 @@ func TestRetryAfterIsReadInEveryForm(t *testing.T) {
 func TestNoAnswerIsTemporary(t *testing.T) {
 	client := answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	var failed *ilert.Error
-	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}), &failed)
+	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}, ""), &failed)
 	assert.Equal(t, ilert.Temporary, failed.Class)
 	assert.True(t, failed.Uncertain)
 	assert.NotContains(t, failed.Error(), "s3cret")
@@ -106,7 +106,7 @@ func TestWithoutAConnectionNothingHasArrived(t *testing.T) {
 	client, err := ilert.New(server.URL, server.URL, 1)
 	require.NoError(t, err)
 	var failed *ilert.Error
-	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}), &failed)
+	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}, ""), &failed)
 	assert.Equal(t, ilert.Temporary, failed.Class)
 	assert.False(t, failed.Uncertain)
 }
@@ -118,7 +118,7 @@ func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	assert.ErrorIs(t, client.Send(ctx, ilert.EventsPath, ilert.Event{}), context.Canceled)
+	assert.ErrorIs(t, client.Send(ctx, ilert.EventsPath, ilert.Event{}, ""), context.Canceled)
 }
 
 func TestBadURL(t *testing.T) {

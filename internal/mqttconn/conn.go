@@ -53,7 +53,7 @@ type Config struct {
 	// Goodbye returns ready packets to be written before Close disconnects; nil is
 	// none. It is not called without a connection.
 	Goodbye func(Limits) []byte
-	// Subscriptions are made on every connection.
+	// Subscriptions are made on every connection; Subscribe replaces them.
 	Subscriptions []paho.SubscribeOptions
 	Handlers      Handlers
 	Logger        *slog.Logger // nil discards
@@ -140,7 +140,9 @@ const lastWords = 500 * time.Millisecond
 func (c *Conn) Close(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, c.cut) })
 	defer stop()
-	c.closing()
+	c.mu.Lock()
+	c.closing() // from here on subscribing only gets less
+	c.mu.Unlock()
 	err := c.manager.Disconnect(context.Background())
 	c.subscribing.Wait()
 	return err
@@ -199,11 +201,31 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	link := c.link
 	c.mu.Unlock()
 	c.config.Logger.Info("connected to the MQTT broker", "address", link.RemoteAddr().String(), "client_id", c.config.ClientID)
-	if len(c.config.Subscriptions) == 0 {
+	c.subscribe(manager, link)
+}
+
+// Subscribe replaces Config.Subscriptions, at once where there is a connection. It does not
+// wait; the handlers are told as they are of every subscription. What the session was
+// subscribed to before it stays subscribed to.
+func (c *Conn) Subscribe(to []paho.SubscribeOptions) {
+	c.mu.Lock()
+	c.config.Subscriptions = to
+	link, connected := c.link, !c.since.IsZero()
+	c.mu.Unlock()
+	if connected {
+		c.subscribe(c.manager, link)
+	}
+}
+
+func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	to := c.config.Subscriptions
+	if len(to) == 0 || c.open.Err() != nil {
 		return
 	}
 	c.subscribing.Go(func() { // autopaho must not wait
-		_, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: c.config.Subscriptions})
+		_, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: to})
 		if err != nil {
 			err = fmt.Errorf("subscribing: %w", err)
 			defer link.Close() // connected but deaf is worse than trying again

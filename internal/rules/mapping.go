@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // Mapping is the rule of ilert's own ilagent: each message is one event for ilert,
@@ -18,7 +20,7 @@ import (
 // nested objects, such as data.message. Whatever is empty changes nothing.
 type Mapping struct {
 	IntegrationKey string // instead of the message's own
-	OtherKey       string // of messages that have none
+	OtherKey       string // of messages that have none: the configured one
 
 	TypeKey, AlertKey, SummaryKey string // where these stand
 	Alert, Accept, Resolve        string // values that mean ALERT, ACCEPT and RESOLVE
@@ -27,6 +29,8 @@ type Mapping struct {
 	FilterValue string // and those that have another text there
 
 	ForwardPayload bool // the custom details are the whole message, not only the topic
+
+	Path string // where the events go, below ilert's API, with {key} for the integration key
 }
 
 // Rules returns the rules that m is.
@@ -38,36 +42,39 @@ func (m Mapping) decide(message Message) Decision {
 		return dead("%w", err)
 	}
 	if !m.wants(o) {
-		return Decision{Action: Ignore}
+		return Decision{}
 	}
-	a := Alert{
-		IntegrationKey: cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey),
-		Type:           cmp.Or(m.typeOf(o.at(m.typeKey())), o.text("eventType"), "ALERT"),
-		Key:            cmp.Or(o.at(m.AlertKey), o.text("alertKey")),
-		Summary:        cmp.Or(o.at(m.SummaryKey), o.text("summary")),
-		Details:        o.text("details"),
-		Priority:       Priority(o.text("priority")),
-		Images:         o.json("images"),
-		Links:          o.json("links"),
-		CustomDetails:  o.json("customDetails"),
+	key := cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey)
+	e := ilert.Event{
+		EventType:     ilert.Type(cmp.Or(m.typeOf(o.at(m.typeKey())), o.text("eventType"), "ALERT")),
+		AlertKey:      cmp.Or(o.at(m.AlertKey), o.text("alertKey")),
+		Summary:       cmp.Or(o.at(m.SummaryKey), o.text("summary")),
+		Details:       o.text("details"),
+		Priority:      o.text("priority"),
+		Images:        o.json("images"),
+		Links:         o.json("links"),
+		CustomDetails: o.json("customDetails"),
 	}
-	if a.Summary == "" && a.Type == "ALERT" {
-		a.Summary = "New alert from " + message.Topic
+	if e.Summary == "" && e.EventType == ilert.Alert {
+		e.Summary = "New alert from " + message.Topic
 	}
-	if a.CustomDetails == nil {
-		a.CustomDetails = m.details(message)
+	if e.CustomDetails == nil {
+		e.CustomDetails = m.details(message)
 	}
 	switch {
 	case o.wrong != nil:
 		return dead("%w", o.wrong)
-	case a.Type != "ALERT" && a.Type != "ACCEPT" && a.Type != "RESOLVE" && a.Type != "COMMENT":
-		return dead("%s %.40q: want %s", m.typeKey(), a.Type, m.types())
-	case a.Priority != "" && a.Priority != High && a.Priority != Low:
-		return dead("priority %.40q: want HIGH or LOW", string(a.Priority))
-	case a.IntegrationKey == "":
+	case !e.EventType.Valid():
+		return dead("%s %.40q: want %s", m.typeKey(), string(e.EventType), m.types())
+	case e.Priority != "" && e.Priority != high && e.Priority != low:
+		return dead("priority %.40q: want HIGH or LOW", e.Priority)
+	case key == "":
 		return dead("integrationKey is missing: the message has none, and none is configured")
 	}
-	return Decision{Action: Send, Alert: a}
+	if key == m.OtherKey {
+		key = "" // the configured one, whichever that is when it is sent
+	}
+	return Decision{Effects: []Effect{Send{IntegrationKey: key, Path: m.Path, Event: e}}}
 }
 
 func (m Mapping) wants(o *object) bool {

@@ -34,19 +34,18 @@ func FuzzMapping(f *testing.F) {
 		m := mapping
 		m.ForwardPayload = forward
 		d := m.Rules().Decide(rules.Message{Topic: "t/\"ü", Payload: payload})
-		switch d.Action {
-		case rules.Dead:
-			assert.NotEmpty(t, d.Reason)
-			assert.Less(t, len(d.Reason), 1000, "a reason is read by people")
-		case rules.Send:
-			assert.Contains(t, []string{"ALERT", "ACCEPT", "RESOLVE", "COMMENT"}, d.Alert.Type)
-			assert.NotEmpty(t, d.Alert.IntegrationKey)
-			assert.True(t, json.Valid(d.Alert.CustomDetails), "%s", d.Alert.CustomDetails)
-			for _, raw := range []json.RawMessage{d.Alert.Images, d.Alert.Links} {
+		if d.Dead != "" {
+			assert.Less(t, len(d.Dead), 1000, "a reason is read by people")
+			assert.Empty(t, d.Effects)
+			return
+		}
+		for _, effect := range d.Effects {
+			sent := effect.(rules.Send)
+			assert.True(t, sent.Event.EventType.Valid())
+			assert.True(t, json.Valid(sent.Event.CustomDetails), "%s", sent.Event.CustomDetails)
+			for _, raw := range []json.RawMessage{sent.Event.Images, sent.Event.Links} {
 				assert.True(t, raw == nil || json.Valid(raw))
 			}
-		default:
-			assert.Equal(t, rules.Ignore, d.Action)
 		}
 	})
 }

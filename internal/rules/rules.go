@@ -1,122 +1,132 @@
 // Package rules makes a decision of a message: what ilert should know because of
 // it. It is pure: no clock, no input or output, and the same message always
-// means the same.
+// means the same. What has been before, and what time it is, the store knows.
 package rules
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
+	"time"
 
-	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // Message is what has arrived.
 type Message struct {
-	Topic   string
-	Payload []byte
+	Topic      string
+	Payload    []byte
+	Properties []Property
 }
+
+// Property is a user property of MQTT 5.
+type Property struct{ Key, Value string }
 
 // Decision is what a message means.
 type Decision struct {
-	Action Action
-	// Alert says what is raised, ended or sent.
-	Alert Alert
-	// Reason says why the message is dead.
-	Reason string
+	// Effects are what it does, in this order. Without any it is ignored.
+	Effects []Effect
+	// Matched are the rules that matched, to be counted.
+	Matched []string
+	// Device is the guid of the device that it is about, if a rule asks for the size
+	// of the fleet.
+	Device string
+	// At is when it happened, by its own account; zero if it gives none.
+	At time.Time
+	// Dead says why it cannot be understood; empty if it can.
+	Dead string
 }
 
-// Alert is what ilert may be told, in its words. ilert groups by Key.
-type Alert struct {
+// Effect is one thing that a message does: Raise, Accept, End, EndAll, Send, Hit, Reset
+// or Leave.
+type Effect interface{ effect() }
+
+// Key identifies an alert.
+type Key struct {
+	Integration string // which alert source; empty is the configured one
+	Alert       string
+}
+
+// Raise says that an alert should be open.
+type Raise struct {
+	Rule  string
+	Key   Key
+	Event ilert.Event // what ilert is told, but for type and keys
+
+	For      time.Duration // how long it must have been so before ilert is told
+	Reminder time.Duration // how long after it was told a repeated one is told again
+	Silence  time.Duration // it ends when it was not repeated for so long; 0 never
+	Age      time.Duration // it ends so long after it began; 0 never
+}
+
+// Accept says that somebody looks after an alert, if it is open.
+type Accept struct{ Key Key }
+
+// End says that an alert should be resolved, if it is open.
+type End struct{ Key Key }
+
+// EndAll says so of all alerts of a rule, and empties its windows.
+type EndAll struct{ Rule string }
+
+// Send says that ilert is told just this, in the order of arrival.
+type Send struct {
 	IntegrationKey string // empty is the configured one
-	Type           string // for Send: ALERT, ACCEPT, RESOLVE or COMMENT
-	Key            string
-	Summary        string
-	Details        string
-	Priority       Priority
-	Images, Links  json.RawMessage // for Send: as the message has them
-	CustomDetails  json.RawMessage // any JSON
+	Path           string // of ilert's API
+	Event          ilert.Event
 }
 
-// Action is the kind of a Decision.
-type Action int
+// Hit adds to a window of a rule, each of whose groups counts by itself. While the
+// window's condition holds, the alert is raised.
+type Hit struct {
+	Window *Window
+	Group  string
+	Member string // who; empty counts, but is nobody
+	Only   bool   // it counts only towards Of
+	Raise  Raise  // unless Only
+}
 
-// The actions.
-const (
-	Ignore Action = iota // has no effect on any alert
-	Raise                // the alert should be open
-	End                  // the alert should be resolved
-	Send                 // ilert is told just this, in the order of arrival
-	Dead                 // cannot be understood, is kept to be looked at
-)
+// Reset empties a group's window and ends its alert.
+type Reset struct{ Rule, Group string }
 
-// Priority is ilert's: who is woken by an alert.
-type Priority string
+// Leave takes a member out of a group's window.
+type Leave struct{ Rule, Group, Member string }
 
-// ilert's two priorities.
-const (
-	High Priority = "HIGH"
-	Low  Priority = "LOW"
-)
+// Window is a condition over many messages, those of the last Length. All that it asks
+// for must be so at once.
+type Window struct {
+	Rule     string
+	Length   time.Duration
+	AtLeast  int     // so many hits
+	Distinct int     // of so many members
+	Ratio    float64 // hits by what counts towards Of; with Fleet members by devices
+	Fleet    bool
+	// Held says that members stay until they leave, however long that takes, once the
+	// alert is raised.
+	Held bool
+	// Left ends the alert when this share of its members has left, if Held.
+	Left float64
+	// Clear ends the alert when the condition has not held for so long; 0 never.
+	Clear time.Duration
+}
+
+func (Raise) effect()  {}
+func (Accept) effect() {}
+func (End) effect()    {}
+func (EndAll) effect() {}
+func (Send) effect()   {}
+func (Hit) effect()    {}
+func (Reset) effect()  {}
+func (Leave) effect()  {}
 
 // Rules decide what messages mean. They hold no state and may be used
 // concurrently.
 type Rules struct {
 	decide func(Message) Decision
-}
-
-// presets are the built-in rules by name, but for Mapping, which has options.
-var presets = map[string]Rules{
-	"calls": {decide: onEvents(calls)},
-}
-
-// Preset returns the built-in rules of that name.
-func Preset(name string) (Rules, error) {
-	r, ok := presets[name]
-	if !ok {
-		var names []string
-		for known := range presets {
-			names = append(names, known)
-		}
-		slices.Sort(names)
-		return Rules{}, fmt.Errorf("rules: unknown preset %q: want %s", name, strings.Join(names, " or "))
-	}
-	return r, nil
+	engine *engine // nil for a Mapping
 }
 
 // Decide says what a message means. It never fails: one that cannot be understood
 // is dead, with the reason.
 func (r Rules) Decide(m Message) Decision { return r.decide(m) }
 
-// onEvents makes a rule for messages of a rule for the events of Open AMT servers.
-func onEvents(decide func(event.Event) Decision) func(Message) Decision {
-	return func(m Message) Decision {
-		e, err := event.Parse(m.Payload)
-		if err != nil {
-			return dead("%w", err)
-		}
-		return decide(e)
-	}
-}
-
 func dead(format string, args ...any) Decision {
-	return Decision{Action: Dead, Reason: fmt.Errorf(format, args...).Error()}
-}
-
-// calls raises a LOW alert for each device and method whose call failed, until
-// the same call succeeds. It stays silent where no success can ever follow: for
-// events without guid, and for CIRA_Connection, which MPS publishes instead of
-// the call's own name when the device is not connected.
-func calls(e event.Event) Decision {
-	if e.Type == event.Request || e.GUID == "" || len(e.Methods) == 0 || e.Methods[0] == "CIRA_Connection" {
-		return Decision{Action: Ignore}
-	}
-	d := Decision{Action: End, Alert: Alert{Key: e.GUID + "/" + e.Methods[0]}}
-	if e.Type == event.Fail {
-		d.Action = Raise
-		d.Alert.Summary = fmt.Sprintf("%s failed on %s: %s", e.Methods[0], e.GUID, e.Message)
-		d.Alert.Priority = Low
-	}
-	return d
+	return Decision{Dead: fmt.Errorf(format, args...).Error()}
 }

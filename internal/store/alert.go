@@ -3,58 +3,27 @@ package store
 import (
 	"strings"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// Message is what one received message does, once rules have decided.
-type Message struct {
-	Filter     string // the topic filter that it came by
-	Topic      string
-	Payload    []byte
-	ReceivedAt time.Time
-	Effect     Effect
-
-	// For Raise, End and Send; empty is the configured one.
-	IntegrationKey string
-	// For Raise and End: which alert.
-	AlertKey string
-	// For Raise: what it says.
-	Summary, Details, Priority string
-	// For Send: the request, but for the integration key.
-	Path string
-	Body []byte
-	// For Dead: why, and after how many requests to ilert.
-	Reason string
-	Tries  int
-}
-
-// Effect is what a message does.
-type Effect int
-
-// The effects.
+// What ilert was told of an alert, beside its own words.
 const (
-	None  Effect = iota // nothing
-	Raise               // the alert should be open
-	End                 // the alert should be resolved
-	Send                // ilert is told just this
-	Dead                // it is kept as a dead letter
+	nothing ilert.Type = ""
+	// unsure is what ilert knows while a request is under way and after one that was
+	// not answered: perhaps the old state, perhaps the new.
+	unsure ilert.Type = "UNSURE"
 )
 
-// States of an alert, in ilert's words where it has them.
-const (
-	StateAlert   = "ALERT"
-	StateResolve = "RESOLVE"
-
-	stateNothing = ""
-	// stateUnsure is what ilert knows while a request is under way and after one
-	// that was not answered: perhaps the old state, perhaps the new.
-	stateUnsure = "UNSURE"
-)
+// high is the priority above the others.
+const high = "HIGH"
 
 // key identifies an alert as ilert does.
 type key struct{ integration, folded string }
 
-func keyOf(integrationKey, alertKey string) key {
-	return key{integrationKey, strings.ToLower(strings.TrimSpace(alertKey))}
+func keyOf(k rules.Key) key {
+	return key{k.Integration, strings.ToLower(strings.TrimSpace(k.Alert))}
 }
 
 // alert is a row: what ilert should know of one alert, and what it was told. It
@@ -62,174 +31,248 @@ func keyOf(integrationKey, alertKey string) key {
 type alert struct {
 	key      key
 	alertKey string // as it was first written
-	desired  string
-	told     string
+	rule     string
+	windowed bool // it belongs to the window of rule and group
+	group    string
+	desired  ilert.Type
+	told     ilert.Type
 	toldAt   time.Time
-	summary  string
-	details  string
+	body     string // JSON of what ilert is told; a window's numbers have places in it
 	priority string
+	ageAt    time.Time // when it is too old; zero is never
+	endsAt   time.Time // when it ends by itself; zero is never
 	version  int64
 	pending  bool
+	listing  bool // it waits only because of members that ilert was not told
 	claimed  bool
 	tries    int
 	nextTry  time.Time
 
 	// Of the message that waits, or waited last.
-	filter     string
-	topic      string
-	payload    []byte
-	receivedAt time.Time
+	filter      string
+	topic       string
+	payload     []byte
+	receivedAt  time.Time
+	traceParent string
 }
 
-// fates counts what became of messages, for each topic filter.
-type fates map[string]*Tally
-
-// Tally counts messages. Received = Ignored + Merged + Delivered + Dead + Purged +
-// Pending.
-type Tally struct {
-	Received  uint64 `json:"received"`
-	Ignored   uint64 `json:"ignored"`   // had no effect on an alert
-	Merged    uint64 `json:"merged"`    // said what was told or waited already, or was overtaken before it was told
-	Delivered uint64 `json:"delivered"` // ilert took it
-	Dead      uint64 `json:"dead"`      // kept as a dead letter
-	Purged    uint64 `json:"purged"`    // was a dead letter
-	Pending   uint64 `json:"pending"`   // waits to be told
+// raising is a Raise, and the window that does it.
+type raising struct {
+	rules.Raise
+	windowed bool
+	group    string
 }
 
-func (f fates) of(filter string) *Tally {
-	t := f[filter]
-	if t == nil {
-		t = new(Tally)
-		f[filter] = t
+// open says whether the alert should be open.
+func (a *alert) open() bool { return a != nil && a.desired != ilert.Resolve }
+
+// raise makes the alert one that should be open. A new one has no desired state yet.
+func (a *alert) raise(r raising, o *origin, count fates) {
+	louder := r.Event.Priority == high && a.priority != high
+	reminder := r.Reminder
+	if reminder == 0 {
+		reminder = Reminder
 	}
-	return t
+	switch {
+	case a.desired == ilert.Resolve && (a.told == ilert.Alert || a.told == ilert.Accept):
+		// Its end was not told yet, and will not be.
+		count.of(a.filter).Merged++
+		o.merged = true
+		a.begin(r, o)
+		a.desired, a.pending = a.told, false
+		a.version++
+		a.body = textOf(r.Event)
+		if louder && a.desired == ilert.Alert {
+			a.want(ilert.Alert, o).say(r)
+		}
+	case !a.open() || a.desired == nothing:
+		if a.pending {
+			count.of(a.filter).Merged++
+		}
+		a.begin(r, o)
+		a.want(ilert.Alert, o).say(r)
+		a.nextTry = o.at.Add(r.For)
+	case louder && a.desired == ilert.Alert:
+		next := o.at
+		if a.told == nothing {
+			next = earlier(a.nextTry, o.at.Add(r.For))
+		}
+		if a.pending {
+			count.of(a.filter).Merged++
+		}
+		a.want(ilert.Alert, o).say(r)
+		a.nextTry = next
+	case a.desired == ilert.Alert && !a.pending && o.at.Sub(a.toldAt) >= reminder:
+		a.want(ilert.Alert, o).say(r)
+	default: // also what is accepted, which stays quiet
+		o.merged = true
+	}
+	a.prolong(r, o.at)
 }
 
-// raise makes the alert one that should be open. fresh means that nothing is
-// known of it yet.
-func (a *alert) raise(m *Message, fresh bool, reminder time.Duration, count fates) {
-	switch {
-	case fresh, a.desired == StateAlert && !a.pending && m.ReceivedAt.Sub(a.toldAt) >= reminder:
-		a.want(StateAlert, m)
-	case a.desired == StateAlert:
-		count.of(m.Filter).Merged++
-	case a.told == StateAlert: // its end was not told yet, and will not be
+// begin makes the alert that of who raises it.
+func (a *alert) begin(r raising, o *origin) {
+	a.rule, a.windowed, a.group = r.Rule, r.windowed, r.group
+	a.ageAt, a.endsAt = time.Time{}, time.Time{}
+	if r.Age > 0 {
+		a.ageAt = o.at.Add(r.Age)
+	}
+}
+
+// prolong puts off the end by silence.
+func (a *alert) prolong(r raising, at time.Time) {
+	var silent time.Time
+	if r.Silence > 0 {
+		silent = at.Add(r.Silence)
+		if a.endsAt.After(silent) {
+			silent = a.endsAt
+		}
+	}
+	a.endsAt = earlier(silent, a.ageAt)
+}
+
+// earlier is the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// accept says that somebody looks after the alert, which is open.
+func (a *alert) accept(o *origin, count fates) {
+	if a.desired == ilert.Accept {
+		o.merged = true
+		return
+	}
+	tries, nextTry := a.tries, a.nextTry
+	if a.pending { // what waits is overtaken
 		count.of(a.filter).Merged++
-		count.of(m.Filter).Merged++
-		a.desired, a.pending = StateAlert, false
-		a.version++
-	default:
-		count.of(a.filter).Merged++
-		a.want(StateAlert, m)
+	}
+	a.want(ilert.Accept, o)
+	if a.told == nothing { // the alert has to be told first, in its time
+		a.tries, a.nextTry = tries, nextTry
 	}
 }
 
 // end makes the alert one that should be resolved, and reports whether nothing
 // remains to be told or remembered of it.
-func (a *alert) end(m *Message, count fates) (over bool) {
-	if a.desired == StateResolve {
-		count.of(m.Filter).Merged++
+func (a *alert) end(o *origin, count fates) (over bool) {
+	if a.desired == ilert.Resolve {
+		o.merged = true
 		return false
 	}
 	if a.pending { // what waits is overtaken
 		count.of(a.filter).Merged++
 	}
-	if a.told == stateNothing {
-		count.of(m.Filter).Merged++
+	if a.told == nothing {
+		o.merged = true
 		return true
 	}
-	a.want(StateResolve, m)
+	a.endsAt = time.Time{}
+	a.want(ilert.Resolve, o)
 	return false
 }
 
-// want lets m wait to be told, at once.
-func (a *alert) want(state string, m *Message) {
-	a.desired, a.pending = state, true
-	a.filter, a.topic, a.payload, a.receivedAt = m.Filter, m.Topic, m.Payload, m.ReceivedAt
+// want lets a state wait to be told, at once.
+func (a *alert) want(state ilert.Type, o *origin) *alert {
+	a.desired, a.pending, a.listing = state, true, false
 	a.version++
-	a.tries, a.nextTry = 0, m.ReceivedAt
-	if state == StateAlert {
-		a.summary, a.details, a.priority = m.Summary, m.Details, m.Priority
+	a.tries, a.nextTry = 0, o.at
+	a.attribute(o)
+	return a
+}
+
+// say takes the text.
+func (a *alert) say(r raising) {
+	a.body, a.priority = textOf(r.Event), r.Event.Priority
+}
+
+// list lets the alert be told again at a time, because of members that ilert was not
+// told, unless it waits anyway.
+func (a *alert) list(at time.Time, o *origin) {
+	switch {
+	case a.desired == ilert.Alert && a.told == ilert.Alert && !a.pending:
+		a.want(ilert.Alert, o)
+		a.listing, a.nextTry = true, at
+	case a.pending:
+		o.merged = true
 	}
 }
 
-// Notice is one thing to tell ilert: an alert's newest state, or what is to be sent
-// just so. It is handed out by Claim and goes back by Settle.
-type Notice struct {
-	IntegrationKey string
-	Tries          int // how often ilert was tried before
-
-	// An alert's newest state.
-	AlertKey                   string
-	State                      string // StateAlert or StateResolve
-	Summary, Details, Priority string
-	version                    int64
-	told                       string // what was told before it was claimed
-
-	// What is to be sent just so, Body being nil for an alert.
-	Path   string
-	Body   []byte
-	letter int64
+// unlist takes list back, if it is not too late, once the members have left.
+func (a *alert) unlist(o *origin, count fates) {
+	if a.pending && a.listing && a.told == ilert.Alert && a.desired == ilert.Alert {
+		count.of(a.filter).Merged++
+		o.merged = true
+		a.pending, a.listing = false, false
+		a.version++
+	}
 }
 
-// Answer is what became of a Notice.
-type Answer struct {
-	Notice Notice
-	Result Result
-	At     time.Time
-	Retry  time.Time // for Unknown and NotTold: when to try again
-	Reason string    // for Refused
+// next is what ilert has to be told now: of an alert that was accepted before it was
+// told, first the alert.
+func (a *alert) next() ilert.Type {
+	if a.desired == ilert.Accept && (a.told == nothing || a.told == unsure) {
+		return ilert.Alert
+	}
+	return a.desired
 }
-
-// Result is how a Notice ended.
-type Result int
-
-// The results.
-const (
-	Told    Result = iota // ilert took it
-	Unknown               // no answer: it may or may not have arrived
-	NotTold               // it has not arrived, try again
-	Refused               // ilert calls it invalid
-)
 
 // settle takes in an answer, and reports whether nothing remains to be told or
 // remembered. The alert may have changed while the request was under way.
 func (a *alert) settle(answer *Answer, count fates) (over bool) {
+	n := &answer.Notice
 	a.claimed = false
-	current := a.version == answer.Notice.version
-	if answer.Result == NotTold || answer.Result == Refused {
-		a.told = answer.Notice.told
-	}
+	current := a.version == n.version
 	switch answer.Result {
 	case Told:
-		a.told, a.toldAt = answer.Notice.State, answer.At
-		if a.told == StateResolve {
-			a.told = stateNothing // nothing is open
-		}
-		if current {
-			count.of(a.filter).Delivered++
-			a.pending = false
-		} else if a.desired == a.told {
-			count.of(a.filter).Merged++
-			a.pending = false
-		}
+		a.tookIn(answer, current, count)
 	case Refused:
+		a.told = n.told
 		if current {
 			count.of(a.filter).Dead++
 			a.pending = false
-			if a.desired == StateResolve {
+			switch a.desired {
+			case ilert.Resolve:
 				return true // it will never be told, and only a person can end it
+			case ilert.Accept:
+				a.desired = ilert.Alert
 			}
 		}
 	default:
+		if answer.Result == NotTold {
+			a.told = n.told
+		}
 		if current {
 			a.tries++
 			a.nextTry = answer.Retry
 		}
 	}
-	if a.pending && a.desired == StateResolve && a.told == stateNothing {
+	if a.pending && a.desired == ilert.Resolve && a.told == nothing {
 		count.of(a.filter).Merged++ // the end of what was never told
 		return true
 	}
-	return !a.pending && a.told == stateNothing
+	return !a.pending && a.told == nothing
+}
+
+// tookIn is settle when ilert took the notice.
+func (a *alert) tookIn(answer *Answer, current bool, count fates) {
+	n := &answer.Notice
+	a.told, a.toldAt = n.Event.EventType, answer.At
+	if a.told == ilert.Resolve {
+		a.told = nothing // nothing is open
+	}
+	switch {
+	case current && n.Event.EventType == a.desired:
+		count.of(a.filter).Delivered++
+		a.pending = false
+	case current: // the alert; that it is accepted comes next
+		a.tries, a.nextTry = 0, answer.At
+	case a.pending && a.desired == a.told && a.priority == n.Event.Priority:
+		count.of(a.filter).Merged++
+		a.pending = false
+	case !a.pending && a.told == ilert.Accept && a.desired == ilert.Alert: // its end was taken back meanwhile
+		a.desired = ilert.Accept
+	}
 }

@@ -11,11 +11,14 @@ import (
 // change is one transaction. It reads each row once, however many messages touch
 // it, and writes what has changed at its end.
 type change struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	rows  map[key]*alert // nil: known not to be there
-	dirty map[key]struct{}
-	count fates
+	ctx     context.Context
+	tx      *sql.Tx
+	rows    map[key]*alert // nil: known not to be there
+	dirty   map[key]struct{}
+	groups  map[groupKey]*group // likewise
+	count   fates
+	matched map[string]uint64
+	fleet   fleet
 }
 
 func (s *Store) change(ctx context.Context, do func(*change) error) error {
@@ -24,7 +27,11 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 		return fmt.Errorf("store: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
-	c := &change{ctx: ctx, tx: tx, rows: map[key]*alert{}, dirty: map[key]struct{}{}, count: fates{}}
+	c := &change{
+		ctx: ctx, tx: tx,
+		rows: map[key]*alert{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{},
+		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices},
+	}
 	if err := do(c); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -34,17 +41,62 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	c.fleet.committed()
 	return nil
 }
 
-const columns = `integration_key, folded_key, alert_key, desired, told, told_at, summary, details, priority, version, pending, claimed, tries, next_try, filter, topic, payload, received_at`
+// flush writes what has changed.
+func (c *change) flush() error {
+	// Groups first: they ask whether their alerts are open.
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushDevices(), c.flushTallies())
+}
+
+func (c *change) exec(query string, args ...any) error {
+	_, err := c.tx.ExecContext(c.ctx, query, args...)
+	return err
+}
+
+// each calls scan with each row of a query.
+func (c *change) each(scan func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := c.tx.QueryContext(c.ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// millis is a time as the tables have it: in Unix milliseconds, 0 being never.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(millis int64) time.Time {
+	if millis == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis)
+}
+
+const columns = `integration_key, folded_key, alert_key, rule, windowed, grp, desired, told, told_at, body, priority, age_at, ends_at,
+	version, pending, listing, claimed, tries, next_try, filter, topic, payload, received_at, trace_parent`
 
 func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var a alert
-	var toldAt, nextTry, receivedAt int64
-	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.desired, &a.told, &toldAt, &a.summary, &a.details,
-		&a.priority, &a.version, &a.pending, &a.claimed, &a.tries, &nextTry, &a.filter, &a.topic, &a.payload, &receivedAt)
-	a.toldAt, a.nextTry, a.receivedAt = time.UnixMilli(toldAt), time.UnixMilli(nextTry), time.UnixMilli(receivedAt)
+	var toldAt, ageAt, endsAt, nextTry, receivedAt int64
+	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.rule, &a.windowed, &a.group, &a.desired, &a.told, &toldAt,
+		&a.body, &a.priority, &ageAt, &endsAt, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry,
+		&a.filter, &a.topic, &a.payload, &receivedAt, &a.traceParent)
+	a.toldAt, a.ageAt, a.endsAt = timeOf(toldAt), timeOf(ageAt), timeOf(endsAt)
+	a.nextTry, a.receivedAt = timeOf(nextTry), timeOf(receivedAt)
 	return &a, err
 }
 
@@ -64,38 +116,46 @@ func (c *change) load(k key) (*alert, error) {
 	return a, nil
 }
 
+// keysOf returns the keys of a rule's alerts.
+func (c *change) keysOf(rule string) (keys []key, err error) {
+	if rule == "" {
+		return nil, nil // these belong to no rule
+	}
+	err = c.each(func(rows *sql.Rows) error {
+		var k key
+		err := rows.Scan(&k.integration, &k.folded)
+		if _, known := c.rows[k]; !known {
+			keys = append(keys, k)
+		}
+		return err
+	}, `SELECT integration_key, folded_key FROM alert WHERE rule = ? AND rule <> '' ORDER BY folded_key`, rule)
+	for k, a := range c.rows {
+		if a != nil && a.rule == rule {
+			keys = append(keys, k)
+		}
+	}
+	return keys, err
+}
+
 // priorities in their order. Asked for one by one, the index has what is due of each at
 // its front, however much waits for later.
-var priorities = []string{"HIGH", "LOW", ""}
+var priorities = []string{high, "LOW", ""}
 
 func (c *change) due(now time.Time, most int) (due []*alert, err error) {
 	for _, priority := range priorities {
-		of, err := c.dueOf(priority, now, most-len(due))
-		if due = append(due, of...); err != nil || len(due) == most {
+		err := c.each(func(rows *sql.Rows) error {
+			a, err := scan(rows)
+			due = append(due, a)
+			return err
+		}, `
+			SELECT `+columns+` FROM alert
+			WHERE pending = 1 AND claimed = 0 AND priority = ? AND next_try <= ?
+			ORDER BY next_try LIMIT ?`, priority, now.UnixMilli(), most-len(due))
+		if err != nil || len(due) == most {
 			return due, err
 		}
 	}
 	return due, nil
-}
-
-func (c *change) dueOf(priority string, now time.Time, most int) ([]*alert, error) {
-	rows, err := c.tx.QueryContext(c.ctx, `
-		SELECT `+columns+` FROM alert
-		WHERE pending = 1 AND claimed = 0 AND priority = ? AND next_try <= ?
-		ORDER BY next_try LIMIT ?`, priority, now.UnixMilli(), most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var due []*alert
-	for rows.Next() {
-		a, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		due = append(due, a)
-	}
-	return due, rows.Err()
 }
 
 func (c *change) keep(a *alert) {
@@ -108,35 +168,22 @@ func (c *change) forget(k key) {
 	c.dirty[k] = struct{}{}
 }
 
-func (c *change) flush() error {
+func (c *change) flushAlerts() error {
 	for k := range c.dirty {
 		a := c.rows[k]
 		var err error
 		if a == nil {
-			_, err = c.tx.ExecContext(c.ctx, `DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
+			err = c.exec(`DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
 		} else {
-			_, err = c.tx.ExecContext(c.ctx, `INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?)`,
-				a.key.integration, a.key.folded, a.alertKey, a.desired, a.told, a.toldAt.UnixMilli(), a.summary, a.details,
-				a.priority, a.version, a.pending, a.claimed, a.tries, a.nextTry.UnixMilli(),
-				a.filter, a.topic, a.payload, a.receivedAt.UnixMilli())
+			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
+				a.key.integration, a.key.folded, a.alertKey, a.rule, a.windowed, a.group, a.desired, a.told, millis(a.toldAt),
+				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry),
+				a.filter, a.topic, a.payload, millis(a.receivedAt), a.traceParent)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	for filter, t := range c.count {
-		// What leaves a fate is counted down: the conversion makes a number below zero of
-		// what has wrapped round.
-		_, err := c.tx.ExecContext(c.ctx, `
-			INSERT INTO tally (filter, received, ignored, merged, delivered, dead, purged) VALUES (?,?,?,?,?,?,?)
-			ON CONFLICT (filter) DO UPDATE SET
-				received = received + excluded.received, ignored = ignored + excluded.ignored,
-				merged = merged + excluded.merged, delivered = delivered + excluded.delivered,
-				dead = dead + excluded.dead, purged = purged + excluded.purged`,
-			filter, int64(t.Received), int64(t.Ignored), int64(t.Merged), int64(t.Delivered), int64(t.Dead), int64(t.Purged))
-		if err != nil {
-			return err
-		}
-	}
+	clear(c.dirty)
 	return nil
 }

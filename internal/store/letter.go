@@ -67,12 +67,11 @@ func (l Letters) where() (condition string, args []any) {
 }
 
 // bury keeps a dead letter.
-func (c *change) bury(m *Message, at time.Time) error {
-	_, err := c.tx.ExecContext(c.ctx, `
+func (c *change) bury(m *Message, reason string, at time.Time) error {
+	return c.exec(`
 		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, retry)
 		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, 0)`,
-		m.Filter, m.Topic, m.Payload, m.ReceivedAt.UnixMilli(), at.UnixMilli(), m.Reason, m.Tries)
-	return err
+		m.Filter, m.Topic, m.Payload, millis(m.ReceivedAt), millis(at), reason, m.Tries)
 }
 
 const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, retry`
@@ -146,8 +145,9 @@ func (s *Store) ToRetry(ctx context.Context, most int) ([]Letter, error) {
 // means now.
 func (s *Store) Revive(ctx context.Context, letters []Letter, messages []Message) error {
 	return s.change(ctx, func(c *change) error {
+		now := time.Now()
 		for i, l := range letters {
-			result, err := c.tx.ExecContext(ctx, `DELETE FROM dead_letter WHERE id = ?`, l.ID)
+			result, err := c.tx.ExecContext(c.ctx, `DELETE FROM dead_letter WHERE id = ?`, l.ID)
 			if err != nil {
 				return err
 			}
@@ -160,7 +160,8 @@ func (s *Store) Revive(ctx context.Context, letters []Letter, messages []Message
 			}
 			c.count.of(l.Filter).Dead--
 			messages[i].Filter = l.Filter // under which it was received
-			if err := c.apply(&messages[i], time.Now(), s.reminder); err != nil {
+			c.see(&messages[i])
+			if err := c.apply(&messages[i], now); err != nil {
 				return err
 			}
 		}
@@ -183,7 +184,7 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db, reminder: Reminder}
+	s := &Store{db: db}
 	if err := s.isOfThisVersion(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), s.Close())
 	}

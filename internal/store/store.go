@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -25,13 +26,13 @@ import (
 // Store is an open store. Its methods may be called concurrently; each is one
 // transaction that has reached the disk when it returns.
 type Store struct {
-	db       *sql.DB
-	lock     *sql.DB // nil beside the daemon
-	reminder time.Duration
+	db      *sql.DB
+	lock    *sql.DB // nil beside the daemon, and in memory
+	devices devices
 }
 
-// Reminder is how long after an alert was told a repeated one is told again. It
-// is never off: an answer of 202 does not say what ilert did with an event, nor
+// Reminder is how long after an alert was told a repeated one is told again, unless its
+// rule says otherwise. It is never off: an answer of 202 does not say what ilert did with an event, nor
 // who has closed the alert since.
 const Reminder = time.Hour
 
@@ -54,7 +55,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		_ = lock.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db, lock: lock, reminder: Reminder}
+	s := &Store{db: db, lock: lock}
 	if err := s.migrate(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
@@ -62,6 +63,21 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if _, err := db.ExecContext(ctx, `UPDATE alert SET claimed = 0 WHERE claimed = 1; UPDATE outbox SET claimed = 0 WHERE claimed = 1`); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// OpenInMemory opens a store that keeps nothing, for who wants to see what messages
+// would do.
+func OpenInMemory(ctx context.Context) (*Store, error) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	db.SetMaxOpenConns(1) // each connection would have a memory of its own
+	s := &Store{db: db}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: %w", err), s.Close())
 	}
 	return s, nil
 }
@@ -150,9 +166,12 @@ func (s *Store) Close() error {
 func (s *Store) Apply(ctx context.Context, messages []Message) error {
 	return s.change(ctx, func(c *change) error {
 		for i := range messages {
+			c.see(&messages[i])
+		}
+		for i := range messages {
 			m := &messages[i]
 			c.count.of(m.Filter).Received++
-			if err := c.apply(m, m.ReceivedAt, s.reminder); err != nil {
+			if err := c.apply(m, m.ReceivedAt); err != nil {
 				return err
 			}
 		}
@@ -160,140 +179,30 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 	})
 }
 
-// apply does what m does, at a time.
-func (c *change) apply(m *Message, at time.Time, reminder time.Duration) error {
-	switch m.Effect {
-	case None:
-		c.count.of(m.Filter).Ignored++
-		return nil
-	case Dead:
-		c.count.of(m.Filter).Dead++
-		return c.bury(m, at)
-	case Send:
-		return c.post(m)
-	}
-	k := keyOf(m.IntegrationKey, m.AlertKey)
-	a, err := c.load(k)
-	if err != nil {
-		return err
-	}
-	switch {
-	case m.Effect == Raise:
-		fresh := a == nil
-		if fresh {
-			a = &alert{key: k, alertKey: m.AlertKey}
-		}
-		a.raise(m, fresh, reminder, c.count)
-		c.keep(a)
-	case a == nil: // the end of what is not open
-		c.count.of(m.Filter).Ignored++
-	case a.end(m, c.count):
-		c.forget(k)
-	default:
-		c.keep(a)
-	}
-	return nil
-}
-
-// Claim returns up to most notices that ilert is to be given by now: of alerts, HIGH
-// before LOW and the longest due first, then of what is sent just so. It hands none of
-// them out again before Settle.
-func (s *Store) Claim(ctx context.Context, now time.Time, most int) ([]Notice, error) {
-	var notices []Notice
-	err := s.change(ctx, func(c *change) error {
-		due, err := c.due(now, most)
-		for _, a := range due {
-			notices = append(notices, Notice{
-				IntegrationKey: a.key.integration, AlertKey: a.alertKey, State: a.desired,
-				Summary: a.summary, Details: a.details, Priority: a.priority,
-				Tries: a.tries, version: a.version, told: a.told,
-			})
-			a.claimed, a.told = true, stateUnsure
-			c.keep(a)
-		}
-		if err != nil || len(notices) == most {
-			return err
-		}
-		letters, err := c.dueLetters(now, most-len(notices))
-		notices = append(notices, letters...)
-		return err
-	})
-	if err != nil {
-		return nil, err // nothing has been claimed
-	}
-	return notices, nil
-}
-
-// Settle stores what ilert answered.
-func (s *Store) Settle(ctx context.Context, answers []Answer) error {
+// Retain ends the alerts of all rules but these, as of a time, and forgets their
+// windows. Alerts without a rule stay.
+func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) error {
 	return s.change(ctx, func(c *change) error {
-		for i := range answers {
-			if err := c.settle(&answers[i]); err != nil {
+		var gone []string
+		err := c.each(func(rows *sql.Rows) error {
+			var rule string
+			err := rows.Scan(&rule)
+			if !slices.Contains(rules, rule) {
+				gone = append(gone, rule)
+			}
+			return err
+		}, `SELECT rule FROM alert WHERE rule <> '' UNION SELECT rule FROM window_group UNION SELECT rule FROM rule_tally`)
+		if err != nil {
+			return err
+		}
+		for _, rule := range gone {
+			if err := c.endAll(rule, &origin{at: at, arrived: at}); err != nil {
+				return err
+			}
+			if err := c.exec(`DELETE FROM rule_tally WHERE rule = ?`, rule); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-func (c *change) settle(answer *Answer) error {
-	n := &answer.Notice
-	if n.Body != nil {
-		return c.settleLetter(answer)
-	}
-	k := keyOf(n.IntegrationKey, n.AlertKey)
-	a, err := c.load(k)
-	if err != nil || a == nil {
-		return err
-	}
-	if answer.Result == Refused && a.version == n.version {
-		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Reason: answer.Reason, Tries: n.Tries + 1}
-		if err := c.bury(letter, answer.At); err != nil {
-			return err
-		}
-	}
-	if a.settle(answer, c.count) {
-		c.forget(k)
-	} else {
-		c.keep(a)
-	}
-	return nil
-}
-
-// NextTry returns when the next notice is due to be given, and false if none waits.
-func (s *Store) NextTry(ctx context.Context) (time.Time, bool, error) {
-	var next sql.NullInt64
-	err := s.db.QueryRowContext(ctx, heads+`
-		SELECT min(next_try) FROM (
-			SELECT (SELECT min(next_try) FROM alert WHERE pending = 1 AND claimed = 0 AND priority = column1) AS next_try
-			FROM (VALUES ('HIGH'), ('LOW'), (''))
-			UNION ALL
-			SELECT next_try FROM outbox WHERE id IN head AND claimed = 0)`).Scan(&next)
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("store: %w", err)
-	}
-	return time.UnixMilli(next.Int64), next.Valid, nil
-}
-
-// Tallies returns the counters for each topic filter.
-func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) {
-	rows, err := s.db.QueryContext(ctx, `
-		SELECT filter, received, ignored, merged, delivered, dead, purged,
-		       (SELECT count(*) FROM alert WHERE pending = 1 AND alert.filter = tally.filter) +
-		       (SELECT count(*) FROM outbox WHERE outbox.filter = tally.filter)
-		FROM tally`)
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	defer rows.Close()
-	tallies := map[string]Tally{}
-	for rows.Next() {
-		var filter string
-		var t Tally
-		if err := rows.Scan(&filter, &t.Received, &t.Ignored, &t.Merged, &t.Delivered, &t.Dead, &t.Purged, &t.Pending); err != nil {
-			return nil, fmt.Errorf("store: %w", err)
-		}
-		tallies[filter] = t
-	}
-	return tallies, rows.Err()
 }

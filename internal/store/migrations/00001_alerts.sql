@@ -5,26 +5,34 @@ CREATE TABLE alert (
     integration_key TEXT    NOT NULL, -- '' is the configured one, so that a mended key goes for what waits
     folded_key      TEXT    NOT NULL, -- alert_key as ilert compares it: trimmed, without case
     alert_key       TEXT    NOT NULL,
-    desired         TEXT    NOT NULL, -- what ilert should know: ALERT or RESOLVE
-    told            TEXT    NOT NULL, -- what it was told: '' nothing, ALERT, or UNSURE while no answer is known
-    told_at         INTEGER NOT NULL, -- Unix milliseconds
-    summary         TEXT    NOT NULL,
-    details         TEXT    NOT NULL,
+    rule            TEXT    NOT NULL, -- that raised it, or ''
+    windowed        INTEGER NOT NULL, -- 1 while it belongs to the window of rule and grp
+    grp             TEXT    NOT NULL,
+    desired         TEXT    NOT NULL, -- what ilert should know: ALERT, ACCEPT or RESOLVE
+    told            TEXT    NOT NULL, -- what it was told: '' nothing, ALERT, ACCEPT, or UNSURE while no answer is known
+    told_at         INTEGER NOT NULL, -- Unix milliseconds, as all times; 0 is never
+    body            TEXT    NOT NULL, -- JSON of what ilert is told, but for keys and type
     priority        TEXT    NOT NULL,
+    age_at          INTEGER NOT NULL, -- when it is too old
+    ends_at         INTEGER NOT NULL, -- when it ends by itself: too old or too long silent
     version         INTEGER NOT NULL, -- changes with desired, so that an answer finds out whether it is still the last word
     pending         INTEGER NOT NULL, -- 1 while desired waits to be told
+    listing         INTEGER NOT NULL, -- 1 while it waits only because of members that ilert was not told
     claimed         INTEGER NOT NULL, -- 1 while a request is under way
     tries           INTEGER NOT NULL,
-    next_try        INTEGER NOT NULL, -- Unix milliseconds
-    filter          TEXT    NOT NULL, -- from here on: of the message that waits, or waited last
+    next_try        INTEGER NOT NULL,
+    filter          TEXT    NOT NULL, -- from here on: of the message that waits, or waited last; '' is nobody's
     topic           TEXT    NOT NULL,
     payload         BLOB    NOT NULL,
-    received_at     INTEGER NOT NULL, -- Unix milliseconds
+    received_at     INTEGER NOT NULL,
+    trace_parent    TEXT    NOT NULL,
     PRIMARY KEY (integration_key, folded_key)
 ) WITHOUT ROWID;
 
 CREATE INDEX alert_due ON alert (priority, next_try) WHERE pending = 1 AND claimed = 0;
 CREATE INDEX alert_filter ON alert (filter) WHERE pending = 1; -- to be counted
+CREATE INDEX alert_rule ON alert (rule) WHERE rule <> '';
+CREATE INDEX alert_ends ON alert (ends_at) WHERE ends_at > 0;
 
 -- Messages that could not be understood or that ilert called invalid.
 CREATE TABLE dead_letter (
@@ -32,8 +40,8 @@ CREATE TABLE dead_letter (
     filter      TEXT    NOT NULL,
     topic       TEXT    NOT NULL,
     payload     BLOB    NOT NULL,
-    received_at INTEGER NOT NULL, -- Unix milliseconds
-    died_at     INTEGER NOT NULL, -- Unix milliseconds
+    received_at INTEGER NOT NULL,
+    died_at     INTEGER NOT NULL,
     reason      TEXT    NOT NULL,
     tries       INTEGER NOT NULL, -- requests to ilert
     retry       INTEGER NOT NULL  -- 1 when somebody has asked for it to be taken in again
@@ -58,15 +66,62 @@ CREATE TABLE outbox (
     id              INTEGER PRIMARY KEY,
     integration_key TEXT    NOT NULL, -- '' is the configured one
     path            TEXT    NOT NULL, -- of ilert's API
-    body            BLOB    NOT NULL, -- the request's, but for the integration key
+    body            TEXT    NOT NULL, -- JSON of what ilert is told, but for the integration key
     claimed         INTEGER NOT NULL, -- 1 while a request is under way
     tries           INTEGER NOT NULL,
-    next_try        INTEGER NOT NULL, -- Unix milliseconds
-    filter          TEXT    NOT NULL, -- from here on: of the message
+    next_try        INTEGER NOT NULL,
+    filter          TEXT    NOT NULL, -- from here on: of the message; '' is nobody's
     topic           TEXT    NOT NULL,
     payload         BLOB    NOT NULL,
-    received_at     INTEGER NOT NULL  -- Unix milliseconds
+    received_at     INTEGER NOT NULL,
+    trace_parent    TEXT    NOT NULL
 );
 
 CREATE INDEX outbox_lane ON outbox (integration_key, id);
 CREATE INDEX outbox_filter ON outbox (filter); -- to be counted
+
+-- How often each rule matched.
+CREATE TABLE rule_tally (
+    rule    TEXT    NOT NULL PRIMARY KEY,
+    matched INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The window of a group of a rule: what was counted lately.
+CREATE TABLE window_group (
+    rule            TEXT    NOT NULL,
+    grp             TEXT    NOT NULL,
+    spec            TEXT    NOT NULL, -- JSON of the window as the rule had it at the last hit
+    buckets         TEXT    NOT NULL, -- JSON: [[number, hits, of], ...], the oldest first
+    integration_key TEXT    NOT NULL, -- the alert's keys
+    folded_key      TEXT    NOT NULL,
+    hold            INTEGER NOT NULL, -- milliseconds that it must have been so before ilert is told
+    size            INTEGER NOT NULL, -- members that the open alert holds
+    untold          INTEGER NOT NULL, -- those of them that ilert was not told
+    peak            INTEGER NOT NULL, -- the most that they were
+    latest          INTEGER NOT NULL, -- up to when it has counted
+    last_true       INTEGER NOT NULL, -- when the condition was last seen to hold
+    check_at        INTEGER NOT NULL, -- when to look again
+    PRIMARY KEY (rule, grp)
+) WITHOUT ROWID;
+
+CREATE INDEX window_group_check ON window_group (check_at) WHERE check_at > 0;
+
+-- Who has hit a window.
+CREATE TABLE member (
+    rule   TEXT    NOT NULL,
+    grp    TEXT    NOT NULL,
+    member TEXT    NOT NULL,
+    at     INTEGER NOT NULL, -- the last time
+    told   INTEGER NOT NULL, -- 1 when ilert was told its name
+    PRIMARY KEY (rule, grp, member)
+) WITHOUT ROWID;
+
+CREATE INDEX member_at ON member (rule, grp, at);
+
+-- The fleet: devices and when they were seen, give or take an hour.
+CREATE TABLE device (
+    guid    TEXT    NOT NULL PRIMARY KEY,
+    seen_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX device_seen ON device (seen_at);

@@ -1,0 +1,123 @@
+package consumer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// ruleset is what decides: it is replaced as a whole.
+type ruleset struct {
+	rules.Rules
+	names  []string
+	topics []string          // to subscribe to
+	keys   map[string]string // integration keys by the names that rules have for them
+}
+
+// loadRules reads the rules that the configuration names.
+func (c Config) loadRules() (*ruleset, error) {
+	if c.Mapping != nil {
+		m := *c.Mapping
+		m.OtherKey, m.Path = cmp.Or(m.OtherKey, c.IntegrationKey), c.MQTTPath
+		return &ruleset{Rules: m.Rules(), topics: c.filters([]string{mqttconn.DefaultTopic})}, nil
+	}
+	var load rules.Load
+	if c.RulesFile != "" {
+		text, err := os.ReadFile(c.RulesFile)
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		load.Sources = append(load.Sources, rules.Source{Name: c.RulesFile, Text: text})
+	}
+	for _, name := range c.Presets {
+		source, err := rules.Preset(name)
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		load.Sources = append(load.Sources, source)
+	}
+	load.Options, load.AnySetting = c.Options, true
+	loaded, err := load.Do()
+	if err != nil {
+		return nil, err
+	}
+	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keys: map[string]string{}}
+	topics := loaded.Topics
+	if len(topics) == 0 {
+		topics = []string{mqttconn.DefaultTopic}
+	}
+	set.topics = c.filters(topics)
+	for _, name := range loaded.Keys {
+		if set.keys[name], err = secretOf(name); err != nil {
+			return nil, fmt.Errorf("rules: integration key %s: %w", name, err)
+		}
+	}
+	return set, nil
+}
+
+// secretOf reads an integration key from where a rule says that it is.
+func secretOf(name string) (key string, err error) {
+	kind, where, _ := strings.Cut(name, ":")
+	if kind == "env" {
+		key = os.Getenv(where)
+	} else {
+		var text []byte
+		text, err = os.ReadFile(where)
+		key = strings.TrimSpace(string(text))
+	}
+	if err == nil && key == "" {
+		err = fmt.Errorf("is empty")
+	}
+	return key, err
+}
+
+// filters are the topic filters to subscribe to, where the rules ask for some.
+func (c Config) filters(ofRules []string) []string {
+	topics := slices.Clone(c.Topics)
+	if len(topics) == 0 && c.HeartbeatTopic == "" {
+		topics = ofRules
+	}
+	if c.HeartbeatTopic != "" && !slices.Contains(topics, c.HeartbeatTopic) {
+		topics = append(topics, c.HeartbeatTopic)
+	}
+	return topics
+}
+
+// Reload reads the rules again and decides by them from the next message on. Alerts of
+// rules that are no more are ended. If the new rules are wrong the old ones stay; the error
+// says what is wrong, each mistake with its line. Reload may be called while Run works.
+func (c *Consumer) Reload(ctx context.Context) error {
+	set, err := c.config.loadRules()
+	if err != nil {
+		return fmt.Errorf("consumer: the rules stay as they were: %w", err)
+	}
+	return c.use(ctx, set)
+}
+
+// use lets rules decide.
+func (c *Consumer) use(ctx context.Context, set *ruleset) error {
+	was := c.rules.Swap(set)
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn != nil && !slices.Equal(was.topics, set.topics) {
+		conn.Subscribe(c.subscriptions())
+	}
+	if c.config.Mapping != nil {
+		return nil
+	}
+	if err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, set.names...)); err != nil {
+		return fmt.Errorf("consumer: %w", err)
+	}
+	c.config.Logger.Info("rules", slog.Any("names", set.names), slog.Any("topics", set.topics))
+	c.rouse()
+	return nil
+}

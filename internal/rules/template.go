@@ -1,0 +1,188 @@
+package rules
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/vm"
+)
+
+// template is a text with expressions in braces, such as "{event.method} failed". Two
+// braces are one that stands for itself.
+type template struct {
+	parts []part
+	needs needs
+}
+
+// part is a text, or an expression in its place.
+type part struct {
+	text  string
+	value *expression
+}
+
+// numbers are the names of Numbers that texts of windows may hold.
+var numbers = []string{"count", "of", "distinct", "percent", "members"}
+
+// parseTemplate compiles a template. In the texts of windows the numbers stand for what
+// the window holds when ilert is told.
+func parseTemplate(text string, ofWindow bool, options map[string]any) (*template, error) {
+	t := &template{}
+	literal := func(s string) {
+		if n := len(t.parts); n > 0 && t.parts[n-1].value == nil {
+			t.parts[n-1].text += s
+		} else if s != "" {
+			t.parts = append(t.parts, part{text: s})
+		}
+	}
+	for rest := text; rest != ""; {
+		i := strings.IndexAny(rest, "{}")
+		if i < 0 {
+			literal(rest)
+			break
+		}
+		literal(rest[:i])
+		brace := rest[i]
+		rest = rest[i+1:]
+		if rest != "" && rest[0] == brace {
+			literal(string(brace))
+			rest = rest[1:]
+			continue
+		}
+		if brace == '}' {
+			return nil, fmt.Errorf("%q: a } without its {; write }} for one that stands for itself", text)
+		}
+		end := closing(rest)
+		if end < 0 {
+			return nil, fmt.Errorf("%q: a { without its }; write {{ for one that stands for itself", text)
+		}
+		inner := strings.TrimSpace(rest[:end])
+		rest = rest[end+1:]
+		if slices.Contains(numbers, inner) {
+			if !ofWindow {
+				return nil, fmt.Errorf("{%s} may only stand in the summary, details, links and custom_details of a rule with a window", inner)
+			}
+			literal(place(inner))
+			continue
+		}
+		value, err := compile(inner, expr.AsAny(), options)
+		if err != nil {
+			return nil, fmt.Errorf("{%s}: %w", inner, err)
+		}
+		t.needs = t.needs.and(value.needs)
+		t.parts = append(t.parts, part{value: value})
+	}
+	return t, nil
+}
+
+// closing finds the brace that closes an expression, past those in it and in its texts.
+func closing(s string) int {
+	depth, quote := 0, byte(0)
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case quote != 0:
+			if c == '\\' && quote != '`' {
+				i++
+			} else if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'' || c == '`':
+			quote = c
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		}
+	}
+	return -1
+}
+
+// mostText is how long a text of an alert may become, in bytes; the rest is cut off.
+const mostText = 32 << 10
+
+// text evaluates the template.
+func (t *template) text(machine *vm.VM, f *facts) (string, error) {
+	if t == nil {
+		return "", nil
+	}
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.value == nil {
+			b.WriteString(p.text)
+			continue
+		}
+		value, err := p.value.run(machine, f)
+		if err != nil {
+			return "", err
+		}
+		s, err := textOfValue(value)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", p.value.text, err)
+		}
+		b.WriteString(withoutPlaces(s))
+	}
+	return truncate(strings.ToValidUTF8(b.String(), "\uFFFD"), mostText), nil
+}
+
+// value evaluates the template. One that is nothing but an expression keeps its type.
+func (t *template) value(machine *vm.VM, f *facts) (any, error) {
+	if len(t.parts) == 1 && t.parts[0].value != nil {
+		return t.parts[0].value.run(machine, f)
+	}
+	return t.text(machine, f)
+}
+
+// literal returns the text of a template without expressions.
+func (t *template) literal() (string, bool) {
+	switch {
+	case t == nil || len(t.parts) == 0:
+		return "", true
+	case len(t.parts) == 1 && t.parts[0].value == nil:
+		return t.parts[0].text, true
+	default:
+		return "", false
+	}
+}
+
+// prefix is the text before the first expression.
+func (t *template) prefix() string {
+	if t == nil || len(t.parts) == 0 || t.parts[0].value != nil {
+		return ""
+	}
+	return t.parts[0].text
+}
+
+func textOfValue(value any) (string, error) {
+	switch v := value.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case int:
+		return strconv.Itoa(v), nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "", errors.New("this is no value that can be written")
+	}
+	return string(text), nil
+}
+
+// withoutPlaces keeps a message from holding what Fill fills.
+func withoutPlaces(s string) string {
+	if !strings.ContainsAny(s, "\uFDD0\uFDD1") {
+		return s
+	}
+	return strings.NewReplacer("\uFDD0", "\uFFFD", "\uFDD1", "\uFFFD").Replace(s)
+}

@@ -1,0 +1,120 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// letters returns the dead letters, the oldest first.
+func (b *book) letters() []store.Letter {
+	b.t.Helper()
+	letters, err := b.DeadLetters(b.t.Context(), store.Letters{})
+	require.NoError(b.t, err)
+	return letters
+}
+
+func TestDeadMessagesAreKeptAndCounted(t *testing.T) {
+	b := open(t)
+	broken := dead("mps/events", "no JSON")
+	broken.Payload = []byte{0, 0xff}
+	empty := dead("mps/events", "empty")
+	empty.Payload, empty.Tries = nil, 3
+	b.apply(broken, empty)
+	assert.Equal(t, []store.Letter{
+		{ID: 1, Filter: filter, Topic: "mps/events", Payload: []byte{0, 0xff}, ReceivedAt: b.now, DiedAt: b.now, Reason: "no JSON"},
+		{ID: 2, Filter: filter, Topic: "mps/events", ReceivedAt: b.now, DiedAt: b.now, Reason: "empty", Tries: 3},
+	}, b.letters())
+	assert.Equal(t, store.Tally{Received: 2, Dead: 2}, b.tally())
+}
+
+func TestWhatIlertCallsInvalidIsKeptAsItArrived(t *testing.T) {
+	b := open(t)
+	arrives := func(m store.Message, topic, payload string) store.Message {
+		m.Topic, m.Payload = topic, []byte(payload)
+		return m
+	}
+	arrived := b.now
+	b.apply(arrives(raise("a"), "mps/events/1", "first"), arrives(raise("a"), "mps/events/2", "a repeat"))
+	b.later(time.Minute)
+	b.settle(b.claim()[0], store.Refused)
+	letter := store.Letter{
+		ID: 1, Filter: filter, Topic: "mps/events/1", Payload: []byte("first"), ReceivedAt: arrived, DiedAt: b.now, Reason: "no", Tries: 1,
+	}
+	assert.Equal(t, []store.Letter{letter}, b.letters())
+
+	b.apply(arrives(raise("b"), "mps/events/3", "an alert"))
+	b.told()
+	b.apply(arrives(end("b"), "mps/events/4", "its end"))
+	b.settle(b.claim()[0], store.Refused)
+	letter.ID, letter.Topic, letter.Payload, letter.ReceivedAt = 2, "mps/events/4", []byte("its end"), b.now
+	assert.Equal(t, letter, b.letters()[1])
+
+	b.apply(raise("c"))
+	underWay := b.claim()[0]
+	b.apply(end("c"))
+	b.settle(underWay, store.Refused)
+	assert.Len(t, b.letters(), 2, "overtaken, and so merged")
+	assert.Equal(t, store.Tally{Received: 6, Delivered: 1, Merged: 3, Dead: 2}, b.tally())
+}
+
+func TestDeadLettersAreTakenInAgainOrPurged(t *testing.T) {
+	b := open(t)
+	b.apply(dead("a", "no JSON"), dead("b", "No json"), dead("c", "other"), dead("d", "other"))
+	topics := func(which store.Letters) (all []string) {
+		letters, err := b.DeadLetters(t.Context(), which)
+		require.NoError(t, err)
+		for _, l := range letters {
+			all = append(all, l.Topic)
+		}
+		return all
+	}
+	assert.Equal(t, []string{"a", "b", "c", "d"}, topics(store.Letters{}))
+	assert.Equal(t, []string{"a", "b"}, topics(store.Letters{Reason: "JSON"}))
+	assert.Equal(t, []string{"b"}, topics(store.Letters{IDs: []int64{2, 3}, Reason: "json"}))
+	assert.Equal(t, []string{"a", "b", "c"}, topics(store.Letters{Filter: filter, Limit: 3}))
+	assert.Equal(t, []string{"d"}, topics(store.Letters{Topic: "d"}))
+	assert.Empty(t, topics(store.Letters{Before: b.now}))
+	assert.Len(t, topics(store.Letters{Before: b.now.Add(time.Millisecond)}), 4)
+
+	n, err := b.AskToRetry(t.Context(), store.Letters{Limit: 3})
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, n)
+	letters, err := b.ToRetry(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, letters, 3)
+	n, err = b.Purge(t.Context(), store.Letters{IDs: []int64{2}})
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, n)
+	b.check()
+	again := []store.Message{raise("x"), raise("y"), dead("c", "still")}
+	for i := range again {
+		again[i].ReceivedAt = b.now
+	}
+	require.NoError(t, b.Revive(t.Context(), letters, again))
+	b.check()
+	assert.Equal(t, []string{"ALERT x"}, b.told(), "the second had been purged meanwhile")
+	assert.Equal(t, store.Tally{Received: 4, Dead: 2, Purged: 1, Delivered: 1}, b.tally())
+	letters, err = b.ToRetry(t.Context(), 10)
+	require.NoError(t, err)
+	assert.Empty(t, letters, "what died again waits to be asked for again")
+}
+
+func TestALetterThatDiesAgainDiesNow(t *testing.T) {
+	b := open(t)
+	b.apply(dead("a", "no JSON"))
+	old, err := b.DeadLetters(t.Context(), store.Letters{})
+	require.NoError(t, err)
+	again := dead("a", "still")
+	again.ReceivedAt = old[0].ReceivedAt
+	require.NoError(t, b.Revive(t.Context(), old, []store.Message{again}))
+	letters, err := b.DeadLetters(t.Context(), store.Letters{})
+	require.NoError(t, err)
+	require.Len(t, letters, 1)
+	assert.WithinDuration(t, time.Now(), letters[0].DiedAt, time.Minute)
+	assert.Equal(t, old[0].ReceivedAt, letters[0].ReceivedAt)
+}

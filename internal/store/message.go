@@ -1,0 +1,216 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// Message is one received message.
+type Message struct {
+	Filter      string // the topic filter that it came by
+	Topic       string
+	Payload     []byte
+	ReceivedAt  time.Time
+	TraceParent string         // as W3C has it; goes on to ilert
+	Decision    rules.Decision // what it does
+	Tries       int            // if it is dead: requests to ilert before
+}
+
+// Rules is what letters have for a topic filter that no message caused, such as the
+// end of an alert by time, or a message's second alert. Their payload is what ilert
+// was told.
+const Rules = "rules"
+
+// nobody stands for the topic filter of what waits and is no message's.
+const nobody = ""
+
+// origin is whose change it is: a message's or, as when time ends an alert, nobody's.
+type origin struct {
+	message *Message
+	at      time.Time // when it happened
+	arrived time.Time // when we learned of it
+	waits   bool      // the message waits to be told, or did before it was overtaken
+	merged  bool      // it says what was told or waits already
+	hits    []hit     // that may raise alerts, once all effects are known
+}
+
+// when is the time of a message: the smaller of its own and of its arrival, so that a
+// backlog does not look like a storm and a clock that runs ahead silences nobody.
+func (m *Message) when() time.Time {
+	at := m.ReceivedAt
+	if own := m.Decision.At; !own.IsZero() && own.Before(at) {
+		at = own
+	}
+	return at.Truncate(time.Millisecond) // as it is kept
+}
+
+// Do stores changes that no message makes, as of a time.
+func (s *Store) Do(ctx context.Context, at time.Time, effects ...rules.Effect) error {
+	return s.change(ctx, func(c *change) error {
+		o := origin{at: at.Truncate(time.Millisecond), arrived: at.Truncate(time.Millisecond)}
+		for _, effect := range effects {
+			if err := c.effect(effect, &o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// apply does what m does, which arrived now, and counts its one fate.
+func (c *change) apply(m *Message, now time.Time) error {
+	for _, rule := range m.Decision.Matched {
+		c.matched[rule]++
+	}
+	if reason := m.Decision.Dead; reason != "" {
+		c.count.of(m.Filter).Dead++
+		return c.bury(m, reason, now)
+	}
+	o := origin{message: m, at: m.when(), arrived: now.Truncate(time.Millisecond)}
+	for _, effect := range m.Decision.Effects {
+		if err := c.effect(effect, &o); err != nil {
+			return err
+		}
+	}
+	for _, h := range o.hits {
+		if err := c.weigh(h, &o); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.waits: // and is counted by what waits
+	case o.merged:
+		c.count.of(m.Filter).Merged++
+	default:
+		c.count.of(m.Filter).Ignored++
+	}
+	return nil
+}
+
+func (c *change) effect(effect rules.Effect, o *origin) error {
+	switch e := effect.(type) {
+	case rules.Raise:
+		return c.raise(raising{Raise: e}, o)
+	case rules.Accept:
+		return c.accept(e.Key, o)
+	case rules.End:
+		return c.endKey(keyOf(e.Key), o)
+	case rules.EndAll:
+		return c.endAll(e.Rule, o)
+	case rules.Send:
+		return c.post(e, o)
+	case rules.Hit:
+		return c.hit(e, o)
+	case rules.Reset:
+		return c.reset(e, o)
+	case rules.Leave:
+		return c.leave(e, o)
+	}
+	return fmt.Errorf("no such effect: %T", effect)
+}
+
+func (c *change) raise(r raising, o *origin) error {
+	k := keyOf(r.Key)
+	a, err := c.load(k)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		a = &alert{key: k, alertKey: r.Key.Alert}
+	}
+	a.raise(r, o, c.count)
+	c.keep(a)
+	return nil
+}
+
+func (c *change) accept(k rules.Key, o *origin) error {
+	a, err := c.load(keyOf(k))
+	if err != nil || a == nil || a.desired == ilert.Resolve {
+		return err
+	}
+	a.accept(o, c.count)
+	c.keep(a)
+	return nil
+}
+
+func (c *change) endKey(k key, o *origin) error {
+	a, err := c.load(k)
+	if err != nil || a == nil { // the end of what is not open
+		return err
+	}
+	return c.end(a, o)
+}
+
+// end ends an alert, and forgets its window.
+func (c *change) end(a *alert, o *origin) error {
+	windowed := a.windowed
+	if err := c.close(a, o); err != nil || !windowed {
+		return err
+	}
+	return c.forgetGroup(groupKey{a.rule, a.group})
+}
+
+// close ends an alert, and lets its window be.
+func (c *change) close(a *alert, o *origin) error {
+	if a.windowed && a.told != nothing {
+		numbers, _, err := c.numbers(a, o.at)
+		if err != nil {
+			return err
+		}
+		a.body = string(numbers.Fill([]byte(a.body)))
+	}
+	a.windowed = false
+	if a.end(o, c.count) {
+		c.forget(a.key)
+	} else {
+		c.keep(a)
+	}
+	return nil
+}
+
+// endAll ends all alerts of a rule, and forgets its windows.
+func (c *change) endAll(rule string, o *origin) error {
+	keys, err := c.keysOf(rule)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := c.endKey(k, o); err != nil {
+			return err
+		}
+	}
+	return c.forgetGroups(rule)
+}
+
+// attribute lets what waits be that of the change's message, unless the message waits
+// elsewhere already.
+func (a *alert) attribute(o *origin) {
+	a.filter, a.topic, a.payload, a.receivedAt, a.traceParent = nobody, "", nil, o.at, ""
+	m := o.message
+	if m == nil {
+		return
+	}
+	a.traceParent = m.TraceParent
+	if o.waits {
+		return
+	}
+	a.filter, a.topic, a.payload, a.receivedAt = m.Filter, m.Topic, m.Payload, m.ReceivedAt
+	o.waits = true
+}
+
+// textOf is e in JSON, without the integration key.
+func textOf(e ilert.Event) string {
+	text, err := json.Marshal(struct {
+		ilert.Event
+		IntegrationKey string `json:"integrationKey,omitempty"`
+	}{Event: e})
+	if err != nil {
+		panic(err) // what is JSON in it has been read as such
+	}
+	return string(text)
+}

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// Notice is one thing to tell ilert: an alert's newest state, or what is to be sent
+// just so. It is handed out by Claim and goes back by Settle.
+type Notice struct {
+	IntegrationKey string      // empty is the configured one
+	Tries          int         // how often ilert was tried before
+	TraceParent    string      // of the message that caused it, if it had one
+	Path           string      // of ilert's API
+	Event          ilert.Event // complete but for the integration key
+
+	letter  int64 // in the outbox; 0 for an alert
+	key     key   // of the alert
+	version int64
+	told    ilert.Type // what was told before it was claimed
+	listed  []string   // members whose names ilert is told for the first time
+	more    bool       // others wait for the next notice
+}
+
+// Answer is what became of a Notice.
+type Answer struct {
+	Notice Notice
+	Result Result
+	At     time.Time
+	Retry  time.Time // for Unknown and NotTold: when to try again
+	Reason string    // for Refused
+}
+
+// Result is how a Notice ended.
+type Result int
+
+// The results.
+const (
+	Told    Result = iota // ilert took it
+	Unknown               // no answer: it may or may not have arrived
+	NotTold               // it has not arrived, try again
+	Refused               // ilert calls it invalid
+)
+
+// Claim ends what time ends by now, and returns up to most notices that ilert is to be
+// given by then: of alerts, HIGH before LOW and the longest due first, then of what is
+// sent just so. It hands none of them out again before Settle.
+func (s *Store) Claim(ctx context.Context, now time.Time, most int) ([]Notice, error) {
+	var notices []Notice
+	err := s.change(ctx, func(c *change) error {
+		if err := c.timers(now); err != nil {
+			return err
+		}
+		due, err := c.due(now, most)
+		if err != nil {
+			return err
+		}
+		for _, a := range due {
+			n, err := c.claim(a, now)
+			if err != nil {
+				return err
+			}
+			notices = append(notices, n)
+		}
+		if len(notices) == most {
+			return nil
+		}
+		letters, err := c.dueLetters(now, most-len(notices))
+		notices = append(notices, letters...)
+		return err
+	})
+	if err != nil {
+		return nil, err // nothing has been claimed
+	}
+	return notices, nil
+}
+
+func (c *change) claim(a *alert, now time.Time) (Notice, error) {
+	n := Notice{
+		IntegrationKey: a.key.integration, Tries: a.tries, TraceParent: a.traceParent, Path: ilert.EventsPath,
+		key: a.key, version: a.version, told: a.told,
+	}
+	body := []byte(a.body)
+	if a.windowed {
+		numbers, list, err := c.numbers(a, now)
+		if err != nil {
+			return n, err
+		}
+		body, n.listed, n.more = numbers.Fill(body), list.untold, list.more
+	}
+	if err := json.Unmarshal(body, &n.Event); err != nil {
+		return n, err
+	}
+	n.Event.EventType, n.Event.AlertKey, n.Event.Priority = a.next(), a.alertKey, a.priority
+	a.claimed = true
+	if n.Event.EventType != ilert.Accept { // which leaves it open whether it arrives or not
+		a.told = unsure
+	}
+	c.keep(a)
+	return n, nil
+}
+
+// Settle stores what ilert answered.
+func (s *Store) Settle(ctx context.Context, answers []Answer) error {
+	return s.change(ctx, func(c *change) error {
+		for i := range answers {
+			if err := c.settle(&answers[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *change) settle(answer *Answer) error {
+	n := &answer.Notice
+	if n.letter != 0 {
+		return c.settleLetter(answer)
+	}
+	a, err := c.load(n.key)
+	if err != nil || a == nil || !a.claimed { // settled before
+		return err
+	}
+	if answer.Result == Refused && a.version == n.version {
+		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt}
+		if err := c.refuse(letter, answer); err != nil {
+			return err
+		}
+	}
+	over := a.settle(answer, c.count)
+	if a.windowed {
+		if err := c.listed(a, over, answer); err != nil {
+			return err
+		}
+	}
+	if over {
+		c.forget(n.key)
+	} else {
+		c.keep(a)
+	}
+	return nil
+}
+
+// refuse buries m, whose notice ilert called invalid. Of what is nobody's the notice
+// is kept, and counted as if it had been received.
+func (c *change) refuse(m *Message, answer *Answer) error {
+	n := &answer.Notice
+	if m.Filter == nobody {
+		m.Filter, m.Topic, m.Payload = Rules, n.Path, []byte(textOf(n.Event))
+		c.count.of(Rules).Received++
+		c.count.of(Rules).Dead++
+	}
+	m.Tries = n.Tries + 1
+	return c.bury(m, answer.Reason, answer.At)
+}

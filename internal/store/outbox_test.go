@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+func send(integrationKey, summary string) store.Message {
+	m := message(rules.Send{IntegrationKey: integrationKey, Path: "/api/some", Event: ilert.Event{EventType: ilert.Alert, Summary: summary}})
+	m.Topic, m.Payload = "t", []byte("of "+summary)
+	return m
+}
+
+// bodies are what notices say, with their keys.
+func bodies(notices []store.Notice) (all []string) {
+	for _, n := range notices {
+		all = append(all, n.IntegrationKey+": "+n.Event.Summary)
+	}
+	return all
+}
+
+// An answer whose commit was in doubt is stored again.
+func TestALetterMayBeSettledTwice(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"))
+	n := b.claim()[0]
+	b.settle(n, store.Told)
+	b.settle(n, store.Told)
+	assert.Equal(t, store.Tally{Received: 1, Delivered: 1}, b.tally())
+}
+
+func TestWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"), send("k", "2"), send("", "3"), send("", "4"), send("k", "5"))
+	assert.EqualValues(t, 5, b.tally().Pending)
+	first := b.claim()
+	require.Equal(t, []string{": 1", "k: 2"}, bodies(first), "one of each key at a time")
+	assert.Empty(t, b.claim())
+
+	later := b.now.Add(time.Minute)
+	require.NoError(t, b.Settle(t.Context(), []store.Answer{
+		{Notice: first[0], Result: store.NotTold, Retry: later},
+		{Notice: first[1], Result: store.Told},
+	}))
+	b.check()
+	second := b.claim()
+	require.Equal(t, []string{"k: 5"}, bodies(second), "the other key waits for its first")
+	next, waiting, err := b.NextTry(t.Context())
+	require.NoError(t, err)
+	assert.True(t, waiting)
+	assert.True(t, next.Equal(later))
+	b.settle(second[0], store.Told)
+
+	b.now = later
+	for _, want := range []string{": 1", ": 3", ": 4"} {
+		due := b.claim()
+		require.Equal(t, []string{want}, bodies(due))
+		b.settle(due[0], store.Told)
+	}
+	assert.Equal(t, store.Tally{Received: 5, Delivered: 5}, b.tally())
+}
+
+func TestWhatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"), send("", "2"))
+	b.settle(b.claim()[0], store.Refused)
+	assert.Equal(t, []string{": 2"}, bodies(b.claim()))
+	letters := b.letters()
+	require.Len(t, letters, 1)
+	assert.Equal(t, "of 1", string(letters[0].Payload))
+	assert.Equal(t, "no", letters[0].Reason)
+	assert.Equal(t, store.Tally{Received: 2, Dead: 1, Pending: 1}, b.tally())
+}
+
+func TestWhatWasUnderWayWhenTheProcessDiedIsSentAgain(t *testing.T) {
+	b := open(t)
+	b.apply(send("", "1"), send("", "2"))
+	require.Len(t, b.claim(), 1)
+	b.restart()
+	assert.Equal(t, []string{": 1"}, bodies(b.claim()))
+}

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// checkFlags are those of the command that tries rules.
+type checkFlags struct {
+	rules rulesFlags
+	topic string
+	brief bool
+}
+
+func checkCommand() *cobra.Command {
+	f := &checkFlags{}
+	cmd := &cobra.Command{
+		Use:   "check [FILE...]",
+		Short: "Try rules: find mistakes, run their tests, say what messages would do",
+		Long: `Try rules. All mistakes in the rules are named with their lines, and the tests that the
+file holds are run. Then for each message of the FILEs (- is the standard input) it is
+said which rules match, why the others do not, and what ilert would be told when. Time
+passes as the messages say; nobody is told anything.
+
+A FILE holds JSON values, one after the other: events as they stand in a payload, or
+messages with topic and payload, such as
+  mosquitto_sub -t 'mps/#' -F %j
+writes (tst is the time; user properties stand below properties). The exit code is 0 if
+the rules are right and their tests pass.`,
+		Example: `  mps-ilert check --config rules.yaml
+  mps-ilert check --preset mps event.json
+  mosquitto_sub -t 'mps/#' -F %j -W 60 | mps-ilert check --brief -`,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	f.rules.add(cmd.Flags())
+	cmd.Flags().StringVar(&f.topic, "topic", mqttconn.DefaultTopic, "topic of messages that do not say theirs")
+	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, not each message")
+	return cmd
+}
+
+func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
+	loaded, err := f.loadAsDaemon(cmd)
+	var mistakes rules.Mistakes
+	if errors.As(err, &mistakes) {
+		fmt.Fprintln(cmd.OutOrStdout(), mistakes)
+		return fmt.Errorf("mistakes in the rules: %d", len(mistakes))
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%d rules, for %s: no mistakes\n", len(loaded.Names), strings.Join(loaded.Topics, " and "))
+	if err := runTests(cmd.Context(), cmd.OutOrStdout(), loaded); err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	show := &shower{out: cmd.OutOrStdout(), brief: f.brief}
+	play, err := rehearse(cmd.Context(), loaded.Rules, show.told)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if err = f.play(cmd, play, show, name); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = show.rest(cmd.Context(), play)
+	}
+	return errors.Join(err, play.close())
+}
+
+// loadAsDaemon reads the rules as the daemon does, with what the file itself sets.
+func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
+	names := settable(cmd.Root().PersistentFlags())
+	for _, other := range cmd.Root().Commands() {
+		if other.Name() == "daemon" {
+			names = append(names, settable(other.Flags())...)
+		}
+	}
+	loaded, err := f.rules.load(names)
+	if err != nil {
+		return loaded, err
+	}
+	given := cmd.Flags().Changed
+	presets, options := loaded.Settings["preset"], loaded.Settings["option"]
+	if given("preset") || presets == nil && (given("option") || options == nil) {
+		return loaded, nil
+	}
+	f.rules.presets = presets
+	if !given("option") {
+		f.rules.options = options
+	}
+	return f.rules.load(names)
+}
+
+func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {
+	failed := 0
+	for _, t := range loaded.Tests {
+		failure, err := runTest(ctx, loaded.Rules, t)
+		if err != nil {
+			return err
+		}
+		if failure != "" {
+			failed++
+			fmt.Fprintf(out, "%s:%d: test %q: %s\n", t.File, t.Line, t.Name, failure)
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d tests have failed", failed, len(loaded.Tests))
+	}
+	if len(loaded.Tests) > 0 {
+		fmt.Fprintf(out, "%d tests: passed\n", len(loaded.Tests))
+	}
+	return nil
+}
+
+// play lets the messages of one file come.
+func (f *checkFlags) play(cmd *cobra.Command, play *rehearsal, show *shower, name string) error {
+	in := cmd.InOrStdin()
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		in = file
+	}
+	decoder := json.NewDecoder(bufio.NewReader(in))
+	for n := 1; ; n++ {
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("%s: value %d is no JSON: %w (rules are given by --config)", name, n, err)
+		}
+		m, at, err := f.message(raw)
+		if err != nil {
+			return fmt.Errorf("%s: value %d: %w", name, n, err)
+		}
+		if at.IsZero() {
+			at = play.now
+		}
+		if at.IsZero() {
+			at = time.Now().Truncate(time.Second)
+		}
+		if at.Before(play.now) {
+			at = play.now // messages come one after the other
+		}
+		if err := play.until(cmd.Context(), at); err != nil { // is shown before the message
+			return err
+		}
+		show.message(play.rules, at, m)
+		if _, err := play.receive(cmd.Context(), at, m); err != nil {
+			return err
+		}
+	}
+}
+
+// message reads one value of a file: a message with its topic, or a payload.
+func (f *checkFlags) message(raw json.RawMessage) (rules.Message, time.Time, error) {
+	m := rules.Message{Topic: f.topic, Payload: raw}
+	var captured struct {
+		Topic      *string         `json:"topic"`
+		Payload    json.RawMessage `json:"payload"`
+		Tst        string          `json:"tst"` // of mosquitto_sub
+		Time       string          `json:"time"`
+		Properties json.RawMessage `json:"properties"`
+	}
+	var at time.Time
+	if json.Unmarshal(raw, &captured) == nil && captured.Topic != nil && captured.Payload != nil {
+		m.Topic, m.Payload = *captured.Topic, captured.Payload
+		var text string
+		if json.Unmarshal(captured.Payload, &text) == nil {
+			m.Payload = []byte(text)
+		}
+		var err error
+		if at, err = timeOf(captured.Tst + captured.Time); err != nil {
+			return m, at, err
+		}
+		m.Properties = propertiesOf(captured.Properties)
+	}
+	if e, err := event.Parse(m.Payload); at.IsZero() && err == nil && e.Timestamp > 0 {
+		at = time.UnixMilli(e.Timestamp)
+	}
+	return m, at, nil
+}
+
+// timeOf reads RFC 3339, and what mosquitto_sub makes of it.
+func timeOf(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999Z-0700", "2006-01-02T15:04:05.999999-0700"} {
+		if at, err := time.Parse(form, s); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("tst %q: want a time such as 2026-01-02T15:04:05Z", s)
+}
+
+// propertiesOf reads user properties: an object, or what mosquitto_sub makes of them, which
+// may be a list of objects below user-properties.
+func propertiesOf(raw json.RawMessage) (all []rules.Property) {
+	var inner struct {
+		User json.RawMessage `json:"user-properties"`
+	}
+	if json.Unmarshal(raw, &inner) == nil && inner.User != nil {
+		raw = inner.User
+	}
+	var list []map[string]string
+	if json.Unmarshal(raw, &list) != nil {
+		var one map[string]string
+		_ = json.Unmarshal(raw, &one)
+		list = []map[string]string{one}
+	}
+	for _, one := range list {
+		for key, value := range one {
+			all = append(all, rules.Property{Key: key, Value: value})
+		}
+	}
+	return all
+}
+
+// shower says what happens, for people.
+type shower struct {
+	out   io.Writer
+	brief bool
+}
+
+const clock = "2006-01-02 15:04:05"
+
+func (s *shower) message(r rules.Rules, at time.Time, m rules.Message) {
+	if s.brief {
+		return
+	}
+	payload := bytes.ReplaceAll(m.Payload, []byte("\n"), nil)
+	fmt.Fprintf(s.out, "\n%s  %s  %.200s\n", at.UTC().Format(clock), m.Topic, payload)
+	if reason := r.Decide(m).Dead; reason != "" {
+		fmt.Fprintf(s.out, "    dead, no rule has an effect: %s\n", reason)
+		return
+	}
+	verdicts, err := r.Explain(m)
+	if err != nil {
+		fmt.Fprintf(s.out, "    %v\n", err)
+		return
+	}
+	for _, v := range verdicts {
+		sign := " "
+		if v.Matched {
+			sign = "*"
+		}
+		fmt.Fprintf(s.out, "  %s %s: %s\n", sign, v.Rule, shortened(strings.Join(v.Reasons, "; ")))
+	}
+}
+
+func (s *shower) told(at time.Time, n store.Notice) {
+	fmt.Fprintf(s.out, "%s  ilert is told %s", at.UTC().Format(clock), n.Event.EventType)
+	if n.Event.Priority != "" {
+		fmt.Fprintf(s.out, " %s", n.Event.Priority)
+	}
+	fmt.Fprintf(s.out, " %s: %s\n", n.Event.AlertKey, n.Event.Summary)
+	if n.Event.Details != "" && n.Event.EventType == "ALERT" {
+		fmt.Fprintf(s.out, "                     %.300s\n", strings.ReplaceAll(n.Event.Details, "\n", " "))
+	}
+}
+
+// mostLater is how far the time after the last message is looked into.
+const mostLater = 40 * 24 * time.Hour
+
+// rest shows what ilert would be told if no message came any more.
+func (s *shower) rest(ctx context.Context, play *rehearsal) error {
+	if play.now.IsZero() {
+		return nil
+	}
+	if !s.brief {
+		fmt.Fprintln(s.out, "\nif nothing more comes:")
+	}
+	return play.until(ctx, play.now.Add(mostLater))
+}
+
+// shortened keeps a line readable.
+func shortened(s string) string {
+	const most = 160
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

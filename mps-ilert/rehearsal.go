@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// rehearsal is the daemon without broker, ilert and clock: messages come when they say,
+// and ilert takes at once what it is told.
+type rehearsal struct {
+	rules rules.Rules
+	store *store.Store
+	now   time.Time
+	told  func(at time.Time, n store.Notice)
+}
+
+func rehearse(ctx context.Context, r rules.Rules, told func(time.Time, store.Notice)) (*rehearsal, error) {
+	s, err := store.OpenInMemory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &rehearsal{rules: r, store: s, told: told}, nil
+}
+
+func (r *rehearsal) close() error { return r.store.Close() }
+
+// receive lets a message come, and what is due before it be told.
+func (r *rehearsal) receive(ctx context.Context, at time.Time, m rules.Message) (rules.Decision, error) {
+	if err := r.until(ctx, at); err != nil {
+		return rules.Decision{}, err
+	}
+	d := r.rules.Decide(m)
+	err := r.store.Apply(ctx, []store.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
+	if err != nil {
+		return d, err
+	}
+	return d, r.until(ctx, r.now)
+}
+
+// until lets time pass, and what falls due be told.
+func (r *rehearsal) until(ctx context.Context, end time.Time) error {
+	for idle := 0; ; idle++ {
+		next, waiting, err := r.store.NextTry(ctx)
+		if err != nil {
+			return err
+		}
+		if !waiting || next.After(end) {
+			break
+		}
+		if next.After(r.now) {
+			r.now, idle = next, 0
+		}
+		notices, err := r.store.Claim(ctx, r.now, 100)
+		if err != nil {
+			return err
+		}
+		answers := make([]store.Answer, len(notices))
+		for i, n := range notices {
+			r.told(r.now, n)
+			answers[i] = store.Answer{Notice: n, Result: store.Told, At: r.now}
+		}
+		if len(notices) > 0 {
+			idle = 0
+		}
+		if err := r.store.Settle(ctx, answers); err != nil {
+			return err
+		}
+		if idle > 10 {
+			return errors.New("a timer does not end")
+		}
+	}
+	if end.After(r.now) {
+		r.now = end
+	}
+	return nil
+}
+
+// runTest lets the messages of a test come, and says how what ilert is told differs from
+// what it should be.
+func runTest(ctx context.Context, r rules.Rules, t rules.Test) (failure string, err error) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var told []rules.Told
+	play, err := rehearse(ctx, r, func(at time.Time, n store.Notice) {
+		told = append(told, rules.Told{
+			At: at.Sub(start), Type: n.Event.EventType, Key: n.Event.AlertKey, Priority: n.Event.Priority, Summary: n.Event.Summary, Details: n.Event.Details,
+		})
+	})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, play.close()) }()
+	play.now = start
+	for _, m := range t.Messages {
+		d, err := play.receive(ctx, start.Add(m.At), m.Message)
+		if err != nil {
+			return "", err
+		}
+		if d.Dead != "" {
+			return fmt.Sprintf("the message at %v is dead: %s", m.At, d.Dead), nil
+		}
+	}
+	if err := play.until(ctx, start.Add(t.Until)); err != nil {
+		return "", err
+	}
+	return difference(t.Want, told), nil
+}
+
+// difference says how what was told differs from what should be; empty if it does not.
+func difference(want, told []rules.Told) string {
+	for i := range max(len(want), len(told)) {
+		switch {
+		case i >= len(told):
+			return fmt.Sprintf("line %d: ilert should be told %s, and is told no more", want[i].Line, shown(want[i]))
+		case i >= len(want):
+			return "ilert is told " + shown(told[i]) + ", and should not be"
+		case !fulfills(told[i], want[i]):
+			return fmt.Sprintf("line %d: ilert should be told %s, and is told %s", want[i].Line, shown(want[i]), shown(told[i]))
+		}
+	}
+	return ""
+}
+
+func fulfills(told, want rules.Told) bool {
+	return told.Type == want.Type && (want.At < 0 || told.At == want.At) &&
+		(want.Key == "" || told.Key == want.Key) && (want.Priority == "" || told.Priority == want.Priority) &&
+		strings.Contains(told.Summary, want.Summary) && strings.Contains(told.Details, want.Details)
+}
+
+func shown(t rules.Told) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", t.Type)
+	if t.Priority != "" {
+		fmt.Fprintf(&b, " %s", t.Priority)
+	}
+	if t.Key != "" {
+		fmt.Fprintf(&b, " %s", t.Key)
+	}
+	if t.At >= 0 {
+		fmt.Fprintf(&b, " after %v", t.At)
+	}
+	if t.Summary != "" {
+		fmt.Fprintf(&b, " %q", t.Summary)
+	}
+	if t.Details != "" {
+		fmt.Fprintf(&b, " (%q)", t.Details)
+	}
+	return b.String()
+}
