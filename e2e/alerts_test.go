@@ -32,7 +32,7 @@ func TestIlertEndsWithTheTruthThoughTheConsumerIsKilled(t *testing.T) {
 		_, port, err := net.SplitHostPort(health)
 		require.NoError(t, err)
 		return startCommand(t, "mps-ilert", []string{"ILERT_INTEGRATION_KEY=stand-in"},
-			"daemon", "-m", "127.0.0.1", "-q", broker.Port(), "-n", "mps-ilert", "-e", "mps/events",
+			"daemon", "-m", "127.0.0.1", "-q", broker.Port(), "-n", "mps-ilert", "-e", "mps/events", "--preset", "calls",
 			"-f", store, "-p", port, "--ilert_url", sim.url)
 	}
 	consumer := startConsumer()
