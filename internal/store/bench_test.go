@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -15,14 +17,11 @@ import (
 func BenchmarkClaimOfABacklog(b *testing.B) {
 	for _, backlog := range []int{100, 100_000} {
 		b.Run(fmt.Sprint(backlog), func(b *testing.B) {
-			s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "store.db"))
-			require.NoError(b, err)
-			defer s.Close()
+			s := openBench(b)
 			for range backlog / 100 {
 				batch := make([]store.Message, 100)
 				for i := range batch {
-					batch[i] = send("k", "x")
-					batch[i].Filter, batch[i].ReceivedAt = filter, start
+					batch[i] = received(send("k", "x"))
 				}
 				require.NoError(b, s.Apply(context.Background(), batch))
 			}
@@ -39,20 +38,53 @@ func BenchmarkClaimOfABacklog(b *testing.B) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "store.db"))
-	require.NoError(b, err)
-	defer s.Close()
-	for _, size := range []int{1, 256} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			batch := make([]store.Message, size)
+	storm := window(rules.Window{Length: time.Hour, AtLeast: 1 << 30})
+	fails := window(rules.Window{Length: 10 * time.Second, AtLeast: 1 << 30, Ratio: 0.5})
+	site := window(rules.Window{Length: time.Hour, Distinct: 1000, Held: true})
+	many := window(rules.Window{Length: time.Hour, AtLeast: 3})
+	for _, c := range []struct {
+		name string
+		size int
+		of   func(n int) store.Message
+	}{
+		{"raise/1", 1, func(n int) store.Message { return raise(fmt.Sprint(n)) }},
+		{"raise/256", 256, func(n int) store.Message { return raise(fmt.Sprint(n)) }},
+		{"ignored/256", 256, func(int) store.Message { return message() }},
+		{"only/256", 256, func(int) store.Message {
+			return message(fails.only("g"))
+		}},
+		{"hits/256", 256, func(int) store.Message { return message(storm.hit("g", "")) }},
+		{"members/256", 256, func(n int) store.Message { return message(site.hit("g", fmt.Sprint(n%5000))) }},
+		{"groups/256", 256, func(n int) store.Message { return message(many.hit(fmt.Sprint(n), "")) }},
+		{"device/256", 256, func(n int) store.Message {
+			m := message()
+			m.Decision.Device = fmt.Sprint(n % 100)
+			return m
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := openBench(b)
+			batch := make([]store.Message, c.size)
 			for n := 0; b.Loop(); n++ {
 				for i := range batch {
-					batch[i] = raise(fmt.Sprint(n*size + i))
-					batch[i].Filter, batch[i].ReceivedAt = filter, start
+					batch[i] = received(c.of(n*c.size + i))
+					batch[i].ReceivedAt = start.Add(time.Duration(n*c.size+i) * time.Millisecond)
 				}
 				require.NoError(b, s.Apply(context.Background(), batch))
 			}
-			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "messages/s")
+			b.ReportMetric(float64(b.N*c.size)/b.Elapsed().Seconds(), "messages/s")
 		})
 	}
+}
+
+func openBench(b *testing.B) *store.Store {
+	s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "store.db"))
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func received(m store.Message) store.Message {
+	m.Filter, m.ReceivedAt = filter, start
+	return m
 }

@@ -1,0 +1,365 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// windowed makes hits of a window, whose groups have alerts of their names.
+type windowed struct {
+	*rules.Window
+	hold time.Duration
+	text string
+}
+
+func window(w rules.Window) windowed {
+	if w.Rule == "" {
+		w.Rule = "w"
+	}
+	return windowed{Window: &w}
+}
+
+// place is where a number goes in a text, as rules writes it.
+func place(name string) string { return "\uFDD0" + name + "\uFDD1" }
+
+func (w windowed) hit(group, member string) rules.Hit {
+	raise := rules.Raise{
+		Rule: w.Rule, Key: rules.Key{Alert: group}, For: w.hold,
+		Event: ilert.Event{Summary: w.text, Priority: "HIGH"},
+	}
+	return rules.Hit{Window: w.Window, Group: group, Member: member, Raise: raise}
+}
+
+func (w windowed) only(group string) rules.Hit {
+	return rules.Hit{Window: w.Window, Group: group, Only: true}
+}
+
+func (w windowed) leave(group, member string) rules.Leave {
+	return rules.Leave{Rule: w.Rule, Group: group, Member: member}
+}
+
+const minute = time.Minute
+
+func TestEnoughHitsWithinTheWindowRaiseAnAlert(t *testing.T) {
+	for name, c := range map[string]struct {
+		last time.Duration // how long after the first of 20
+		want []string
+	}{
+		"at once":                       {0, []string{"ALERT g"}},
+		"within it":                     {10*minute - 2*10*minute/300, []string{"ALERT g"}},
+		"the last one after its length": {10 * minute, nil},
+		"the last one long after":       {time.Hour, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			w := window(rules.Window{Length: 10 * minute, AtLeast: 20})
+			for range 19 {
+				b.does(w.hit("g", ""))
+			}
+			assert.Empty(t, b.told())
+			b.later(c.last)
+			b.does(w.hit("g", ""))
+			assert.Equal(t, c.want, b.told())
+		})
+	}
+}
+
+// Wherever the window's parts begin, what is older than its length never counts.
+func TestNothingOlderThanTheWindowCounts(t *testing.T) {
+	for offset := time.Duration(0); offset < 2*time.Second; offset += 170 * time.Millisecond {
+		b := open(t)
+		w := window(rules.Window{Length: 5 * minute, AtLeast: 2})
+		b.later(offset)
+		b.does(w.hit("g", ""))
+		b.later(5 * minute)
+		b.does(w.hit("g", ""))
+		assert.Empty(t, b.told(), offset)
+		b.later(5*minute - 2*time.Second)
+		b.does(w.hit("g", ""))
+		assert.Equal(t, []string{"ALERT g"}, b.told(), offset)
+	}
+}
+
+func TestEachMessageHasOneFateWhateverItsWindowsSay(t *testing.T) {
+	b := open(t)
+	w, v := window(rules.Window{Rule: "w", Length: minute, AtLeast: 2}), window(rules.Window{Rule: "v", Length: minute, AtLeast: 2})
+	b.does(w.hit("one", ""), v.hit("two", ""))
+	assert.Equal(t, store.Tally{Received: 1, Ignored: 1}, b.tally())
+	b.does(w.hit("one", ""), v.hit("two", ""))
+	assert.Equal(t, store.Tally{Received: 2, Ignored: 1, Pending: 1}, b.tally())
+	assert.ElementsMatch(t, []string{"ALERT one", "ALERT two"}, b.told())
+	b.does(w.hit("one", ""))
+	b.does(w.only("one"))
+	assert.Equal(t, store.Tally{Received: 4, Ignored: 2, Merged: 1, Delivered: 1}, b.tally())
+}
+
+func TestTwoGroupsNeverEndEachOther(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: minute, AtLeast: 2, Clear: minute})
+	b.does(w.hit("a", ""), w.hit("b", ""))
+	b.does(w.hit("a", ""), w.hit("b", ""))
+	assert.ElementsMatch(t, []string{"ALERT a", "ALERT b"}, b.told())
+	b.does(rules.Reset{Rule: "w", Group: "a"})
+	assert.Equal(t, []string{"RESOLVE a"}, b.told())
+	for range 10 { // only b goes on
+		b.later(30 * time.Second)
+		b.does(w.hit("b", ""), w.hit("b", ""))
+		assert.Empty(t, b.told())
+	}
+	b.later(time.Hour)
+	assert.Equal(t, []string{"RESOLVE b"}, b.told())
+}
+
+func TestHitsOfOneMemberAreNotDistinct(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 4, Distinct: 3})
+	for range 10 {
+		b.does(w.hit("g", "a"))
+		b.does(w.hit("g", "b"))
+		b.does(w.hit("g", ""))
+	}
+	assert.Empty(t, b.told(), "nobody is no member")
+	b.later(9 * minute)
+	b.does(w.hit("g", "a"), w.hit("g", "a"))
+	b.later(minute)
+	b.does(w.hit("g", "c"), w.hit("g", "d"))
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+}
+
+func TestAMemberCountsUntilItsLastHitIsTooOld(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, Distinct: 3})
+	b.does(w.hit("g", "a"))
+	b.does(w.hit("g", "b"))
+	b.later(10 * minute)
+	b.does(w.hit("g", "c"))
+	assert.Empty(t, b.told())
+	b.does(w.hit("g", "a"))
+	assert.Empty(t, b.told())
+	b.does(w.hit("g", "b"))
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+}
+
+func TestARatioIsThatOfHitsToWhatCounts(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 3, Ratio: 0.3})
+	for range 9 {
+		b.does(w.only("g"))
+	}
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Empty(t, b.told(), "2 of 11")
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Empty(t, b.told(), "3 of 12")
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Equal(t, []string{"ALERT g"}, b.told(), "4 of 13")
+}
+
+// Until the message's own call has been counted, the ratio would be too high.
+func TestAMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 1, Ratio: 0.5})
+	b.does(w.only("g"))
+	b.does(w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Empty(t, b.told(), "1 of 3")
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Equal(t, []string{"ALERT g"}, b.told(), "2 of 4")
+}
+
+func TestARatioToTheFleet(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, Distinct: 2, Ratio: 0.07, Fleet: true})
+	w.text = place("distinct") + " of " + place("of")
+	about := func(device string, effects ...rules.Effect) {
+		m := message(effects...)
+		m.Decision.Device = device
+		b.apply(m)
+	}
+	for i := range 101 {
+		about(fmt.Sprint(i))
+	}
+	b.later(7 * 24 * time.Hour) // one of them is not heard of again
+	for i := range 100 {
+		about(fmt.Sprint(i))
+	}
+	for i := range 6 {
+		about(fmt.Sprint(i), w.hit("g", fmt.Sprint(i)))
+	}
+	assert.Empty(t, b.told())
+	b.restart()
+	about("6", w.hit("g", "6"))
+	assert.Equal(t, []string{"ALERT 7 of 100"}, b.texts())
+}
+
+func TestAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	w.text = place("count") + " failed"
+	b.does(w.hit("g", ""))
+	b.does(w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT 2 failed"}, b.texts())
+	began := b.now
+	for until := began.Add(time.Hour); b.now.Before(until); {
+		next := b.next()
+		require.Positive(t, next)
+		b.later(next)
+		if told := b.texts(); told != nil {
+			assert.Equal(t, []string{"RESOLVE 2 failed"}, told)
+			break
+		}
+	}
+	assert.InDelta(t, 15*minute, b.now.Sub(began), float64(15*time.Second))
+	assert.Equal(t, store.Tally{Received: 2, Ignored: 1, Delivered: 1}, b.tally(), "the end is nobody's")
+	b.later(b.next())
+	assert.Empty(t, b.told())
+	assert.EqualValues(t, -1, b.next(), "all is forgotten")
+}
+
+func TestAMissedEndIsMadeUpFor(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	b.does(w.hit("g", ""), w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+	b.later(14 * minute)
+	assert.Empty(t, b.told(), "it held until four minutes ago")
+	b.later(time.Minute)
+	assert.Equal(t, []string{"RESOLVE g"}, b.told())
+}
+
+func TestABacklogOfAnHourIsNoStorm(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 5 * minute, AtLeast: 20, Clear: minute})
+	began := b.now
+	b.later(time.Hour)
+	ago := func(d time.Duration, effects ...rules.Effect) store.Message {
+		m := message(effects...)
+		m.Decision.At = began.Add(d)
+		return m
+	}
+	var messages []store.Message
+	for i := range 60 { // one a minute: never 20 within five
+		messages = append(messages, ago(time.Duration(i)*minute, w.hit("calm", "")))
+	}
+	for i := range 20 {
+		messages = append(messages, ago(time.Duration(i)*time.Second, w.hit("bad", "")))
+	}
+	b.apply(messages...)
+	assert.Equal(t, store.Tally{Received: 80, Ignored: 79, Pending: 1}, b.tally())
+	assert.Empty(t, b.told(), "it was over long ago")
+	assert.Equal(t, store.Tally{Received: 80, Ignored: 79, Merged: 1}, b.tally())
+}
+
+// Between two parts of a backlog time ends nothing that the second part goes on with.
+func TestABacklogMayComeInParts(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 5 * minute, Distinct: 4, Held: true})
+	began := b.now
+	b.later(time.Hour)
+	for i := range 4 {
+		m := message(w.hit("g", fmt.Sprint(i)))
+		m.Decision.At = began.Add(time.Duration(i) * time.Minute)
+		b.apply(m)
+		if i < 3 {
+			assert.Empty(t, b.told())
+		}
+	}
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+}
+
+func TestAClockAheadSilencesNobody(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 5 * minute, AtLeast: 2})
+	m := message(w.hit("g", ""))
+	m.Decision.At = b.now.Add(24 * time.Hour)
+	b.apply(m)
+	b.later(minute)
+	b.does(w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+}
+
+func TestOurOwnClockMayBePutBack(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 5 * minute, AtLeast: 2})
+	b.later(24 * time.Hour)
+	b.does(w.hit("g", ""))
+	b.later(-24 * time.Hour)
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.told())
+	b.does(w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+}
+
+func TestTheEndOfAWindowsAlertEmptiesTheWindow(t *testing.T) {
+	for name, ends := range map[string]rules.Effect{
+		"End": ending("g"), "Reset": rules.Reset{Rule: "w", Group: "g"}, "EndAll": rules.EndAll{Rule: "w"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			w := window(rules.Window{Length: 10 * minute, AtLeast: 2})
+			w.text = place("count") + " of " + place("distinct") + ": " + place("members")
+			b.does(w.hit("g", "a"))
+			b.does(w.hit("g", "b"))
+			assert.Equal(t, []string{"ALERT 2 of 2: a, b"}, b.texts())
+			b.does(ends)
+			assert.Equal(t, []string{"RESOLVE 2 of 2: a, b"}, b.texts())
+			b.does(w.hit("g", "a"))
+			assert.Empty(t, b.told(), "it counts from one again")
+			b.does(w.hit("g", "c"))
+			assert.Equal(t, []string{"ALERT 2 of 2: a, c"}, b.texts())
+		})
+	}
+}
+
+func TestAResetEmptiesAWindowThatHasRaisedNothing(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 2})
+	b.does(w.hit("g", ""))
+	b.does(rules.Reset{Rule: "w", Group: "g"})
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.told())
+	assert.Equal(t, store.Tally{Received: 3, Ignored: 3}, b.tally())
+	b.does(w.hit("g", ""), rules.Reset{Rule: "w", Group: "g"})
+	assert.Empty(t, b.told(), "emptied by the same message")
+}
+
+func TestNumbersAreThoseOfTheMomentWhenIlertIsTold(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, AtLeast: 2, Ratio: 0.1})
+	w.text = place("count") + " of " + place("of") + ", " + place("percent") + " %"
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.only("g"))
+	assert.Equal(t, []string{"ALERT 3 of 4, 75 %"}, b.texts())
+}
+
+func TestAWindowThatIsEmptyWhenIlertIsToldSaysWhatWas(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: minute, AtLeast: 2})
+	w.text, w.hold = place("count")+" failed", time.Hour
+	b.does(w.hit("g", ""))
+	b.does(w.hit("g", ""))
+	b.later(time.Hour)
+	assert.Equal(t, []string{"ALERT 2 failed"}, b.texts())
+}
+
+func TestARuleMayChangeItsWindow(t *testing.T) {
+	b := open(t)
+	w, longer := window(rules.Window{Length: minute, AtLeast: 3}), window(rules.Window{Length: time.Hour, AtLeast: 3})
+	b.does(longer.hit("g", ""), longer.hit("h", ""))
+	b.does(longer.hit("g", ""), longer.hit("h", ""))
+	b.later(30 * minute)
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.told(), "one within the minute")
+	b.does(longer.hit("h", ""))
+	assert.Equal(t, []string{"ALERT h"}, b.told(), "three within the hour")
+}
