@@ -78,6 +78,7 @@ func BenchmarkApply(b *testing.B) {
 }
 
 func openBench(b *testing.B) *store.Store {
+	b.Helper()
 	s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "store.db"))
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = s.Close() })

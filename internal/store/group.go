@@ -17,7 +17,7 @@ func (c *change) group(k groupKey) (*group, error) {
 	var spec, buckets string
 	var hold, latest, lastTrue, checkAt int64
 	err := c.tx.QueryRowContext(c.ctx, `SELECT `+groupColumns+` FROM window_group WHERE rule = ? AND grp = ?`, k.rule, k.group).
-		Scan(&g.rule, &g.groupKey.group, &spec, &buckets, &g.key.integration, &g.key.folded, &hold, &g.size, &g.untold, &g.peak, &latest, &lastTrue, &checkAt)
+		Scan(&g.rule, &g.group, &spec, &buckets, &g.key.integration, &g.key.folded, &hold, &g.size, &g.untold, &g.peak, &latest, &lastTrue, &checkAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		c.groups[k] = nil
 		return nil, nil
@@ -84,7 +84,7 @@ func (c *change) flushGroup(g *group) error {
 		return err
 	}
 	err = c.exec(`INSERT OR REPLACE INTO window_group (`+groupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		g.rule, g.groupKey.group, spec, buckets, g.key.integration, g.key.folded, g.hold.Milliseconds(), g.size, g.untold, g.peak,
+		g.rule, g.group, spec, buckets, g.key.integration, g.key.folded, g.hold.Milliseconds(), g.size, g.untold, g.peak,
 		millis(g.latest), millis(g.lastTrue), millis(g.checkAt))
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func (c *change) member(g *group, name string) (*member, error) {
 	}
 	var m member
 	var at int64
-	err := c.tx.QueryRowContext(c.ctx, `SELECT at, told FROM member WHERE rule = ? AND grp = ? AND member = ?`, g.rule, g.groupKey.group, name).Scan(&at, &m.told)
+	err := c.tx.QueryRowContext(c.ctx, `SELECT at, told FROM member WHERE rule = ? AND grp = ? AND member = ?`, g.rule, g.group, name).Scan(&at, &m.told)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -155,12 +155,12 @@ func (c *change) join(g *group, name string, at time.Time) (joined bool, err err
 func (c *change) removeMember(g *group, name string) error {
 	delete(g.members, name)
 	g.loaded = 0 // one more is among the newest
-	return c.exec(`DELETE FROM member WHERE rule = ? AND grp = ? AND member = ?`, g.rule, g.groupKey.group, name)
+	return c.exec(`DELETE FROM member WHERE rule = ? AND grp = ? AND member = ?`, g.rule, g.group, name)
 }
 
 // dropMembers forgets members whose last hit is too old at a time.
 func (c *change) dropMembers(g *group, at time.Time) error {
-	return c.exec(`DELETE FROM member WHERE rule = ? AND grp = ? AND at <= ?`, g.rule, g.groupKey.group, millis(at.Add(-g.spec.Length)))
+	return c.exec(`DELETE FROM member WHERE rule = ? AND grp = ? AND at <= ?`, g.rule, g.group, millis(at.Add(-g.spec.Length)))
 }
 
 func (c *change) flushMembers(g *group) error {
@@ -169,7 +169,7 @@ func (c *change) flushMembers(g *group) error {
 			continue
 		}
 		err := c.exec(`INSERT OR REPLACE INTO member (rule, grp, member, at, told) VALUES (?, ?, ?, ?, ?)`,
-			g.rule, g.groupKey.group, name, millis(m.at), m.told)
+			g.rule, g.group, name, millis(m.at), m.told)
 		if err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (c *change) holdMembers(g *group) error {
 	err := errors.Join(
 		c.flushMembers(g),
 		c.dropMembers(g, g.latest),
-		c.exec(`UPDATE member SET told = 0 WHERE rule = ? AND grp = ? AND told = 1`, g.rule, g.groupKey.group))
+		c.exec(`UPDATE member SET told = 0 WHERE rule = ? AND grp = ? AND told = 1`, g.rule, g.group))
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (c *change) holdMembers(g *group) error {
 // countMembers counts the members that have hit after a time.
 func (c *change) countMembers(g *group, since time.Time) (n int, err error) {
 	err = c.tx.QueryRowContext(c.ctx, `SELECT count(*) FROM member WHERE rule = ? AND grp = ? AND at > ?`,
-		g.rule, g.groupKey.group, millis(since)).Scan(&n)
+		g.rule, g.group, millis(since)).Scan(&n)
 	return n, err
 }
 
@@ -249,5 +249,5 @@ func (c *change) loadNewest(g *group, since time.Time, most int) error {
 		}
 		return err
 	}, `SELECT member, at, told FROM member WHERE rule = ? AND grp = ? AND at > ? ORDER BY at DESC LIMIT ?`,
-		g.rule, g.groupKey.group, millis(since), most)
+		g.rule, g.group, millis(since), most)
 }

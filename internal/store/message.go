@@ -120,12 +120,25 @@ func (c *change) raise(r raising, o *origin) error {
 	if err != nil {
 		return err
 	}
+	if a, err = c.expire(a, o); err != nil {
+		return err
+	}
 	if a == nil {
 		a = &alert{key: k, alertKey: r.Key.Alert}
 	}
 	a.raise(r, o, c.count)
 	c.keep(a)
 	return nil
+}
+
+// expire ends an alert that time has ended before the change, though nobody has looked
+// at it since, and returns what is left of it.
+func (c *change) expire(a *alert, o *origin) (*alert, error) {
+	if !a.open() || a.endsAt.IsZero() || o.at.Before(a.endsAt) {
+		return a, nil
+	}
+	err := c.end(a, &origin{at: a.endsAt, arrived: o.arrived})
+	return c.rows[a.key], err
 }
 
 func (c *change) accept(k rules.Key, o *origin) error {

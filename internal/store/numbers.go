@@ -51,7 +51,7 @@ func (c *change) numbers(a *alert, at time.Time) (n rules.Numbers, l list, err e
 		return n, l, err
 	}
 	n.Members, _, err = c.names(`SELECT member, 0 FROM member WHERE rule = ? AND grp = ? AND at > ? ORDER BY member LIMIT ?`,
-		g.rule, g.groupKey.group, millis(since), mostListed)
+		g.rule, g.group, millis(since), mostListed)
 	n.More = n.Distinct - len(n.Members)
 	return n, l, err
 }
@@ -66,7 +66,7 @@ func (c *change) listHeld(g *group, n *rules.Numbers) (l list, err error) {
 	}
 	n.Members, l.untold, err = c.names(`
 		SELECT member, told FROM member WHERE rule = ? AND grp = ? `+condition+` ORDER BY told, member LIMIT ?`,
-		g.rule, g.groupKey.group, mostListed)
+		g.rule, g.group, mostListed)
 	n.More = of - len(n.Members)
 	l.more = g.untold > len(l.untold)
 	slices.Sort(n.Members)
@@ -108,7 +108,7 @@ func (c *change) listed(a *alert, over bool, answer *Answer) error {
 	}
 	for _, name := range n.listed {
 		result, err := c.tx.ExecContext(c.ctx, `UPDATE member SET told = 1 WHERE rule = ? AND grp = ? AND member = ? AND told = 0`,
-			g.rule, g.groupKey.group, name)
+			g.rule, g.group, name)
 		if err != nil {
 			return err
 		}

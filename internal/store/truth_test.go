@@ -3,63 +3,253 @@ package store_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
 // A model of ilert is told whatever the store wants it to be told, with every
 // kind of answer, in random order; when the dust settles it knows what is true.
 func TestIlertEndsWithTheTruth(t *testing.T) {
-	const keys, steps = 5, 1000
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	b := open(t)
-	failing, open := map[string]bool{}, map[string]bool{}
-	var underWay []store.Notice
-	arrive := func(n store.Notice) { open[n.Event.AlertKey] = n.Event.EventType == ilert.Alert }
-	for range steps {
-		b.now = b.now.Add(time.Duration(r.IntN(10)) * time.Minute)
-		switch r.IntN(4) {
-		case 0, 1:
-			k := fmt.Sprint(r.IntN(keys))
-			failing[k] = r.IntN(2) == 0
-			if failing[k] {
-				b.apply(raise(k))
-			} else {
-				b.apply(end(k))
+	for range 5 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := &world{
+				book: open(t), r: rand.New(rand.NewPCG(seed, 0)), facts: map[string]*fact{},
+				open: map[string]bool{}, accepted: map[string]bool{}, named: map[string]bool{},
 			}
-		case 2:
-			underWay = append(underWay, b.claim()...)
-		case 3:
-			if len(underWay) == 0 {
-				continue
+			for range 300 {
+				w.step()
 			}
-			n := underWay[0]
-			underWay = underWay[1:]
-			result := []store.Result{store.Told, store.Unknown, store.NotTold}[r.IntN(3)]
-			if result == store.Told || result == store.Unknown && r.IntN(2) == 0 {
-				arrive(n)
+			w.settleDust()
+		})
+	}
+}
+
+// world is what is true, and what ilert believes.
+type world struct {
+	*book
+	r        *rand.Rand
+	facts    map[string]*fact
+	underWay []store.Notice
+
+	open, accepted map[string]bool
+	named          map[string]bool // members of the site
+}
+
+// fact is what is true of an alert.
+type fact struct {
+	open, accepted bool
+	began, ends    time.Time
+	hits           []time.Time          // of the storm
+	members        map[string]time.Time // of the site
+	peak           int
+}
+
+var (
+	plain = map[string]rules.Raise{
+		"one": {Rule: "pair"}, "two": {Rule: "pair"}, "lasting": {For: 5 * minute}, "silent": {Silence: 30 * minute}, "aged": {Age: 2 * time.Hour},
+	}
+	stormy = window(rules.Window{Rule: "storm", Length: 10 * minute, AtLeast: 3, Clear: 20 * minute})
+	gone   = window(rules.Window{Rule: "site", Length: 10 * minute, Distinct: 2, Held: true, Left: 0.5})
+)
+
+func (w *world) fact(key string) *fact {
+	f := w.facts[key]
+	if f == nil {
+		f = &fact{members: map[string]time.Time{}}
+		w.facts[key] = f
+	}
+	return f
+}
+
+func (w *world) step() {
+	w.later(time.Duration(w.r.IntN(10)) * minute)
+	w.time()
+	switch w.r.IntN(9) {
+	case 0, 1, 2:
+		w.something()
+	case 3:
+		w.does(rules.EndAll{Rule: "pair"})
+		w.over("one")
+		w.over("two")
+	case 4, 5:
+		w.underWay = append(w.underWay, w.claim()...)
+	case 6, 7:
+		if len(w.underWay) > 0 {
+			n := w.underWay[0]
+			w.underWay = w.underWay[1:]
+			result := []store.Result{store.Told, store.Unknown, store.NotTold}[w.r.IntN(3)]
+			if result == store.Told || result == store.Unknown && w.r.IntN(2) == 0 {
+				w.arrive(n)
 			}
-			b.settle(n, result)
+			w.settle(n, result)
+		}
+	case 8:
+		if w.r.IntN(10) == 0 {
+			for _, n := range w.underWay {
+				if w.r.IntN(2) == 0 {
+					w.arrive(n)
+				}
+			}
+			w.underWay = nil
+			w.restart()
 		}
 	}
-	for _, n := range underWay {
-		b.settle(n, store.Unknown)
-	}
-	for notices := b.claim(); len(notices) > 0; notices = b.claim() {
-		for _, n := range notices {
-			arrive(n)
-			b.settle(n, store.Told)
+}
+
+// something is a message with up to three effects.
+func (w *world) something() {
+	targets := []string{"one", "two", "lasting", "silent", "aged", "storm", "site"}
+	w.r.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
+	var effects []rules.Effect
+	for _, key := range targets[:1+w.r.IntN(3)] {
+		switch key {
+		case "storm":
+			effects = append(effects, w.stormy())
+		case "site":
+			effects = append(effects, w.gone())
+		default:
+			effects = append(effects, w.plain(key))
 		}
 	}
-	for k := range keys {
-		assert.Equal(t, failing[fmt.Sprint(k)], open[fmt.Sprint(k)], "key %d", k)
+	w.does(effects...)
+}
+
+func (w *world) plain(key string) rules.Effect {
+	f := w.fact(key)
+	switch w.r.IntN(4) {
+	case 0:
+		w.over(key)
+		return ending(key)
+	case 1:
+		f.accepted = f.open
+		return accepting(key)
 	}
-	assert.Zero(t, b.tally().Pending)
+	r := plain[key]
+	r.Key, r.Event.Summary = rules.Key{Alert: key}, key
+	if !f.open {
+		*f = fact{open: true, began: w.now}
+		if r.Age > 0 {
+			f.ends = w.now.Add(r.Age)
+		}
+	}
+	if r.Silence > 0 {
+		f.ends = w.now.Add(r.Silence)
+	}
+	return r
+}
+
+func (w *world) stormy() rules.Effect {
+	f := w.fact("storm")
+	switch w.r.IntN(12) {
+	case 0:
+		w.over("storm")
+		return rules.Reset{Rule: "storm", Group: "storm"}
+	case 1:
+		w.over("storm")
+		return ending("storm")
+	}
+	f.hits = append(slices.DeleteFunc(f.hits, func(t time.Time) bool { return w.now.Sub(t) >= 10*minute }), w.now)
+	if n := len(f.hits); n >= 3 {
+		f.open, f.ends = true, f.hits[n-3].Add(30*minute)
+	}
+	return stormy.hit("storm", "")
+}
+
+func (w *world) gone() rules.Effect {
+	f := w.fact("site")
+	name := fmt.Sprint("m", w.r.IntN(5))
+	if w.r.IntN(3) == 0 {
+		delete(f.members, name)
+		if f.open && 2*(f.peak-len(f.members)) >= f.peak {
+			w.over("site")
+			clear(w.named)
+		}
+		return gone.leave("site", name)
+	}
+	f.members[name] = w.now
+	if !f.open {
+		for other, at := range f.members {
+			if w.now.Sub(at) >= 10*minute {
+				delete(f.members, other)
+			}
+		}
+		f.open = len(f.members) >= 2
+		f.peak = 0
+	}
+	f.peak = max(f.peak, len(f.members))
+	hit := gone.hit("site", name)
+	hit.Raise.Event.Summary = place("members")
+	return hit
+}
+
+// over makes it true that nothing is wrong.
+func (w *world) over(key string) { *w.fact(key) = fact{members: map[string]time.Time{}} }
+
+// time ends what time ends.
+func (w *world) time() {
+	for key, f := range w.facts {
+		if f.open && !f.ends.IsZero() && !w.now.Before(f.ends) {
+			w.over(key)
+		}
+	}
+}
+
+// arrive is what ilert makes of a notice.
+func (w *world) arrive(n store.Notice) {
+	key := n.Event.AlertKey
+	switch n.Event.EventType {
+	case ilert.Alert:
+		w.open[key] = true
+	case ilert.Accept:
+		assert.True(w.t, w.open[key], "%s accepted before it was told", key)
+		w.accepted[key] = true
+	case ilert.Resolve:
+		w.open[key], w.accepted[key] = false, false
+	}
+	if key == "site" && n.Event.EventType == ilert.Alert {
+		for _, name := range strings.Split(n.Event.Summary, ", ") {
+			w.named[name] = true
+		}
+	}
+}
+
+func (w *world) settleDust() {
+	for _, n := range w.underWay {
+		w.settle(n, store.Unknown)
+	}
+	for {
+		for _, n := range w.claim() {
+			w.arrive(n)
+			w.settle(n, store.Told)
+		}
+		next := w.next()
+		if next < 0 || next > 6*minute {
+			break
+		}
+		w.later(next)
+	}
+	w.time()
+	for key, f := range w.facts {
+		assert.Equal(w.t, f.open, w.open[key], "%s open", key)
+		if f.accepted {
+			assert.True(w.t, w.accepted[key], "%s accepted", key)
+		}
+	}
+	if f := w.fact("site"); f.open {
+		for name := range f.members {
+			assert.True(w.t, w.named[name], "%s named", name)
+		}
+	}
+	tally := w.tally()
+	assert.Zero(w.t, tally.Pending)
+	assert.NotZero(w.t, tally.Delivered)
 }

@@ -117,7 +117,7 @@ type hit struct {
 
 // hit counts, and leaves to weigh what that means.
 func (c *change) hit(h rules.Hit, o *origin) error {
-	g, err := c.group(groupKey{h.Window.Rule, h.Group})
+	g, err := c.current(groupKey{h.Window.Rule, h.Group}, o)
 	if err != nil {
 		return err
 	}
@@ -150,6 +150,19 @@ func (c *change) hit(h rules.Hit, o *origin) error {
 	return nil
 }
 
+// current returns the window of a group, or nil, unless time has ended its alert.
+func (c *change) current(k groupKey, o *origin) (*group, error) {
+	g, err := c.group(k)
+	if err != nil || g == nil {
+		return nil, err
+	}
+	a, err := c.alertOf(g)
+	if err == nil {
+		_, err = c.expire(a, o)
+	}
+	return c.groups[k], err
+}
+
 // weigh raises the alert of a hit's group if the condition holds.
 func (c *change) weigh(h hit, o *origin) error {
 	g, err := c.group(groupKey{h.Window.Rule, h.Group})
@@ -164,21 +177,22 @@ func (c *change) weigh(h hit, o *origin) error {
 	if err != nil {
 		return err
 	}
-	r := raising{Raise: h.Raise, windowed: true, group: g.group}
-	r.Rule = g.rule
-	switch {
-	case holds && a == nil:
-		return c.begin(g, r, o)
-	case holds:
-		a.raise(r, o, c.count)
-		g.lastTrue = g.latest
-		g.watch()
-		c.keep(a)
-	}
-	if h.joined {
+	if h.joined && a != nil { // before it could be a mere reminder, which would be told at once
 		a.list(g.listAt(a, o.at), o)
 		c.keep(a)
 	}
+	if !holds {
+		return nil
+	}
+	r := raising{Raise: h.Raise, windowed: true, group: g.group}
+	r.Rule = g.rule
+	if a == nil {
+		return c.begin(g, r, o)
+	}
+	a.raise(r, o, c.count)
+	c.keep(a)
+	g.lastTrue = g.latest
+	g.watch()
 	return nil
 }
 

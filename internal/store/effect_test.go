@@ -1,0 +1,352 @@
+package store_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+func TestAMessageWithSeveralEffectsHasOneFate(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"), raising("b"))
+	assert.Equal(t, store.Tally{Received: 1, Pending: 1}, b.tally())
+	assert.ElementsMatch(t, []string{"ALERT a", "ALERT b"}, b.told())
+	assert.Equal(t, store.Tally{Received: 1, Delivered: 1}, b.tally())
+	b.does(raising("a"), ending("c"))
+	assert.EqualValues(t, 1, b.tally().Merged, "merged outranks ignored")
+	b.does(raising("a"), ending("b"))
+	assert.EqualValues(t, 1, b.tally().Pending, "what waits outranks both")
+	b.does(raising("b"), ending("c"), ending("d"))
+	assert.Equal(t, store.Tally{Received: 4, Delivered: 1, Merged: 3}, b.tally(), "overtaken")
+	b.does(raising("e"), ending("e"), raising("f"))
+	assert.Equal(t, []string{"ALERT f"}, b.told())
+	b.does(ending("a"), ending("b"), ending("f"))
+	b.does(ending("a"), rules.Send{Path: "/p"}, rules.Send{Path: "/q"})
+	assert.Equal(t, store.Tally{Received: 7, Delivered: 1, Merged: 4, Pending: 2}, b.tally())
+	assert.Len(t, append(b.told(), b.told()...), 5)
+	assert.Zero(t, b.tally().Pending)
+}
+
+func TestARefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T) {
+	b := open(t)
+	r := raising("b")
+	r.Key.Integration, r.Event.Details = "secret", "what happened"
+	b.does(raising("a"), r, rules.Send{Path: "/p", Event: ilert.Event{Summary: "just so"}})
+	for _, n := range b.claim() {
+		b.settle(n, store.Refused)
+	}
+	letters := b.letters()
+	require.Len(t, letters, 3)
+	assert.Equal(t, filter, letters[0].Filter)
+	assert.Equal(t, store.Rules, letters[1].Filter)
+	assert.Equal(t, ilert.EventsPath, letters[1].Topic)
+	assert.JSONEq(t, `{"eventType":"ALERT","alertKey":"b","summary":"b failed","details":"what happened","priority":"LOW"}`, string(letters[1].Payload))
+	assert.Equal(t, "/p", letters[2].Topic)
+	tallies, err := b.Tallies(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, map[string]store.Tally{filter: {Received: 1, Dead: 1}, store.Rules: {Received: 2, Dead: 2}}, tallies)
+
+	var e ilert.Event
+	require.NoError(t, json.Unmarshal(letters[1].Payload, &e))
+	again := message(rules.Send{Path: letters[1].Topic, Event: e})
+	again.ReceivedAt = b.now
+	require.NoError(t, b.Revive(t.Context(), letters[1:2], []store.Message{again}))
+	b.check()
+	assert.Equal(t, []string{"ALERT b"}, b.told())
+}
+
+func TestAnAlertMayHaveToLastBeforeItIsTold(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.For = 5 * minute
+	b.does(r)
+	assert.Equal(t, 5*minute, b.next())
+	b.later(3 * minute)
+	b.does(r)
+	assert.Equal(t, 2*minute, b.next(), "a repeat does not put it off")
+	b.does(ending("a"))
+	b.later(3 * minute)
+	assert.Empty(t, b.told())
+	assert.Equal(t, store.Tally{Received: 3, Merged: 3}, b.tally())
+
+	b.does(r)
+	b.later(5 * minute)
+	assert.Equal(t, []string{"ALERT a"}, b.told())
+	b.does(ending("a"))
+	assert.Equal(t, []string{"RESOLVE a"}, b.told(), "at once")
+}
+
+func TestARuleHasItsOwnReminder(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.Reminder = 2 * time.Hour
+	b.does(r)
+	b.told()
+	b.later(2*time.Hour - time.Millisecond)
+	b.does(r)
+	assert.Empty(t, b.told())
+	b.later(time.Millisecond)
+	b.does(r)
+	assert.Equal(t, []string{"ALERT a"}, b.told())
+}
+
+func TestAnAlertThatGetsWorseIsToldAtOnce(t *testing.T) {
+	loud := raising("a")
+	loud.Event.Priority, loud.Event.Summary = "HIGH", "worse"
+	for name, before := range map[string]func(*book){
+		"told":           func(b *book) { b.told() },
+		"waiting":        func(*book) {},
+		"under way":      func(b *book) { n := b.claim()[0]; b.does(loud); b.settle(n, store.Told) },
+		"its end waits":  func(b *book) { b.told(); b.does(ending("a")) },
+		"said with more": func(b *book) { b.told(); b.later(2 * time.Hour); b.does(raising("a")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			b.does(raising("a"))
+			before(b)
+			b.does(loud)
+			n := b.claim()
+			require.Len(t, n, 1)
+			assert.Equal(t, "worse", n[0].Event.Summary)
+			assert.Equal(t, "HIGH", n[0].Event.Priority)
+			b.settle(n[0], store.Told)
+			b.does(loud)
+			b.does(raising("a"))
+			assert.Empty(t, b.told(), "once, and it gets no better before it ends")
+		})
+	}
+}
+
+func TestAnAlertThatGetsWorseDoesNotWaitForTheLesserOne(t *testing.T) {
+	b := open(t)
+	low, loud := raising("a"), raising("a")
+	low.For, loud.For, loud.Event.Priority = time.Hour, minute, "HIGH"
+	b.does(low)
+	b.does(loud)
+	assert.Equal(t, minute, b.next())
+}
+
+func TestAnAlertIsAcceptedOnceItIsTold(t *testing.T) {
+	b := open(t)
+	b.does(accepting("a"))
+	assert.Equal(t, store.Tally{Received: 1, Ignored: 1}, b.tally())
+	b.does(raising("a"))
+	b.does(accepting("a"))
+	b.does(accepting("a"))
+	assert.Equal(t, []string{"ALERT a"}, b.told())
+	assert.Equal(t, []string{"ACCEPT a"}, b.told())
+	assert.Equal(t, store.Tally{Received: 4, Ignored: 1, Merged: 2, Delivered: 1}, b.tally())
+	b.later(2 * time.Hour)
+	b.does(raising("a"))
+	assert.Empty(t, b.told(), "it stays accepted, and quiet")
+	b.does(ending("a"))
+	b.does(accepting("a"))
+	assert.Equal(t, []string{"RESOLVE a"}, b.told())
+
+	b.does(raising("b"))
+	b.does(accepting("b"))
+	b.does(ending("b"))
+	assert.Empty(t, b.told(), "accepted and ended before it was told")
+}
+
+func TestAcceptingDoesNotHurryWhatHasToLast(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.For = 5 * minute
+	b.does(r)
+	b.later(minute)
+	b.does(accepting("a"))
+	assert.Equal(t, 4*minute, b.next())
+}
+
+func TestWhatBecomesOfAnAcceptance(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile []rules.Effect
+		result    store.Result
+		then      []string
+	}{
+		"told":                                {nil, store.Told, nil},
+		"nobody knows":                        {nil, store.Unknown, []string{"ACCEPT a"}},
+		"not told":                            {nil, store.NotTold, []string{"ACCEPT a"}},
+		"refused":                             {nil, store.Refused, nil},
+		"ended, and told":                     {[]rules.Effect{ending("a")}, store.Told, []string{"RESOLVE a"}},
+		"ended, and not told":                 {[]rules.Effect{ending("a")}, store.NotTold, []string{"RESOLVE a"}},
+		"ended and raised again, and told":    {[]rules.Effect{ending("a"), raising("a")}, store.Told, nil},
+		"ended and raised again, and unknown": {[]rules.Effect{ending("a"), raising("a")}, store.Unknown, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			b.does(raising("a"))
+			b.told()
+			b.does(accepting("a"))
+			n := b.claim()
+			require.Len(t, n, 1)
+			assert.Equal(t, ilert.Accept, n[0].Event.EventType)
+			b.does(c.meanwhile...)
+			b.settle(n[0], c.result)
+			assert.Equal(t, c.then, b.told())
+			assert.Empty(t, b.told())
+			assert.Zero(t, b.tally().Pending)
+		})
+	}
+}
+
+func TestSilenceEndsAnAlert(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.Silence = 10 * minute
+	b.does(r)
+	b.told()
+	b.later(9 * minute)
+	b.does(r)
+	b.restart()
+	assert.Equal(t, 10*minute, b.next())
+	b.later(10*minute - time.Millisecond)
+	assert.Empty(t, b.told())
+	b.later(time.Millisecond)
+	assert.Equal(t, []string{"RESOLVE a"}, b.told())
+	assert.Equal(t, store.Tally{Received: 2, Merged: 1, Delivered: 1}, b.tally())
+	assert.EqualValues(t, -1, b.next())
+}
+
+func TestAgeEndsAnAlertHoweverOftenItIsRepeated(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.Silence, r.Age = 10*minute, 30*minute
+	b.does(r)
+	b.told()
+	for range 5 {
+		b.later(5 * minute)
+		b.does(r)
+		assert.Empty(t, b.told())
+	}
+	assert.Equal(t, 5*minute, b.next())
+	b.later(5 * minute)
+	assert.Equal(t, []string{"RESOLVE a"}, b.told())
+}
+
+// A message may come before anybody has looked at the clock.
+func TestAnAlertThatIsRaisedAfterItsEndIsANewOne(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.Age = 30 * minute
+	b.does(r)
+	b.told()
+	b.later(31 * minute)
+	b.does(r)
+	assert.Empty(t, b.told())
+	assert.Equal(t, 30*minute, b.next())
+
+	w := window(rules.Window{Length: time.Hour, AtLeast: 2})
+	hit := w.hit("g", "")
+	hit.Raise.Age = 10 * minute
+	b.does(hit)
+	b.does(hit)
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+	b.later(10 * minute)
+	b.does(hit)
+	assert.Equal(t, []string{"RESOLVE g"}, b.told(), "the window was emptied, too")
+}
+
+func TestWhatEndsByItselfBeforeItIsToldCostsNothing(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.For, r.Silence = 10*minute, 5*minute
+	b.does(r)
+	b.later(time.Hour)
+	assert.Empty(t, b.told())
+	assert.Equal(t, store.Tally{Received: 1, Merged: 1}, b.tally())
+}
+
+func TestAllAlertsOfARuleEndAtOnce(t *testing.T) {
+	b := open(t)
+	other := raising("c")
+	other.Rule = "other"
+	w := window(rules.Window{Rule: "r", Length: minute, AtLeast: 2})
+	b.does(raising("a"), other, w.hit("g", ""), w.hit("g", ""), w.hit("h", ""))
+	b.told()
+	b.does(raising("b"))
+	b.does(rules.EndAll{Rule: "r"})
+	assert.ElementsMatch(t, []string{"RESOLVE a", "RESOLVE g"}, b.told())
+	b.does(w.hit("h", ""))
+	assert.Empty(t, b.told(), "its windows are empty")
+	b.does(rules.EndAll{Rule: "r"}, rules.EndAll{Rule: "nobody's"})
+	assert.Equal(t, store.Tally{Received: 5, Delivered: 2, Merged: 1, Ignored: 2}, b.tally())
+	b.does(raising("d"), rules.EndAll{Rule: "r"})
+	assert.Empty(t, b.told(), "also those of the same transaction")
+}
+
+func TestAlertsOfRulesThatAreGoneEnd(t *testing.T) {
+	b := open(t)
+	gone, plain := raising("gone"), raising("plain")
+	gone.Rule, plain.Rule = "gone", ""
+	w := window(rules.Window{Rule: "also gone", Length: minute, AtLeast: 2})
+	m := message(gone, plain, raising("kept"), w.hit("g", ""))
+	m.Decision.Matched = []string{"gone", "r", "r"}
+	b.apply(m)
+	b.told()
+	require.NoError(t, b.Retain(t.Context(), b.now, []string{"r"}))
+	b.check()
+	assert.Equal(t, []string{"RESOLVE gone"}, b.told())
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.told())
+	matches, err := b.Matches(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, map[string]uint64{"r": 2}, matches)
+}
+
+func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
+	b := open(t)
+	r := raising("a")
+	r.Key.Integration = "k"
+	r.Event = ilert.Event{
+		Summary: "<a & b>", Details: "d", Priority: "HIGH",
+		Links: json.RawMessage(`[{"href":"x"}]`), CustomDetails: json.RawMessage(`{"a":1}`), Severity: json.RawMessage(`3`),
+	}
+	m := message(r)
+	m.TraceParent = "00-trace"
+	b.apply(m)
+	n := b.claim()
+	require.Len(t, n, 1)
+	want := r.Event
+	want.EventType, want.AlertKey = ilert.Alert, "a"
+	assert.Equal(t, want, n[0].Event)
+	assert.Equal(t, "k", n[0].IntegrationKey)
+	assert.Equal(t, "00-trace", n[0].TraceParent)
+	assert.Equal(t, ilert.EventsPath, n[0].Path)
+
+	m = message(rules.Send{IntegrationKey: "k", Path: "/p", Event: want})
+	m.TraceParent = "00-other"
+	b.apply(m)
+	n = b.claim()
+	require.Len(t, n, 1)
+	assert.Equal(t, want, n[0].Event)
+	assert.Equal(t, "00-other", n[0].TraceParent)
+	assert.Equal(t, "/p", n[0].Path)
+}
+
+func TestAStoreInMemoryDoesTheSame(t *testing.T) {
+	s, err := store.OpenInMemory(t.Context())
+	require.NoError(t, err)
+	b := &book{t: t, Store: s, now: start}
+	defer b.Close()
+	r := raising("a")
+	r.Age = minute
+	b.does(r)
+	assert.Equal(t, []string{"ALERT a"}, b.told())
+	b.later(b.next())
+	assert.Equal(t, []string{"RESOLVE a"}, b.told())
+	other, err := store.OpenInMemory(t.Context())
+	require.NoError(t, err)
+	defer other.Close()
+	tallies, err := other.Tallies(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, tallies)
+}
