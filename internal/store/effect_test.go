@@ -156,6 +156,21 @@ func TestAnAlertIsAcceptedOnceItIsTold(t *testing.T) {
 	assert.Empty(t, b.told(), "accepted and ended before it was told")
 }
 
+func TestARefusedAcceptanceMayBeRepeated(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"))
+	b.told()
+	for range 2 {
+		b.does(accepting("a"))
+		n := b.claim()
+		require.Len(t, n, 1)
+		b.settle(n[0], store.Refused)
+	}
+	assert.Equal(t, store.Tally{Received: 3, Delivered: 1, Dead: 2}, b.tally())
+	b.does(ending("a"))
+	assert.Equal(t, []string{"RESOLVE a"}, b.told())
+}
+
 func TestAcceptingDoesNotHurryWhatHasToLast(t *testing.T) {
 	b := open(t)
 	r := raising("a")

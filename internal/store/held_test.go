@@ -245,6 +245,22 @@ func TestAnAlertThatIsTakenBackNamesThoseWhoAreNew(t *testing.T) {
 	assert.Equal(t, []string{"ALERT 2: c, d"}, b.texts())
 }
 
+func TestARuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: 10 * minute, Distinct: 2})
+	w.text = place("count") + ": " + place("members")
+	b.hits(w, "a", "b")
+	assert.Equal(t, []string{"ALERT 2: a, b"}, b.texts())
+	w.Window = site(2, 1).Window
+	b.hits(w, "c")
+	b.later(time.Hour)
+	assert.Equal(t, []string{"ALERT 3: a, b, c"}, b.texts())
+	b.leaves(w, "a", "b")
+	assert.Empty(t, b.told())
+	b.leaves(w, "c")
+	assert.Equal(t, []string{"RESOLVE g"}, b.told())
+}
+
 func TestARestartLosesNoMember(t *testing.T) {
 	b := open(t)
 	w := site(3, 1)

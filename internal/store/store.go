@@ -2,7 +2,8 @@
 // so that nothing that was acknowledged to the broker is forgotten, and so that
 // what differs is told until it no longer does. One row stands for an alert, not
 // for an event: repeats merge, and an alert that ended before it was told costs
-// nothing. It is SQLite in one file, for one process.
+// nothing. Windows count what no single message says, and time ends what nobody
+// ends. It is SQLite in one file, for one process.
 package store
 
 import (

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -130,8 +129,8 @@ func (c *change) hit(h rules.Hit, o *origin) error {
 	g.adopt(h.Window)
 	g.advance(o)
 	if g.spec.Held && !held { // the rule has been changed
-		if a, err := c.alertOf(g); err != nil || a != nil {
-			return errors.Join(err, c.holdMembers(g))
+		if err := c.holdMembers(g); err != nil {
+			return err
 		}
 	}
 	number := o.at.UnixNano() / part(h.Window)
@@ -236,7 +235,7 @@ func (g *group) watch() {
 
 // pause is how long a condition that holds is not looked at.
 func (g *group) pause() time.Duration {
-	return max(min(g.step(), g.spec.Clear), time.Millisecond)
+	return max(min(g.step(), g.spec.Clear), time.Second)
 }
 
 func (g *group) step() time.Duration { return max(g.spec.Length/60, time.Second) }
