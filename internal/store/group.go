@@ -187,10 +187,7 @@ func (g *group) reread() {
 
 // holdMembers begins to hold the members that a group has.
 func (c *change) holdMembers(g *group) error {
-	err := errors.Join(
-		c.flushMembers(g),
-		c.dropMembers(g, g.latest),
-		c.exec(`UPDATE member SET told = 0 WHERE rule = ? AND grp = ? AND told = 1`, g.rule, g.group))
+	err := errors.Join(c.flushMembers(g), c.dropMembers(g, g.latest))
 	if err != nil {
 		return err
 	}

@@ -170,10 +170,13 @@ func TestManyMembersAreToldInSeveralMessagesEachOnce(t *testing.T) {
 	w := site(450, 1)
 	w.text = place("members")
 	var want []string
+	var messages []store.Message
 	for i := range 450 {
 		want = append(want, fmt.Sprintf("device-%03d", i))
-		b.apply(message(w.hit("g", want[i])))
+		messages = append(messages, message(w.hit("g", want[i])))
 	}
+	b.apply(messages[:200]...)
+	b.apply(messages[200:]...)
 	b.restart()
 	var told []string
 	for _, more := range []string{" and 250 more", " and 50 more", ""} {

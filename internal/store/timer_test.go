@@ -51,6 +51,16 @@ func TestWhatHasPassedIsForgotten(t *testing.T) {
 	assert.Zero(t, b.rows("device"))
 }
 
+func TestTheWindowOfARefusedAlertIsForgotten(t *testing.T) {
+	b := open(t)
+	b.hits(site(2, 1), "a", "b")
+	b.settle(b.claim()[0], store.Refused)
+	b.later(b.next())
+	b.claim()
+	assert.Zero(t, b.rows("window_group"))
+	assert.Zero(t, b.rows("member"))
+}
+
 func TestMembersOfABusyWindowAreForgotten(t *testing.T) {
 	b := open(t)
 	w := window(rules.Window{Length: minute, AtLeast: 1000, Distinct: 3})

@@ -18,7 +18,7 @@ import (
 // A model of ilert is told whatever the store wants it to be told, with every
 // kind of answer, in random order; when the dust settles it knows what is true.
 func TestIlertEndsWithTheTruth(t *testing.T) {
-	for range 5 {
+	for range 3 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &world{
