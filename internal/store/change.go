@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -116,7 +118,7 @@ func (c *change) load(k key) (*alert, error) {
 	return a, nil
 }
 
-// keysOf returns the keys of a rule's alerts.
+// keysOf returns the keys of a rule's alerts, in their order.
 func (c *change) keysOf(rule string) (keys []key, err error) {
 	if rule == "" {
 		return nil, nil // these belong to no rule
@@ -128,12 +130,15 @@ func (c *change) keysOf(rule string) (keys []key, err error) {
 			keys = append(keys, k)
 		}
 		return err
-	}, `SELECT integration_key, folded_key FROM alert WHERE rule = ? AND rule <> '' ORDER BY folded_key`, rule)
+	}, `SELECT integration_key, folded_key FROM alert WHERE rule = ? AND rule <> ''`, rule)
 	for k, a := range c.rows {
 		if a != nil && a.rule == rule {
 			keys = append(keys, k)
 		}
 	}
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.folded, b.folded), cmp.Compare(a.integration, b.integration))
+	})
 	return keys, err
 }
 

@@ -45,7 +45,7 @@ func (c *change) checkGroups(now time.Time) error {
 		err := rows.Scan(&k.rule, &k.group)
 		due = append(due, k)
 		return err
-	}, `SELECT rule, grp FROM window_group WHERE check_at > 0 AND check_at <= ?`, now.UnixMilli())
+	}, `SELECT rule, grp FROM window_group WHERE check_at > 0 AND check_at <= ? ORDER BY check_at`, now.UnixMilli())
 	if err != nil {
 		return err
 	}
