@@ -2,9 +2,11 @@ package rules
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/vm"
@@ -29,56 +31,100 @@ type alertTexts struct {
 // raise reads what an alert says.
 func (l *loader) raise(r *rule, n ast.Node) {
 	a := &r.alert
-	l.object(n, "raise", fields{
-		"key":            l.template(&r.key, "key", false),
-		"summary":        l.template(&a.summary, "summary", r.hasWindow),
-		"details":        l.template(&a.details, "details", r.hasWindow),
-		"priority":       l.template(&a.priority, "priority", false),
-		"severity":       l.template(&a.severity, "severity", false),
-		"routing_key":    l.template(&a.routingKey, "routing_key", false),
-		"links":          l.json(&a.links, "links", r.hasWindow),
-		"images":         l.json(&a.images, "images", r.hasWindow),
-		"labels":         l.json(&a.labels, "labels", false),
-		"custom_details": l.json(&a.customDetails, "custom_details", r.hasWindow),
+	var always, inText limits // the numbers are not yet known where ilert's behaviour hangs on the text
+	if r.window != nil {
+		always, inText = grouped, grouped|ofWindow
+	}
+	has := l.object(n, "raise", fields{
+		"key":            l.template(&r.key, "key", always|notEmpty),
+		"summary":        l.template(&a.summary, "summary", inText|notEmpty),
+		"details":        l.template(&a.details, "details", inText),
+		"priority":       l.oneOf(&a.priority, "priority", always, isPriority),
+		"severity":       l.oneOf(&a.severity, "severity", always, isSeverity),
+		"routing_key":    l.template(&a.routingKey, "routing_key", always),
+		"links":          l.listOfObjects(&a.links, "links", inText),
+		"images":         l.listOfObjects(&a.images, "images", inText),
+		"labels":         l.labels(&a.labels, always),
+		"custom_details": func(n ast.Node) { a.customDetails = l.json(n, "custom_details", inText) },
 	})
-	if text, literal := a.priority.literal(); literal && text != "" && text != high && text != low {
-		l.fail(n, "priority %q: want HIGH or LOW", text)
+	if !has["key"] && r.window == nil {
+		l.fail(n, "%s: raise: want key, which says what is one alert", r.called())
 	}
-	if text, literal := a.severity.literal(); literal && text != "" {
-		if v, err := strconv.Atoi(text); err != nil || v < 1 || v > 5 {
-			l.fail(n, "severity %q: want a number from 1 to 5", text)
-		}
+	if !has["summary"] {
+		l.fail(n, "%s: raise: want summary", r.called())
 	}
-	if _, isObject := a.labels.(map[string]any); a.labels != nil && !isObject {
-		l.fail(n, "labels: want a mapping of names to texts")
-	}
-	for name, list := range map[string]any{"links": a.links, "images": a.images} {
-		if _, isList := list.([]any); list != nil && !isList {
-			l.fail(n, "%s: want a list of objects, such as - href: https://...", name)
+}
+
+// oneOf reads a template that says one of a few things.
+func (l *loader) oneOf(to **template, what string, limits limits, check func(string) error) func(ast.Node) {
+	return func(n ast.Node) {
+		l.template(to, what, limits)(n)
+		if text, literal := (*to).literal(); literal {
+			if err := check(text); err != nil {
+				l.fail(n, "%w", err)
+			}
 		}
 	}
 }
 
-// json reads any value, whose texts are templates.
-func (l *loader) json(to *any, what string, ofWindow bool) func(ast.Node) {
+func isPriority(s string) error {
+	if s != "" && s != high && s != low {
+		return fmt.Errorf("priority %.40q: want HIGH or LOW", s)
+	}
+	return nil
+}
+
+func isSeverity(s string) error {
+	if s != "" && (len(s) != 1 || s < "1" || s > "5") {
+		return fmt.Errorf("severity %.40q: want a number from 1 to 5", s)
+	}
+	return nil
+}
+
+func (l *loader) labels(to *any, limits limits) func(ast.Node) {
 	return func(n ast.Node) {
-		var compiled func(value any) any
-		compiled = func(value any) any {
-			switch v := value.(type) {
-			case string:
-				return l.templateOf(n, v, what, ofWindow)
-			case []any:
-				for i := range v {
-					v[i] = compiled(v[i])
-				}
-			case map[string]any:
-				for k := range v {
-					v[k] = compiled(v[k])
-				}
-			}
-			return value
+		if *to = l.json(n, "labels", limits); !isObject(*to) {
+			l.fail(n, "labels: want a mapping of names to texts, such as {site: Berlin}")
 		}
-		*to = compiled(l.any(n))
+	}
+}
+
+func (l *loader) listOfObjects(to *any, what string, limits limits) func(ast.Node) {
+	return func(n ast.Node) {
+		*to = l.json(n, what, limits)
+		list, isList := (*to).([]any)
+		if !isList || slices.ContainsFunc(list, func(v any) bool { return !isObject(v) }) {
+			l.fail(n, "%s: want a list of mappings, such as - href: https://...", what)
+		}
+	}
+}
+
+func isObject(v any) bool {
+	_, is := v.(map[string]any)
+	return is
+}
+
+// json reads any value, whose texts are templates.
+func (l *loader) json(n ast.Node, what string, limits limits) any {
+	switch n := l.bare(n).(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		object := map[string]any{}
+		pairs, _ := l.pairs(n)
+		for _, p := range pairs {
+			object[p.key] = l.json(p.value, what, limits)
+		}
+		return object
+	case *ast.SequenceNode:
+		all := make([]any, len(n.Values))
+		for i, v := range n.Values {
+			all[i] = l.json(v, what, limits)
+		}
+		return all
+	case *ast.StringNode, *ast.LiteralNode:
+		text, _ := l.scalar(n, what)
+		return l.templateOf(n, text, what, limits)
+	default:
+		return l.any(n)
 	}
 }
 
@@ -99,18 +145,14 @@ func (a *alertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, err error) 
 		return j
 	}
 	e.Links, e.Images, e.Labels, e.CustomDetails = raw(a.links), raw(a.images), raw(a.labels), raw(a.customDetails)
-	if routing != "" {
-		e.RoutingKey = raw(routing)
+	if routing != "" && err == nil {
+		e.RoutingKey, err = encode(routing)
 	}
-	switch {
-	case err != nil:
+	if err = cmp.Or(err, isPriority(e.Priority), isSeverity(severity)); err != nil {
 		return e, err
-	case e.Priority != "" && e.Priority != high && e.Priority != low:
-		return e, fmt.Errorf("priority %.40q: want HIGH or LOW", e.Priority)
-	case severity != "" && (len(severity) != 1 || severity < "1" || severity > "5"):
-		return e, fmt.Errorf("severity %.40q: want a number from 1 to 5", severity)
-	case strings.TrimSpace(e.Summary) == "":
-		return e, fmt.Errorf("summary: is empty")
+	}
+	if strings.TrimSpace(e.Summary) == "" {
+		return e, errors.New("summary: is empty")
 	}
 	if severity != "" {
 		e.Severity = json.RawMessage(severity)
@@ -118,46 +160,62 @@ func (a *alertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, err error) 
 	return e, nil
 }
 
+// mostJSON is how long a value of an alert may become, in bytes.
+const mostJSON = 2 * mostText
+
 // jsonOf evaluates the templates in a value.
 func jsonOf(value any, machine *vm.VM, f *facts) (json.RawMessage, error) {
-	evaluated, err := evaluate(value, machine, f)
+	v := evaluator{machine, f, mostJSON}
+	evaluated, err := v.evaluate(value)
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(evaluated); err != nil {
-		return nil, err
-	}
-	if out.Len() > 2*mostText {
-		return nil, fmt.Errorf("custom details, links, images or labels of %d bytes: want at most %d", out.Len(), 2*mostText)
-	}
-	return bytes.TrimSpace(out.Bytes()), nil
+	return encode(evaluated)
 }
 
-func evaluate(value any, machine *vm.VM, f *facts) (any, error) {
-	switch v := value.(type) {
+// evaluator evaluates the templates in a value, as long as they do not become too long.
+type evaluator struct {
+	machine *vm.VM
+	facts   *facts
+	left    int
+}
+
+func (v *evaluator) evaluate(value any) (any, error) {
+	var err error
+	switch value := value.(type) {
 	case *template:
-		return v.value(machine, f)
+		text, err := value.json(v.machine, v.facts)
+		if v.left -= len(text); err == nil && v.left < 0 {
+			err = fmt.Errorf("links, images, labels or custom_details: more than %d bytes", mostJSON)
+		}
+		return text, err
 	case []any:
-		all := make([]any, len(v))
-		for i := range v {
-			var err error
-			if all[i], err = evaluate(v[i], machine, f); err != nil {
+		all := make([]any, len(value))
+		for i := range value {
+			if all[i], err = v.evaluate(value[i]); err != nil {
 				return nil, err
 			}
 		}
 		return all, nil
 	case map[string]any:
-		all := make(map[string]any, len(v))
-		for k := range v {
-			var err error
-			if all[k], err = evaluate(v[k], machine, f); err != nil {
+		all := make(map[string]any, len(value))
+		for k := range value {
+			if all[k], err = v.evaluate(value[k]); err != nil {
 				return nil, err
 			}
 		}
 		return all, nil
 	}
 	return value, nil
+}
+
+// encode is the JSON of a value, as short as it is on the wire.
+func encode(value any) (json.RawMessage, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, fmt.Errorf("this is no value that can be written: %w", err)
+	}
+	return bytes.TrimSpace(out.Bytes()), nil
 }

@@ -1,9 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,7 +12,6 @@ import (
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/conf"
-	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 )
@@ -30,19 +30,28 @@ type facts struct {
 
 // eventFacts are those of an event of an Open AMT server. Method is the first of methods.
 type eventFacts struct {
-	Type       string   `expr:"type"`
-	Message    string   `expr:"message"`
-	Method     string   `expr:"method"`
-	Methods    []string `expr:"methods"`
-	GUID       string   `expr:"guid"`
-	Timestamp  int64    `expr:"timestamp"`
-	Outcome    string   `expr:"outcome"`
-	HTTPStatus int      `expr:"httpstatus"`
+	Type       string   `expr:"type" json:"type"`
+	Message    string   `expr:"message" json:"message"`
+	Method     string   `expr:"method" json:"method"`
+	Methods    []string `expr:"methods" json:"methods"`
+	GUID       string   `expr:"guid" json:"guid,omitempty"`
+	Timestamp  int64    `expr:"timestamp" json:"timestamp"`
+	Outcome    string   `expr:"outcome" json:"outcome,omitempty"`
+	HTTPStatus int      `expr:"httpstatus" json:"httpstatus,omitempty"`
 }
+
+// What an expression may be, so that none costs much: its time grows with its parts times
+// the message's bytes.
+const (
+	mostExpression = 4000 // characters
+	mostParts      = 500  // names, values and operators
+	mostCalls      = 50   // calls of functions and additions, each of which may copy the message
+	mostPattern    = 1000 // steps of all patterns
+)
 
 // language is what expressions are made of: no loops, nothing that makes much of little.
 func language(kind expr.Option) []expr.Option {
-	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(1000), kind}
+	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(mostParts), kind}
 	for _, name := range []string{"len", "lower", "upper", "trim", "trimPrefix", "trimSuffix", "split", "string", "int", "float"} {
 		options = append(options, expr.EnableBuiltin(name))
 	}
@@ -54,7 +63,12 @@ func language(kind expr.Option) []expr.Option {
 			return args[0], nil
 		}, new(func(string, string) string), new(func(any, any) any)),
 		expr.Function("truncate", func(args ...any) (any, error) {
-			return truncate(args[0].(string), args[1].(int)), nil
+			text, isText := args[0].(string)
+			n, isNumber := args[1].(int)
+			if !isText || !isNumber {
+				return nil, errors.New("truncate: want a text and a whole number, such as truncate(event.message, 80)")
+			}
+			return truncate(text, n), nil
 		}, new(func(string, int) string)))
 }
 
@@ -75,24 +89,30 @@ type expression struct {
 	program *vm.Program
 	needs   needs
 	tree    ast.Node
+	begins  native // what is decided without the program
+	native  bool   // that is all
 }
 
 // needs are what an expression asks for that not every message has, or that costs.
-type needs struct{ event, msg, properties bool }
+type needs struct{ event, msg, properties, group bool }
 
 func (n needs) and(other needs) needs {
-	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties}
+	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties, n.group || other.group}
 }
 
 // compile compiles an expression. The error says where in the text it is wrong.
 func compile(text string, kind expr.Option, options map[string]any) (*expression, error) {
+	if len(text) > mostExpression {
+		return nil, fmt.Errorf("an expression of %d characters: want at most %d", len(text), mostExpression)
+	}
 	config := conf.CreateNew()
 	tree, err := parser.ParseWithConfig(text, config)
 	if err != nil {
 		return nil, plain(err)
 	}
 	e := &expression{text: text, tree: tree.Node}
-	w := &walker{e: e, options: options}
+	e.begins, e.native = beginning(tree.Node)
+	w := &walker{e: e, options: options, pattern: mostPattern, calls: mostCalls}
 	ast.Walk(&tree.Node, w)
 	if w.err != nil {
 		return nil, w.err
@@ -105,9 +125,10 @@ func compile(text string, kind expr.Option, options map[string]any) (*expression
 
 // walker looks at the parts of an expression.
 type walker struct {
-	e       *expression
-	options map[string]any
-	err     error
+	e              *expression
+	options        map[string]any
+	pattern, calls int // what is left of them
+	err            error
 }
 
 // Visit is called for each node.
@@ -115,39 +136,82 @@ func (w *walker) Visit(node *ast.Node) {
 	var err error
 	switch n := (*node).(type) {
 	case *ast.IdentifierNode:
-		w.e.needs.event = w.e.needs.event || n.Value == "event"
-		w.e.needs.msg = w.e.needs.msg || n.Value == "msg"
-		w.e.needs.properties = w.e.needs.properties || n.Value == "properties"
+		err = w.name(n.Value)
 	case *ast.PredicateNode, *ast.PointerNode:
 		err = errors.New("functions that loop over a list are not allowed; use in")
+	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
+		err = errors.New("variables (let) are not allowed")
+	case *ast.BuiltinNode, *ast.CallNode:
+		err = w.call()
 	case *ast.BinaryNode:
 		err = w.binary(n)
 	case *ast.MemberNode:
-		name, isName := n.Property.(*ast.StringNode)
-		if of, ok := n.Node.(*ast.IdentifierNode); ok && of.Value == "option" {
-			if !isName {
-				err = errors.New("option: want a name, as in option.name")
-			} else if _, known := w.options[name.Value]; !known {
-				err = fmt.Errorf("option.%s is not among the options of this file%s", name.Value, suggestion(name.Value, keysOf(w.options)))
-			}
-		}
+		err = w.member(n)
 	}
 	if err != nil && w.err == nil {
 		w.err = err
 	}
 }
 
+func (w *walker) name(name string) error {
+	needs := &w.e.needs
+	switch name {
+	case "event":
+		needs.event = true
+	case "msg":
+		needs.msg = true
+	case "properties":
+		needs.properties = true
+	case "group":
+		needs.group = true
+	case "$env":
+		return errors.New("there is no $env")
+	}
+	return nil
+}
+
+func (w *walker) call() error {
+	if w.calls--; w.calls < 0 {
+		return fmt.Errorf("more than %d calls of functions and additions", mostCalls)
+	}
+	return nil
+}
+
+// member looks at option.name.
+func (w *walker) member(n *ast.MemberNode) error {
+	name, isName := n.Property.(*ast.StringNode)
+	if of, ok := n.Node.(*ast.IdentifierNode); !ok || of.Value != "option" {
+		return nil
+	}
+	if !isName {
+		return errors.New("option: want a name, as in option.name")
+	}
+	if _, known := w.options[name.Value]; known {
+		return nil
+	}
+	if len(w.options) == 0 {
+		return fmt.Errorf("option.%s: this file has no options: want them above the rules, such as options: {%[1]s: ...}", name.Value)
+	}
+	return fmt.Errorf("option.%s is not among the options of this file%s", name.Value, cmp.Or(suggestion(name.Value, keysOf(w.options)), ": "+strings.Join(keysOf(w.options), ", ")))
+}
+
 func (w *walker) binary(n *ast.BinaryNode) error {
 	switch n.Operator {
 	case "..":
 		return errors.New("ranges (..) are not allowed")
+	case "+":
+		return w.call()
 	case "matches":
-		if _, literal := n.Right.(*ast.StringNode); !literal {
+		pattern, literal := n.Right.(*ast.StringNode)
+		if !literal {
 			return errors.New("matches: want a pattern in quotes, that can be checked now")
 		}
-	case "==", "in":
+		if w.pattern -= stepsOf(pattern.Value); w.pattern < 0 {
+			return fmt.Errorf("matches: the patterns come to more than %d steps; want shorter ones, or fewer repetitions such as {100}", mostPattern)
+		}
+	case "==", "!=", "in":
 		field, values := literals(n)
-		known := map[string][]string{"type": {"request", "success", "fail"}, "outcome": {"", "ok", "client", "unreachable", "device", "server"}}[field]
+		known := map[string][]string{"type": eventTypes, "outcome": outcomes}[field]
 		for _, value := range values {
 			if known != nil && !slices.Contains(known, value) {
 				return fmt.Errorf("event.%s is never %q: want one of %s%s", field, value, strings.TrimPrefix(strings.Join(known, ", "), ", "), suggestion(value, known))
@@ -157,10 +221,24 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 	return nil
 }
 
-// literals reads event.field == "a" and event.field in ["a", "b"].
+// stepsOf is how much a pattern costs for each byte; 0 if it is wrong, which is said later.
+func stepsOf(pattern string) int {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	compiled, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(compiled.Inst)
+}
+
+// literals reads event.field == "a", event.field != "a", event.field startsWith "a" and
+// event.field in ["a", "b"].
 func literals(n *ast.BinaryNode) (field string, values []string) {
 	member, ok := n.Left.(*ast.MemberNode)
-	if !ok {
+	if !ok || !slices.Contains([]string{"==", "!=", "in", "startsWith"}, n.Operator) {
 		return "", nil
 	}
 	of, isName := member.Node.(*ast.IdentifierNode)
@@ -171,7 +249,7 @@ func literals(n *ast.BinaryNode) (field string, values []string) {
 	nodes := []ast.Node{n.Right}
 	if list, isList := n.Right.(*ast.ArrayNode); isList && n.Operator == "in" {
 		nodes = list.Nodes
-	} else if n.Operator != "==" {
+	} else if n.Operator == "in" {
 		return "", nil
 	}
 	for _, node := range nodes {
@@ -193,19 +271,43 @@ func conjuncts(n ast.Node) []ast.Node {
 }
 
 // only returns the values that a field of the event must have for the condition to be
-// true; nil if it may have any.
+// true; nil if it may have any. It looks at the comparisons that the condition begins
+// with, which cannot fail: what comes later may fail first, and that must be seen.
 func (e *expression) only(field string) []string {
 	if e == nil {
 		return nil
 	}
 	for _, part := range conjuncts(e.tree) {
-		if n, ok := part.(*ast.BinaryNode); ok && (n.Operator == "==" || n.Operator == "in") {
-			if of, values := literals(n); of == field {
-				return values
-			}
+		n, ok := part.(*ast.BinaryNode)
+		if !ok {
+			return nil
+		}
+		switch of, values := literals(n); {
+		case of == "":
+			return nil
+		case of == field && (n.Operator == "==" || n.Operator == "in"):
+			return values
 		}
 	}
 	return nil
+}
+
+// holds evaluates a condition. What is missing, as msg.flag may be, does not hold.
+func (e *expression) holds(machine *vm.VM, f *facts) (bool, error) {
+	if begins := e.begins(f); !begins || e.native {
+		return begins, nil
+	}
+	value, err := e.run(machine, f)
+	if err != nil {
+		return false, err
+	}
+	switch v := value.(type) {
+	case bool:
+		return v, nil
+	case nil:
+		return false, nil
+	}
+	return false, fmt.Errorf("%s: want true or false, have %s", e.text, kindOfType(fmt.Sprintf("%T", value)))
 }
 
 // run evaluates the expression.
@@ -214,34 +316,8 @@ func (e *expression) run(machine *vm.VM, f *facts) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.text, plain(err))
 	}
+	if set, ok := value.(map[string]bool); ok {
+		return keysOf(set), nil // an option that is a list
+	}
 	return value, nil
 }
-
-var (
-	noField  = regexp.MustCompile(`type rules\.(\w+) has no field (\w+)`)
-	variable = regexp.MustCompile(`unknown name (\w+)`)
-)
-
-// plain is an error of the expression's in our words: without the picture, with the column.
-func plain(err error) error {
-	var at *file.Error
-	if !errors.As(err, &at) {
-		return err
-	}
-	text := at.Message
-	if m := noField.FindStringSubmatch(text); m != nil {
-		text = fmt.Sprintf("event has no field %s%s", m[2], suggestion(m[2], eventFields))
-	}
-	if m := variable.FindStringSubmatch(text); m != nil {
-		text = fmt.Sprintf("there is no %s%s", m[1], suggestion(m[1], names))
-	}
-	return fmt.Errorf("at character %d: %s", at.Column+1, text)
-}
-
-var (
-	eventFields = []string{"type", "message", "method", "methods", "guid", "timestamp", "outcome", "httpstatus"}
-	names       = []string{
-		"topic", "server", "event", "msg", "properties", "option", "rule", "group", "default", "truncate",
-		"len", "lower", "upper", "trim", "trimPrefix", "trimSuffix", "split", "string", "int", "float",
-	}
-)

@@ -1,10 +1,11 @@
 package rules
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -30,100 +31,10 @@ type engine struct {
 	machines sync.Pool
 }
 
-// methods are the clauses for events of one type: by method, and for all other methods.
-type methods struct {
-	byName map[string][]*clause
-	other  []*clause
-}
-
-// clause is a condition of a rule, and what it is for.
-type clause struct {
-	rule *rule
-	is   purpose
-	when *expression
-}
-
-type purpose int
-
-const (
-	begins purpose = iota // the rule's own condition
-	ends
-	leaves
-	counts // towards of
-)
-
-func newEngine(all []*rule) *engine {
-	e := &engine{rules: all, byType: map[event.Type]methods{}}
-	e.machines.New = func() any { return new(vm.VM) }
-	for _, r := range all {
-		e.fleet = e.fleet || r.window != nil && r.window.Fleet
-		// In the order of their effects: what a message ends it ends first, and it counts
-		// towards the whole before it counts as a part.
-		for _, c := range []*clause{{r, ends, r.endsWhen}, {r, leaves, r.leave}, {r, counts, r.of}, {r, begins, r.when}} {
-			if c.when != nil || c.is == begins {
-				e.clauses = append(e.clauses, c)
-			}
-		}
-	}
-	slices.SortStableFunc(e.clauses, func(a, b *clause) int { return cmp.Compare(a.order(), b.order()) })
-	var named []string
-	for _, c := range e.clauses {
-		named = append(named, c.when.only("method")...)
-		needs := c.needs()
-		e.onEvents = e.onEvents || needs.event
-		if !needs.event {
-			e.rest = append(e.rest, c)
-		}
-	}
-	for _, t := range []event.Type{event.Request, event.Success, event.Fail} {
-		m := methods{byName: map[string][]*clause{}, other: e.of(t, "")}
-		for _, name := range named {
-			m.byName[name] = e.of(t, name)
-		}
-		e.byType[t] = m
-	}
-	return e
-}
-
-// order lets ends come first and raised alerts last.
-func (c *clause) order() int {
-	switch {
-	case c.is == ends, c.is == leaves, c.is == begins && c.rule.action == resolve:
-		return 0
-	case c.is == counts:
-		return 1
-	case c.rule.window != nil:
-		return 2
-	default:
-		return 3
-	}
-}
-
-// needs is what the clause asks for to be evaluated, its templates aside.
-func (c *clause) needs() needs {
-	if c.when == nil {
-		return needs{}
-	}
-	return c.when.needs
-}
-
-// of are the clauses that an event of that type and method may fulfil.
-func (e *engine) of(t event.Type, method string) []*clause {
-	var all []*clause
-	for _, c := range e.clauses {
-		types, names := c.when.only("type"), c.when.only("method")
-		if (types == nil || slices.Contains(types, string(t))) && (names == nil || method != "" && slices.Contains(names, method)) {
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
 // work is the decision of one message in the making.
 type work struct {
 	facts   facts
 	message Message
-	event   event.Event
 	isEvent bool
 	parsed  bool // msg has been read
 	machine *vm.VM
@@ -138,16 +49,15 @@ func (e *engine) decide(m Message) Decision {
 		return dead("%w", err)
 	}
 	var d Decision
-	w.facts.Server = serverOf(m)
 	if w.isEvent {
-		d.At = timeOf(w.event.Timestamp)
+		d.At = timeOf(w.facts.Event.Timestamp)
 		if e.fleet {
-			d.Device = w.event.GUID
+			d.Device = deviceOf(w.facts.Event.GUID)
 		}
 	}
 	for _, c := range candidates {
-		if w.raised && c.is == begins && c.order() == 3 && c.rule.action != accept {
-			continue // among these the first that matches wins
+		if w.raised && c.first() {
+			continue
 		}
 		matched, err := w.matches(c)
 		if err == nil && matched {
@@ -170,6 +80,16 @@ func serverOf(m Message) string {
 	return m.Topic
 }
 
+// deviceOf is how a device is counted: servers write one guid in either case, and what is
+// longer than any guid, or no database can hold, is none.
+func deviceOf(guid string) string {
+	const longest = 64
+	if len(guid) > longest || strings.Contains(guid, "\x00") {
+		return ""
+	}
+	return strings.ToLower(guid)
+}
+
 // timeOf is when an event happened by its own account.
 func timeOf(ms int64) time.Time {
 	if ms <= 0 || ms > math.MaxInt64/int64(2*time.Millisecond) {
@@ -180,13 +100,13 @@ func timeOf(ms int64) time.Time {
 
 // read reads what every clause needs, and returns those that may match.
 func (e *engine) read(w *work) ([]*clause, error) {
-	var err error
+	w.facts.Topic, w.facts.Server = w.message.Topic, serverOf(w.message)
 	if e.onEvents {
-		w.event, err = event.Parse(w.message.Payload)
+		parsed, err := event.Parse(w.message.Payload)
 		if err == nil {
 			w.isEvent = true
-			w.facts.Event = factsOf(&w.event)
-			m := e.byType[w.event.Type]
+			w.facts.Event = factsOf(&parsed, w.message.Properties)
+			m := e.byType[parsed.Type]
 			if named, ok := m.byName[w.facts.Event.Method]; ok {
 				return named, nil
 			}
@@ -196,18 +116,24 @@ func (e *engine) read(w *work) ([]*clause, error) {
 			return nil, err
 		}
 	}
-	if err := w.parse(); err != nil {
-		return nil, err
-	}
-	return e.rest, nil
+	return e.rest, w.parse()
 }
 
-func factsOf(e *event.Event) eventFacts {
+// factsOf are the facts of an event, with what stands in its user properties.
+func factsOf(e *event.Event, properties []Property) eventFacts {
 	f := eventFacts{
 		Type: string(e.Type), Message: e.Message, Methods: e.Methods, GUID: e.GUID, Timestamp: e.Timestamp,
 	}
 	if len(e.Methods) > 0 {
 		f.Method = e.Methods[0]
+	}
+	for _, p := range properties {
+		switch p.Key {
+		case "outcome":
+			f.Outcome = p.Value
+		case "httpstatus":
+			f.HTTPStatus, _ = strconv.Atoi(p.Value)
+		}
 	}
 	return f
 }
@@ -220,17 +146,17 @@ func (w *work) parse() error {
 	if !utf8.Valid(w.message.Payload) {
 		return errors.New("the payload is not valid UTF-8")
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(w.message.Payload)))
+	decoder := json.NewDecoder(bytes.NewReader(w.message.Payload))
 	decoder.UseNumber()
 	var v any
 	if err := decoder.Decode(&v); err != nil {
 		return fmt.Errorf("the payload is not JSON: %w", err)
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); err != io.EOF {
 		return errors.New("the payload is not JSON: there is more behind it")
 	}
 	v, err := plainNumbers(v)
-	w.facts.Msg, w.parsed = v, true
+	w.facts.Msg, w.parsed = v, err == nil
 	return err
 }
 
@@ -277,28 +203,10 @@ func (w *work) prepare(r *rule, n needs) error {
 			w.facts.Properties[p.Key] = p.Value
 		}
 	}
-	if n.event {
-		w.completeEvent()
-	}
 	if n.msg {
 		return w.parse()
 	}
 	return nil
-}
-
-// completeEvent adds what an event has in its user properties.
-func (w *work) completeEvent() {
-	if w.facts.Event.Outcome != "" {
-		return
-	}
-	for _, p := range w.message.Properties {
-		switch p.Key {
-		case "outcome":
-			w.facts.Event.Outcome = p.Value
-		case "httpstatus":
-			w.facts.Event.HTTPStatus, _ = strconv.Atoi(p.Value)
-		}
-	}
 }
 
 func (w *work) matches(c *clause) (bool, error) {
@@ -311,36 +219,27 @@ func (w *work) matches(c *clause) (bool, error) {
 	if err := w.prepare(c.rule, c.when.needs); err != nil {
 		return false, err
 	}
-	value, err := c.when.run(w.machine, &w.facts)
-	matched, _ := value.(bool)
-	return matched, err
+	return c.when.holds(w.machine, &w.facts)
 }
 
 // add adds what a clause that matches does.
 func (w *work) add(c *clause, d *Decision) error {
 	r := c.rule
-	if err := w.prepare(r, r.templateNeeds()); err != nil {
+	if err := w.prepare(r, c.needs); err != nil {
 		return err
 	}
 	if c.is == begins {
 		d.Matched = append(d.Matched, r.name)
 	}
-	group, err := r.group.text(w.machine, &w.facts)
-	if err != nil {
-		return fmt.Errorf("group: %w", err)
-	}
-	w.facts.Group = group
-	switch {
-	case c.is == ends && r.endsAll:
+	if c.is == ends && r.endsAll {
 		d.Effects = append(d.Effects, EndAll{r.name})
 		return nil
-	case c.is == ends && r.window != nil:
-		d.Effects = append(d.Effects, Reset{r.name, group})
-		return nil
-	case c.is == leaves, c.is == counts, c.is == begins && r.window != nil:
-		return w.addToWindow(c, group, d)
-	case r.action == ignore:
-		w.raised = true
+	}
+	if r.window != nil {
+		return w.addToWindow(c, d)
+	}
+	w.raised = w.raised || c.first()
+	if r.action == ignore {
 		return nil
 	}
 	key, err := w.keyOf(r)
@@ -353,7 +252,6 @@ func (w *work) add(c *clause, d *Decision) error {
 	case r.action == accept:
 		d.Effects = append(d.Effects, Accept{key})
 	default:
-		w.raised = true
 		raised, err := w.raise(r, key)
 		if err != nil {
 			return err
@@ -364,9 +262,17 @@ func (w *work) add(c *clause, d *Decision) error {
 }
 
 // addToWindow adds to what a window counts, or takes from it.
-func (w *work) addToWindow(c *clause, group string, d *Decision) error {
+func (w *work) addToWindow(c *clause, d *Decision) error {
 	r := c.rule
-	if c.is == counts {
+	group, err := r.group.text(w.machine, &w.facts)
+	if err != nil {
+		return fmt.Errorf("group: %w", err)
+	}
+	switch c.is {
+	case ends:
+		d.Effects = append(d.Effects, Reset{r.name, group})
+		return nil
+	case counts:
 		d.Effects = append(d.Effects, Hit{Window: r.window, Group: group, Only: true})
 		return nil
 	}
@@ -378,6 +284,7 @@ func (w *work) addToWindow(c *clause, group string, d *Decision) error {
 		d.Effects = append(d.Effects, Leave{r.name, group, member})
 		return nil
 	}
+	w.facts.Group = group
 	key, err := w.keyOf(r)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -23,7 +24,6 @@ func (r Rules) Explain(m Message) ([]Verdict, error) {
 	}
 	e := r.engine
 	w := work{message: m, machine: new(vm.VM)}
-	w.facts.Server = serverOf(m)
 	if _, err := e.read(&w); err != nil {
 		return nil, err
 	}
@@ -31,23 +31,22 @@ func (r Rules) Explain(m Message) ([]Verdict, error) {
 	raisedBy := ""
 	for _, rule := range e.rules {
 		v := Verdict{Rule: rule.name}
-		for _, c := range []*clause{{rule, begins, rule.when}, {rule, ends, rule.endsWhen}, {rule, leaves, rule.leave}, {rule, counts, rule.of}} {
-			if c.when == nil && c.is != begins {
-				continue
-			}
-			why := w.why(c)
-			first := c.is == begins && c.order() == 3 && rule.action != accept
+		for _, c := range rule.clauses() {
+			why, err := w.why(c)
 			switch {
-			case why == "" && first && raisedBy != "":
+			case err != nil:
+				v.Reasons = append(v.Reasons, "the message is dead: "+err.Error())
+			case why != "" && c.is == begins:
+				v.Reasons = append(v.Reasons, why)
+			case why != "":
+			case c.first() && raisedBy != "":
 				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s has matched before it", raisedBy))
-			case why == "":
+			default:
 				v.Matched = true
-				v.Reasons = append(v.Reasons, c.says())
-				if first {
+				v.Reasons = append(v.Reasons, w.says(c))
+				if c.first() {
 					raisedBy = rule.name
 				}
-			case c.is == begins:
-				v.Reasons = append(v.Reasons, why)
 			}
 		}
 		all = append(all, v)
@@ -56,49 +55,69 @@ func (r Rules) Explain(m Message) ([]Verdict, error) {
 }
 
 // says is what the rule does when the clause matches.
-func (c *clause) says() string {
-	switch {
-	case c.is == ends && c.rule.endsAll:
-		return "ends all alerts of the rule"
-	case c.is == ends:
-		return "ends the alert"
-	case c.is == leaves:
-		return "takes the member out of the window"
-	case c.is == counts:
-		return "counts towards the whole of the window"
-	case c.rule.window != nil:
-		return "counts in the window"
+func (w *work) says(c *clause) string {
+	var d Decision
+	if err := w.add(c, &d); err != nil {
+		return "it matches, but the message is dead: " + err.Error()
 	}
-	return map[action]string{raise: "raises the alert", ignore: "is ignored", accept: "accepts the alert", resolve: "ends the alert"}[c.rule.action]
+	if len(d.Effects) == 0 {
+		return "is ignored"
+	}
+	switch e := d.Effects[0].(type) {
+	case Raise:
+		return "raises the alert " + e.Key.Alert
+	case Accept:
+		return "accepts the alert " + e.Key.Alert
+	case End:
+		return "ends the alert " + e.Key.Alert
+	case EndAll:
+		return "ends all alerts of the rule"
+	case Reset:
+		return "ends the alert" + ofGroup(e.Group)
+	case Leave:
+		return "takes " + cmp.Or(e.Member, "nobody") + " out of the window" + ofGroup(e.Group)
+	case Hit:
+		if e.Only {
+			return "counts towards the whole of the window" + ofGroup(e.Group)
+		}
+		return "counts in the window" + ofGroup(e.Group)
+	}
+	return ""
+}
+
+func ofGroup(group string) string {
+	if group == "" {
+		return ""
+	}
+	return " of " + group
 }
 
 // why says what keeps a clause from matching; empty if it matches.
-func (w *work) why(c *clause) string {
-	if !c.rule.listensTo(w.message.Topic) {
-		return "the topic is not among " + strings.Join(c.rule.topics, ", ")
+func (w *work) why(c *clause) (string, error) {
+	switch {
+	case !c.rule.listensTo(w.message.Topic):
+		return "the topic is not among " + strings.Join(c.rule.topics, ", "), nil
+	case c.needs.event && !w.isEvent:
+		return "the message is no event", nil
 	}
-	if c.when == nil {
-		return ""
+	if matched, err := w.matches(c); err != nil {
+		return "", err
+	} else if matched {
+		return "", nil
 	}
-	if c.when.needs.event && !w.isEvent {
-		return "the message is no event"
-	}
-	matched, err := w.matches(c)
-	if err != nil {
-		return err.Error()
-	}
-	if matched {
-		return ""
-	}
+	return "not true: " + w.untrue(c), nil
+}
+
+// untrue is the first part of a condition that is not true, as it is written.
+func (w *work) untrue(c *clause) string {
 	for _, part := range conjuncts(c.when.tree) {
-		text := part.String()
-		inner, err := compile(text, expr.AsBool(), c.rule.options)
+		inner, err := compile(part.String(), expr.AsBool(), c.rule.options)
 		if err != nil {
-			break
+			continue
 		}
-		if value, err := inner.run(w.machine, &w.facts); err == nil && value == false {
-			return "not true: " + text
+		if holds, err := inner.holds(w.machine, &w.facts); err == nil && !holds {
+			return part.String()
 		}
 	}
-	return "not true: " + c.when.text
+	return c.when.text
 }

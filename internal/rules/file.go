@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,8 +33,8 @@ const (
 // rule is one rule of a file.
 type rule struct {
 	name    string
-	file    string
-	line    int
+	at      Mistake // where it stands
+	broken  bool    // there are mistakes in it
 	topics  []string
 	options map[string]any
 	action  action
@@ -46,16 +48,19 @@ type rule struct {
 	endsWhen                     *expression
 	endsAll                      bool
 
-	hasWindow     bool
-	window        *Window // if hasWindow, once the rule is read
+	window        *Window // nil: it decides by one message
 	group, member *template
 	of, leave     *expression
 }
+
+// mostRules bounds what each message costs.
+const mostRules = 1000
 
 // contents are what a file says.
 type contents struct {
 	topics   []string
 	options  map[string]any
+	given    map[string]any // the options as they are written, for what the file includes
 	settings map[string][]string
 	keyOf    string
 	rules    []*rule
@@ -71,16 +76,19 @@ type include struct {
 // loader reads files and what they include.
 type loader struct {
 	*reader
-	overrides map[string]string // options, by name
+	given     map[string]any    // options of the file that includes this one, by name
+	overrides map[string]string // options of the command line
 	used      map[string]bool   // those of them that a file has
 	settings  []string          // names that a file may set
 	// anySetting: their names have been looked at
 	anySetting bool
 	file       *contents
+
+	sent, sentBytes int // by the tests of the file
 }
 
 func (l *loader) load(text []byte) *contents {
-	f := &contents{options: map[string]any{}, settings: map[string][]string{}}
+	f := &contents{options: map[string]any{}, given: map[string]any{}, settings: map[string][]string{}}
 	l.file = f
 	root := l.read(text)
 	if root == nil {
@@ -102,6 +110,10 @@ func (l *loader) load(text []byte) *contents {
 		"rules":    func(n ast.Node) { l.list(n, func(n ast.Node) { ruleNodes = append(ruleNodes, n) }) },
 		"tests":    func(n ast.Node) { l.list(n, func(n ast.Node) { f.tests = append(f.tests, l.test(n)) }) },
 	})
+	if len(ruleNodes) > mostRules {
+		l.fail(ruleNodes[mostRules], "more than %d rules, which each message would be held against", mostRules)
+		return f
+	}
 	for _, n := range ruleNodes { // only now: they may ask for options that stand below them
 		f.rules = append(f.rules, l.rule(n))
 	}
@@ -117,68 +129,11 @@ func (l *loader) filters(to *[]string) func(ast.Node) {
 				return
 			}
 			if err := mqttconn.CheckFilter(topic); err != nil {
-				l.fail(n, "topic filter %q: %w", topic, err)
+				l.fail(n, "topic filter %.80q: %w", topic, err)
 				return
 			}
 			*to = append(*to, topic)
 		})
-	}
-}
-
-// readOptions reads values that --option may set otherwise, each by its kind.
-func (l *loader) readOptions(n ast.Node) {
-	pairs, ok := l.pairs(n)
-	if !ok {
-		l.fail(n, "options: want a mapping of names to values")
-	}
-	for _, p := range pairs {
-		value := l.any(p.value)
-		if given, ok := l.overrides[p.key]; ok {
-			l.used[p.key] = true
-			var err error
-			if value, err = sameKind(value, given); err != nil {
-				l.fail(p.at, "option %s=%s: %w", p.key, given, err)
-			}
-		}
-		switch v := value.(type) {
-		case nil, []any:
-			set := map[string]bool{} // what in looks into at once
-			list, _ := v.([]any)
-			for _, item := range list {
-				set[fmt.Sprint(item)] = true
-			}
-			value = set
-		case map[string]any:
-			l.fail(p.value, "option %s: want a text, a number, true or false, or a list", p.key)
-		}
-		l.file.options[p.key] = value
-	}
-}
-
-// sameKind reads an option from the command line as what the file has.
-func sameKind(was any, given string) (any, error) {
-	switch was.(type) {
-	case bool:
-		if given != "true" && given != "false" {
-			return was, fmt.Errorf("want true or false")
-		}
-		return given == "true", nil
-	case int, float64:
-		var n float64
-		if _, err := fmt.Sscanf(given, "%g", &n); err != nil {
-			return was, fmt.Errorf("want a number")
-		}
-		return n, nil
-	case nil, []any:
-		list := []any{}
-		for item := range strings.SplitSeq(given, ",") {
-			if item = strings.TrimSpace(item); item != "" {
-				list = append(list, item)
-			}
-		}
-		return list, nil
-	default:
-		return given, nil
 	}
 }
 
@@ -226,90 +181,133 @@ func (l *loader) condition(to **expression, what string) func(ast.Node) {
 			return
 		}
 		e, err := compile(strings.TrimSpace(text), expr.AsBool(), l.file.options)
-		if err != nil {
+		switch {
+		case err != nil:
 			l.fail(n, "%s: %w", what, err)
+		case e.needs.group:
+			l.fail(n, "%s: there is no group yet; it may stand in what raise says", what)
+		default:
+			*to = e
+		}
+	}
+}
+
+// limits are what a template may not be.
+type limits int
+
+const (
+	notEmpty limits = 1 << iota
+	ofWindow        // it may hold the numbers of a window
+	grouped         // it may hold the group
+)
+
+func (l *loader) template(to **template, what string, limits limits) func(ast.Node) {
+	return func(n ast.Node) {
+		text, ok := l.scalar(n, what)
+		if !ok {
 			return
 		}
-		*to = e
-	}
-}
-
-func (l *loader) template(to **template, what string, ofWindow bool) func(ast.Node) {
-	return func(n ast.Node) {
-		if text, ok := l.scalar(n, what); ok {
-			*to = l.templateOf(n, text, what, ofWindow)
+		*to = l.templateOf(n, text, what, limits)
+		if strings.TrimSpace(text) == "" && limits&notEmpty != 0 {
+			l.fail(n, "%s: is empty", what)
 		}
 	}
 }
 
-func (l *loader) templateOf(n ast.Node, text, what string, ofWindow bool) *template {
-	t, err := parseTemplate(text, ofWindow, l.file.options)
+func (l *loader) templateOf(n ast.Node, text, what string, limits limits) *template {
+	t, err := parseTemplate(text, limits&ofWindow != 0, l.file.options)
 	if err != nil {
 		l.fail(n, "%s: %w", what, err)
 		return &template{}
+	}
+	if t.needs.group && limits&grouped == 0 {
+		l.fail(n, "%s: there is no group here; it may stand in what the raise of a window says", what)
 	}
 	return t
 }
 
 // rule reads one rule.
 func (l *loader) rule(n ast.Node) *rule {
-	r := &rule{file: l.reader.file, line: lineOf(n), options: l.file.options, integrationKey: l.file.keyOf}
-	w := &Window{}
-	var ignored bool
+	r := &rule{at: l.place(n), options: l.file.options, integrationKey: l.file.keyOf}
+	pairs, isObject := l.pairs(n)
+	if !isObject {
+		l.fail(n, "a rule: want a mapping that begins with - name:")
+		return r
+	}
+	before := len(l.mistakes)
+	has := map[string]ast.Node{}
 	var actions []string
-	pairs, _ := l.pairs(n)
-	has := map[string]bool{}
 	for _, p := range pairs {
-		has[p.key] = true
+		has[p.key] = p.at
 		if slices.Contains([]string{"raise", "accept", "resolve", "ignore"}, p.key) {
 			actions = append(actions, p.key)
 		}
 	}
-	r.hasWindow = has["window"]
-	toKey := func(what string, a action) func(ast.Node) {
-		return func(n ast.Node) { r.action = a; l.template(&r.key, what, false)(n) }
+	if has["window"] != nil {
+		r.window = &Window{}
 	}
-	l.object(n, "a rule", fields{
-		"name":            l.text(&r.name, "name"),
-		"description":     func(ast.Node) {}, // for people
-		"topics":          l.filters(&r.topics),
-		"when":            l.condition(&r.when, "when"),
-		"raise":           func(n ast.Node) { r.action = raise; l.raise(r, n) },
-		"accept":          toKey("accept", accept),
-		"resolve":         toKey("resolve", resolve),
-		"ignore":          func(n ast.Node) { r.action = ignore; l.boolean(&ignored, "ignore")(n) },
+	known := l.ofRule(r)
+	maps.Copy(known, l.ofWindow(r))
+	l.object(n, "a rule", known)
+	if len(actions) != 1 {
+		l.fail(n, "%s: want one of raise, resolve, accept and ignore, have %s", r.called(), orNone(actions))
+	}
+	if len(actions) == 1 {
+		l.check(r, n, has)
+	}
+	r.complete()
+	r.broken = len(l.mistakes) > before
+	return r
+}
+
+// ofRule are the keys of every rule.
+func (l *loader) ofRule(r *rule) fields {
+	toKey := func(what string, a action) func(ast.Node) {
+		return func(n ast.Node) { r.action = a; l.template(&r.key, what, notEmpty)(n) }
+	}
+	return fields{
+		"name":        l.text(&r.name, "name"),
+		"description": func(ast.Node) {}, // for people
+		"topics":      l.filters(&r.topics),
+		"when":        l.condition(&r.when, "when"),
+		"raise":       func(n ast.Node) { r.action = raise; l.raise(r, n) },
+		"accept":      toKey("accept", accept),
+		"resolve":     toKey("resolve", resolve),
+		"ignore": func(n ast.Node) {
+			r.action = ignore
+			var ignored bool
+			if l.boolean(&ignored, "ignore")(n); !ignored {
+				l.fail(n, "ignore: want true")
+			}
+		},
 		"integration_key": l.integrationKey(&r.integrationKey),
 		"for":             l.duration(&r.wait, "for"),
 		"reminder":        l.duration(&r.reminder, "reminder"),
 		"ends":            func(n ast.Node) { l.ends(r, n) },
-		"window":          l.duration(&w.Length, "window"),
-		"at_least":        l.count(&w.AtLeast, "at_least"),
-		"distinct":        l.count(&w.Distinct, "distinct"),
-		"ratio":           l.share(&w.Ratio, "ratio"),
+	}
+}
+
+// ofWindow are the keys of rules over many messages.
+func (l *loader) ofWindow(r *rule) fields {
+	w := cmp.Or(r.window, &Window{}) // check says that they go with window
+	return fields{
+		"window":   l.duration(&w.Length, "window"),
+		"at_least": l.count(&w.AtLeast, "at_least"),
+		"distinct": l.count(&w.Distinct, "distinct"),
+		"ratio":    l.share(&w.Ratio, "ratio"),
 		"of": func(n ast.Node) {
-			if s, ok := l.scalar(n, "of"); ok && strings.TrimSpace(s) == "fleet" {
+			if text, ok := l.bare(n).(*ast.StringNode); ok && text.Value == "fleet" {
 				w.Fleet = true
 				return
 			}
 			l.condition(&r.of, "of")(n)
 		},
-		"group":  l.template(&r.group, "group", false),
-		"member": l.template(&r.member, "member", false),
+		"group":  l.template(&r.group, "group", 0),
+		"member": l.template(&r.member, "member", 0),
 		"leave":  func(n ast.Node) { w.Held = true; l.condition(&r.leave, "leave")(n) },
 		"left":   l.share(&w.Left, "left"),
 		"clear":  l.duration(&w.Clear, "clear"),
-	})
-	if r.action == ignore && !ignored {
-		l.fail(n, "ignore: want true")
 	}
-	if len(actions) != 1 {
-		l.fail(n, "%s: want one of raise, resolve, accept and ignore, have %s", r.called(), orNone(actions))
-	}
-	if r.hasWindow {
-		r.window = w
-	}
-	l.check(r, n, has)
-	return r
 }
 
 func orNone(list []string) string {
@@ -334,11 +332,4 @@ func (r *rule) called() string {
 		return "a rule without a name"
 	}
 	return fmt.Sprintf("rule %q", r.name)
-}
-
-func lineOf(n ast.Node) int {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 1
-	}
-	return n.GetToken().Position.Line
 }

@@ -18,7 +18,9 @@ type Numbers struct {
 
 // place is where a number goes. No message can hold it: these characters are no text, and
 // what has them is written without.
-func place(name string) string { return "\uFDD0" + name + "\uFDD1" }
+func place(name string) string { return placeBegins + name + placeEnds }
+
+const placeBegins, placeEnds = "\uFDD0", "\uFDD1"
 
 // Fill puts the numbers into their places in a JSON text.
 func (n Numbers) Fill(text []byte) []byte {

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -34,66 +34,20 @@ type Loaded struct {
 }
 
 // Do reads the files and what they include. The rules of a file come before those of the
-// files that it includes. The error is Mistakes, all that there are.
+// files that it includes, and its options go before theirs. The error is Mistakes, all
+// that there are.
 func (l Load) Do() (Loaded, error) {
-	var loaded Loaded
-	var mistakes Mistakes
-	var all []*rule
-	used, seen := map[string]bool{}, map[string]bool{}
-	loaded.Settings = map[string][]string{}
-	var read func(source Source, included bool)
-	read = func(source Source, included bool) {
-		if seen[source.Name] {
-			return
-		}
-		seen[source.Name] = true
-		reading := &loader{reader: &reader{file: source.Name}, overrides: l.Options, used: used, settings: l.Settings, anySetting: l.AnySetting}
-		f := reading.load(source.Text)
-		all = append(all, f.rules...)
-		loaded.Topics = append(loaded.Topics, f.topics...)
-		for name, values := range f.settings {
-			loaded.Settings[name] = values
-		}
-		if !included {
-			loaded.Tests = append(loaded.Tests, f.tests...)
-		}
-		var inner []Source
-		for _, i := range f.includes {
-			preset, err := Preset(i.name)
-			if err != nil {
-				reading.fail(i.at, "include: %w", err)
-				continue
-			}
-			inner = append(inner, preset)
-		}
-		mistakes = append(mistakes, reading.mistakes...)
-		for _, s := range inner {
-			read(s, true)
-		}
+	f := &files{load: l, used: map[string]bool{}, options: map[string]any{}, loaded: Loaded{Settings: map[string][]string{}}}
+	for _, source := range l.Sources {
+		f.read(source, nil)
 	}
-	for _, s := range l.Sources {
-		read(s, false)
+	f.check()
+	if len(f.mistakes) > 0 {
+		f.mistakes.sort(f.names)
+		return f.loaded, f.mistakes
 	}
-	whole := &loader{reader: &reader{}}
-	whole.checkNames(all)
-	whole.checkEnds(all)
-	mistakes = append(mistakes, whole.mistakes...)
-	for name := range l.Options {
-		if !used[name] && len(mistakes) == 0 {
-			mistakes = append(mistakes, Mistake{"--option", 1, 1, fmt.Sprintf("no file has an option %q%s", name, suggestion(name, optionsOf(all)))})
-		}
-	}
-	if len(mistakes) > 0 {
-		slices.SortStableFunc(mistakes, func(a, b Mistake) int {
-			if a.File != b.File {
-				return 0
-			}
-			return a.Line - b.Line
-		})
-		return loaded, mistakes
-	}
-	for _, r := range all {
-		r.complete()
+	loaded := f.loaded
+	for _, r := range f.rules {
 		loaded.Names = append(loaded.Names, r.name)
 		if r.integrationKey != "" && !slices.Contains(loaded.Keys, r.integrationKey) {
 			loaded.Keys = append(loaded.Keys, r.integrationKey)
@@ -101,32 +55,67 @@ func (l Load) Do() (Loaded, error) {
 	}
 	slices.Sort(loaded.Topics)
 	loaded.Topics = slices.Compact(loaded.Topics)
-	e := newEngine(all)
+	e := newEngine(f.rules)
 	loaded.Rules = Rules{decide: e.decide, engine: e}
 	return loaded, nil
 }
 
-func optionsOf(all []*rule) (names []string) {
-	for _, r := range all {
-		names = append(names, keysOf(r.options)...)
-	}
-	return names
+// files are those that are read, and what has been found in them.
+type files struct {
+	load     Load
+	names    []string
+	rules    []*rule
+	mistakes Mistakes
+	options  map[string]any
+	used     map[string]bool // options of the command line that a file has
+	loaded   Loaded
 }
 
-// checkNames finds rules of one name.
-func (l *loader) checkNames(all []*rule) {
-	first := map[string]*rule{}
-	for _, r := range all {
-		was := first[r.name]
-		if was == nil || r.name == "" {
-			first[r.name] = r
+// read reads a file, unless it has been read, and what it includes. by is the file that
+// includes it, nil if none does.
+func (f *files) read(source Source, by *contents) {
+	if slices.Contains(f.names, source.Name) {
+		return
+	}
+	f.names = append(f.names, source.Name)
+	l := &loader{reader: &reader{file: source.Name}, overrides: f.load.Options, used: f.used, settings: f.load.Settings, anySetting: f.load.AnySetting}
+	if by != nil {
+		l.given = by.given
+	}
+	c := l.load(source.Text)
+	f.rules = append(f.rules, c.rules...)
+	maps.Copy(f.options, c.options)
+	f.loaded.Topics = append(f.loaded.Topics, c.topics...)
+	maps.Copy(f.loaded.Settings, c.settings)
+	if by == nil {
+		f.loaded.Tests = append(f.loaded.Tests, c.tests...)
+	}
+	var included []Source
+	for _, i := range c.includes {
+		preset, err := Preset(i.name)
+		if err != nil {
+			l.fail(i.at, "include: %w", err)
 			continue
 		}
-		where := fmt.Sprintf("line %d", was.line)
-		if was.file != r.file {
-			where = fmt.Sprintf("%s:%d", was.file, was.line)
+		included = append(included, preset)
+	}
+	f.mistakes = append(f.mistakes, l.mistakes...)
+	for _, s := range included {
+		f.read(s, c)
+	}
+}
+
+// check finds what is wrong with the files as a whole.
+func (f *files) check() {
+	f.mistakes = append(f.mistakes, checkNames(f.rules)...)
+	f.mistakes = append(f.mistakes, checkEnds(f.rules)...)
+	if len(f.mistakes) > 0 {
+		return // an option may stand in what could not be read
+	}
+	for _, name := range keysOf(f.load.Options) {
+		if !f.used[name] {
+			f.mistakes = append(f.mistakes, Mistake{File: "--option " + name, Text: "no file has such an option" + suggestionOr(name, keysOf(f.options))})
 		}
-		l.mistakes = append(l.mistakes, Mistake{r.file, r.line, 1, r.called() + ": " + where + " has one of that name"})
 	}
 }
 
@@ -148,18 +137,7 @@ func (r *rule) complete() {
 
 // mentions reports whether a number stands in the template.
 func (t *template) mentions(number string) bool {
-	return slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, place(number)) })
-}
-
-// templateNeeds are what the templates of a rule ask for.
-func (r *rule) templateNeeds() needs {
-	n := r.alert.needs()
-	for _, t := range []*template{r.key, r.group, r.member} {
-		if t != nil {
-			n = n.and(t.needs)
-		}
-	}
-	return n
+	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, place(number)) })
 }
 
 func (a *alertTexts) needs() (n needs) {

@@ -128,5 +128,10 @@ type Rules struct {
 func (r Rules) Decide(m Message) Decision { return r.decide(m) }
 
 func dead(format string, args ...any) Decision {
-	return Decision{Dead: fmt.Errorf(format, args...).Error()}
+	const longest = 600 // it is read by people, and may quote what a message holds
+	reason := fmt.Errorf(format, args...).Error()
+	if len(reason) > longest {
+		reason = truncate(reason, longest) + "..."
+	}
+	return Decision{Dead: reason}
 }

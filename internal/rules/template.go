@@ -2,7 +2,6 @@ package rules
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,10 +22,26 @@ type template struct {
 type part struct {
 	text  string
 	value *expression
+	fact  func(*facts) string // the value, if it is one that needs no evaluation
+}
+
+// plainFacts are what templates mostly hold.
+var plainFacts = map[string]func(*facts) string{
+	"topic":         func(f *facts) string { return f.Topic },
+	"server":        func(f *facts) string { return f.Server },
+	"rule":          func(f *facts) string { return f.Rule },
+	"group":         func(f *facts) string { return f.Group },
+	"event.type":    func(f *facts) string { return f.Event.Type },
+	"event.message": func(f *facts) string { return f.Event.Message },
+	"event.method":  func(f *facts) string { return f.Event.Method },
+	"event.guid":    func(f *facts) string { return f.Event.GUID },
 }
 
 // numbers are the names of Numbers that texts of windows may hold.
 var numbers = []string{"count", "of", "distinct", "percent", "members"}
+
+// mostPlaces is how many parts a template may have.
+const mostPlaces = 100
 
 // parseTemplate compiles a template. In the texts of windows the numbers stand for what
 // the window holds when ilert is told.
@@ -54,11 +69,11 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*templat
 			continue
 		}
 		if brace == '}' {
-			return nil, fmt.Errorf("%q: a } without its {; write }} for one that stands for itself", text)
+			return nil, fmt.Errorf("%.80q: a } without its {; write }} for one that stands for itself", text)
 		}
 		end := closing(rest)
 		if end < 0 {
-			return nil, fmt.Errorf("%q: a { without its }; write {{ for one that stands for itself", text)
+			return nil, fmt.Errorf("%.80q: a { without its }; write {{ for one that stands for itself", text)
 		}
 		inner := strings.TrimSpace(rest[:end])
 		rest = rest[end+1:]
@@ -69,12 +84,15 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*templat
 			literal(place(inner))
 			continue
 		}
+		if len(t.parts) > mostPlaces {
+			return nil, fmt.Errorf("more than %d texts and expressions in one", mostPlaces)
+		}
 		value, err := compile(inner, expr.AsAny(), options)
 		if err != nil {
 			return nil, fmt.Errorf("{%s}: %w", inner, err)
 		}
 		t.needs = t.needs.and(value.needs)
-		t.parts = append(t.parts, part{value: value})
+		t.parts = append(t.parts, part{value: value, fact: plainFacts[inner]})
 	}
 	return t, nil
 }
@@ -109,34 +127,77 @@ const mostText = 32 << 10
 
 // text evaluates the template.
 func (t *template) text(machine *vm.VM, f *facts) (string, error) {
-	if t == nil {
+	if t == nil || len(t.parts) == 0 {
 		return "", nil
 	}
-	var b strings.Builder
+	if len(t.parts) == 1 {
+		s, err := t.parts[0].evaluate(machine, f)
+		return bounded(s), err
+	}
+	texts, length := make([]string, 0, 8), 0 // as many as most have, on the stack
 	for _, p := range t.parts {
-		if p.value == nil {
-			b.WriteString(p.text)
-			continue
-		}
-		value, err := p.value.run(machine, f)
+		s, err := p.evaluate(machine, f)
 		if err != nil {
 			return "", err
 		}
-		s, err := textOfValue(value)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", p.value.text, err)
+		texts = append(texts, s)
+		if length += len(s); length > mostText {
+			break
 		}
-		b.WriteString(withoutPlaces(s))
 	}
-	return truncate(strings.ToValidUTF8(b.String(), "\uFFFD"), mostText), nil
+	return bounded(strings.Join(texts, "")), nil
 }
 
-// value evaluates the template. One that is nothing but an expression keeps its type.
-func (t *template) value(machine *vm.VM, f *facts) (any, error) {
-	if len(t.parts) == 1 && t.parts[0].value != nil {
-		return t.parts[0].value.run(machine, f)
+// bounded is a text that is not too long, that JSON can hold, and databases too: no NUL.
+func bounded(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) > mostText {
+		s = truncate(s, mostText)
+		if begin := strings.LastIndex(s, placeBegins); begin > strings.LastIndex(s, placeEnds) {
+			s = s[:begin] // half a place
+		}
 	}
-	return t.text(machine, f)
+	return s
+}
+
+// evaluate is the text of a part.
+func (p *part) evaluate(machine *vm.VM, f *facts) (string, error) {
+	switch {
+	case p.value == nil:
+		return p.text, nil
+	case p.fact != nil:
+		return withoutPlaces(p.fact(f)), nil
+	}
+	value, err := p.value.run(machine, f)
+	if err != nil {
+		return "", err
+	}
+	s, err := textOfValue(value)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", p.value.text, err)
+	}
+	return withoutPlaces(s), nil
+}
+
+// json evaluates the template to JSON. One that is nothing but an expression keeps its
+// type.
+func (t *template) json(machine *vm.VM, f *facts) (json.RawMessage, error) {
+	if len(t.parts) != 1 || t.parts[0].value == nil {
+		text, err := t.text(machine, f)
+		if err != nil {
+			return nil, err
+		}
+		return encode(text)
+	}
+	value, err := t.parts[0].value.run(machine, f)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := encode(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.parts[0].value.text, err)
+	}
+	return json.RawMessage(withoutPlaces(string(encoded))), nil
 }
 
 // literal returns the text of a template without expressions.
@@ -172,17 +233,14 @@ func textOfValue(value any) (string, error) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return "", errors.New("this is no value that can be written")
-	}
-	return string(text), nil
+	text, err := encode(value)
+	return string(text), err
 }
 
 // withoutPlaces keeps a message from holding what Fill fills.
 func withoutPlaces(s string) string {
-	if !strings.ContainsAny(s, "\uFDD0\uFDD1") {
+	if !strings.ContainsAny(s, placeBegins+placeEnds) {
 		return s
 	}
-	return strings.NewReplacer("\uFDD0", "\uFFFD", "\uFDD1", "\uFFFD").Replace(s)
+	return strings.NewReplacer(placeBegins, "\uFFFD", placeEnds, "\uFFFD").Replace(s)
 }

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"encoding/json"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,11 +42,15 @@ type Told struct {
 	Details  string // a part of it
 }
 
-// mostMessages bounds what one test sends.
-const mostMessages = 100_000
+// What the tests of a file may send.
+const (
+	mostMessages  = 100_000
+	mostTestBytes = 64 << 20
+)
 
 func (l *loader) test(n ast.Node) Test {
-	t := Test{File: l.reader.file, Line: lineOf(n)}
+	before := len(l.mistakes)
+	t := Test{File: l.reader.file, Line: l.place(n).Line}
 	l.object(n, "a test", fields{
 		"name":     l.text(&t.Name, "name"),
 		"messages": func(n ast.Node) { l.list(n, func(n ast.Node) { l.testMessage(&t, n) }) },
@@ -56,10 +60,10 @@ func (l *loader) test(n ast.Node) Test {
 	if t.Name == "" {
 		l.fail(n, "a test: want name")
 	}
-	if len(t.Messages) == 0 {
+	if len(t.Messages) == 0 && len(l.mistakes) == before {
 		l.fail(n, "test %q: want messages", t.Name)
 	}
-	slices.SortStableFunc(t.Messages, func(a, b TestMessage) int { return int(a.At - b.At) })
+	slices.SortStableFunc(t.Messages, func(a, b TestMessage) int { return cmp.Compare(a.At, b.At) })
 	for _, m := range t.Messages {
 		t.Until = max(t.Until, m.At)
 	}
@@ -80,89 +84,118 @@ func (l *loader) moment(to *time.Duration, what string) func(ast.Node) {
 	}
 }
 
-// testMessage reads a message, or several that are alike but for {n}, their number.
+// testMessage is a message of a test as the file has it: one, or several that are alike
+// but for {n}, their number.
+type testMessage struct {
+	at, every  time.Duration
+	times      int
+	topic      string
+	payload    *string
+	event      *eventFacts
+	msg        any
+	properties map[string]any
+}
+
 func (l *loader) testMessage(t *Test, n ast.Node) {
-	var at, every time.Duration
-	times, topic := 1, mqttconn.DefaultTopic
-	var payload *string
-	var properties map[string]any
-	var eventOf map[string]any
-	var msg any
-	forms := 0
+	m := testMessage{times: 1, topic: mqttconn.DefaultTopic}
+	before, forms := len(l.mistakes), 0
+	form := func(read func(ast.Node)) func(ast.Node) {
+		return func(n ast.Node) { forms++; read(n) }
+	}
 	l.object(n, "a message", fields{
-		"at":    l.moment(&at, "at"),
-		"times": l.count(&times, "times"),
-		"every": l.duration(&every, "every"),
-		"topic": l.text(&topic, "topic"),
-		"payload": func(n ast.Node) {
-			forms++
-			payload = new(string)
-			l.text(payload, "payload")(n)
+		"at":      l.moment(&m.at, "at"),
+		"times":   l.count(&m.times, "times"),
+		"every":   l.duration(&m.every, "every"),
+		"topic":   l.text(&m.topic, "topic"),
+		"payload": form(func(n ast.Node) { m.payload = new(string); l.text(m.payload, "payload")(n) }),
+		"event":   form(func(n ast.Node) { m.event = l.testEvent(n) }),
+		"msg":     form(func(n ast.Node) { m.msg = l.any(n) }),
+		"properties": func(n ast.Node) {
+			var isObject bool
+			if m.properties, isObject = l.any(n).(map[string]any); !isObject {
+				l.fail(n, "properties: want a mapping of names to texts")
+			}
 		},
-		"event": func(n ast.Node) {
-			forms++
-			eventOf = map[string]any{}
-			l.object(n, "event", fields{
-				"type": l.intoMap(eventOf, "type"), "message": l.intoMap(eventOf, "message"), "method": l.intoMap(eventOf, "method"),
-				"guid": l.intoMap(eventOf, "guid"), "timestamp": l.intoMap(eventOf, "timestamp"),
-			})
-		},
-		"msg":        func(n ast.Node) { forms++; msg = l.any(n) },
-		"properties": func(n ast.Node) { properties, _ = l.any(n).(map[string]any) },
 	})
-	if forms != 1 {
+	switch {
+	case len(l.mistakes) > before:
+	case forms != 1:
 		l.fail(n, "a message: want one of event, msg and payload")
-		return
-	}
-	if times > mostMessages || len(t.Messages)+times > mostMessages {
-		l.fail(n, "test %q: more than %d messages", t.Name, mostMessages)
-		return
-	}
-	for i := range times {
-		numbered := strings.NewReplacer("{n}", strconv.Itoa(i))
-		m := Message{Topic: numbered.Replace(topic)}
-		switch {
-		case payload != nil:
-			m.Payload = []byte(numbered.Replace(*payload))
-		case eventOf != nil:
-			m.Payload = testEvent(eventOf, numbered).AppendJSON(nil)
-		default:
-			text, _ := json.Marshal(msg) // it came from YAML
-			m.Payload = []byte(numbered.Replace(string(text)))
-		}
-		for _, key := range keysOf(properties) {
-			value, _ := textOfValue(properties[key])
-			m.Properties = append(m.Properties, Property{key, numbered.Replace(value)})
-		}
-		t.Messages = append(t.Messages, TestMessage{at + time.Duration(i)*every, m})
+	case time.Duration(m.times)*(m.every/time.Second) > mostDuration/time.Second:
+		l.fail(n, "every: %d messages every %s take longer than a year", m.times, m.every)
+	default:
+		l.send(t, n, &m)
 	}
 }
 
-func (l *loader) intoMap(to map[string]any, name string) func(ast.Node) {
-	return func(n ast.Node) { to[name] = l.any(n) }
+// send adds the messages to the test, as long as those of the file are not too many.
+func (l *loader) send(t *Test, n ast.Node, m *testMessage) {
+	for i := range m.times {
+		message := m.number(i)
+		l.sent++
+		l.sentBytes += len(message.Payload) + len(message.Topic)
+		if l.sent > mostMessages || l.sentBytes > mostTestBytes {
+			l.fail(n, "the tests of a file may send %d messages and %d MB", mostMessages, mostTestBytes>>20)
+			return
+		}
+		t.Messages = append(t.Messages, TestMessage{m.at + time.Duration(i)*m.every, message})
+	}
 }
 
-// testEvent is an event of a test. Without timestamp it happens when it comes.
-func testEvent(of map[string]any, numbered *strings.Replacer) event.Event {
-	text := func(name string) string {
-		s, _ := textOfValue(of[name])
-		return numbered.Replace(s)
+// number is the message with that number.
+func (m *testMessage) number(n int) Message {
+	numbered := strings.NewReplacer("{n}", strconv.Itoa(n))
+	message := Message{Topic: numbered.Replace(m.topic)}
+	switch {
+	case m.payload != nil:
+		message.Payload = []byte(numbered.Replace(*m.payload))
+	case m.event != nil:
+		e := event.Event{
+			Type: event.Type(m.event.Type), Message: numbered.Replace(m.event.Message),
+			GUID: numbered.Replace(m.event.GUID), Timestamp: m.event.Timestamp,
+		}
+		for _, method := range m.event.Methods {
+			e.Methods = append(e.Methods, numbered.Replace(method))
+		}
+		message.Payload = e.AppendJSON(nil)
+	default:
+		text, _ := encode(m.msg) // it came from YAML
+		message.Payload = []byte(numbered.Replace(string(text)))
 	}
-	e := event.Event{Type: event.Type(text("type")), Message: text("message"), GUID: text("guid"), Timestamp: farAhead}
-	if method := text("method"); method != "" {
-		e.Methods = []string{method}
+	for _, key := range keysOf(m.properties) {
+		value, _ := textOfValue(m.properties[key])
+		message.Properties = append(message.Properties, Property{key, numbered.Replace(value)})
 	}
-	if ms, ok := of["timestamp"].(int); ok {
-		e.Timestamp = int64(ms)
+	return message
+}
+
+// testEvent reads an event of a test. Without timestamp it happens when it comes.
+func (l *loader) testEvent(n ast.Node) *eventFacts {
+	e := eventFacts{Timestamp: farAhead}
+	l.object(n, "event", fields{
+		"type":    l.text(&e.Type, "type"),
+		"message": l.text(&e.Message, "message"),
+		"method":  l.texts(&e.Methods, "method"),
+		"methods": l.texts(&e.Methods, "methods"),
+		"guid":    l.text(&e.GUID, "guid"),
+		"timestamp": func(n ast.Node) {
+			ms, isNumber := l.any(n).(int)
+			if e.Timestamp = int64(ms); !isNumber {
+				l.fail(n, "timestamp: want Unix milliseconds")
+			}
+		},
+	})
+	if !slices.Contains(eventTypes, e.Type) {
+		l.fail(n, "event: type %.40q: want one of %s%s", e.Type, strings.Join(eventTypes, ", "), suggestion(e.Type, eventTypes))
 	}
-	return e
+	return &e
 }
 
 // farAhead is later than every arrival, so that the arrival counts.
 const farAhead = 4_102_444_800_000 // the year 2100, Unix milliseconds
 
 func (l *loader) told(n ast.Node) Told {
-	w := Told{Line: lineOf(n), At: -1}
+	w := Told{Line: l.place(n).Line, At: -1}
 	var kind string
 	l.object(n, "want", fields{
 		"at":       l.moment(&w.At, "at"),
@@ -176,7 +209,7 @@ func (l *loader) told(n ast.Node) Told {
 	switch w.Type {
 	case ilert.Alert, ilert.Accept, ilert.Resolve:
 	default:
-		l.fail(n, "want: type %q: want ALERT, ACCEPT or RESOLVE", kind)
+		l.fail(n, "want: type %.40q: want ALERT, ACCEPT or RESOLVE", kind)
 	}
 	return w
 }

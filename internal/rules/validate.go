@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -13,70 +15,91 @@ var (
 	ofRaise   = []string{"for", "reminder", "ends", "window"}
 )
 
-// check finds what is wrong with a rule that has been read.
-func (l *loader) check(r *rule, n ast.Node, has map[string]bool) {
-	if r.name == "" {
+// check finds what is wrong with a rule that has been read. It has these keys, though
+// what stands there may have been wrong.
+func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
+	if has["name"] == nil {
 		l.fail(n, "a rule without a name: want name, by which it is counted")
+	} else if strings.TrimSpace(r.name) == "" {
+		l.fail(has["name"], "a rule without a name: want name, by which it is counted")
 	}
 	for _, key := range ofWindows {
-		if has[key] && !r.hasWindow {
-			l.fail(n, "%s: %s goes with window, which says how far back it looks", r.called(), key)
+		if has[key] != nil && r.window == nil {
+			l.fail(has[key], "%s: %s goes with window, which says how far back it looks", r.called(), key)
 		}
 	}
 	if r.action != raise {
 		for _, key := range ofRaise {
-			if has[key] {
-				l.fail(n, "%s: %s goes with raise", r.called(), key)
+			if has[key] != nil {
+				l.fail(has[key], "%s: %s goes with raise", r.called(), key)
 			}
 		}
 		return
 	}
 	if r.endsAll && r.endsWhen == nil {
-		l.fail(n, "%s: ends.all goes with ends.when", r.called())
+		l.fail(has["ends"], "%s: ends.all goes with ends.when", r.called())
 	}
-	if r.hasWindow {
-		l.checkWindow(r, n)
-	} else if r.key == nil {
-		l.fail(n, "%s: raise: want key, which says what is one alert", r.called())
-	}
-	if r.alert.summary == nil {
-		l.fail(n, "%s: raise: want summary", r.called())
+	if r.window != nil {
+		l.checkWindow(r, has)
 	}
 }
 
-func (l *loader) checkWindow(r *rule, n ast.Node) {
-	w := r.window
+func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
+	w, at := r.window, has["window"]
 	w.Rule = r.name
-	if w.Held && w.Left == 0 {
-		w.Left = 1
+	ratio, member, atLeast := has["ratio"] != nil, has["member"] != nil, has["at_least"] != nil
+	if !atLeast && has["distinct"] == nil && !w.Held {
+		l.fail(at, "%s: a window wants at_least (so many messages) or distinct (so many members)", r.called())
 	}
-	if w.AtLeast == 0 && w.Distinct == 0 && !w.Held {
-		l.fail(n, "%s: a window wants at_least (so many messages) or distinct (so many members)", r.called())
+	switch of := has["of"]; {
+	case ratio && of == nil:
+		l.fail(has["ratio"], "%s: ratio wants of: a condition for the messages that it is a share of, or fleet", r.called())
+	case !ratio && of != nil:
+		l.fail(of, "%s: of goes with ratio", r.called())
 	}
-	switch {
-	case w.Ratio != 0 && !w.Fleet && r.of == nil:
-		l.fail(n, "%s: ratio wants of: a condition for the messages that it is a share of, or fleet", r.called())
-	case w.Ratio == 0 && (w.Fleet || r.of != nil):
-		l.fail(n, "%s: of goes with ratio", r.called())
+	if !member && (has["distinct"] != nil || w.Held || w.Fleet) {
+		l.fail(at, "%s: distinct, leave and of: fleet want member, such as \"{event.guid}\"", r.called())
 	}
-	if r.member == nil && (w.Distinct > 0 || w.Held || w.Fleet) {
-		l.fail(n, "%s: distinct, leave and of: fleet want member, such as \"{event.guid}\"", r.called())
+	if w.Held && atLeast {
+		l.fail(has["at_least"], "%s: at_least counts messages, which do not leave: with leave, want distinct", r.called())
 	}
-	if w.Held && w.AtLeast > 0 {
-		l.fail(n, "%s: at_least counts messages, which do not leave: with leave, want distinct", r.called())
+	if has["left"] != nil && !w.Held {
+		l.fail(has["left"], "%s: left goes with leave", r.called())
 	}
-	if w.Left != 0 && !w.Held {
-		l.fail(n, "%s: left goes with leave", r.called())
+	if w.Held {
+		w.Left, w.Distinct = cmp.Or(w.Left, 1), cmp.Or(w.Distinct, 1)
 	}
-	if w.Held && w.Distinct == 0 {
-		w.Distinct = 1
+}
+
+// checkNames finds rules of one name.
+func checkNames(all []*rule) (mistakes Mistakes) {
+	first := map[string]*rule{}
+	for _, r := range all {
+		was := first[r.name]
+		if was == nil || r.name == "" {
+			first[r.name] = r
+			continue
+		}
+		where := fmt.Sprintf("line %d", was.at.Line)
+		if was.at.File != r.at.File {
+			where = fmt.Sprintf("%s, line %d,", was.at.File, was.at.Line)
+		}
+		mistakes = append(mistakes, r.mistake(where+" has one of that name"))
 	}
+	return mistakes
+}
+
+// mistake is one of the rule as a whole.
+func (r *rule) mistake(text string) Mistake {
+	m := r.at
+	m.Text = r.called() + ": " + text
+	return m
 }
 
 // checkEnds finds rules whose alerts can never end.
-func (l *loader) checkEnds(all []*rule) {
+func checkEnds(all []*rule) (mistakes Mistakes) {
 	for _, r := range all {
-		if r.action != raise || r.endsWhen != nil || r.silence > 0 || r.age > 0 {
+		if r.broken || r.action != raise || r.endsWhen != nil || r.silence > 0 || r.age > 0 {
 			continue
 		}
 		if r.window != nil && (r.window.Clear > 0 || r.window.Held) {
@@ -93,9 +116,10 @@ func (l *loader) checkEnds(all []*rule) {
 			if r.window != nil {
 				ways = "clear, leave or ends (when, silence or age)"
 			}
-			l.mistakes = append(l.mistakes, Mistake{r.file, r.line, 1, r.called() + ": its alert can never end: give it " + ways + ", or another rule that resolves its key"})
+			mistakes = append(mistakes, r.mistake("its alert can never end: give it "+ways+", or another rule that resolves its key"))
 		}
 	}
+	return mistakes
 }
 
 // mayBeEqual reports whether two templates may give one text.

@@ -1,101 +1,194 @@
 package rules
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
-
-// Mistake is one mistake in a file.
-type Mistake struct {
-	File         string
-	Line, Column int
-	Text         string
-}
-
-func (m Mistake) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
-}
-
-// Mistakes are all that are wrong with the files of rules.
-type Mistakes []Mistake
-
-func (m Mistakes) Error() string {
-	lines := make([]string, len(m))
-	for i, mistake := range m {
-		lines[i] = mistake.Error()
-	}
-	return strings.Join(lines, "\n")
-}
 
 // reader reads a YAML file, and goes on after a mistake to find the next.
 type reader struct {
 	file     string
-	anchors  map[string]ast.Node
+	targets  map[*ast.AliasNode]ast.Node
 	mistakes Mistakes
 	visited  int
+	spent    bool // enough has been read, or enough is wrong
 }
 
+// What a file may hold, so that none takes long to read. The parser's time grows with the
+// square of the depth, and of the keys of a mapping.
+const (
+	mostBytes    = 1 << 20
+	mostDepth    = 100     // lists and mappings in each other
+	mostKeys     = 20_000  // of all mappings
+	mostNodes    = 100_000 // values, with those that aliases repeat
+	mostMistakes = 100     // that are told at once
+)
+
 // read parses a file of one document; nil is an empty one.
-func (r *reader) read(text []byte) ast.Node {
-	parsed, err := parser.ParseBytes(text, 0)
+func (r *reader) read(text []byte) (root ast.Node) {
+	defer func() {
+		// No bytes may end the process, whatever the parser makes of them.
+		if reason := recover(); reason != nil {
+			r.fail(nil, "this is no YAML that can be read: %v", reason)
+			root = nil
+		}
+	}()
+	if len(text) > mostBytes {
+		r.fail(nil, "the file has %d bytes: want at most %d", len(text), mostBytes)
+		return nil
+	}
+	tokens := lexer.Tokenize(string(text))
+	if at, much := tooMuch(tokens); at != nil {
+		r.failAt(at, "%s", much)
+		return nil
+	}
+	parsed, err := parser.Parse(tokens, 0)
 	var wrong yaml.Error
 	switch {
 	case errors.As(err, &wrong):
-		at := wrong.GetToken().Position
-		r.mistakes = append(r.mistakes, Mistake{r.file, at.Line, at.Column, wrong.GetMessage()})
+		message := wrong.GetMessage()
+		if strings.Contains(message, "'\t'") {
+			message = "a tab, where YAML wants spaces"
+		}
+		r.failAt(wrong.GetToken(), "%s", message)
 		return nil
 	case err != nil:
-		r.mistakes = append(r.mistakes, Mistake{r.file, 1, 1, err.Error()})
+		r.fail(nil, "%w", err)
 		return nil
 	case len(parsed.Docs) == 0:
 		return nil
 	case len(parsed.Docs) > 1:
 		r.fail(parsed.Docs[1].Body, "a second document: want one a file")
 	}
-	r.anchors = map[string]ast.Node{}
+	r.targets = map[*ast.AliasNode]ast.Node{}
+	ast.Walk(linker{r, map[string]ast.Node{}, nil}, parsed.Docs[0])
 	return parsed.Docs[0].Body
 }
 
-func (r *reader) fail(n ast.Node, format string, args ...any) {
-	line, column := 1, 1
-	if n != nil && n.GetToken() != nil && n.GetToken().Position != nil {
-		at := n.GetToken().Position
-		line, column = at.Line, at.Column
+// tooMuch returns the token that is one too many, and of what. Deep blocks need no limit
+// of their own: they need as many columns.
+func tooMuch(tokens token.Tokens) (at *token.Token, what string) {
+	flow, block, line, keys := 0, 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			block, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow--
+		case token.SequenceEntryType, token.MappingKeyType:
+			block++
+		case token.MappingValueType:
+			keys++
+		}
+		switch {
+		case flow > mostDepth || block > mostDepth:
+			return t, fmt.Sprintf("more than %d lists and mappings in each other", mostDepth)
+		case keys > mostKeys:
+			return t, fmt.Sprintf("more than %d keys", mostKeys)
+		}
 	}
-	r.mistakes = append(r.mistakes, Mistake{r.file, line, column, fmt.Errorf(format, args...).Error()})
+	return nil, ""
 }
 
-// mostNodes is how much a file may hold, what aliases repeat included.
-const mostNodes = 100_000
+// linker finds out what each alias repeats, in the order in which the file has them.
+type linker struct {
+	*reader
+	anchors map[string]ast.Node
+	within  []string // the anchors of what is around
+}
+
+// Visit is called for each node.
+func (l linker) Visit(n ast.Node) ast.Visitor {
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		name := n.Name.GetToken().Value
+		l.anchors[name] = n.Value
+		l.within = append(slices.Clip(l.within), name)
+	case *ast.AliasNode:
+		name := n.Value.GetToken().Value
+		target, known := l.anchors[name]
+		switch {
+		case !known:
+			l.fail(n, "there is no &%s before this", name)
+		case slices.Contains(l.within, name):
+			l.fail(n, "*%s stands in the very value that it repeats", name)
+		default:
+			l.targets[n] = target
+		}
+		return nil
+	case *ast.TagNode:
+		l.fail(n, "the tag %s means nothing here; leave it out", n.GetToken().Value)
+	}
+	return l
+}
+
+func (r *reader) fail(n ast.Node, format string, args ...any) {
+	r.failAt(tokenOf(n), format, args...)
+}
+
+func (r *reader) failAt(t *token.Token, format string, args ...any) {
+	if r.spent {
+		return // what has not been read is not wrong
+	}
+	m := r.placeOf(t)
+	m.Text = fmt.Errorf(format, args...).Error()
+	if len(r.mistakes) == mostMistakes {
+		m.Text, r.spent = "so much for now: mend these first", true
+	}
+	r.mistakes = append(r.mistakes, m)
+}
+
+// place is where a node stands.
+func (r *reader) place(n ast.Node) Mistake { return r.placeOf(tokenOf(n)) }
+
+func (r *reader) placeOf(t *token.Token) Mistake {
+	if t == nil || t.Position == nil {
+		return Mistake{File: r.file, Line: 1, Column: 1}
+	}
+	return Mistake{File: r.file, Line: t.Position.Line, Column: t.Position.Column}
+}
+
+// tokenOf is where a node begins, as people see it; nil if nowhere.
+func tokenOf(n ast.Node) *token.Token {
+	switch n := n.(type) {
+	case nil:
+		return nil
+	case *ast.MappingNode:
+		if len(n.Values) > 0 && !n.IsFlowStyle {
+			return tokenOf(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return n.Key.GetToken()
+	}
+	return n.GetToken()
+}
 
 // bare is n without what YAML puts around values; nil is none.
 func (r *reader) bare(n ast.Node) ast.Node {
 	if r.visited++; r.visited > mostNodes {
-		if r.visited == mostNodes+1 {
-			r.fail(n, "the file holds more than %d values, with those that aliases repeat", mostNodes)
-		}
+		r.fail(n, "the file holds more than %d values, with those that aliases repeat", mostNodes)
+		r.spent = true
+	}
+	if r.spent {
 		return nil
 	}
 	switch n := n.(type) {
 	case *ast.AnchorNode:
-		r.anchors[n.Name.GetToken().Value] = n.Value
 		return r.bare(n.Value)
 	case *ast.AliasNode:
-		target, known := r.anchors[n.Value.GetToken().Value]
-		if !known {
-			r.fail(n, "there is no &%s before this", n.Value.GetToken().Value)
-			return nil
-		}
-		return r.bare(target)
+		return r.bare(r.targets[n])
 	case *ast.TagNode:
 		return r.bare(n.Value)
 	case *ast.NullNode, *ast.CommentGroupNode:
@@ -109,9 +202,11 @@ type pair struct {
 	key   string
 	at    ast.Node
 	value ast.Node // nil: none
+	alias bool     // of nothing, if there is no value
 }
 
-// pairs returns the entries of a mapping, and false if n is none.
+// pairs returns the entries of a mapping, and false if n is none. What <<: merges comes
+// last, without what the mapping has itself.
 func (r *reader) pairs(n ast.Node) ([]pair, bool) {
 	var values []*ast.MappingValueNode
 	switch n := r.bare(n).(type) {
@@ -125,17 +220,32 @@ func (r *reader) pairs(n ast.Node) ([]pair, bool) {
 		return nil, false
 	}
 	all := make([]pair, 0, len(values))
+	has := map[string]bool{}
+	add := func(p pair) {
+		if !has[p.key] {
+			has[p.key] = true
+			all = append(all, p)
+		}
+	}
 	for _, v := range values {
-		if v.Key.IsMergeKey() {
-			merged, ok := r.pairs(v.Value)
-			if !ok {
-				r.fail(v, "<<: want an alias of a mapping")
-			}
-			all = append(all, merged...)
+		if !v.Key.IsMergeKey() {
+			_, alias := v.Value.(*ast.AliasNode)
+			add(pair{v.Key.GetToken().Value, v.Key, r.bare(v.Value), alias})
+		}
+	}
+	for _, v := range values {
+		if !v.Key.IsMergeKey() {
 			continue
 		}
-		value := r.bare(v.Value)
-		all = append(all, pair{v.Key.GetToken().Value, v.Key, value})
+		r.list(v.Value, func(n ast.Node) {
+			merged, ok := r.pairs(n)
+			if !ok {
+				r.fail(v, "<<: want an alias of a mapping, such as *common")
+			}
+			for _, p := range merged {
+				add(p)
+			}
+		})
 	}
 	return all, true
 }
@@ -143,23 +253,26 @@ func (r *reader) pairs(n ast.Node) ([]pair, bool) {
 // fields are what a mapping may hold: how to read each value.
 type fields map[string]func(ast.Node)
 
-// object reads a mapping whose keys are known.
-func (r *reader) object(n ast.Node, what string, known fields) {
+// object reads a mapping whose keys are known, and says which it has.
+func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 	pairs, ok := r.pairs(n)
 	if !ok {
-		r.fail(n, "%s: want a mapping, such as\n  key: value", what)
-		return
+		r.fail(n, "%s: want a mapping of %s", what, strings.Join(keysOf(known), ", "))
 	}
+	has := map[string]bool{}
 	for _, p := range pairs {
+		has[p.key] = true
 		read, ok := known[p.key]
-		if !ok {
-			r.fail(p.at, "%s has no key %q%s", what, p.key, suggestionOr(p.key, keysOf(known)))
-			continue
-		}
-		if p.value != nil {
+		switch {
+		case !ok:
+			r.fail(p.at, "%s has no key %.60q%s", what, p.key, suggestionOr(p.key, keysOf(known)))
+		case p.value != nil:
 			read(p.value)
+		case !p.alias:
+			r.fail(p.at, "%s has no value: give it one or leave it out", p.key)
 		}
 	}
+	return has
 }
 
 // list reads a list; one value alone stands for a list of it.
@@ -174,117 +287,6 @@ func (r *reader) list(n ast.Node, each func(ast.Node)) {
 			each(v)
 		}
 	}
-}
-
-// scalar is the text of a value that is neither mapping nor list.
-func (r *reader) scalar(n ast.Node, what string) (string, bool) {
-	switch n := r.bare(n).(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return n.Value.Value, true
-	case ast.ScalarNode:
-		return n.GetToken().Value, true
-	default:
-		r.fail(n, "%s: want a text", what)
-		return "", false
-	}
-}
-
-func (r *reader) text(to *string, what string) func(ast.Node) {
-	return func(n ast.Node) {
-		if s, ok := r.scalar(n, what); ok {
-			*to = s
-		}
-	}
-}
-
-func (r *reader) texts(to *[]string, what string) func(ast.Node) {
-	return func(n ast.Node) {
-		r.list(n, func(n ast.Node) {
-			if s, ok := r.scalar(n, what); ok {
-				*to = append(*to, s)
-			}
-		})
-	}
-}
-
-func (r *reader) boolean(to *bool, what string) func(ast.Node) {
-	return func(n ast.Node) {
-		b, ok := r.bare(n).(*ast.BoolNode)
-		if !ok {
-			r.fail(n, "%s: want true or false", what)
-			return
-		}
-		*to = b.Value
-	}
-}
-
-func (r *reader) count(to *int, what string) func(ast.Node) {
-	return func(n ast.Node) {
-		s, ok := r.scalar(n, what)
-		v, err := strconv.Atoi(s)
-		if ok && (err != nil || v < 1) {
-			r.fail(n, "%s: %q: want a number from 1", what, s)
-			return
-		}
-		*to = v
-	}
-}
-
-func (r *reader) share(to *float64, what string) func(ast.Node) {
-	return func(n ast.Node) {
-		s, ok := r.scalar(n, what)
-		v, err := strconv.ParseFloat(s, 64)
-		if ok && (err != nil || !(v > 0 && v <= 1)) {
-			r.fail(n, "%s: %q: want a share above 0 and up to 1, such as 0.5 for a half", what, s)
-			return
-		}
-		*to = v
-	}
-}
-
-func (r *reader) duration(to *time.Duration, what string) func(ast.Node) {
-	return func(n ast.Node) {
-		s, ok := r.scalar(n, what)
-		if !ok {
-			return
-		}
-		d, err := parseDuration(s)
-		if err != nil {
-			r.fail(n, "%s: %w", what, err)
-			return
-		}
-		*to = d
-	}
-}
-
-// mostDuration keeps sums of times far from what a number can hold.
-const mostDuration = 366 * 24 * time.Hour
-
-// parseDuration reads 90s, 10m, 1h30m or 7d.
-func parseDuration(s string) (time.Duration, error) {
-	const form = "want a duration such as 90s, 10m, 1h30m or 7d"
-	var d time.Duration
-	var err error
-	if days, isDays := strings.CutSuffix(s, "d"); isDays {
-		var n float64
-		n, err = strconv.ParseFloat(days, 64)
-		d = time.Duration(min(max(n, -1), 1000) * float64(24*time.Hour))
-	} else {
-		d, err = time.ParseDuration(s)
-	}
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%q: %s", s, form)
-	case d <= 0:
-		return 0, fmt.Errorf("%q: %s, above zero", s, form)
-	case d < time.Second:
-		return 0, fmt.Errorf("%q: want one second at least", s)
-	case d > mostDuration:
-		return 0, fmt.Errorf("%q: want a year at most", s)
-	}
-	return d, nil
 }
 
 // any returns whatever stands there, as JSON would have it.
@@ -325,60 +327,11 @@ func wholeNumber(v any) any {
 	case int64:
 		return int(v)
 	case uint64:
-		if v <= 1<<53 {
+		if v <= math.MaxInt {
 			return int(v)
 		}
 		return float64(v)
 	default:
 		return v
 	}
-}
-
-func keysOf[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// suggestion is ", did you mean ...?" if one of the known names is near.
-func suggestion(name string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least && d < max(len(k)-1, 1) {
-			best, least = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(", did you mean %q?", best)
-}
-
-// suggestionOr is suggestion, or all of the names.
-func suggestionOr(name string, known []string) string {
-	return cmp.Or(suggestion(name, known), ": it may have "+strings.Join(known, ", "))
-}
-
-// distance is how many letters must be changed, added or taken away (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,0 +1,317 @@
+package rules_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+func say(topic, kind, method, guid, message string) rules.Message {
+	return rules.Message{Topic: topic, Payload: fmt.Appendf(nil,
+		`{"type":%q,"message":%q,"methods":[%q],"guid":%q,"timestamp":1795322346039}`, kind, message, method, guid)}
+}
+
+func failed(topic, message string) rules.Message { return say(topic, "fail", "A", "G1", message) }
+
+func TestARuleHasManyKeys(t *testing.T) {
+	loaded := load(t, `
+topics: [mps/#, a/+]
+integration_key: {env: ALL}
+options: {site: Berlin}
+rules:
+  - name: full
+    description: for people
+    topics: mps/events
+    when: event.type == "fail"
+    integration_key: {file: /run/key}
+    for: 90s
+    reminder: 2h
+    raise:
+      key: "{event.guid}/{event.method}"
+      summary: "{event.message} at {option.site}"
+      details: "{rule} {topic} {server}"
+      priority: "{event.httpstatus >= 500 ? 'HIGH' : 'LOW'}"
+      severity: 2
+      routing_key: "{lower(event.method)}"
+      links: [{href: "https://x/{event.guid}", text: "{event.guid}"}]
+      images: [{src: "https://x/i.png"}]
+      labels: {site: "{option.site}"}
+      custom_details: {event: "{event}", status: "{event.httpstatus}", "list": [1, true, null, "{topic}"]}
+    ends: {when: 'event.type == "success"', silence: 10m, age: 7d}
+`)
+	assert.Equal(t, []string{"a/+", "mps/#"}, loaded.Topics)
+	assert.Equal(t, []string{"full"}, loaded.Names)
+	assert.Equal(t, []string{"file:/run/key"}, loaded.Keys)
+	m := failed("mps/events", "broken")
+	m.Properties = []rules.Property{{Key: "httpstatus", Value: "503"}, {Key: "outcome", Value: "server"}, {Key: "source", Value: "mps-1"}}
+	key := rules.Key{Integration: "file:/run/key", Alert: "G1/A"}
+	assert.Equal(t, rules.Decision{
+		Matched: []string{"full"},
+		At:      time.UnixMilli(1795322346039),
+		Effects: []rules.Effect{rules.Raise{
+			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour,
+			Event: ilert.Event{
+				Summary: "broken at Berlin", Details: "full mps/events mps-1", Priority: "HIGH",
+				Severity: []byte(`2`), RoutingKey: []byte(`"a"`),
+				Links:  []byte(`[{"href":"https://x/G1","text":"G1"}]`),
+				Images: []byte(`[{"src":"https://x/i.png"}]`),
+				Labels: []byte(`{"site":"Berlin"}`),
+				CustomDetails: []byte(`{"event":{"type":"fail","message":"broken","method":"A","methods":["A"],"guid":"G1",` +
+					`"timestamp":1795322346039,"outcome":"server","httpstatus":503},"list":[1,true,null,"mps/events"],"status":503}`),
+			},
+		}},
+	}, loaded.Decide(m))
+	assert.Equal(t, []rules.Effect{rules.End{Key: key}}, loaded.Decide(say("mps/events", "success", "A", "G1", "")).Effects)
+	assert.Empty(t, loaded.Decide(failed("mps/other", "broken")).Effects)
+}
+
+func TestTheFirstRaisingRuleWinsAndAllOthersCount(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - {name: raised-b, when: topic endsWith "b", raise: {key: b, summary: s}, ends: {age: 1h}}
+  - {name: accepted, accept: c}
+  - {name: ignored, when: topic endsWith "i", ignore: true}
+  - {name: raised-all, raise: {key: all, summary: s}, ends: {when: topic endsWith "e"}}
+  - {name: raised-never, raise: {key: never, summary: s}, ends: {age: 1h}}
+  - {name: counted, window: 5m, at_least: 2, raise: {summary: s}, ends: {age: 1h}}
+  - {name: resolved, resolve: r}
+`)
+	for topic, want := range map[string][]string{
+		"b": {"End r", "Hit counted", "Raise b", "Accept c"},
+		"i": {"End r", "Hit counted", "Accept c"},
+		"x": {"End r", "Hit counted", "Accept c", "Raise all"},
+		"e": {"End all", "End r", "Hit counted", "Accept c", "Raise all"},
+	} {
+		assert.Equal(t, want, effects(loaded.Decide(rules.Message{Topic: topic, Payload: []byte("1")})), topic)
+	}
+	assert.Equal(t, []string{"resolved", "counted", "accepted", "ignored"}, loaded.Decide(rules.Message{Topic: "i", Payload: []byte("1")}).Matched)
+}
+
+// effects are short words for what a decision does.
+func effects(d rules.Decision) (all []string) {
+	if d.Dead != "" {
+		return []string{"Dead " + d.Dead}
+	}
+	for _, effect := range d.Effects {
+		switch e := effect.(type) {
+		case rules.Raise:
+			all = append(all, "Raise "+e.Key.Alert)
+		case rules.Accept:
+			all = append(all, "Accept "+e.Key.Alert)
+		case rules.End:
+			all = append(all, "End "+e.Key.Alert)
+		case rules.EndAll:
+			all = append(all, "EndAll "+e.Rule)
+		case rules.Reset:
+			all = append(all, "Reset "+e.Rule+" of "+e.Group)
+		case rules.Leave:
+			all = append(all, "Leave "+e.Rule+" of "+e.Group+": "+e.Member)
+		case rules.Hit:
+			text := "Hit " + e.Window.Rule
+			if e.Only {
+				text = "Count " + e.Window.Rule
+			}
+			if e.Group != "" {
+				text += " of " + e.Group
+			}
+			if e.Member != "" {
+				text += ": " + e.Member
+			}
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+func TestAWindowIsFedInTheOrderEndsLeavesWholeAndParts(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - name: w
+    when: event.type != "success"
+    window: 10m
+    group: "{server}"
+    member: "{lower(event.guid)}"
+    distinct: 3
+    ratio: 0.5
+    of: event.type in ["fail", "request"]
+    leave: event.type == "request"
+    left: 0.8
+    clear: 5m
+    for: 1m
+    raise: {summary: "{count} of {of} ({percent}%), {distinct}: {{{members}}}", key: "k/{group}"}
+    ends: {when: event.type == "request", silence: 3m}
+`)
+	m := say("t", "request", "A", "G1", "")
+	d := loaded.Decide(m)
+	assert.Equal(t, []string{"Reset w of t", "Leave w of t: g1", "Count w of t", "Hit w of t: g1"}, effects(d))
+	hit := d.Effects[3].(rules.Hit)
+	assert.Equal(t, rules.Window{Rule: "w", Length: 10 * time.Minute, Distinct: 3, Ratio: 0.5, Held: true, Left: 0.8, Clear: 5 * time.Minute}, *hit.Window)
+	assert.Equal(t, rules.Key{Alert: "k/t"}, hit.Raise.Key)
+	assert.Equal(t, time.Minute, hit.Raise.For)
+	assert.Equal(t, 3*time.Minute, hit.Raise.Silence)
+	told := rules.Numbers{Count: 3, Of: 4, Distinct: 2, Members: []string{`"a"`, "b"}, More: 7}.Fill([]byte(`"` + hit.Raise.Event.Summary + `"`))
+	assert.Equal(t, `"3 of 4 (75%), 2: {\"a\", b and 7 more}"`, string(told))
+	assert.Empty(t, hit.Raise.Event.Details, "the members stand in the summary")
+	assert.Equal(t, []string{"Count w of t", "Hit w of t: g2"}, effects(loaded.Decide(say("t", "fail", "A", "G2", ""))))
+}
+
+func TestAWindowHasDefaults(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - {name: of-all, window: 5m, member: "{event.guid}", distinct: 2, clear: 1m, raise: {summary: s}}
+  - {name: of-groups, window: 5m, group: "{topic}", at_least: 2, clear: 1m, raise: {summary: s}}
+  - {name: held, window: 5m, member: "{event.guid}", leave: event.type == "success", raise: {summary: s}}
+  - {name: fleet, window: 5m, member: "{event.guid}", distinct: 2, ratio: 0.1, of: fleet, clear: 1m, raise: {summary: s, details: d}}
+`)
+	d := loaded.Decide(say("t", "fail", "A", "G1", ""))
+	assert.Equal(t, "g1", d.Device, "a rule asks for the fleet, where a device is one in either case")
+	require.Len(t, d.Effects, 4)
+	hits := make([]rules.Hit, 4)
+	for i, effect := range d.Effects {
+		hits[i] = effect.(rules.Hit)
+	}
+	assert.Equal(t, []string{"of-all", "of-groups/t", "held", "fleet"}, []string{hits[0].Raise.Key.Alert, hits[1].Raise.Key.Alert, hits[2].Raise.Key.Alert, hits[3].Raise.Key.Alert})
+	assert.Equal(t, "a, b", string(rules.Numbers{Members: []string{"a", "b"}}.Fill([]byte(hits[0].Raise.Event.Details))), "whom it is about stands in the details")
+	assert.Empty(t, hits[1].Raise.Event.Details)
+	assert.Equal(t, "d", hits[3].Raise.Event.Details)
+	assert.Equal(t, rules.Window{Rule: "held", Length: 5 * time.Minute, Distinct: 1, Held: true, Left: 1}, *hits[2].Window)
+	assert.True(t, hits[3].Window.Fleet)
+}
+
+func TestAllAlertsOfARuleEndAtOnce(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - {name: a, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {when: event.type == "success", all: true}}
+`)
+	assert.Equal(t, []string{"EndAll a"}, effects(loaded.Decide(rules.Message{Payload: []byte(`{"type":"success","message":"","methods":[],"timestamp":1}`)})),
+		"though the message has no guid, and so no key")
+}
+
+func TestServerIsTheSourceElseTheTopic(t *testing.T) {
+	loaded := load(t, `rules: [{name: a, accept: "{server}"}]`)
+	for want, properties := range map[string][]rules.Property{
+		"Accept t":     {{Key: "source", Value: ""}},
+		"Accept mps-1": {{Key: "id", Value: "5"}, {Key: "source", Value: "mps-1"}},
+	} {
+		assert.Equal(t, []string{want}, effects(loaded.Decide(rules.Message{Topic: "t", Payload: []byte("{}"), Properties: properties})))
+	}
+}
+
+func TestAtIsTheEventsOwnTime(t *testing.T) {
+	loaded := load(t, `rules: [{name: a, when: event.type == "fail", ignore: true}]`)
+	for timestamp, want := range map[string]time.Time{
+		"1795322346039":       time.UnixMilli(1795322346039),
+		"0":                   {},
+		"-5":                  {},
+		"9223372036854775807": {},
+	} {
+		m := rules.Message{Payload: []byte(`{"type":"fail","message":"","methods":[],"timestamp":` + timestamp + `}`)}
+		assert.Equal(t, rules.Decision{At: want, Matched: []string{"a"}}, loaded.Decide(m), timestamp)
+	}
+}
+
+func TestWhoAsksForEventsMeetsNothingElse(t *testing.T) {
+	// In the condition or in a text: both are of events only.
+	loaded := load(t, `
+rules:
+  - {name: text, topics: a/#, raise: {key: "{event.guid}", summary: s}, ends: {age: 1h}}
+  - {name: condition, topics: b, when: event.guid == "", raise: {key: k, summary: s}, ends: {age: 1h}}
+  - {name: any, topics: [a/any, b], raise: {key: any, summary: "{msg.x}!"}, ends: {age: 1h}}
+`)
+	assert.Equal(t, []string{"Raise G1"}, effects(loaded.Decide(failed("a/any", ""))))
+	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(rules.Message{Topic: "a/any", Payload: []byte(`{"x":1}`)})))
+	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(rules.Message{Topic: "b", Payload: []byte(`{"x":1}`)})))
+	assert.Equal(t, []string{"Dead event: type is missing"}, effects(loaded.Decide(rules.Message{Topic: "a", Payload: []byte(`{"x":1}`)})),
+		"where only events are asked for, what is none is broken")
+	assert.Equal(t, []string{"Dead the payload is not JSON: invalid character 'o' in literal true (expecting 'r')"}, effects(loaded.Decide(rules.Message{Topic: "b", Payload: []byte(`to`)})))
+}
+
+func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
+	for rule, want := range map[string]string{
+		`when: msg.a.b == 1`:                                `rule r: msg.a.b == 1: at character 7: there is nothing that could have b; write ?. where something may be missing, as in msg.data?.b`,
+		`when: msg.n`:                                       `rule r: msg.n: at character 1: want true or false, have a number`,
+		`when: "!msg.a"`:                                    `rule r: !msg.a: at character 1: want true or false, have nothing`,
+		`when: msg.n % 0 == 1`:                              `rule r: msg.n % 0 == 1: at character 7: division by zero`,
+		`when: int(msg.s) == 1`:                             `rule r: int(msg.s) == 1: at character 1: "x" is no number`,
+		`when: lower(msg.n) == ""`:                          `rule r: lower(msg.n) == "": at character 1: want a text, have a number`,
+		`when: msg.s in msg.n`:                              `rule r: msg.s in msg.n: at character 7: in: want a list or an object, have a number`,
+		`when: msg.l[7] == 1`:                               `rule r: msg.l[7] == 1: at character 6: index out of range: 7 (array length is 1)`,
+		`when: 'truncate(msg.n, 1) == ""'`:                  `rule r: truncate(msg.n, 1) == "": at character 1: truncate: want a text and a whole number, such as truncate(event.message, 80)`,
+		`raise: {key: "{msg.a}", summary: s}`:               `rule r: key: is empty`,
+		`raise: {key: " {msg.a}", summary: s}`:              `rule r: key: is empty`,
+		`raise: {key: k, summary: "{msg.a}"}`:               `rule r: summary: is empty`,
+		`raise: {key: k, summary: "{1 / 0}"}`:               `rule r: 1 / 0: this is no value that can be written: json: unsupported value: +Inf`,
+		`raise: {key: k, summary: s, priority: "{msg.s}"}`:  `rule r: priority "x": want HIGH or LOW`,
+		`raise: {key: k, summary: s, severity: "{msg.n}0"}`: `rule r: severity "10": want a number from 1 to 5`,
+		`raise: {key: k, summary: s, custom_details: {a: "{msg.n % msg.zero}"}}`: `rule r: msg.n % msg.zero: at character 7: division by zero`,
+		`raise: {key: k, summary: s, custom_details: "{0.0 / 0}"}`:               `rule r: 0.0 / 0: this is no value that can be written: json: unsupported value: NaN`,
+	} {
+		if rule[0] == 'w' {
+			rule += "\n    raise: {key: k, summary: s}"
+		}
+		loaded := load(t, "rules:\n  - {name: before, accept: k}\n  - name: r\n    ends: {age: 1h}\n    "+rule)
+		d := loaded.Decide(rules.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x","l":[1]}`)})
+		assert.Equal(t, rules.Decision{Dead: want}, d, rule)
+	}
+}
+
+func TestAReasonIsShort(t *testing.T) {
+	condition := strings.Repeat(`topic == "a" || `, 100) + "msg.a.b == 1"
+	d := load(t, "rules: [{name: r, accept: k, when: '"+condition+"'}]").Decide(rules.Message{Payload: []byte("{}")})
+	assert.True(t, strings.HasPrefix(d.Dead, `rule r: topic == "a" ||`))
+	assert.Len(t, d.Dead, 603)
+}
+
+func TestWhatIsMissingDoesNotMatch(t *testing.T) {
+	loaded := load(t, "rules:\n  - {name: r, when: msg.flag, accept: k}")
+	for payload, want := range map[string][]string{`{}`: nil, `{"flag":null}`: nil, `{"flag":false}`: nil, `{"flag":true}`: {"Accept k"}} {
+		assert.Equal(t, want, effects(loaded.Decide(rules.Message{Payload: []byte(payload)})), payload)
+	}
+}
+
+func TestExplainSaysWhyEachRuleDidNotMatch(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - {name: topic, topics: [a, b/#], accept: k}
+  - {name: condition, when: 'event.type == "fail" && event.guid != "" && event.method startsWith "B"', raise: {key: k, summary: s}, ends: {when: event.guid == "G1"}}
+  - {name: first, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {age: 1h}}
+  - {name: second, when: event.type == "fail", raise: {key: k, summary: s}, ends: {when: event.type == "success", all: true}}
+  - {name: accepted, accept: "{event.method}"}
+  - {name: resolved, resolve: k}
+  - {name: window, window: 5m, group: "{topic}", member: "{event.guid}", distinct: 3, ratio: 0.1, of: 'event.method != ""', leave: 'event.guid != ""', raise: {summary: s}, ends: {when: event.type == "fail"}}
+  - {name: ignored, ignore: true}
+  - {name: broken, topics: x, resolve: "{msg.no}"}
+`)
+	verdicts, err := loaded.Explain(failed("x", "m"))
+	require.NoError(t, err)
+	assert.Equal(t, []rules.Verdict{
+		{Rule: "topic", Reasons: []string{"the topic is not among a, b/#"}},
+		{Rule: "condition", Matched: true, Reasons: []string{"ends the alert k", `not true: event.method startsWith "B"`}},
+		{Rule: "first", Matched: true, Reasons: []string{"raises the alert G1"}},
+		{Rule: "second", Reasons: []string{"it matches, but rule first has matched before it"}},
+		{Rule: "accepted", Matched: true, Reasons: []string{"accepts the alert A"}},
+		{Rule: "resolved", Matched: true, Reasons: []string{"ends the alert k"}},
+		{Rule: "window", Matched: true, Reasons: []string{"ends the alert of x", "takes G1 out of the window of x", "counts towards the whole of the window of x", "counts in the window of x"}},
+		{Rule: "ignored", Reasons: []string{"it matches, but rule first has matched before it"}},
+		{Rule: "broken", Matched: true, Reasons: []string{"it matches, but the message is dead: key: is empty"}},
+	}, verdicts)
+	assert.Equal(t, []string{"Dead rule broken: key: is empty"}, effects(loaded.Decide(failed("x", "m"))))
+
+	verdicts, err = loaded.Explain(rules.Message{Topic: "a", Payload: []byte("{}")})
+	require.NoError(t, err)
+	assert.Equal(t, rules.Verdict{Rule: "first", Reasons: []string{"the message is no event"}}, verdicts[2])
+	assert.Equal(t, rules.Verdict{Rule: "ignored", Matched: true, Reasons: []string{"is ignored"}}, verdicts[7])
+
+	_, err = loaded.Explain(rules.Message{Topic: "x", Payload: []byte("{")})
+	assert.EqualError(t, err, "the payload is not JSON: unexpected EOF")
+	verdicts, err = load(t, `rules: [{name: r, when: msg.a.b == 1, ignore: true}]`).Explain(rules.Message{Payload: []byte("{}")})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"the message is dead: msg.a.b == 1: at character 7: there is nothing that could have b; write ?. where something may be missing, as in msg.data?.b"}, verdicts[0].Reasons)
+}

@@ -1,0 +1,149 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/mps-events/mps-events/event"
+)
+
+// methods are the clauses for events of one type: by method, and for all other methods.
+type methods struct {
+	byName map[string][]*clause
+	other  []*clause
+}
+
+// clause is a condition of a rule, and what it is for.
+type clause struct {
+	rule  *rule
+	is    purpose
+	when  *expression // nil: always
+	needs needs       // of the condition, and of the templates of what it is for
+}
+
+type purpose int
+
+const (
+	begins purpose = iota // the rule's own condition
+	ends
+	leaves
+	counts // towards of
+)
+
+// clauses are the conditions of a rule in the order of their effects: what a message ends
+// it ends first, and it counts towards the whole before it counts as a part.
+func (r *rule) clauses() (all []*clause) {
+	for _, c := range []*clause{
+		{rule: r, is: ends, when: r.endsWhen},
+		{rule: r, is: leaves, when: r.leave},
+		{rule: r, is: counts, when: r.of},
+		{rule: r, is: begins, when: r.when},
+	} {
+		if c.when != nil || c.is == begins {
+			c.needs = c.asksFor()
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// asksFor is what the clause needs to be known of a message.
+func (c *clause) asksFor() (n needs) {
+	r := c.rule
+	if c.when != nil {
+		n = c.when.needs
+	}
+	templates := []*template{r.group}
+	switch {
+	case c.is == ends && r.endsAll:
+		return n
+	case c.is == ends && r.window == nil:
+		templates = append(templates, r.key)
+	case c.is == leaves:
+		templates = append(templates, r.member)
+	case c.is == begins:
+		templates = append(templates, r.key, r.member)
+		n = n.and(r.alert.needs())
+	}
+	for _, t := range templates {
+		if t != nil {
+			n = n.and(t.needs)
+		}
+	}
+	return n
+}
+
+// order lets ends come first and raised alerts last.
+func (c *clause) order() int {
+	switch {
+	case c.is == ends, c.is == leaves, c.is == begins && c.rule.action == resolve:
+		return 0
+	case c.is == counts:
+		return 1
+	case c.rule.window != nil:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// first reports whether it is one of those of which only the first that matches counts.
+func (c *clause) first() bool {
+	return c.is == begins && c.rule.window == nil && (c.rule.action == raise || c.rule.action == ignore)
+}
+
+// mostMethods bounds the index. With more methods it is by type alone.
+const mostMethods = 1000
+
+func newEngine(all []*rule) *engine {
+	e := &engine{rules: all, byType: map[event.Type]methods{}}
+	e.machines.New = func() any { return new(vm.VM) }
+	for _, r := range all {
+		e.fleet = e.fleet || r.window != nil && r.window.Fleet
+		e.clauses = append(e.clauses, r.clauses()...)
+	}
+	slices.SortStableFunc(e.clauses, func(a, b *clause) int { return cmp.Compare(a.order(), b.order()) })
+	named := map[string]bool{}
+	for _, c := range e.clauses {
+		for _, name := range c.when.only("method") {
+			named[name] = true
+		}
+		e.onEvents = e.onEvents || c.needs.event
+		if !c.needs.event {
+			e.rest = append(e.rest, c)
+		}
+	}
+	for _, t := range []event.Type{event.Request, event.Success, event.Fail} {
+		e.byType[t] = e.index(t, named)
+	}
+	return e
+}
+
+// index finds the clauses that events of a type may fulfil: a condition that wants
+// another type or method need not be evaluated.
+func (e *engine) index(t event.Type, named map[string]bool) methods {
+	var all []*clause
+	for _, c := range e.clauses {
+		if types := c.when.only("type"); types == nil || slices.Contains(types, string(t)) {
+			all = append(all, c)
+		}
+	}
+	if len(named) > mostMethods {
+		return methods{other: all}
+	}
+	m := methods{byName: make(map[string][]*clause, len(named))}
+	for _, c := range all {
+		names := c.when.only("method")
+		if names == nil {
+			m.other = append(m.other, c)
+		}
+		for name := range named {
+			if names == nil || slices.Contains(names, name) {
+				m.byName[name] = append(m.byName[name], c)
+			}
+		}
+	}
+	return m
+}

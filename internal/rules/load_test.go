@@ -1,0 +1,188 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+func TestFilesIncludePresets(t *testing.T) {
+	loaded := load(t, `
+include: [calls, rps, calls]
+topics: own
+rules:
+  - {name: own, when: event.method == "OWN", raise: {key: own, summary: s}, ends: {age: 1h}}
+`)
+	assert.Equal(t, []string{"own", "call-failed", "rps-unhealthy", "activation-failing"}, loaded.Names, "its own come first")
+	assert.Equal(t, []string{"mps/events", "own", "rps/events"}, loaded.Topics)
+	assert.Equal(t, []string{"Raise own"}, effects(loaded.Decide(say("mps/events", "fail", "OWN", "G1", "m"))))
+	assert.Equal(t, []string{"Raise G1/A"}, effects(loaded.Decide(say("mps/events", "fail", "A", "G1", "m"))))
+	assert.Equal(t, `f:1:10: include: there is no preset "./mps.yaml": want mps, rps, calls`, mistakes(t, "include: ./mps.yaml"))
+	assert.Equal(t, `f:1:42: rule "call-failed": its alert can never end: give it ends (when, silence or age), or another rule that resolves its key`+
+		"\n"+`preset calls:9:5: rule "call-failed": f, line 1, has one of that name`,
+		mistakes(t, `{include: calls, topics: [a, b], rules: [{name: call-failed, raise: {key: k, summary: s}}]}`))
+}
+
+func TestTheOptionsOfAFileGoBeforeThoseOfWhatItIncludes(t *testing.T) {
+	gone := say("mps/events", "success", "CIRA_Disconnected", "G1", "m")
+	quiet := effects(load(t, `include: mps`).Decide(gone))
+	assert.Equal(t, append(quiet, "Raise device/G1"), effects(load(t, "include: mps\noptions: {critical: [G1]}").Decide(gone)))
+	assert.Equal(t, "preset mps:16:3: option critical: want a list, have a text in the file that includes this", mistakes(t, "include: mps\noptions: {critical: G1}"))
+
+	loaded, err := rules.Load{
+		Sources: []rules.Source{{Name: "f", Text: []byte("include: mps\noptions: {critical: [G1]}")}},
+		Options: map[string]string{"critical": "G2"},
+	}.Do()
+	require.NoError(t, err)
+	assert.Equal(t, quiet, effects(loaded.Decide(gone)), "the command line goes before all files")
+}
+
+func TestSeveralFilesAreReadInTheirOrder(t *testing.T) {
+	one := rules.Source{Name: "one", Text: []byte("topics: [b, a]\nsettings: {log-level: info, topic: [x, y]}\nrules: [{name: one, accept: k}]\ntests: [{name: t, messages: [{msg: 1}]}]")}
+	two := rules.Source{Name: "two", Text: []byte("topics: [a, c]\nsettings: {log-level: debug}\nrules: [{name: two, integration_key: {env: A}, accept: k}, {name: three, integration_key: {env: A}, accept: k}]")}
+	loaded, err := rules.Load{Sources: []rules.Source{one, two, one}, Settings: []string{"log-level", "topic"}}.Do()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"one", "two", "three"}, loaded.Names)
+	assert.Equal(t, []string{"a", "b", "c"}, loaded.Topics)
+	assert.Equal(t, []string{"env:A"}, loaded.Keys)
+	assert.Equal(t, map[string][]string{"log-level": {"debug"}, "topic": {"x", "y"}}, loaded.Settings)
+	assert.Len(t, loaded.Tests, 1)
+
+	_, err = rules.Load{Sources: []rules.Source{one, two}, AnySetting: true}.Do()
+	assert.NoError(t, err)
+
+	one.Text, two.Text = []byte("rules: [{name: a, ignore: false}]\nx: 1"), []byte("y: 1\nrules: [{name: a, ignore: true}]")
+	_, err = rules.Load{Sources: []rules.Source{two, one}}.Do()
+	assert.EqualError(t, err, `two:1:1: the file has no key "y": it may have include, integration_key, options, rules, settings, tests, topics
+one:1:9: rule "a": two, line 2, has one of that name
+one:1:27: ignore: want true
+one:2:1: the file has no key "x": it may have include, integration_key, options, rules, settings, tests, topics`)
+}
+
+func TestIntegrationKeysComeFromElsewhere(t *testing.T) {
+	for key, want := range map[string]string{
+		"il1api123":          "f:1:19: integration_key: want {env: NAME} or {file: PATH}; a key is a secret, which no file of rules holds",
+		"[a]":                "f:1:18: integration_key: want {env: NAME} or {file: PATH}; a key is a secret, which no file of rules holds",
+		"{env: A, file: /b}": "f:1:18: integration_key: want one of env and file",
+		"{}":                 "f:1:18: integration_key: want one of env and file",
+		"{key: il1api123}":   "f:1:18: integration_key: want one of env and file\nf:1:19: integration_key has no key \"key\": it may have env, file",
+	} {
+		got := mistakes(t, "integration_key: "+key)
+		assert.NotContains(t, got, "il1api", "a secret is not repeated")
+		assert.Contains(t, got, want[6:], key)
+	}
+	loaded := load(t, `
+integration_key: {env: COMMON}
+rules:
+  - {name: common, raise: {key: k, summary: s}, ends: {age: 1h}}
+  - {name: own, accept: k, integration_key: {file: /run/key}}
+  - {name: elsewhere, resolve: k, integration_key: {env: OTHER}}
+`)
+	assert.Equal(t, []string{"env:COMMON", "file:/run/key", "env:OTHER"}, loaded.Keys)
+	d := loaded.Decide(rules.Message{Payload: []byte("1")})
+	assert.Equal(t, rules.Key{Integration: "env:OTHER", Alert: "k"}, d.Effects[0].(rules.End).Key)
+	assert.Equal(t, rules.Key{Integration: "env:COMMON", Alert: "k"}, d.Effects[1].(rules.Raise).Key)
+	assert.Equal(t, rules.Key{Integration: "file:/run/key", Alert: "k"}, d.Effects[2].(rules.Accept).Key)
+}
+
+func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {
+	for rule, ends := range map[string]bool{
+		`{name: a, raise: {key: "a/{topic}", summary: s}}`:                                                           false,
+		`{name: a, raise: {key: "a/{topic}", summary: s}, ends: {silence: 1m}}`:                                      true,
+		`{name: a, raise: {key: "a/{topic}", summary: s}, ends: {age: 1m}}`:                                          true,
+		`{name: a, raise: {key: "a/{topic}", summary: s}, ends: {when: topic == "b"}}`:                               true,
+		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "A/b"}`:                                true,
+		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "{topic}"}`:                            true,
+		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "b/{topic}"}`:                          false,
+		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, accept: "a/b"}`:                                 false,
+		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "a/b", integration_key: {env: OTHER}}`: false,
+		`{name: a, window: 1m, at_least: 1, raise: {summary: s}}`:                                                    false,
+		`{name: a, window: 1m, at_least: 1, raise: {summary: s}}, {name: b, resolve: a}`:                             true,
+		`{name: a, window: 1m, at_least: 1, clear: 1m, raise: {summary: s}}`:                                         true,
+		`{name: a, window: 1m, member: "{topic}", leave: topic == "b", raise: {summary: s}}`:                         true,
+	} {
+		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte("rules: [" + rule + "]")}}}.Do()
+		if ends {
+			assert.NoError(t, err, rule)
+		} else {
+			assert.ErrorContains(t, err, "its alert can never end", rule)
+		}
+	}
+}
+
+func TestPresetsOnBadDays(t *testing.T) {
+	r := preset(t, "mps", "rps")
+	source := []rules.Property{{Key: "source", Value: "mps-1"}}
+	for name, c := range map[string]struct {
+		message rules.Message
+		want    []string
+	}{
+		"a server goes away": {
+			rules.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"offline","planned":false,"timestamp":1}`)}, []string{"Raise server/mps-1"},
+		},
+		"a server comes back": {
+			rules.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1", "End server/mps-1"},
+		},
+		"the health of MPS": {
+			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Count server-failing of mps/events", "Hit server-unhealthy of mps/events"},
+		},
+		"the health of RPS is one alert": {
+			say("rps/events", "fail", "getHealthCheck", "", "Failed to get health"), []string{"Count server-failing of rps/events", "Hit rps-unhealthy of rps/events"},
+		},
+		"a device is gone": {
+			say("mps/events", "success", "CIRA_Disconnected", "G1", ""), []string{"Hit many-devices-disconnected: g1"},
+		},
+		"a device is back": {
+			say("mps/events", "success", "CIRA_Connected", "G1", ""), []string{"End device/G1", "Leave many-devices-disconnected of : g1"},
+		},
+		"an activation fails": {
+			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Hit activation-failing of Failed to activate: g1"},
+		},
+		"a server's mistake": {
+			rules.Message{Topic: "t", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "server"})},
+			[]string{"Count server-failing of mps-1", "Hit server-failing of mps-1: g1"},
+		},
+		"a caller's mistake": {
+			rules.Message{Topic: "t", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "client"})},
+			[]string{"Count server-failing of mps-1"},
+		},
+	} {
+		assert.Equal(t, c.want, effects(r.Decide(c.message)), name)
+	}
+}
+
+// What a real MPS published.
+func TestPresetsUnderstandAllThatMPSPublished(t *testing.T) {
+	text, err := os.ReadFile("../../testdata/mps-capture.jsonl")
+	require.NoError(t, err)
+	r := preset(t, "mps", "rps")
+	for line := range strings.Lines(string(text)) {
+		var published struct{ Topic, Payload string }
+		require.NoError(t, json.Unmarshal([]byte(line), &published))
+		d := r.Decide(rules.Message{Topic: published.Topic, Payload: []byte(published.Payload)})
+		assert.Empty(t, d.Dead)
+		for _, effect := range d.Effects {
+			if raised, ok := effect.(rules.Raise); ok {
+				assert.Equal(t, "deactivation-failed", raised.Rule, "no other single call is an alert: %s", published.Payload)
+			}
+		}
+	}
+}
+
+func TestCriticalDevicesAreFoundInEitherCase(t *testing.T) {
+	for _, option := range []string{"4c4c4544-004b", "4C4C4544-004B"} {
+		source, err := rules.Preset("mps")
+		require.NoError(t, err)
+		loaded, err := rules.Load{Sources: []rules.Source{source}, Options: map[string]string{"critical": "other, " + option}}.Do()
+		require.NoError(t, err)
+		for _, guid := range []string{"4c4c4544-004b", "4C4C4544-004B"} {
+			assert.Contains(t, effects(loaded.Decide(say("t", "success", "CIRA_Disconnected", guid, ""))), "Raise device/"+guid)
+		}
+	}
+}

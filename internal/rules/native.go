@@ -1,0 +1,86 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// native is a condition, or what one begins with, that needs no machine: nearly all that
+// rules ask of an event is whether a text is one of a few. It takes a tenth of the time.
+type native func(*facts) bool
+
+// eventTexts are the fields of an event that are texts.
+var eventTexts = map[string]func(*eventFacts) string{
+	"type":    func(e *eventFacts) string { return e.Type },
+	"message": func(e *eventFacts) string { return e.Message },
+	"method":  func(e *eventFacts) string { return e.Method },
+	"guid":    func(e *eventFacts) string { return e.GUID },
+	"outcome": func(e *eventFacts) string { return e.Outcome },
+}
+
+// nativeOf returns nil where a machine is needed.
+func nativeOf(n ast.Node) native {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		if inner := nativeOf(n.Node); inner != nil && (n.Operator == "not" || n.Operator == "!") {
+			return func(f *facts) bool { return !inner(f) }
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "&&", "and", "||", "or":
+			left, right := nativeOf(n.Left), nativeOf(n.Right)
+			if left == nil || right == nil {
+				return nil
+			}
+			if n.Operator == "&&" || n.Operator == "and" {
+				return func(f *facts) bool { return left(f) && right(f) }
+			}
+			return func(f *facts) bool { return left(f) || right(f) }
+		default:
+			return nativeComparison(n)
+		}
+	}
+	return nil
+}
+
+func nativeComparison(n *ast.BinaryNode) native {
+	field, values := literals(n)
+	text := eventTexts[field]
+	if text == nil {
+		return nil
+	}
+	switch value := strings.Join(values, ""); n.Operator {
+	case "==":
+		return func(f *facts) bool { return text(&f.Event) == value }
+	case "!=":
+		return func(f *facts) bool { return text(&f.Event) != value }
+	case "startsWith":
+		return func(f *facts) bool { return strings.HasPrefix(text(&f.Event), value) }
+	default:
+		return func(f *facts) bool { return slices.Contains(values, text(&f.Event)) }
+	}
+}
+
+// beginning is what a condition begins with that needs no machine; all is true if that is
+// the whole of it.
+func beginning(n ast.Node) (begins native, all bool) {
+	var parts []native
+	conjuncts := conjuncts(n)
+	for _, part := range conjuncts {
+		p := nativeOf(part)
+		if p == nil {
+			break
+		}
+		parts = append(parts, p)
+	}
+	return func(f *facts) bool {
+		for _, p := range parts {
+			if !p(f) {
+				return false
+			}
+		}
+		return true
+	}, len(parts) == len(conjuncts)
+}

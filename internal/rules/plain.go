@@ -1,0 +1,114 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/file"
+)
+
+// plain is an error of the expression's in our words: without the picture, with the place.
+func plain(err error) error {
+	var at *file.Error
+	if !errors.As(err, &at) {
+		return errors.New(inOurWords(err.Error()))
+	}
+	where := fmt.Sprintf("at character %d", at.Column+1)
+	if at.Line > 1 {
+		where = fmt.Sprintf("in its line %d, %s", at.Line, where)
+	}
+	return fmt.Errorf("%s: %s", where, inOurWords(at.Message))
+}
+
+// phrases are what the expression's language says, and what we say instead.
+var phrases = []struct {
+	theirs *regexp.Regexp
+	ours   func(m []string) string
+}{
+	{regexp.MustCompile(`type rules\.\w+ has no field (\w+)`), func(m []string) string {
+		return "event has no field " + m[1] + suggestion(m[1], eventFields)
+	}},
+	{regexp.MustCompile(`unknown name (\w+)`), func(m []string) string {
+		if near := suggestion(m[1], names); near != "" {
+			return "there is no " + m[1] + near
+		}
+		return "there is no " + m[1] + "; a text wants quotes around it"
+	}},
+	{regexp.MustCompile(`^unexpected token Operator\("="\)`), func([]string) string { return "write == to compare" }},
+	{regexp.MustCompile(`^unexpected token Operator\("(\w+)"\)`), func(m []string) string {
+		return m[1] + " stands between two values, as in " + map[bool]string{
+			true: "event.method in [\"a\", \"b\"]", false: "event.message " + m[1] + " \"...\"",
+		}[m[1] == "in"]
+	}},
+	{regexp.MustCompile(`^unexpected token EOF`), func([]string) string {
+		return "it ends too early; to YAML, # begins a comment where no quotes are around the whole"
+	}},
+	{regexp.MustCompile(`^expected bool, but got (.+)`), func(m []string) string {
+		return "want true or false, have " + kindOfType(m[1]) + `; compare it, as in event.guid != ""`
+	}},
+	{regexp.MustCompile(`^cannot fetch (.+) from <nil>`), func(m []string) string {
+		return "there is nothing that could have " + m[1] + "; write ?. where something may be missing, as in msg.data?." + m[1]
+	}},
+	{regexp.MustCompile(`^cannot fetch (.+) from (.+)`), func(m []string) string { return kindOfType(m[2]) + " has no " + m[1] }},
+	{regexp.MustCompile(`^invalid operation: int\(string\)`), func([]string) string { return "only an object has names" }},
+	{regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (.+)`), func(m []string) string {
+		return "want " + kindOfType(m[2]) + ", have " + kindOfType(m[1])
+	}},
+	{regexp.MustCompile(`^invalid operation: (int|float|bool)\((.*)\)`), func(m []string) string {
+		if kind := kindOfType(m[2]); kind != m[2] {
+			return "want " + kindOfType(m[1]) + ", have " + kind
+		}
+		return fmt.Sprintf("%.40q is no number", m[2])
+	}},
+	{regexp.MustCompile(`^operator "in" not defined on (.+)`), func(m []string) string {
+		return "in: want a list or an object, have " + kindOfType(m[1])
+	}},
+	{regexp.MustCompile(`^reflect\.Value\.MapIndex: value of type (.+) is not assignable`), func(m []string) string {
+		return "in: want a text, have " + kindOfType(m[1])
+	}},
+	{regexp.MustCompile(`exceeds maximum allowed nodes`), func([]string) string {
+		return fmt.Sprintf("more than %d names, values and operators", mostParts)
+	}},
+	{regexp.MustCompile(`^runtime error: integer divide by zero`), func([]string) string { return "division by zero" }},
+}
+
+func inOurWords(text string) string {
+	for _, p := range phrases {
+		if m := p.theirs.FindStringSubmatch(text); m != nil {
+			return p.ours(m)
+		}
+	}
+	return strings.ReplaceAll(text, "<nil>", "nothing")
+}
+
+// kinds are how people call what Go's types hold.
+var kinds = map[string][]string{
+	"a text":        {"string", "[]uint8"},
+	"a number":      {"int", "int64", "float64", "float"},
+	"true or false": {"bool"},
+	"nothing":       {"nil", "<nil>"},
+	"a list":        {"[]interface {}", "[]string"},
+	"an object":     {"map[string]interface {}", "map[string]string", "rules.eventFacts"},
+}
+
+func kindOfType(name string) string {
+	for kind, types := range kinds {
+		if slices.Contains(types, name) {
+			return kind
+		}
+	}
+	return name
+}
+
+var (
+	eventTypes  = []string{"request", "success", "fail"}
+	outcomes    = []string{"", "ok", "client", "unreachable", "device", "server"}
+	eventFields = []string{"type", "message", "method", "methods", "guid", "timestamp", "outcome", "httpstatus"}
+	names       = []string{
+		"topic", "server", "event", "msg", "properties", "option", "rule", "group", "default", "truncate",
+		"len", "lower", "upper", "trim", "trimPrefix", "trimSuffix", "split", "string", "int", "float",
+	}
+)

@@ -1,0 +1,148 @@
+package rules_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// mistakes are what is wrong with one file.
+func mistakes(t testing.TB, text string) string {
+	t.Helper()
+	_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}}.Do()
+	var all rules.Mistakes
+	require.ErrorAs(t, err, &all)
+	return all.Error()
+}
+
+func TestAnEmptyFileHasNoRules(t *testing.T) {
+	for _, text := range []string{"", "# only a comment\n", "---\n", "{}"} {
+		loaded := load(t, text)
+		assert.Empty(t, loaded.Names)
+		assert.Equal(t, rules.Decision{}, loaded.Decide(rules.Message{Topic: "a", Payload: []byte("{}")}), text)
+	}
+}
+
+func TestWhatIsNoYAMLIsAMistakeAtItsPlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"rules: [":                     "f:1:8: sequence end token ']' not found",
+		"rules:\n\t- name: a":          "f:2:1: a tab, where YAML wants spaces",
+		"topics: a\ntopics: b":         `f:2:1: mapping key "topics" already defined at [1:1]`,
+		"- a\n- b":                     "f:1:1: the file: want a mapping of include, integration_key, options, rules, settings, tests, topics",
+		"text":                         "f:1:1: the file: want a mapping of include, integration_key, options, rules, settings, tests, topics",
+		"topics: a\n---\ntopics: b":    "f:3:1: a second document: want one a file",
+		"topics: *nothing":             "f:1:9: there is no &nothing before this",
+		"topics: !secret a":            "f:1:9: the tag !secret means nothing here; leave it out",
+		"topics: &a [*a]":              "f:1:13: *a stands in the very value that it repeats",
+		"rules:\ntopics: a":            "f:1:1: rules has no value: give it one or leave it out",
+		strings.Repeat("[", 200):       "f:1:101: more than 100 lists and mappings in each other",
+		strings.Repeat("{a: ", 50_000): "f:1:401: more than 100 lists and mappings in each other",
+		strings.Repeat("- ", 50_000):   "f:1:201: more than 100 lists and mappings in each other",
+		strings.Repeat("#\n", 600_000): "f:1:1: the file has 1200000 bytes: want at most 1048576",
+		strings.Repeat("a:\n", 60_000): "f:20001:2: more than 20000 keys",
+		"rules:\n" + strings.Repeat("- {name: a, ignore: true}\n", 1001): "f:1002:3: more than 1000 rules, which each message would be held against",
+	} {
+		assert.Equal(t, want, mistakes(t, text), "%.100s", text)
+	}
+}
+
+func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - &first
+    name: first
+    topics: [a]
+    when: &failed event.type == "fail"
+    raise: &alert
+      key: first
+      summary: &text "{event.message}"
+    ends: {age: 1h}
+  - <<: *first # what stands here goes before what is merged, wherever it stands
+    name: second
+    topics: [b]
+    raise:
+      key: second
+      <<: *alert
+  - <<: [{name: third, topics: c}, *first] # and the first goes before the later
+    raise: {<<: *alert, key: third}
+tests:
+  - name: an alias of a rule
+    messages: [{topic: *text, payload: *failed}]
+`)
+	assert.Equal(t, []string{"first", "second", "third"}, loaded.Names)
+	for topic, key := range map[string]string{"a": "first", "b": "second", "c": "third"} {
+		d := loaded.Decide(failed(topic, "it failed"))
+		require.Len(t, d.Effects, 1, topic)
+		assert.Equal(t, key, d.Effects[0].(rules.Raise).Key.Alert)
+		assert.Equal(t, "it failed", d.Effects[0].(rules.Raise).Event.Summary)
+	}
+	assert.Equal(t, "{event.message}", loaded.Tests[0].Messages[0].Message.Topic)
+}
+
+func TestAnAnchorThatIsDefinedAgainHoldsFromThereOn(t *testing.T) {
+	loaded := load(t, "topics: [&a x, *a, &a y, *a, z]")
+	assert.Equal(t, []string{"x", "y", "z"}, loaded.Topics)
+}
+
+func TestNotMoreMistakesThanAnybodyReads(t *testing.T) {
+	all := strings.Split(mistakes(t, "topics: ["+strings.Repeat("a#,", 5000)+"]"), "\n")
+	assert.Len(t, all, 101)
+	assert.Equal(t, "f:1:310: so much for now: mend these first", all[100])
+}
+
+func TestABombIsRefused(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("rules: [{name: a, ignore: true}]\nx: &x0 [a,a,a,a,a,a,a,a,a,a]\n")
+	for i := range 12 {
+		b.WriteString(strings.ReplaceAll(strings.ReplaceAll("yN: &xM [*xN,*xN,*xN,*xN,*xN,*xN,*xN,*xN,*xN,*xN]\n", "M", string(rune('B'+i))), "N", string(rune('A'+i))))
+	}
+	bomb := strings.Replace(b.String(), "&x0", "&xA", 1) + "options: {a: *xM}\ntests: *xM\n"
+	assert.Contains(t, mistakes(t, bomb), "the file holds more than 100000 values, with those that aliases repeat")
+	assert.Less(t, strings.Count(mistakes(t, bomb), "\n"), 20, "what was not read is not wrong")
+}
+
+func TestMessagesOfTestsAreBounded(t *testing.T) {
+	many := "tests:\n- &t {name: a, messages: [{times: 60000, msg: 1}]}\n- *t\n"
+	assert.Contains(t, mistakes(t, many), "the tests of a file may send 100000 messages and 64 MB")
+	long := "tests:\n- {name: a, messages: [{times: 60000, payload: " + strings.Repeat("a", 10_000) + "}]}\n"
+	assert.Contains(t, mistakes(t, long), "the tests of a file may send 100000 messages and 64 MB")
+	late := "tests:\n- {name: a, messages: [{times: 60000, every: 300d, msg: 1}]}\n"
+	assert.Contains(t, mistakes(t, late), "60000 messages every 7200h0m0s take longer than a year")
+}
+
+func TestTestsAreRead(t *testing.T) {
+	loaded := load(t, `
+tests:
+  - name: all
+    messages:
+      - {at: 2m, event: {type: fail, message: m, methods: [a, b], guid: 1}}
+      - {at: 0, times: 2, every: 90s, topic: 't/{n}', msg: {n: '{n}', list: [1, 2.5, null, true]}, properties: {id: '{n}', number: 5}}
+      - {at: 1m, payload: "no\0json", topic: x}
+    until: 1h
+    want:
+      - {at: 3m, type: ALERT, key: k, priority: LOW, summary: s, details: d}
+      - {type: RESOLVE}
+`)
+	require.Len(t, loaded.Tests, 1)
+	test := loaded.Tests[0]
+	assert.Equal(t, "1h0m0s", test.Until.String())
+	var got []string
+	for _, m := range test.Messages {
+		got = append(got, m.At.String()+" "+m.Message.Topic+" "+string(m.Message.Payload))
+	}
+	assert.Equal(t, []string{
+		`0s t/0 {"list":[1,2.5,null,true],"n":"0"}`,
+		"1m0s x no\x00json",
+		`1m30s t/1 {"list":[1,2.5,null,true],"n":"1"}`,
+		`2m0s mps/events {"type":"fail","message":"m","methods":["a","b"],"guid":"1","timestamp":4102444800000}`,
+	}, got)
+	assert.Equal(t, []rules.Property{{Key: "id", Value: "0"}, {Key: "number", Value: "5"}}, test.Messages[0].Message.Properties)
+	assert.Equal(t, []rules.Told{
+		{Line: 10, At: 3 * 60e9, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "s", Details: "d"},
+		{Line: 11, At: -1, Type: "RESOLVE"},
+	}, test.Want)
+}
