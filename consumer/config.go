@@ -33,7 +33,8 @@ type Config struct {
 	ClientID string
 	// SessionExpiry is how long the broker is asked to keep them; default 24 h.
 	SessionExpiry time.Duration
-	// Topics are the topic filters to subscribe to; default those of the rules.
+	// Topics are the topic filters to subscribe to; default those of the rules. Rules that
+	// name no topics themselves listen to these instead of those of their file.
 	Topics []string
 	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer
 	// is away, and what is on its way when it stops is lost.

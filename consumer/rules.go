@@ -44,7 +44,7 @@ func (c Config) loadRules() (*ruleset, error) {
 		}
 		load.Sources = append(load.Sources, source)
 	}
-	load.Options, load.AnySetting = c.Options, true
+	load.Options, load.Topics, load.AnySetting = c.Options, c.Topics, true
 	loaded, err := load.Do()
 	if err != nil {
 		return nil, err

@@ -171,7 +171,8 @@ rules:
   - {name: fleet, window: 5m, member: "{event.guid}", distinct: 2, ratio: 0.1, of: fleet, clear: 1m, raise: {summary: s, details: d}}
 `)
 	d := loaded.Decide(say("t", "fail", "A", "G1", ""))
-	assert.Equal(t, "g1", d.Device, "a rule asks for the fleet, where a device is one in either case")
+	assert.Empty(t, d.Device, "anybody may ask for a guid that is no device's")
+	assert.Equal(t, "g1", loaded.Decide(say("t", "success", "A", "G1", "")).Device, "a rule asks for the fleet, where a device is one in either case")
 	require.Len(t, d.Effects, 4)
 	hits := make([]rules.Hit, 4)
 	for i, effect := range d.Effects {

@@ -39,6 +39,9 @@ type work struct {
 	parsed  bool // msg has been read
 	machine *vm.VM
 	raised  bool // a raising rule has matched
+
+	asked  *topics // what concerns has answered last
+	answer bool
 }
 
 func (e *engine) decide(m Message) Decision {
@@ -51,7 +54,8 @@ func (e *engine) decide(m Message) Decision {
 	var d Decision
 	if w.isEvent {
 		d.At = timeOf(w.facts.Event.Timestamp)
-		if e.fleet {
+		// Anybody may ask for a guid that is no device's.
+		if e.fleet && w.facts.Event.Type == string(event.Success) {
 			d.Device = deviceOf(w.facts.Event.GUID)
 		}
 	}
@@ -191,7 +195,16 @@ func plainNumbers(v any) (any, error) {
 }
 
 func (r *rule) listensTo(topic string) bool {
-	return len(r.topics) == 0 || slices.ContainsFunc(r.topics, func(filter string) bool { return mqttconn.Matches(filter, topic) })
+	return len(r.topics.filters) == 0 || slices.ContainsFunc(r.topics.filters, func(filter string) bool { return mqttconn.Matches(filter, topic) })
+}
+
+// concerns reports whether the message is for a rule. Most rules of a file are for the
+// same topics, and it is asked for one after the other.
+func (w *work) concerns(r *rule) bool {
+	if w.asked != r.topics {
+		w.asked, w.answer = r.topics, r.listensTo(w.message.Topic)
+	}
+	return w.answer
 }
 
 // prepare reads what an expression needs.
@@ -210,7 +223,7 @@ func (w *work) prepare(r *rule, n needs) error {
 }
 
 func (w *work) matches(c *clause) (bool, error) {
-	if !c.rule.listensTo(w.message.Topic) {
+	if !w.concerns(c.rule) {
 		return false, nil
 	}
 	if c.when == nil {

@@ -95,8 +95,8 @@ func ofGroup(group string) string {
 // why says what keeps a clause from matching; empty if it matches.
 func (w *work) why(c *clause) (string, error) {
 	switch {
-	case !c.rule.listensTo(w.message.Topic):
-		return "the topic is not among " + strings.Join(c.rule.topics, ", "), nil
+	case !w.concerns(c.rule):
+		return "the topic is not among " + strings.Join(c.rule.topics.filters, ", "), nil
 	case c.needs.event && !w.isEvent:
 		return "the message is no event", nil
 	}

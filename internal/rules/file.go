@@ -20,6 +20,10 @@ type Source struct {
 	Text []byte
 }
 
+// topics are the topic filters of a rule, which many of a file share. Without any it is
+// for all that comes.
+type topics struct{ filters []string }
+
 // action is what a rule does with a message that it matches.
 type action int
 
@@ -35,7 +39,7 @@ type rule struct {
 	name    string
 	at      Mistake // where it stands
 	broken  bool    // there are mistakes in it
-	topics  []string
+	topics  *topics
 	options map[string]any
 	action  action
 	when    *expression // nil: always
@@ -268,11 +272,14 @@ func (l *loader) ofRule(r *rule) fields {
 	return fields{
 		"name":        l.text(&r.name, "name"),
 		"description": func(ast.Node) {}, // for people
-		"topics":      l.filters(&r.topics),
-		"when":        l.condition(&r.when, "when"),
-		"raise":       func(n ast.Node) { r.action = raise; l.raise(r, n) },
-		"accept":      toKey("accept", accept),
-		"resolve":     toKey("resolve", resolve),
+		"topics": func(n ast.Node) {
+			r.topics = &topics{}
+			l.filters(&r.topics.filters)(n)
+		},
+		"when":    l.condition(&r.when, "when"),
+		"raise":   func(n ast.Node) { r.action = raise; l.raise(r, n) },
+		"accept":  toKey("accept", accept),
+		"resolve": toKey("resolve", resolve),
 		"ignore": func(n ast.Node) {
 			r.action = ignore
 			var ignored bool

@@ -11,6 +11,7 @@ import (
 type Numbers struct {
 	Count    int      // hits, or members that are held
 	Of       int      // what the ratio is to: calls or devices
+	Part     int      // what is that share of it: hits or members
 	Distinct int      // members
 	Members  []string // some of them
 	More     int      // how many members are not among these
@@ -26,7 +27,7 @@ const placeBegins, placeEnds = "\uFDD0", "\uFDD1"
 func (n Numbers) Fill(text []byte) []byte {
 	percent := 0
 	if n.Of > 0 {
-		percent = 100 * n.Count / n.Of
+		percent = 100 * n.Part / n.Of
 	}
 	members := strings.Join(n.Members, ", ")
 	if n.More > 0 {

@@ -11,6 +11,9 @@ type Load struct {
 	Sources []Source
 	// Options are values for the options of the files, by name.
 	Options map[string]string
+	// Topics, if there are any, are the topic filters of rules that name none themselves,
+	// instead of those of their file.
+	Topics []string
 	// Settings are the names that a file may set for the command that reads it.
 	Settings []string
 	// AnySetting says that who reads the settings has looked at their names.
@@ -20,7 +23,7 @@ type Load struct {
 // Loaded is what files of rules say.
 type Loaded struct {
 	Rules
-	// Topics are the topic filters that the rules are for.
+	// Topics are the topic filters that the files and their rules name.
 	Topics []string
 	// Names are those of the rules, in their order.
 	Names []string
@@ -85,7 +88,7 @@ func (f *files) read(source Source, by *contents) {
 	c := l.load(source.Text)
 	f.rules = append(f.rules, c.rules...)
 	maps.Copy(f.options, c.options)
-	f.loaded.Topics = append(f.loaded.Topics, c.topics...)
+	f.listen(c)
 	maps.Copy(f.loaded.Settings, c.settings)
 	if by == nil {
 		f.loaded.Tests = append(f.loaded.Tests, c.tests...)
@@ -102,6 +105,23 @@ func (f *files) read(source Source, by *contents) {
 	f.mistakes = append(f.mistakes, l.mistakes...)
 	for _, s := range included {
 		f.read(s, c)
+	}
+}
+
+// listen settles which topics the rules of a file are for: their own, else those of the
+// file.
+func (f *files) listen(c *contents) {
+	ofFile := &topics{c.topics}
+	f.loaded.Topics = append(f.loaded.Topics, c.topics...)
+	if len(f.load.Topics) > 0 {
+		ofFile.filters = f.load.Topics
+	}
+	for _, r := range c.rules {
+		if r.topics != nil {
+			f.loaded.Topics = append(f.loaded.Topics, r.topics.filters...)
+		} else {
+			r.topics = ofFile
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ rules:
 `)
 	assert.Equal(t, []string{"own", "call-failed", "rps-unhealthy", "activation-failing"}, loaded.Names, "its own come first")
 	assert.Equal(t, []string{"mps/events", "own", "rps/events"}, loaded.Topics)
-	assert.Equal(t, []string{"Raise own"}, effects(loaded.Decide(say("mps/events", "fail", "OWN", "G1", "m"))))
+	assert.Equal(t, []string{"Raise own"}, effects(loaded.Decide(say("own", "fail", "OWN", "G1", "m"))))
 	assert.Equal(t, []string{"Raise G1/A"}, effects(loaded.Decide(say("mps/events", "fail", "A", "G1", "m"))))
 	assert.Equal(t, `f:1:10: include: there is no preset "./mps.yaml": want mps, rps, calls`, mistakes(t, "include: ./mps.yaml"))
 	assert.Equal(t, `f:1:42: rule "call-failed": its alert can never end: give it ends (when, silence or age), or another rule that resolves its key`+
@@ -33,7 +33,7 @@ func TestTheOptionsOfAFileGoBeforeThoseOfWhatItIncludes(t *testing.T) {
 	gone := say("mps/events", "success", "CIRA_Disconnected", "G1", "m")
 	quiet := effects(load(t, `include: mps`).Decide(gone))
 	assert.Equal(t, append(quiet, "Raise device/G1"), effects(load(t, "include: mps\noptions: {critical: [G1]}").Decide(gone)))
-	assert.Equal(t, "preset mps:16:3: option critical: want a list, have a text in the file that includes this", mistakes(t, "include: mps\noptions: {critical: G1}"))
+	assert.Equal(t, "preset mps:17:3: option critical: want a list, have a text in the file that includes this", mistakes(t, "include: mps\noptions: {critical: G1}"))
 
 	loaded, err := rules.Load{
 		Sources: []rules.Source{{Name: "f", Text: []byte("include: mps\noptions: {critical: [G1]}")}},
@@ -145,11 +145,11 @@ func TestPresetsOnBadDays(t *testing.T) {
 			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Hit activation-failing of Failed to activate: g1"},
 		},
 		"a server's mistake": {
-			rules.Message{Topic: "t", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "server"})},
+			rules.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "server"})},
 			[]string{"Count server-failing of mps-1", "Hit server-failing of mps-1: g1"},
 		},
 		"a caller's mistake": {
-			rules.Message{Topic: "t", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "client"})},
+			rules.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "client"})},
 			[]string{"Count server-failing of mps-1"},
 		},
 	} {
@@ -182,7 +182,31 @@ func TestCriticalDevicesAreFoundInEitherCase(t *testing.T) {
 		loaded, err := rules.Load{Sources: []rules.Source{source}, Options: map[string]string{"critical": "other, " + option}}.Do()
 		require.NoError(t, err)
 		for _, guid := range []string{"4c4c4544-004b", "4C4C4544-004B"} {
-			assert.Contains(t, effects(loaded.Decide(say("t", "success", "CIRA_Disconnected", guid, ""))), "Raise device/"+guid)
+			assert.Contains(t, effects(loaded.Decide(say("mps/events", "success", "CIRA_Disconnected", guid, ""))), "Raise device/"+guid)
 		}
 	}
+}
+
+func TestARuleListensToItsOwnTopicsElseToThoseOfItsFile(t *testing.T) {
+	source := func(name, topics string) rules.Source {
+		return rules.Source{Name: name, Text: []byte(topics + `
+rules:
+  - {name: ` + name + `-own, topics: own/+, resolve: own}
+  - {name: ` + name + `-file, resolve: file}`)}
+	}
+	load := rules.Load{Sources: []rules.Source{source("a", "topics: a"), source("b", "topics: b"), source("c", "")}}
+	loaded, err := load.Do()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a", "b", "own/+"}, loaded.Topics, "all are subscribed to")
+	matched := func(topic string) []string { return loaded.Decide(rules.Message{Topic: topic, Payload: []byte("1")}).Matched }
+	assert.Equal(t, []string{"a-file", "c-file"}, matched("a"))
+	assert.Equal(t, []string{"b-file", "c-file"}, matched("b"))
+	assert.Equal(t, []string{"a-own", "b-own", "c-own", "c-file"}, matched("own/x"))
+	assert.Equal(t, []string{"c-file"}, matched("else"), "a file without topics is for all that comes")
+
+	load.Topics = []string{"x/#"}
+	loaded, err = load.Do()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a-file", "b-file", "c-file"}, matched("x/y"), "instead of the file's")
+	assert.Empty(t, matched("a"))
 }

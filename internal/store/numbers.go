@@ -34,6 +34,7 @@ func (c *change) numbers(a *alert, at time.Time) (n rules.Numbers, l list, err e
 		at = g.lastTrue
 	}
 	n.Count, n.Of = g.sums(at)
+	n.Part = n.Count
 	if g.spec.Fleet {
 		if n.Of, err = c.fleetSize(at); err != nil {
 			return n, l, err
@@ -50,6 +51,9 @@ func (c *change) numbers(a *alert, at time.Time) (n rules.Numbers, l list, err e
 	if n.Distinct, err = c.countMembers(g, since); err != nil {
 		return n, l, err
 	}
+	if g.spec.Fleet {
+		n.Part = n.Distinct
+	}
 	n.Members, _, err = c.names(`SELECT member, 0 FROM member WHERE rule = ? AND grp = ? AND at > ? ORDER BY member LIMIT ?`,
 		g.rule, g.group, millis(since), mostListed)
 	n.More = n.Distinct - len(n.Members)
@@ -59,7 +63,7 @@ func (c *change) numbers(a *alert, at time.Time) (n rules.Numbers, l list, err e
 // listHeld names the members that an alert holds. More than fit are named one after the
 // other: then those who were named already are left out.
 func (c *change) listHeld(g *group, n *rules.Numbers) (l list, err error) {
-	n.Count, n.Distinct = g.size, g.size
+	n.Count, n.Distinct, n.Part = g.size, g.size, g.size
 	condition, of := "", g.size
 	if g.size > mostListed && g.untold > 0 {
 		condition, of = "AND told = 0", g.untold
