@@ -1,16 +1,20 @@
 package consumer
 
 import (
+	"context"
+	"encoding/json"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/store"
 )
@@ -59,4 +63,41 @@ func TestBackoffGrowsToItsLimit(t *testing.T) {
 		assert.Greater(t, most, limit*9/10, "%d tries", tries)
 		assert.Less(t, most, limit, "%d tries", tries)
 	}
+}
+
+func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
+	was := blindAfter
+	blindAfter = 10 * time.Millisecond
+	defer func() { blindAfter = was }()
+	told := make(chan ilert.Event, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var e ilert.Event
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&e))
+		told <- e
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer server.Close()
+	b := brokertest.Start(t, "")
+	c, err := New(Config{
+		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: server.URL, IntegrationKey: "k",
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	require.Eventually(t, func() bool { return c.Ready() == nil }, brokertest.Wait, 5*time.Millisecond)
+	require.NoError(t, b.Close())
+	for { // it may have been told once before it was subscribed
+		e := <-told
+		assert.Equal(t, "mps-ilert/test", e.AlertKey)
+		if e.EventType == ilert.Alert && !strings.Contains(e.Details, "not subscribed yet") {
+			assert.Equal(t, "HIGH", e.Priority)
+			break
+		}
+	}
+	brokertest.Start(t, b.Addr())
+	for (<-told).EventType != ilert.Resolve {
+	}
+	cancel()
+	require.NoError(t, <-done)
 }

@@ -63,7 +63,7 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d rules, for %s: no mistakes\n", len(loaded.Names), strings.Join(loaded.Topics, " and "))
+	fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), strings.Join(loaded.Topics, ", "))
 	if err := runTests(cmd.Context(), cmd.OutOrStdout(), loaded); err != nil {
 		return err
 	}
@@ -123,10 +123,10 @@ func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d tests have failed", failed, len(loaded.Tests))
+		return fmt.Errorf("tests: %d of %d failed", failed, len(loaded.Tests))
 	}
 	if len(loaded.Tests) > 0 {
-		fmt.Fprintf(out, "%d tests: passed\n", len(loaded.Tests))
+		fmt.Fprintf(out, "tests: %d passed\n", len(loaded.Tests))
 	}
 	return nil
 }

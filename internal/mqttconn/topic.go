@@ -72,6 +72,15 @@ func FilterOf(topic string) string {
 	return strings.Join(levels, "/")
 }
 
+// Covers reports whether every topic that matches one valid topic filter matches another,
+// too.
+func Covers(filter, narrower string) bool {
+	if strings.HasSuffix(narrower, "#") && !strings.HasSuffix(filter, "#") {
+		return false
+	}
+	return Matches(filter, narrower)
+}
+
 // Matches reports whether a topic matches a valid topic filter, which may be that
 // of a shared subscription ($share/group/filter).
 func Matches(filter, topic string) bool {

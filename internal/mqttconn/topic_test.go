@@ -53,3 +53,16 @@ func TestWhatWouldCutTheConnectionIsRefused(t *testing.T) {
 	assert.Error(t, mqttconn.CheckTopic(""))
 	assert.Error(t, mqttconn.CheckFilter(""))
 }
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		filter, narrower string
+		want             bool
+	}{
+		{"mps/#", "mps/events", true}, {"mps/#", "mps/+/x", true}, {"mps/#", "mps/a/#", true}, {"#", "#", true}, {"mps/#", "mps", true},
+		{"mps/+", "mps/events", true}, {"mps/+", "mps/+", true}, {"mps/+", "mps/#", false}, {"mps/events", "mps/+", false},
+		{"mps/a/#", "mps/#", false}, {"+/events", "mps/events", true}, {"mps/events", "mps/events", true}, {"#", "$SYS/x", false},
+	} {
+		assert.Equal(t, c.want, mqttconn.Covers(c.filter, c.narrower), "%s %s", c.filter, c.narrower)
+	}
+}

@@ -36,9 +36,10 @@ func (r Rules) Explain(m Message) ([]Verdict, error) {
 			switch {
 			case err != nil:
 				v.Reasons = append(v.Reasons, "the message is dead: "+err.Error())
-			case why != "" && c.is == begins:
-				v.Reasons = append(v.Reasons, why)
 			case why != "":
+				if c.is == begins && !v.Matched {
+					v.Reasons = append(v.Reasons, why)
+				}
 			case c.first() && raisedBy != "":
 				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s has matched before it", raisedBy))
 			default:

@@ -1,0 +1,164 @@
+package consumer_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+)
+
+const doorRules = `
+topics: door/+
+rules:
+  - name: open
+    when: msg.open
+    raise: {key: "{topic}", summary: "{topic} is open"}
+    ends: {when: not msg.open}
+`
+
+func rulesFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// byRules is a configuration whose rules stand in a file.
+func byRules(t *testing.T, b interface{ Addr() string }, ilert *recorder, text string) consumer.Config {
+	t.Helper()
+	cfg := config(t, b, ilert)
+	cfg.Presets, cfg.RulesFile = nil, rulesFile(t, text)
+	return cfg
+}
+
+func TestRulesOfAFileDecideWithThoseOfPresets(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	cfg.Presets = []string{"calls"}
+	start(t, cfg).ready(t)
+	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1")
+	publishTo(t, b.Addr(), "mps/events", call(event.Fail, "1"))
+	ilert.expect(t, "ALERT door/1", "ALERT 1/AMT_PowerState")
+	publishTo(t, b.Addr(), "door/1", `{"open":false}`)
+	ilert.expect(t, "ALERT door/1", "ALERT 1/AMT_PowerState", "RESOLVE door/1")
+}
+
+func TestRulesAreReadAgain(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	c := start(t, cfg).ready(t)
+	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1")
+
+	broken := strings.Replace(doorRules, "when: msg.open", "when: mgs.open", 1)
+	require.NoError(t, os.WriteFile(cfg.RulesFile, []byte(broken), 0o600))
+	require.ErrorContains(t, c.Reload(t.Context()), `:5:11: when: at character 1: there is no mgs, did you mean "msg"?`)
+	publishTo(t, b.Addr(), "door/2", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1", "ALERT door/2")
+
+	// Another topic, and another name: what the old rule has raised could never end.
+	other := strings.NewReplacer("topics: door/+", "topics: [window/+]", "name: open", "name: window").Replace(doorRules)
+	require.NoError(t, os.WriteFile(cfg.RulesFile, []byte(other), 0o600))
+	require.NoError(t, c.Reload(t.Context()))
+	ilert.expect(t, "ALERT door/1", "ALERT door/2", "RESOLVE door/1", "RESOLVE door/2")
+	require.Eventually(t, func() bool { // once the broker has taken the subscription
+		publishTo(t, b.Addr(), "window/1", `{"open":true}`)
+		ilert.mu.Lock()
+		defer ilert.mu.Unlock()
+		return len(ilert.told) == 5
+	}, brokertest.Wait, 10*time.Millisecond)
+	ilert.expect(t, "ALERT door/1", "ALERT door/2", "RESOLVE door/1", "RESOLVE door/2", "ALERT window/1")
+}
+
+func TestAlertsOfRulesThatAreGoneEndAtTheStart(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	c := start(t, cfg).ready(t)
+	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1")
+	c.stop()
+	cfg.RulesFile, cfg.Presets = "", []string{"calls"}
+	start(t, cfg)
+	ilert.expect(t, "ALERT door/1", "RESOLVE door/1")
+}
+
+func TestARuleMayHaveAnAlertSourceOfItsOwn(t *testing.T) {
+	t.Setenv("DOORS_KEY", "doors")
+	keys := make(chan string, 10)
+	recorder := record(t)
+	recorder.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var e struct{ IntegrationKey string }
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&e))
+		keys <- e.IntegrationKey
+		w.WriteHeader(http.StatusAccepted)
+	})
+	b := brokertest.Start(t, "")
+	windowsKey := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(windowsKey, []byte("windows\n"), 0o600))
+	cfg := byRules(t, b, recorder, doorRules+`
+  - {name: window, topics: window/+, integration_key: {file: "`+windowsKey+`"}, raise: {key: "{topic}", summary: s}, ends: {age: 1h}}
+  - {name: other, topics: other, raise: {key: "{topic}", summary: s}, ends: {age: 1h}}`)
+	text, err := os.ReadFile(cfg.RulesFile)
+	require.NoError(t, err)
+	doors := strings.Replace(string(text), "    when: msg.open", "    integration_key: {env: DOORS_KEY}\n    when: msg.open", 1)
+	require.NoError(t, os.WriteFile(cfg.RulesFile, []byte(doors), 0o600))
+	start(t, cfg).ready(t)
+	for topic, key := range map[string]string{"door/1": "doors", "window/1": "windows", "other": secret} {
+		publishTo(t, b.Addr(), topic, `{"open":true}`)
+		assert.Equal(t, key, <-keys, topic)
+	}
+
+	t.Setenv("DOORS_KEY", "")
+	_, err = consumer.New(cfg)
+	assert.ErrorContains(t, err, "rules: integration key env:DOORS_KEY: is empty")
+}
+
+// safeBuffer is a log that is read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func TestADryRunTellsNobodyAndTakesNothingAway(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	start(t, cfg).ready(t).stop() // there is a session now, for which the broker keeps what comes
+	dry := cfg
+	var log safeBuffer
+	dry.DryRun, dry.IntegrationKey, dry.Logger = true, "", slog.New(slog.NewTextHandler(&log, nil))
+	d := start(t, dry).ready(t)
+	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "dry run: ilert would be told") }, brokertest.Wait, 5*time.Millisecond)
+	assert.Contains(t, log.String(), `\"alertKey\":\"door/1\"`)
+	d.stop()
+	ilert.expect(t)
+
+	start(t, cfg)
+	ilert.expect(t, "ALERT door/1")
+}

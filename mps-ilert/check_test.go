@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// check runs the command and returns what it writes.
+func check(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	if stdin != "" {
+		file := write(t, "stdin", stdin)
+		in, err := os.Open(file)
+		require.NoError(t, err)
+		defer in.Close()
+		was := os.Stdin
+		os.Stdin = in
+		defer func() { os.Stdin = was }()
+	}
+	err := run(t.Context(), append([]string{"check"}, args...), environment(), &out, io.Discard)
+	return out.String(), err
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// What the built-in rules do on bad and on ordinary days stands in their own tests.
+func TestTheTestsOfAllRulesPass(t *testing.T) {
+	for _, name := range rules.PresetNames {
+		out, err := check(t, "", "--preset", name)
+		require.NoError(t, err, out)
+		assert.Regexp(t, "tests: [0-9]+ passed", out, name)
+	}
+	files, err := filepath.Glob("../examples/rules/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range append(files, "testdata/options.yaml") {
+		out, err := check(t, "", "--config", file)
+		require.NoError(t, err, out)
+		assert.Regexp(t, "tests: [0-9]+ passed", out, file)
+	}
+}
+
+const doorRules = `
+topics: door/+
+rules:
+  - name: open
+    when: msg.open == true
+    raise: {key: "{topic}", summary: "{topic} is open", priority: LOW}
+    for: 5m
+    ends: {when: msg.open == false}
+`
+
+func TestATestThatFailsIsNamedWithItsLine(t *testing.T) {
+	for want, test := range map[string]string{
+		`rules.yaml:9: test "t": line 10: ilert should be told ALERT door/2, and is told ALERT LOW door/1 after 5m0s "door/1 is open"`: `
+  - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h, want: [
+      {type: ALERT, key: door/2}]}`,
+		`rules.yaml:9: test "t": line 9: ilert should be told RESOLVE, and is told no more`: `
+  - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h, want: [{at: 5m, type: ALERT}, {type: RESOLVE}]}`,
+		`rules.yaml:9: test "t": ilert is told ALERT LOW door/1 after 5m0s "door/1 is open", and should not be`: `
+  - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h}`,
+		`rules.yaml:9: test "t": the message at 0s is dead: `: `
+  - {name: t, messages: [{topic: door/1, payload: junk}]}`,
+	} {
+		out, err := check(t, "", "--config", write(t, "rules.yaml", doorRules[1:]+"tests:"+test))
+		assert.EqualError(t, err, "tests: 1 of 1 failed")
+		assert.Contains(t, out, want)
+	}
+}
+
+func TestMistakesAreAllNamedAtOnce(t *testing.T) {
+	file := write(t, "rules.yaml", strings.ReplaceAll(doorRules[1:], "for: 5m", "four: 5m")+"settings: {mqtt_hst: x}\n")
+	out, err := check(t, "", "--config", file)
+	assert.EqualError(t, err, "mistakes in the rules: 2")
+	assert.Contains(t, out, file+`:6:5: a rule has no key "four", did you mean "for"?`)
+	assert.Contains(t, out, file+`:8:12: settings has no key "mqtt_hst", did you mean "mqtt_host"?`)
+}
+
+func TestMessagesAreExplained(t *testing.T) {
+	messages := write(t, "capture", `{"topic":"door/1","payload":{"open":true},"tst":"2026-01-02T03:04:05.000000Z+0000"}
+{"topic":"door/1","payload":"{\"open\":false}","tst":"2026-01-02T03:10:00Z"}
+{"topic":"door/2","payload":"[","tst":"2026-01-02T03:10:01Z"}
+{"topic":"door/3","payload":{"open":true},"tst":"2026-01-02T03:10:02Z"}`)
+	out, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), messages)
+	require.NoError(t, err)
+	assert.Equal(t, `rules: 1 without mistakes, for door/+
+
+2026-01-02 03:04:05  door/1  {"open":true}
+  * open: raises the alert door/1
+2026-01-02 03:09:05  ilert is told ALERT LOW door/1: door/1 is open
+
+2026-01-02 03:10:00  door/1  {"open":false}
+  * open: ends the alert door/1
+2026-01-02 03:10:00  ilert is told RESOLVE LOW door/1: door/1 is open
+
+2026-01-02 03:10:01  door/2  [
+    dead, no rule has an effect: the payload is not JSON: unexpected EOF
+
+2026-01-02 03:10:02  door/3  {"open":true}
+  * open: raises the alert door/3
+
+if nothing more comes:
+2026-01-02 03:15:02  ilert is told ALERT LOW door/3: door/3 is open
+`, out)
+	brief, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--brief", messages)
+	require.NoError(t, err)
+	assert.Equal(t, 3, strings.Count(brief, "ilert is told"))
+	assert.NotContains(t, brief, "raises")
+}
+
+// A noisy hour of a real MPS, as it was captured.
+func TestTheCaptureOfMPSRaisesNothingButWhatItShould(t *testing.T) {
+	out, err := check(t, "", "--brief", "../testdata/mps-capture.jsonl")
+	require.NoError(t, err)
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "ilert is told") {
+			assert.Contains(t, line, "LOW deactivation/")
+		}
+	}
+}
+
+func TestEventsComeFromTheStandardInput(t *testing.T) {
+	out, err := check(t, `{"type":"fail","message":"m","methods":["AMT_Unprovision"],"guid":"1","timestamp":1795321902892}`, "-")
+	require.NoError(t, err)
+	assert.Contains(t, out, "2026-11-22 04:31:42  ilert is told ALERT LOW deactivation/1: 1 could not be deactivated: m")
+	_, err = check(t, doorRules, "-")
+	assert.ErrorContains(t, err, "value 1 is no JSON")
+}
+
+func TestTheFileSetsFlagsThatNothingElseSets(t *testing.T) {
+	file := write(t, "rules.yaml", "settings: {preset: calls, option: [], mqtt_name: own, event_topic: [a, b], mqtt_qos: 0}\n"+doorRules)
+	out, err := check(t, "", "--config", file)
+	require.NoError(t, err)
+	assert.Contains(t, out, "rules: 2 without mistakes, for door/+, mps/events", "with the preset that it sets")
+
+	for _, c := range []struct {
+		env  func(string) string
+		args []string
+		want string
+	}{
+		{environment(), nil, "--mqtt_qos 9"},
+		{environment("MPS_ILERT_MQTT_QOS", "8"), nil, "--mqtt_qos 8"},
+		{environment("MPS_ILERT_MQTT_QOS", "8"), []string{"--mqtt_qos", "7"}, "--mqtt_qos 7"},
+	} {
+		file := write(t, "rules.yaml", "settings: {mqtt_qos: 9}\n"+doorRules)
+		err := run(t.Context(), append([]string{"daemon", "--config", file, "-m", "h"}, c.args...), c.env, io.Discard, io.Discard)
+		assert.ErrorContains(t, err, c.want)
+	}
+	file = write(t, "rules.yaml", "settings: {mqtt_port: x}\n"+doorRules)
+	err = run(t.Context(), []string{"daemon", "--config", file}, environment(), io.Discard, io.Discard)
+	assert.ErrorContains(t, err, `settings: mqtt_port "x": `)
+}
+
+func TestRulesArePrintedToBeCopied(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))
+	checked, err := check(t, "", "--config", write(t, "rules.yaml", out.String()))
+	require.NoError(t, err)
+	assert.Contains(t, checked, "rules: 13 without mistakes")
+	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "mp"}, environment(), io.Discard, io.Discard), `did you mean "mps"?`)
+	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "ilagent"}, environment(), io.Discard, io.Discard), "flags of the daemon's mapping")
+}
+
+func TestVersionAndCompletion(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"version"}, environment(), &out, io.Discard))
+	assert.Regexp(t, `^mps-ilert \S+`, out.String())
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		out.Reset()
+		require.NoError(t, run(t.Context(), []string{"completion", shell}, environment(), &out, io.Discard))
+		assert.Contains(t, out.String(), "mps-ilert")
+	}
+}
