@@ -28,6 +28,7 @@ import (
 // transaction that has reached the disk when it returns.
 type Store struct {
 	db      *sql.DB
+	read    *sql.DB // beside db, to count; nil where db does
 	lock    *sql.DB // nil beside the daemon, and in memory
 	devices devices
 }
@@ -56,7 +57,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		_ = lock.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db, lock: lock}
+	read, err := openFile(absolute, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: %w", path, errors.Join(err, db.Close(), lock.Close()))
+	}
+	s := &Store{db: db, read: read, lock: lock}
 	if err := s.migrate(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
@@ -160,7 +165,7 @@ func (s *Store) Close() error {
 	if s.lock == nil {
 		return s.db.Close()
 	}
-	return errors.Join(s.db.Close(), s.lock.Close())
+	return errors.Join(s.read.Close(), s.db.Close(), s.lock.Close())
 }
 
 // Apply stores what messages do, all or none, in their order.

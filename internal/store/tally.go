@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 )
 
@@ -61,8 +62,15 @@ func (c *change) flushTallies() error {
 }
 
 // Tallies returns the counters for each topic filter.
-func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) {
-	rows, err := s.db.QueryContext(ctx, `
+func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) { return tallies(ctx, s.db) }
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func tallies(ctx context.Context, db querier) (map[string]Tally, error) {
+	rows, err := db.QueryContext(ctx, `
 		SELECT filter, received, ignored, merged, delivered, dead, purged,
 		       (SELECT count(*) FROM alert WHERE pending = 1 AND alert.filter = tally.filter) +
 		       (SELECT count(*) FROM outbox WHERE outbox.filter = tally.filter)
@@ -84,8 +92,10 @@ func (s *Store) Tallies(ctx context.Context) (map[string]Tally, error) {
 }
 
 // Matches returns how often each rule matched.
-func (s *Store) Matches(ctx context.Context) (map[string]uint64, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT rule, matched FROM rule_tally`)
+func (s *Store) Matches(ctx context.Context) (map[string]uint64, error) { return matches(ctx, s.db) }
+
+func matches(ctx context.Context, db querier) (map[string]uint64, error) {
+	rows, err := db.QueryContext(ctx, `SELECT rule, matched FROM rule_tally`)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

@@ -30,8 +30,8 @@ CREATE TABLE alert (
 ) WITHOUT ROWID;
 
 CREATE INDEX alert_due ON alert (priority, next_try) WHERE pending = 1 AND claimed = 0;
-CREATE INDEX alert_filter ON alert (filter) WHERE pending = 1; -- to be counted
-CREATE INDEX alert_rule ON alert (rule) WHERE rule <> '';
+CREATE INDEX alert_filter ON alert (filter, claimed, tries, next_try, received_at) WHERE pending = 1; -- all that is counted of what waits
+CREATE INDEX alert_rule ON alert (rule, told); -- told, to be counted
 CREATE INDEX alert_ends ON alert (ends_at) WHERE ends_at > 0;
 
 -- Messages that could not be understood or that ilert called invalid.
