@@ -74,9 +74,22 @@ type Config struct {
 	// that begin with il1hbt are pinged at IlertURL.
 	HeartbeatURL string
 
+	// MaxSkew is how far a server's clock may be behind ours before it is named in the log
+	// and by Status; default 1 minute. Only events say their time.
+	MaxSkew time.Duration
+
+	// Hooks are told what happens.
+	Hooks Hooks
 	// Logger is told of connections, failures and dead letters; nil discards. It
 	// is never given a secret.
 	Logger *slog.Logger
+}
+
+// Hooks are told what happens, for metrics; any may be nil. They are called concurrently,
+// and hold up the work for as long as they take.
+type Hooks struct {
+	// Requested is told of each request that gave ilert an event, and how long it took.
+	Requested func(outcome Outcome, took time.Duration)
 }
 
 // Mapping makes an event for ilert of each message, in the order of arrival, as ilert's
@@ -102,6 +115,7 @@ func (c Config) check() (checked, error) {
 	} else {
 		c.SessionExpiry = cmp.Or(c.SessionExpiry, 24*time.Hour)
 	}
+	c.MaxSkew = cmp.Or(c.MaxSkew, time.Minute)
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
@@ -121,6 +135,9 @@ func (c Config) check() (checked, error) {
 	}
 	if c.SessionExpiry < 0 {
 		return checked{}, fmt.Errorf("consumer: SessionExpiry %v: want a positive duration", c.SessionExpiry)
+	}
+	if c.MaxSkew < 0 {
+		return checked{}, fmt.Errorf("consumer: MaxSkew %v: want a positive duration", c.MaxSkew)
 	}
 	for _, topic := range c.Topics {
 		err := mqttconn.CheckFilter(topic)

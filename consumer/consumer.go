@@ -36,8 +36,13 @@ type Consumer struct {
 
 	connected atomic.Bool // has been, at least once
 
+	requests requests
+	skew     *skew
+	counting counting
+
 	mu      sync.Mutex
 	conn    *mqttconn.Conn // nil without a broker, and before Run
+	since   time.Time      // when it connected; zero while it is not
 	faults  map[part]error
 	refused map[string]error // by integration key: why ilert has not taken the last event
 }
@@ -74,6 +79,7 @@ func New(config Config) (*Consumer, error) {
 		incoming: make(chan message, receiveMaximum),
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),
+		skew:     newSkew(complete.MaxSkew, complete.Logger),
 		faults:   map[part]error{},
 		refused:  map[string]error{},
 	}
@@ -134,6 +140,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
+				c.connectedAt(time.Now())
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {
 					c.config.Logger.Warn("the MQTT broker has forgotten our session: events that came while we were away are lost")
 				}
@@ -144,7 +151,10 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			},
 			// The connection logs these two by itself.
 			Failed: func(err error) { c.set(subscription, err) },
-			Down:   func() { c.set(subscription, errors.New("not connected to the broker")) },
+			Down: func() {
+				c.connectedAt(time.Time{})
+				c.set(subscription, errors.New("not connected to the broker"))
+			},
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
 				case c.incoming <- message{link, p, time.Now()}:
@@ -175,6 +185,13 @@ func (c *Consumer) subscriptions() []paho.SubscribeOptions {
 		options[i] = paho.SubscribeOptions{Topic: topic, QoS: qos, RetainHandling: ifNewSubscription}
 	}
 	return options
+}
+
+// connectedAt notes since when the broker is there, or by the zero time that it is not.
+func (c *Consumer) connectedAt(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since = at
 }
 
 // Ready returns nil while the consumer is subscribed, stores what arrives and can

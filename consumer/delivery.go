@@ -145,7 +145,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 // send gives ilert the event, or says what it would.
 func (c *Consumer) send(ctx context.Context, n store.Notice, e ilert.Event) error {
 	if !c.config.DryRun {
-		return c.config.ilert.Send(ctx, n.Path, e, n.TraceParent)
+		return c.counted(func() error { return c.config.ilert.Send(ctx, n.Path, e, n.TraceParent) })
 	}
 	e.IntegrationKey = ""
 	shown, err := json.Marshal(e)

@@ -53,7 +53,11 @@ func (c *Consumer) takeIn(ctx context.Context) {
 			}
 		}
 		for _, m := range messages {
-			changes = append(changes, c.decide(m))
+			change := c.decide(m)
+			changes = append(changes, change)
+			if own := change.Decision.At; !own.IsZero() && !m.Retain && !m.Duplicate { // these have waited
+				c.skew.note(sourceOf(m.Publish, change.Filter), own, m.at)
+			}
 		}
 		if !c.apply(ctx, changes) {
 			return

@@ -154,7 +154,8 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		Class:      classOf(response.StatusCode),
 		Uncertain:  response.StatusCode >= 500,
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now()),
-		Err:        fmt.Errorf("ilert answered %s: %.200q", response.Status, text),
+		Err:        fmt.Errorf("ilert answered %s", response.Status),
+		Answer:     text,
 	}
 }
 
@@ -173,9 +174,15 @@ type Error struct {
 	Uncertain  bool          // ilert may have taken it all the same
 	RetryAfter time.Duration // what ilert asked for, 0 without
 	Err        error
+	Answer     string // ilert's own words, which may quote the event; empty without
 }
 
-func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Error() string {
+	if e.Answer == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v: %.200q", e.Err, e.Answer)
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

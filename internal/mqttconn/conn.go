@@ -131,6 +131,14 @@ func Open(config Config) (*Conn, error) {
 	return c, err
 }
 
+// Address is that of the newest attempt to connect, without user and password; empty before
+// the first.
+func (c *Conn) Address() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.trying
+}
+
 // lastWords is how long after the end of its context Close still waits for the
 // goodbye to be written.
 const lastWords = 500 * time.Millisecond

@@ -1,0 +1,217 @@
+package consumer
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// Status is how a Consumer is and what became of what it received. It names no device and
+// holds no secret, nor anything that a message or an answer of ilert's said, but for the
+// names by which servers call themselves.
+type Status struct {
+	Ready  bool     `json:"ready"`
+	Parts  []Part   `json:"parts"`
+	Broker *Broker  `json:"broker,omitempty"` // nil without one
+	Topics []string `json:"topics"`           // what is subscribed to
+	Rules  []Rule   `json:"rules"`
+
+	// Messages are counted for each topic filter, HTTPFilter among them, since the store
+	// was made. It is nil, and so is all else that the store holds, if the store cannot be
+	// read; its part says why.
+	Messages map[string]Tally `json:"messages"`
+	Alerts   Alerts           `json:"alerts"`
+	// DeadLetters are the dead of all Messages.
+	DeadLetters uint64   `json:"deadLetters"`
+	Requests    Requests `json:"requests"`
+	// Keys are the integration keys by which ilert has not taken the last event.
+	Keys []Key `json:"failingKeys"`
+	// Behind are the servers whose clocks are behind ours by more than MaxSkew, the
+	// farthest first.
+	Behind []Source `json:"behind"`
+}
+
+// Tally counts messages by what became of them.
+type Tally = store.Tally
+
+// Part is a part of the work: subscription, store or ilert.
+type Part struct {
+	Name  string `json:"name"`
+	Ready bool   `json:"ready"`
+	Error string `json:"error,omitempty"` // what is in the way
+}
+
+// Broker is the MQTT broker.
+type Broker struct {
+	Address        string    `json:"address,omitempty"` // the last that was tried, without user and password
+	ConnectedSince time.Time `json:"connectedSince,omitzero"`
+}
+
+// Rule is one rule in force.
+type Rule struct {
+	Name    string `json:"name"`
+	Matched uint64 `json:"matched"` // how many messages; forgotten when the rule is taken away
+}
+
+// Alerts counts alerts by where they stand. An open one may also wait or be under way, with
+// its end for instance.
+type Alerts struct {
+	Open     uint64 `json:"open"`     // ilert has said that it knows them
+	Waiting  uint64 `json:"waiting"`  // to be told, now or again
+	Delayed  uint64 `json:"delayed"`  // wait for their time: it must have been so for a while before ilert is told
+	UnderWay uint64 `json:"underWay"` // a request is
+	// OldestWaiting is since when what waits longest has waited, be it an alert or an event
+	// that is only passed on; zero if nothing waits.
+	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
+}
+
+// Key is an integration key that ilert does not take events by.
+type Key struct {
+	// Name is as the rules have it, such as env:TEAM_KEY; "configured" for
+	// Config.IntegrationKey and "of messages" for all that messages bring themselves.
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+// Status says how the consumer is. It reads the store beside the work, and at most so often
+// that this costs little: what it says of the store may be some seconds old.
+func (c *Consumer) Status(ctx context.Context) Status {
+	set := c.rules.Load()
+	status := Status{
+		Ready: true, Broker: c.broker(), Topics: slices.Clone(set.topics), Rules: []Rule{},
+		Requests: c.requests.read(), Keys: c.failingKeys(set), Behind: c.skew.read(time.Now()),
+	}
+	counts, err := c.counting.read(ctx, c.store)
+	if err == nil {
+		status.count(counts, c.filtersOf(set))
+	}
+	for _, name := range set.names {
+		status.Rules = append(status.Rules, Rule{name, counts.Matches[name]})
+	}
+	status.Parts = c.parts(err)
+	for _, p := range status.Parts {
+		status.Ready = status.Ready && p.Ready
+	}
+	return status
+}
+
+// count takes in what the store has counted. Filters without messages have counted none.
+func (s *Status) count(counts store.Status, filters []string) {
+	s.Messages = maps.Clone(counts.Tallies)
+	for _, filter := range filters {
+		s.Messages[filter] = counts.Tallies[filter]
+	}
+	for _, t := range s.Messages {
+		s.DeadLetters += t.Dead
+	}
+	s.Alerts = Alerts{
+		Open: counts.Open, Waiting: counts.Waiting, Delayed: counts.Later, UnderWay: counts.Claimed,
+		OldestWaiting: counts.Oldest,
+	}
+}
+
+// filtersOf are the topic filters under which something may be counted.
+func (c *Consumer) filtersOf(set *ruleset) []string {
+	filters := append(slices.Clone(set.topics), HTTPFilter)
+	if c.config.Mapping == nil {
+		filters = append(filters, store.Rules)
+	}
+	return filters
+}
+
+func (c *Consumer) broker() *Broker {
+	if c.config.Address == "" {
+		return nil
+	}
+	c.mu.Lock()
+	conn, since := c.conn, c.since
+	c.mu.Unlock()
+	b := &Broker{ConnectedSince: since}
+	if conn != nil {
+		b.Address = conn.Address()
+	}
+	return b
+}
+
+// parts are what Ready is made of. The three of the store are one to who looks from
+// outside, and reading is among it.
+func (c *Consumer) parts(reading error) []Part {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := func(errs ...error) string {
+		for _, err := range errs {
+			if err != nil {
+				return brief(err)
+			}
+		}
+		return ""
+	}
+	all := []Part{
+		{Name: string(subscription), Error: first(c.faults[subscription])},
+		{Name: string(storing), Error: first(c.faults[storing], c.faults[claiming], c.faults[settling], reading)},
+		{Name: string(delivering), Error: first(c.faults[delivering])},
+	}
+	for i := range all {
+		all[i].Ready = all[i].Error == ""
+	}
+	return all
+}
+
+func (c *Consumer) failingKeys(set *ruleset) []Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := map[string]error{}
+	for key, err := range c.refused {
+		name := key
+		if _, named := set.keys[key]; key == "" {
+			name = "configured"
+		} else if !named {
+			name = "of messages" // the key itself is a secret
+		}
+		if was, ok := names[name]; !ok || err.Error() < was.Error() { // always the same of several
+			names[name] = err
+		}
+	}
+	all := make([]Key, 0, len(names))
+	for name, err := range names {
+		all = append(all, Key{name, brief(err)})
+	}
+	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// counting keeps what the store has counted for a while: of a million alerts that takes half
+// a second, and anybody may ask.
+type counting struct {
+	mu    sync.Mutex
+	last  store.Status
+	until time.Time
+}
+
+func (c *counting) read(ctx context.Context, s *store.Store) (store.Status, error) {
+	const (
+		patience = 5 * time.Second
+		share    = 20 // of the time is spent on counting, at most
+		longest  = 5 * time.Second
+	)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	began := time.Now()
+	if began.Before(c.until) {
+		return c.last, nil
+	}
+	counts, err := s.Status(ctx, began)
+	if err != nil {
+		return store.Status{}, err
+	}
+	now := time.Now()
+	c.last, c.until = counts, now.Add(min(share*now.Sub(began), longest))
+	return counts, nil
+}
