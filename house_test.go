@@ -117,6 +117,14 @@ func TestImportersLinkNothingElse(t *testing.T) {
 	}
 }
 
+// Whoever makes a consumer, as mps-sim does, links no client of Prometheus.
+func TestOnlyTheCommandHasMetrics(t *testing.T) {
+	for line := range strings.Lines(string(goCommand(t, "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./..."))) {
+		path, imports, _ := strings.Cut(line, " ")
+		assert.Equal(t, path == module+"/mps-ilert", strings.Contains(imports, "github.com/prometheus/"), path)
+	}
+}
+
 // Adding us to Console raises no version that Console requires already.
 func TestConsoleKeepsItsVersions(t *testing.T) {
 	console := map[string]string{}

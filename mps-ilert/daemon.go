@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,6 +37,7 @@ type daemonFlags struct {
 	eventKey                        string
 	mapping                         consumer.Mapping
 	maxRetries                      uint
+	maxSkew                         time.Duration
 	port                            uint16
 	http, httpToken                 string
 	heartbeat                       string
@@ -68,6 +70,10 @@ silent on an ordinary day, right on a bad one. "calls" alerts of each failed cal
 them. The default is mps and rps, or ilagent if a flag of its mapping or an
 --event_topic that does not begin with mps/ or rps/ is given. "mps-ilert rules print
 mps" shows them, "mps-ilert check" tries them, and SIGHUP reads --config again.
+
+With --port or --http, /health and /ready say whether it works, /status in JSON how, and
+/metrics the same to Prometheus: what became of the messages, what the rules matched and
+how the alerts stand. Neither names a device.
 
 Each flag has an environment variable, named in brackets; those of secrets may
 have _FILE behind them and name a file. A flag may also stand in the file of --config,
@@ -134,9 +140,10 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	f.rules.add(flags)
 	flags.BoolVar(&f.dryRun, "dry_run", false, "log what ilert would be told, and tell it nothing; may run beside the daemon")
 	flags.UintVar(&f.maxRetries, "max_retries", 100, "no effect: what ilert has not taken is tried for ever")
+	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "how far a server's clock may be behind ours before the log and /status name it")
 	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
 	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
-	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, but for /, /health and /ready")
+	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, for /metrics and /status too, but for /, /health and /ready")
 	flags.StringVarP(&f.heartbeat, "heartbeat", "b", "", "key of a heartbeat of ilert, pinged while /ready says yes")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
 	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
@@ -157,7 +164,8 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	config.Logger = logger
+	counted := newMetrics()
+	config.Logger, config.Hooks.Requested = logger, counted.requested
 	listener, err := f.listen(cmd)
 	if err != nil {
 		return err
@@ -175,7 +183,8 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	go reloadOnHangup(ctx, c, logger)
-	server := newServer(ctx, c, f.httpToken)
+	counted.status = c.Status
+	server := newServer(ctx, c, counted.handler(), f.httpToken)
 	served := make(chan error, 1)
 	if listener != nil {
 		logger.Info("listening for HTTP", slog.String("address", listener.Addr().String()))
@@ -234,10 +243,14 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		HeartbeatTopic: f.heartbeatTopic,
 		HeartbeatURL:   f.heartbeatURL,
 		MQTTPath:       f.mqttURL,
+		MaxSkew:        f.maxSkew,
 	}
 	config.DryRun = f.dryRun
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")
+	}
+	if f.maxSkew <= 0 {
+		return config, fmt.Errorf("--max_skew %v: want a positive duration", f.maxSkew)
 	}
 	if f.mqttQoS > 2 {
 		return config, fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)

@@ -18,6 +18,13 @@ type worker interface {
 	Ready() error
 	Post(ctx context.Context, event []byte) ([]byte, error)
 	Ping(ctx context.Context, key string) error
+	Status(ctx context.Context) consumer.Status
+}
+
+// statusJSON is what /status answers.
+type statusJSON struct {
+	Version string `json:"version"`
+	consumer.Status
 }
 
 // mostBody is how long an event may be, in bytes.
@@ -26,9 +33,10 @@ const mostBody = 16_000
 // newServer answers as ilagent does: / with name and version, /health with 204
 // while the process works, /ready with 204 while the worker is ready. Otherwise both
 // answer 503 and what is in the way, which is that it stops once working has ended.
-// POST /api/events takes an event for ilert, GET /api/heartbeats/{key} passes a ping on;
-// these two ask for the bearer token, unless it is empty.
-func newServer(working context.Context, w worker, token string) *http.Server {
+// POST /api/events takes an event for ilert, GET /api/heartbeats/{key} passes a ping on,
+// /status says in JSON how the worker is, and /metrics is that of Prometheus; these four
+// ask for the bearer token, unless it is empty.
+func newServer(working context.Context, w worker, metrics http.Handler, token string) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(out http.ResponseWriter, _ *http.Request) {
 		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -54,6 +62,10 @@ func newServer(working context.Context, w worker, token string) *http.Server {
 		}
 		writeJSON(out, http.StatusAccepted, struct{}{})
 	}))
+	mux.HandleFunc("GET /status", authorized(token, func(out http.ResponseWriter, r *http.Request) {
+		writeJSON(out, http.StatusOK, statusJSON{version(), w.Status(r.Context())})
+	}))
+	mux.HandleFunc("GET /metrics", authorized(token, metrics.ServeHTTP))
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,

@@ -222,7 +222,7 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 
 // Nothing was taken, so nobody may be told that it was.
 func TestABodyThatDoesNotComeWholeIsAMistake(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}, "").Handler)
+	server := httptest.NewServer(newServer(t.Context(), blind{}, http.NotFoundHandler(), "").Handler)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(t, err)
@@ -255,8 +255,10 @@ func TestABearerTokenIsAskedFor(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, status)
 		assert.Equal(t, `{"error":"want the bearer token"}`, answer)
 	}
-	code, _ := get(t, d.base+"/api/heartbeats/k")
-	assert.Equal(t, http.StatusUnauthorized, code)
+	for _, path := range []string{"/api/heartbeats/k", "/status", "/metrics"} {
+		code, _ := get(t, d.base+path)
+		assert.Equal(t, http.StatusUnauthorized, code, path)
+	}
 	status, _ := post(t, d.base+"/api/events", event, "Authorization", "Bearer "+secret)
 	assert.Equal(t, http.StatusOK, status)
 	receive(t, requests)

@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
@@ -165,10 +166,20 @@ func status(t *testing.T, url string) int {
 	return code
 }
 
-func get(t *testing.T, url string) (code int, body string) {
+func get(t *testing.T, url string, header ...string) (code int, body string) {
 	t.Helper()
+	return ask(t, http.MethodGet, url, http.NoBody, header...)
+}
+
+func ask(t *testing.T, method, url string, asked io.Reader, header ...string) (code int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, asked)
+	require.NoError(t, err)
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(url)
+	response, err := client.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
@@ -184,7 +195,7 @@ func expectAnswer(t *testing.T, url string, code int, body string) {
 }
 
 func TestReadySaysWhatIsInTheWay(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}, "").Handler)
+	server := httptest.NewServer(newServer(t.Context(), blind{}, http.NotFoundHandler(), "").Handler)
 	defer server.Close()
 	expectAnswer(t, server.URL+"/ready", http.StatusServiceUnavailable, `{"error":"subscription: not connected to the broker"}`)
 	expectAnswer(t, server.URL+"/health", http.StatusNoContent, "")
@@ -199,10 +210,12 @@ func (blind) Post(context.Context, []byte) ([]byte, error) {
 	return nil, errors.New("the disk is full")
 }
 
+func (blind) Status(context.Context) consumer.Status { return consumer.Status{} }
+
 func (blind) Ping(context.Context, string) error { return errors.New("ilert is away") }
 
 func TestWhatCannotBeTakenIsSaid(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}, "").Handler)
+	server := httptest.NewServer(newServer(t.Context(), blind{}, http.NotFoundHandler(), "").Handler)
 	defer server.Close()
 	expectAnswer(t, server.URL+"/api/heartbeats/k", http.StatusInternalServerError, `{"error":"Failed to proxy heartbeat"}`)
 	status, body := post(t, server.URL+"/api/events", `{}`)
@@ -212,18 +225,7 @@ func TestWhatCannotBeTakenIsSaid(t *testing.T) {
 
 func post(t *testing.T, url, body string, header ...string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	require.NoError(t, err)
-	for i := 0; i < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	read, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	return response.StatusCode, strings.TrimSpace(string(read))
+	return ask(t, http.MethodPost, url, strings.NewReader(body), header...)
 }
 
 func TestMistakesAreNamed(t *testing.T) {
@@ -248,6 +250,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"unknown command \"extra\"":                  {key, []string{"extra"}},
 		"there is no preset \"x\"":                   {key, []string{"-m", "h", "-f", file, "--preset", "x"}},
 		"--map_key_summary goes with --preset il":    {key, []string{"-m", "h", "-f", file, "--preset", "calls", "--map_key_summary", "x"}},
+		"--max_skew 0s: want a positive duration":    {key, []string{"-m", "h", "--max_skew", "0s"}},
 		"--mqtt_name: want a client id":              {key, []string{"-m", "h", "-n", ""}},
 		"--http and --port: want one":                {key, []string{"-m", "h", "-p", "0", "--http", "127.0.0.1:0"}},
 		"--http x: listen":                           {key, []string{"-m", "h", "--http", "x"}},
@@ -270,6 +273,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	for _, flag := range []string{
 		"-m, --mqtt_host", "-q, --mqtt_port", "-n, --mqtt_name", "-e, --event_topic", "-p, --port",
 		"-f, --file", "--event_key", "--mqtt_qos", "-v, --verbose", "--ilert_url", "--preset", "ILERT_INTEGRATION_KEY",
+		"--max_skew", "/metrics and /status too",
 	} {
 		assert.Contains(t, out.String(), flag)
 	}

@@ -43,7 +43,7 @@ while the daemon runs.`,
 	}
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "write JSON, a line each")
 	cmd.AddCommand(
-		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter", Args: cobra.NoArgs, RunE: f.stats},
+		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: cobra.NoArgs, RunE: f.stats},
 		f.choosing(&cobra.Command{Use: "list [ID...]", Short: "List dead letters, the oldest first", RunE: f.list}),
 		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", Args: cobra.MinimumNArgs(1), RunE: f.show},
 		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon take dead letters in again", RunE: f.retry}),
@@ -96,15 +96,33 @@ func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if f.json {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(tallies)
+	matches, err := s.Matches(cmd.Context())
+	if err != nil {
+		return err
 	}
-	return table(cmd.OutOrStdout(), "FILTER\tRECEIVED\tIGNORED\tMERGED\tDELIVERED\tDEAD\tPURGED\tPENDING", func(w io.Writer) {
+	if f.json {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(statsJSON{tallies, matches})
+	}
+	err = table(cmd.OutOrStdout(), "FILTER\tRECEIVED\tIGNORED\tMERGED\tDELIVERED\tDEAD\tPURGED\tPENDING", func(w io.Writer) {
 		for _, filter := range slices.Sorted(maps.Keys(tallies)) {
 			t := tallies[filter]
 			_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", filter, t.Received, t.Ignored, t.Merged, t.Delivered, t.Dead, t.Purged, t.Pending)
 		}
 	})
+	if err != nil || len(matches) == 0 {
+		return err
+	}
+	return table(cmd.OutOrStdout(), "\nRULE\tMATCHED", func(w io.Writer) {
+		for _, rule := range slices.Sorted(maps.Keys(matches)) {
+			_, _ = fmt.Fprintf(w, "%s\t%d\n", rule, matches[rule])
+		}
+	})
+}
+
+// statsJSON is what stats writes with --json.
+type statsJSON struct {
+	Messages map[string]store.Tally `json:"messages"` // by topic filter
+	Rules    map[string]uint64      `json:"rules"`    // how often each matched
 }
 
 // letterJSON is a dead letter as --json writes it. A payload that is no text is written

@@ -37,9 +37,10 @@ func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
 		_, err := client.Publish(t.Context(), &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(payload)})
 		require.NoError(t, err)
 	}
-	stats := func() (all map[string]map[string]int) {
+	stats := func() map[string]map[string]int {
+		var all struct{ Messages map[string]map[string]int }
 		require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "stats", "--json")), &all))
-		return all
+		return all.Messages
 	}
 	require.Eventually(t, func() bool { return stats()["t/#"]["dead"] == 2 }, brokertest.Wait, 5*time.Millisecond, "while the daemon runs")
 	assert.Regexp(t, `(?m)^t/#\s+2\s+0\s+0\s+0\s+2\s+0\s+0$`, storeOf(t, d.file, "stats"))

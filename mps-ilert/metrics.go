@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/mps-events/mps-events/consumer"
+)
+
+// metrics are those of the daemon, for Prometheus. All but the durations are read from the
+// consumer's status when they are asked for: what the store counts goes on over restarts.
+type metrics struct {
+	durations prometheus.Histogram
+	status    func(context.Context) consumer.Status
+}
+
+// newMetrics returns metrics whose status is to be set before they are read.
+func newMetrics() *metrics {
+	return &metrics{durations: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "mps_ilert_request_duration_seconds", Help: "How long requests to ilert took, whatever came of them.",
+		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+	})}
+}
+
+// requested is the consumer's hook.
+func (m *metrics) requested(_ consumer.Outcome, took time.Duration) {
+	m.durations.Observe(took.Seconds())
+}
+
+// handler answers with the metrics, and those of the process.
+func (m *metrics) handler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m, m.durations, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// One that cannot be had must not hide the others, which may say why.
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("mps_ilert_"+name, help, labels, nil)
+}
+
+// What is dead may be retried or purged and what is pending ends, so these two are gauges:
+// received = the sum of all fates + pending + dead letters, for each topic filter.
+var (
+	buildInfo   = describe("build_info", "The version of mps-ilert and of Go; always 1.", "version", "goversion")
+	ready       = describe("ready", "Whether a part of the work works: 1 or 0.", "part")
+	received    = describe("messages_received_total", "Messages received: all that have a fate, are pending or are dead letters.", "filter")
+	fates       = describe("messages_total", "Messages by what became of them in the end.", "filter", "fate")
+	pending     = describe("messages_pending", "Messages that wait to be told.", "filter")
+	deadLetters = describe("dead_letters", "Messages that could not be understood or that ilert called invalid, and that are neither retried nor purged.", "filter")
+	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
+	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be told, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
+	oldest      = describe("oldest_waiting_seconds", "How long what waits longest has waited to be told; 0 if nothing waits.")
+	requests    = describe("requests_total", "Requests that gave ilert an event, since the start.", "outcome")
+	behind      = describe("sources_behind", "Servers whose clocks are behind by more than --max_skew.")
+)
+
+// Describe sends all descriptions, as a prometheus.Collector does.
+func (m *metrics) Describe(to chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, behind,
+	} {
+		to <- desc
+	}
+}
+
+// Collect sends all metrics, as a prometheus.Collector does.
+func (m *metrics) Collect(to chan<- prometheus.Metric) {
+	send := func(kind prometheus.ValueType, desc *prometheus.Desc, value float64, labels ...string) {
+		metric, err := prometheus.NewConstMetric(desc, kind, value, labels...)
+		if err != nil { // a name that is not UTF-8
+			metric = prometheus.NewInvalidMetric(desc, err)
+		}
+		to <- metric
+	}
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		send(prometheus.GaugeValue, desc, value, labels...)
+	}
+	counter := func(desc *prometheus.Desc, value uint64, labels ...string) {
+		send(prometheus.CounterValue, desc, float64(value), labels...)
+	}
+	s := m.status(context.Background()) // it has a patience of its own
+	gauge(buildInfo, 1, version(), runtime.Version())
+	for _, p := range s.Parts {
+		works := 0.0
+		if p.Ready {
+			works = 1
+		}
+		gauge(ready, works, p.Name)
+	}
+	counter(requests, s.Requests.Delivered, string(consumer.Delivered))
+	counter(requests, s.Requests.Refused, string(consumer.Refused))
+	counter(requests, s.Requests.Failed, string(consumer.Failed))
+	gauge(behind, float64(len(s.Behind)))
+	if s.Messages == nil { // the store cannot be read, which is not to say that it is empty
+		return
+	}
+	for filter, t := range s.Messages {
+		counter(received, t.Received, filter)
+		counter(fates, t.Ignored, filter, "ignored")
+		counter(fates, t.Merged, filter, "merged")
+		counter(fates, t.Delivered, filter, "delivered")
+		counter(fates, t.Purged, filter, "purged")
+		gauge(pending, float64(t.Pending), filter)
+		gauge(deadLetters, float64(t.Dead), filter)
+	}
+	for _, r := range s.Rules {
+		counter(matches, r.Matched, r.Name)
+	}
+	gauge(alerts, float64(s.Alerts.Open), "open")
+	gauge(alerts, float64(s.Alerts.Waiting), "waiting")
+	gauge(alerts, float64(s.Alerts.Delayed), "delayed")
+	gauge(alerts, float64(s.Alerts.UnderWay), "under_way")
+	waited := 0.0
+	if since := s.Alerts.OldestWaiting; !since.IsZero() {
+		waited = max(time.Since(since).Seconds(), 0)
+	}
+	gauge(oldest, waited)
+}
