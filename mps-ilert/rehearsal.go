@@ -17,6 +17,7 @@ type rehearsal struct {
 	rules rules.Rules
 	store *store.Store
 	now   time.Time
+	next  time.Time // when there is something to do; zero is never
 	told  func(at time.Time, n store.Notice)
 }
 
@@ -37,24 +38,30 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m rules.Message) 
 	}
 	d := r.rules.Decide(m)
 	err := r.store.Apply(ctx, []store.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
+	if err == nil {
+		err = r.look(ctx)
+	}
 	if err != nil {
 		return d, err
 	}
 	return d, r.until(ctx, r.now)
 }
 
+// look asks when there is something to do.
+func (r *rehearsal) look(ctx context.Context) error {
+	next, waiting, err := r.store.NextTry(ctx)
+	if !waiting {
+		next = time.Time{}
+	}
+	r.next = next
+	return err
+}
+
 // until lets time pass, and what falls due be told.
 func (r *rehearsal) until(ctx context.Context, end time.Time) error {
-	for idle := 0; ; idle++ {
-		next, waiting, err := r.store.NextTry(ctx)
-		if err != nil {
-			return err
-		}
-		if !waiting || next.After(end) {
-			break
-		}
-		if next.After(r.now) {
-			r.now, idle = next, 0
+	for idle := 0; !r.next.IsZero() && !r.next.After(end); idle++ {
+		if r.next.After(r.now) {
+			r.now, idle = r.next, 0
 		}
 		notices, err := r.store.Claim(ctx, r.now, 100)
 		if err != nil {
@@ -68,7 +75,7 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 		if len(notices) > 0 {
 			idle = 0
 		}
-		if err := r.store.Settle(ctx, answers); err != nil {
+		if err := errors.Join(r.store.Settle(ctx, answers), r.look(ctx)); err != nil {
 			return err
 		}
 		if idle > 10 {
