@@ -63,6 +63,10 @@ type Config struct {
 	IlertURL string
 	// IntegrationKey is that of an alert source of ilert. It is a secret.
 	IntegrationKey string
+	// Rate is how many requests a minute ilert gets for each integration key, at most 10 of
+	// them at once; default 48, a little under what ilert takes. 3 of the 10 are kept for
+	// what ends alerts or speaks for many. Negative: any number.
+	Rate int
 	// HeartbeatKey is that of a heartbeat of ilert, which is pinged every 30 seconds
 	// while Ready returns nil. It is a secret.
 	HeartbeatKey string
@@ -116,6 +120,7 @@ func (c Config) check() (checked, error) {
 		c.SessionExpiry = cmp.Or(c.SessionExpiry, 24*time.Hour)
 	}
 	c.MaxSkew = cmp.Or(c.MaxSkew, time.Minute)
+	c.Rate = cmp.Or(c.Rate, defaultRate)
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)

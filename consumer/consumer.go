@@ -30,6 +30,7 @@ type Consumer struct {
 	config   checked
 	rules    atomic.Pointer[ruleset]
 	store    *store.Store
+	pace     *pace
 	incoming chan message
 	wake     chan struct{} // holds one: the store has changed
 	pings    chan string   // keys of heartbeats
@@ -76,6 +77,7 @@ func New(config Config) (*Consumer, error) {
 	c := &Consumer{
 		config:   complete,
 		store:    opened,
+		pace:     newPace(complete.Rate),
 		incoming: make(chan message, receiveMaximum),
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),

@@ -123,7 +123,7 @@ func config(t *testing.T, b interface{ Addr() string }, ilert *recorder) consume
 	t.Helper()
 	return consumer.Config{
 		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
-		IlertURL: ilert.URL, IntegrationKey: secret, Presets: []string{"calls"},
+		IlertURL: ilert.URL, IntegrationKey: secret, Presets: []string{"calls"}, Rate: -1,
 	}
 }
 
@@ -237,6 +237,7 @@ func TestAWrongKeyThrowsNothingAway(t *testing.T) {
 		return http.StatusAccepted
 	}
 	c := start(t, config(t, b, ilert)).ready(t)
+	c.ProbeAfter(time.Millisecond)
 	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
 	const alert = "ALERT 1/AMT_PowerState"
 	ilert.expect(t, alert, alert, alert)

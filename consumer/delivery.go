@@ -14,7 +14,7 @@ import (
 )
 
 // workers is how many requests to ilert are under way at a time.
-const workers = 16
+const workers = 128
 
 // deliver tells ilert what it should know and does not, until ctx ends. It alone
 // reads what is due and takes in the answers; the requests run beside it, one at
@@ -50,7 +50,11 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 	if most == 0 {
 		return nil, nil // an answer comes first
 	}
-	notices, err := c.store.Claim(ctx, time.Now(), most)
+	now := time.Now()
+	notices, err := c.store.Claim(ctx, now, most, func(integrationKey string) store.Budget { return c.pace.budget(integrationKey, now) })
+	for _, n := range notices {
+		c.pace.take(n.IntegrationKey, now)
+	}
 	var next time.Time
 	var waiting bool
 	if err == nil && len(notices) < most {
@@ -113,6 +117,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	e.IntegrationKey = c.integrationKey(n)
 	err := c.send(grace, n, e)
 	answer := store.Answer{Notice: n, At: time.Now()}
+	c.pace.answered(n.IntegrationKey, err, answer.At)
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
 	switch {

@@ -93,7 +93,8 @@ func (c Config) filters(ofRules []string) []string {
 
 // Reload reads the rules again and decides by them from the next message on. Alerts of
 // rules that are no more are ended. If the new rules are wrong the old ones stay; the error
-// says what is wrong, each mistake with its line. Reload may be called while Run works.
+// says what is wrong, each mistake with its line. An integration key that ilert refused is
+// tried again at once. Reload may be called while Run works.
 func (c *Consumer) Reload(ctx context.Context) error {
 	set, err := c.config.loadRules()
 	if err != nil {
@@ -117,6 +118,7 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	if err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, set.names...)); err != nil {
 		return fmt.Errorf("consumer: %w", err)
 	}
+	c.pace.retry()
 	c.config.Logger.Info("rules", slog.Any("names", set.names), slog.Any("topics", set.topics))
 	c.rouse()
 	return nil

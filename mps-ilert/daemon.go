@@ -42,6 +42,7 @@ type daemonFlags struct {
 	http, httpToken                 string
 	heartbeat                       string
 	ilertURL, heartbeatURL, mqttURL string
+	rate                            uint16
 	rules                           rulesFlags
 	dryRun                          bool
 }
@@ -146,6 +147,7 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, for /metrics and /status too, but for /, /health and /ready")
 	flags.StringVarP(&f.heartbeat, "heartbeat", "b", "", "key of a heartbeat of ilert, pinged while /ready says yes")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
+	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
 	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
 	flags.StringVar(&f.mqttURL, "mqtt_path", ilert.MQTTPath, "where messages go with --preset ilagent, below ilert's API")
 }
@@ -246,6 +248,9 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		MaxSkew:        f.maxSkew,
 	}
 	config.DryRun = f.dryRun
+	if config.Rate = int(f.rate); f.rate == 0 {
+		config.Rate = -1
+	}
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")
 	}

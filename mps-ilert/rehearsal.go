@@ -63,7 +63,7 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 		if r.next.After(r.now) {
 			r.now, idle = r.next, 0
 		}
-		notices, err := r.store.Claim(ctx, r.now, 100)
+		notices, err := r.store.Claim(ctx, r.now, 100, store.Unlimited)
 		if err != nil {
 			return err
 		}

@@ -154,6 +154,7 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		Class:      classOf(response.StatusCode),
 		Uncertain:  response.StatusCode >= 500,
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now()),
+		TooMany:    response.StatusCode == http.StatusTooManyRequests,
 		Err:        fmt.Errorf("ilert answered %s", response.Status),
 		Answer:     text,
 	}
@@ -173,6 +174,7 @@ type Error struct {
 	Class      Class
 	Uncertain  bool          // ilert may have taken it all the same
 	RetryAfter time.Duration // what ilert asked for, 0 without
+	TooMany    bool          // 429: it gets too many requests for this key
 	Err        error
 	Answer     string // ilert's own words, which may quote the event; empty without
 }

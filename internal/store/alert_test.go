@@ -136,7 +136,7 @@ func TestWhatCannotBeClaimedIsNotHandedOut(t *testing.T) {
 	defer db.Close()
 	_, err = db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE INSERT ON alert BEGIN SELECT RAISE(ABORT, 'disk full'); END`)
 	require.NoError(t, err)
-	notices, err := b.Claim(t.Context(), b.now, 100)
+	notices, err := b.Claim(t.Context(), b.now, 100, store.Unlimited)
 	require.ErrorContains(t, err, "disk full")
 	assert.Empty(t, notices)
 }

@@ -26,7 +26,7 @@ func BenchmarkClaimOfABacklog(b *testing.B) {
 				require.NoError(b, s.Apply(context.Background(), batch))
 			}
 			for b.Loop() {
-				notices, err := s.Claim(context.Background(), start, 16)
+				notices, err := s.Claim(context.Background(), start, 16, store.Unlimited)
 				require.NoError(b, err)
 				require.Len(b, notices, 1)
 				require.NoError(b, s.Settle(context.Background(), []store.Answer{{Notice: notices[0], Result: store.NotTold, Retry: start}}))
@@ -88,4 +88,48 @@ func openBench(b *testing.B) *store.Store {
 func received(m store.Message) store.Message {
 	m.Filter, m.ReceivedAt = filter, start
 	return m
+}
+
+// Neither may many keys, nor what waits for one that is held.
+func BenchmarkClaimBesideOthers(b *testing.B) {
+	for _, c := range []struct {
+		name        string
+		keys, waits int
+	}{{"alone", 0, 0}, {"20000 lanes", 20_000, 20_000}, {"200000 of a held key", 1, 200_000}} {
+		b.Run(c.name, func(b *testing.B) {
+			s := openBench(b)
+			for n := 0; n < c.waits; n += 1000 {
+				batch := make([]store.Message, 1000)
+				for i := range batch {
+					if c.keys == 1 {
+						r := raising(fmt.Sprint("held", n+i))
+						r.Key.Integration = "held"
+						batch[i] = received(message(r))
+					} else {
+						batch[i] = received(send(fmt.Sprint("held", n+i), "x"))
+					}
+				}
+				require.NoError(b, s.Apply(context.Background(), batch))
+			}
+			held := func(key string) store.Budget {
+				if key == "k" {
+					return store.Unlimited(key)
+				}
+				return store.Budget{}
+			}
+			for range 21 {
+				_, err := s.Claim(context.Background(), start, 16, held)
+				require.NoError(b, err)
+			}
+			for b.Loop() {
+				require.NoError(b, s.Apply(context.Background(), []store.Message{received(send("k", "x"))}))
+				notices, err := s.Claim(context.Background(), start, 16, held)
+				require.NoError(b, err)
+				require.Len(b, notices, 1)
+				require.NoError(b, s.Settle(context.Background(), []store.Answer{{Notice: notices[0], Result: store.Told}}))
+				_, _, err = s.NextTry(context.Background())
+				require.NoError(b, err)
+			}
+		})
+	}
 }

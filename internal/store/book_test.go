@@ -66,7 +66,7 @@ func (b *book) does(effects ...rules.Effect) {
 
 func (b *book) claim() []store.Notice {
 	b.t.Helper()
-	notices, err := b.Claim(b.t.Context(), b.now, 100)
+	notices, err := b.Claim(b.t.Context(), b.now, 100, store.Unlimited)
 	require.NoError(b.t, err)
 	b.check()
 	return notices

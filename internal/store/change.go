@@ -18,12 +18,18 @@ type change struct {
 	rows    map[key]*alert // nil: known not to be there
 	dirty   map[key]struct{}
 	groups  map[groupKey]*group // likewise
+	lanes   map[string]*lane    // integration keys of what has changed
 	count   fates
 	matched map[string]uint64
 	fleet   fleet
 }
 
 func (s *Store) change(ctx context.Context, do func(*change) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// It is short. To be able to stop in the middle would cost a goroutine for each query.
+	ctx = context.WithoutCancel(ctx)
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -31,7 +37,7 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	c := &change{
 		ctx: ctx, tx: tx,
-		rows: map[key]*alert{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{},
+		rows: map[key]*alert{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
 		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices},
 	}
 	if err := do(c); err != nil {
@@ -50,7 +56,7 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushDevices(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushLanes(), c.flushDevices(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {
@@ -89,13 +95,14 @@ func timeOf(millis int64) time.Time {
 }
 
 const columns = `integration_key, folded_key, alert_key, rule, windowed, grp, desired, told, told_at, body, priority, age_at, ends_at,
-	version, pending, listing, claimed, tries, next_try, filter, topic, payload, received_at, trace_parent`
+	version, pending, listing, claimed, tries, next_try, turn, filter, topic, payload, received_at, trace_parent`
 
 func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var a alert
 	var toldAt, ageAt, endsAt, nextTry, receivedAt int64
+	var turn int // follows from the others
 	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.rule, &a.windowed, &a.group, &a.desired, &a.told, &toldAt,
-		&a.body, &a.priority, &ageAt, &endsAt, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry,
+		&a.body, &a.priority, &ageAt, &endsAt, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry, &turn,
 		&a.filter, &a.topic, &a.payload, &receivedAt, &a.traceParent)
 	a.toldAt, a.ageAt, a.endsAt = timeOf(toldAt), timeOf(ageAt), timeOf(endsAt)
 	a.nextTry, a.receivedAt = timeOf(nextTry), timeOf(receivedAt)
@@ -142,27 +149,6 @@ func (c *change) keysOf(rule string) (keys []key, err error) {
 	return keys, err
 }
 
-// priorities in their order. Asked for one by one, the index has what is due of each at
-// its front, however much waits for later.
-var priorities = []string{high, "LOW", ""}
-
-func (c *change) due(now time.Time, most int) (due []*alert, err error) {
-	for _, priority := range priorities {
-		err := c.each(func(rows *sql.Rows) error {
-			a, err := scan(rows)
-			due = append(due, a)
-			return err
-		}, `
-			SELECT `+columns+` FROM alert
-			WHERE pending = 1 AND claimed = 0 AND priority = ? AND next_try <= ?
-			ORDER BY next_try LIMIT ?`, priority, now.UnixMilli(), most-len(due))
-		if err != nil || len(due) == most {
-			return due, err
-		}
-	}
-	return due, nil
-}
-
 func (c *change) keep(a *alert) {
 	c.rows[a.key] = a
 	c.dirty[a.key] = struct{}{}
@@ -180,14 +166,15 @@ func (c *change) flushAlerts() error {
 		if a == nil {
 			err = c.exec(`DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
 		} else {
-			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
+			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
 				a.key.integration, a.key.folded, a.alertKey, a.rule, a.windowed, a.group, a.desired, a.told, millis(a.toldAt),
-				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry),
+				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry), a.turn(),
 				a.filter, a.topic, a.payload, millis(a.receivedAt), a.traceParent)
 		}
 		if err != nil {
 			return err
 		}
+		c.lane(k.integration)
 	}
 	clear(c.dirty)
 	return nil

@@ -45,39 +45,6 @@ const (
 	Refused               // ilert calls it invalid
 )
 
-// Claim ends what time ends by now, and returns up to most notices that ilert is to be
-// given by then: of alerts, HIGH before LOW and the longest due first, then of what is
-// sent just so. It hands none of them out again before Settle.
-func (s *Store) Claim(ctx context.Context, now time.Time, most int) ([]Notice, error) {
-	var notices []Notice
-	err := s.change(ctx, func(c *change) error {
-		if err := c.timers(now); err != nil {
-			return err
-		}
-		due, err := c.due(now, most)
-		if err != nil {
-			return err
-		}
-		for _, a := range due {
-			n, err := c.claim(a, now)
-			if err != nil {
-				return err
-			}
-			notices = append(notices, n)
-		}
-		if len(notices) == most {
-			return nil
-		}
-		letters, err := c.dueLetters(now, most-len(notices))
-		notices = append(notices, letters...)
-		return err
-	})
-	if err != nil {
-		return nil, err // nothing has been claimed
-	}
-	return notices, nil
-}
-
 func (c *change) claim(a *alert, now time.Time) (Notice, error) {
 	n := Notice{
 		IntegrationKey: a.key.integration, Tries: a.tries, TraceParent: a.traceParent, Path: ilert.EventsPath,
@@ -117,6 +84,7 @@ func (s *Store) Settle(ctx context.Context, answers []Answer) error {
 
 func (c *change) settle(answer *Answer) error {
 	n := &answer.Notice
+	c.lane(n.IntegrationKey).hold(time.Time{}, time.Time{}) // the answer may change how much may be told
 	if n.letter != 0 {
 		return c.settleLetter(answer)
 	}

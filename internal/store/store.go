@@ -66,12 +66,21 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	if _, err := db.ExecContext(ctx, `UPDATE alert SET claimed = 0 WHERE claimed = 1; UPDATE outbox SET claimed = 0 WHERE claimed = 1`); err != nil {
+	if _, err := db.ExecContext(ctx, afterRestart); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
 	return s, nil
 }
+
+// afterRestart lets go of what was claimed, and looks at every integration key.
+const afterRestart = `
+	UPDATE alert SET claimed = 0 WHERE claimed = 1;
+	UPDATE outbox SET claimed = 0 WHERE claimed = 1;
+	DELETE FROM lane;
+	INSERT INTO lane (integration_key, any_from, singles_from, at)
+		SELECT DISTINCT integration_key, 0, 0, 0 FROM alert WHERE pending = 1 AND claimed = 0
+		UNION SELECT DISTINCT integration_key, 0, 0, 0 FROM outbox`
 
 // OpenInMemory opens a store that keeps nothing, for who wants to see what messages
 // would do.
@@ -186,7 +195,8 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 }
 
 // Retain ends the alerts of all rules but these, as of a time, and forgets their
-// windows. Alerts without a rule stay.
+// windows. Alerts without a rule stay. All that waits is looked at by the next Claim,
+// whatever held it up: an operator may have mended that, too.
 func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) error {
 	return s.change(ctx, func(c *change) error {
 		var gone []string
@@ -209,6 +219,6 @@ func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) error 
 				return err
 			}
 		}
-		return nil
+		return c.exec(`UPDATE lane SET any_from = 0, singles_from = 0, at = 0`)
 	})
 }

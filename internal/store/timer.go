@@ -115,16 +115,13 @@ func (c *change) clear(g *group, a *alert, o *origin) error {
 	return c.close(a, o)
 }
 
-// NextTry returns when there is something to do, and false if nothing waits: the next
-// notice is due to be given, or time ends something.
+// NextTry returns when to call Claim again, and false if nothing waits: a notice may be
+// due then, or time ends something. It is never too late.
 func (s *Store) NextTry(ctx context.Context) (time.Time, bool, error) {
 	var next sql.NullInt64
-	err := s.db.QueryRowContext(ctx, heads+`
-		SELECT min(next_try) FROM (
-			SELECT (SELECT min(next_try) FROM alert WHERE pending = 1 AND claimed = 0 AND priority = column1) AS next_try
-			FROM (VALUES ('HIGH'), ('LOW'), (''))
-			UNION ALL
-			SELECT next_try FROM outbox WHERE id IN head AND claimed = 0
+	err := s.db.QueryRowContext(ctx, `
+		SELECT min(at) FROM (
+			SELECT min(at) AS at FROM lane
 			UNION ALL
 			SELECT min(ends_at) FROM alert WHERE ends_at > 0
 			UNION ALL

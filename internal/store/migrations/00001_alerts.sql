@@ -21,6 +21,7 @@ CREATE TABLE alert (
     claimed         INTEGER NOT NULL, -- 1 while a request is under way
     tries           INTEGER NOT NULL,
     next_try        INTEGER NOT NULL,
+    turn            INTEGER NOT NULL, -- of what waits: the lower goes first, by priority, then by kind
     filter          TEXT    NOT NULL, -- from here on: of the message that waits, or waited last; '' is nobody's
     topic           TEXT    NOT NULL,
     payload         BLOB    NOT NULL,
@@ -29,7 +30,7 @@ CREATE TABLE alert (
     PRIMARY KEY (integration_key, folded_key)
 ) WITHOUT ROWID;
 
-CREATE INDEX alert_due ON alert (priority, next_try) WHERE pending = 1 AND claimed = 0;
+CREATE INDEX alert_due ON alert (integration_key, turn, next_try) WHERE pending = 1 AND claimed = 0;
 CREATE INDEX alert_filter ON alert (filter, claimed, tries, next_try, received_at) WHERE pending = 1; -- all that is counted of what waits
 CREATE INDEX alert_rule ON alert (rule, told); -- told, to be counted
 CREATE INDEX alert_ends ON alert (ends_at) WHERE ends_at > 0;
@@ -79,6 +80,17 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_lane ON outbox (integration_key, id);
 CREATE INDEX outbox_filter ON outbox (filter); -- to be counted
+
+-- The integration keys for which something waits, and when to look at them: when the first
+-- of it is due and may be told.
+CREATE TABLE lane (
+    integration_key TEXT    NOT NULL PRIMARY KEY,
+    any_from        INTEGER NOT NULL, -- before then ilert may be told nothing
+    singles_from    INTEGER NOT NULL, -- nor alerts of one thing alone
+    at              INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX lane_at ON lane (at);
 
 -- How often each rule matched.
 CREATE TABLE rule_tally (

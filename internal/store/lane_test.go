@@ -1,0 +1,145 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// within claims up to most of what is due within budgets, by integration key.
+func (b *book) within(most int, budgets map[string]store.Budget) []store.Notice {
+	b.t.Helper()
+	notices, err := b.Claim(b.t.Context(), b.now, most, func(key string) store.Budget { return budgets[key] })
+	require.NoError(b.t, err)
+	b.check()
+	return notices
+}
+
+func of(integrationKey, alertKey, priority string) rules.Raise {
+	r := raising(alertKey)
+	r.Key.Integration, r.Event.Priority = integrationKey, priority
+	return r
+}
+
+func keysOf(notices []store.Notice) (all []string) {
+	for _, n := range notices {
+		all = append(all, string(n.Event.EventType)+" "+n.IntegrationKey+n.Event.AlertKey)
+	}
+	return all
+}
+
+func TestNoMoreIsGivenThanTheBudgetOfEachKeyAllows(t *testing.T) {
+	b := open(t)
+	b.does(of("", "1", "LOW"), of("", "2", "LOW"), of("", "3", "LOW"), of("k/", "4", "LOW"), of("k/", "5", "LOW"))
+	given := b.within(100, map[string]store.Budget{"": {Any: 2, Singles: 2, Again: b.now.Add(time.Second)}, "k/": {Again: b.now.Add(time.Minute)}})
+	assert.ElementsMatch(t, []string{"ALERT 1", "ALERT 2"}, keysOf(given))
+	assert.Equal(t, time.Second, b.next(), "until then nothing can be done")
+	b.later(time.Second)
+	assert.ElementsMatch(t, []string{"ALERT 3"}, keysOf(b.within(100, map[string]store.Budget{"": {Any: 2, Singles: 2}, "k/": {Any: 9}})))
+	assert.Equal(t, 59*time.Second, b.next())
+	b.later(59 * time.Second)
+	assert.ElementsMatch(t, []string{"ALERT k/4", "ALERT k/5"}, keysOf(b.within(100, map[string]store.Budget{"k/": {Any: 9, Singles: 9}})))
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+func TestWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"))
+	b.told()
+	b.does(raising("b"), rules.Send{})
+	none := map[string]store.Budget{"": {Any: 3, Again: b.now.Add(time.Minute)}}
+	assert.Empty(t, b.within(100, none))
+	assert.Equal(t, time.Minute, b.next())
+	b.does(ending("a"))
+	assert.Equal(t, time.Duration(0), b.next())
+	assert.Equal(t, []string{"RESOLVE a"}, keysOf(b.within(100, none)))
+	assert.Equal(t, time.Minute, b.next())
+}
+
+func TestAnAnswerMayChangeTheBudget(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"), raising("b"))
+	given := b.within(100, map[string]store.Budget{"": {Any: 1, Singles: 1}})
+	require.Len(t, given, 1)
+	assert.Greater(t, b.next(), 100*365*24*time.Hour, "an answer comes first")
+	assert.Empty(t, b.claim(), "nobody looks before")
+	b.settle(given[0], store.Told)
+	assert.Equal(t, time.Duration(0), b.next())
+	assert.Len(t, b.claim(), 1)
+}
+
+func TestWhatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"))
+	assert.Empty(t, b.within(100, map[string]store.Budget{"": {Again: b.now.Add(5 * minute)}}))
+	assert.Empty(t, b.claim())
+	require.NoError(t, b.Retain(t.Context(), b.now, []string{"r"}))
+	assert.Len(t, b.claim(), 1)
+}
+
+func TestAHeldKeyIsLookedAtByTheNextProcess(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"), rules.Send{IntegrationKey: "k"})
+	assert.Empty(t, b.within(100, nil))
+	assert.Empty(t, b.claim())
+	b.restart()
+	assert.Len(t, b.claim(), 2)
+}
+
+func TestWhatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T) {
+	b := open(t)
+	b.does(raising("a"))
+	assert.Empty(t, b.within(100, map[string]store.Budget{"": {Again: b.now.Add(5 * minute)}}))
+	b.does(ending("a"))
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+// One key with much to tell takes all that is free, but the others have their turn.
+func TestKeysTakeTurns(t *testing.T) {
+	b := open(t)
+	for n := range 100 {
+		b.does(of("loud/", fmt.Sprint(n), "HIGH"))
+	}
+	b.later(time.Second)
+	b.does(of("low/", "1", "LOW"), send("box", "2").Decision.Effects[0])
+	b.later(time.Millisecond)
+	assert.Len(t, b.within(10, unlimited("loud/", "low/", "box")), 10)
+	second := keysOf(b.within(10, unlimited("loud/", "low/", "box")))
+	assert.Contains(t, second, "ALERT low/1")
+	assert.Contains(t, second, "ALERT box")
+	assert.Len(t, second, 10)
+}
+
+func unlimited(keys ...string) map[string]store.Budget {
+	all := map[string]store.Budget{}
+	for _, k := range keys {
+		all[k] = store.Unlimited(k)
+	}
+	return all
+}
+
+func TestAKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T) {
+	b := open(t)
+	b.does(of("", "ended", "LOW"))
+	b.told()
+	b.later(time.Second)
+	b.does(raising("1"))
+	b.later(time.Second)
+	b.does(ending("ended"))
+	b.later(time.Second)
+	b.does(rules.Send{})
+	b.later(time.Second)
+	b.does(of("", "2", "HIGH"), of("", "3", ""))
+	var order []string
+	for range 5 {
+		given := b.within(1, unlimited(""))
+		order = append(order, keysOf(given)...)
+	}
+	assert.Equal(t, []string{"ALERT 2", "ALERT 1", "RESOLVE ended", " ", "ALERT 3"}, order)
+}
