@@ -107,14 +107,14 @@ func (p *pace) budget(key string, now time.Time) store.Budget {
 	p.fill(b, now)
 	left := min(int(b.tokens), p.rate-len(b.spent))
 	if free <= left { // the next one comes with an answer
-		return store.Budget{Any: free, Singles: min(free, left-p.kept())}
+		return store.Budget{Any: free, Singles: min(free, left-p.kept()), Minute: p.rate}
 	}
 	next := now.Add(time.Duration((1 - b.tokens + float64(int(b.tokens))) * float64(time.Minute) / float64(p.rate)))
 	if len(b.spent) > 0 && p.rate-len(b.spent) <= int(b.tokens) {
 		next = b.spent[0].Add(time.Minute)
 	}
 	// The store counts in milliseconds.
-	return store.Budget{Any: left, Singles: left - p.kept(), Again: next.Add(time.Millisecond)}
+	return store.Budget{Any: left, Singles: left - p.kept(), Again: next.Add(time.Millisecond), Minute: p.rate}
 }
 
 // take notes that a request goes out.

@@ -47,6 +47,9 @@ type alert struct {
 	claimed  bool
 	tries    int
 	nextTry  time.Time
+	storm    storming
+	size     int // of a storm: how many it speaks for
+	untold   int // and of how many ilert was not told
 
 	// Of the message that waits, or waited last.
 	filter      string

@@ -15,6 +15,7 @@ type Budget struct {
 	Any     int       // notices of any kind
 	Singles int       // at most so many of them are alerts of one thing alone, or sent just so
 	Again   time.Time // when it will be more; zero: an answer comes first
+	Minute  int       // what it is in a minute; 0 is any number
 }
 
 // Limits returns the Budget of an integration key. It is asked of those for which
@@ -29,8 +30,9 @@ const mostVisits = 1000
 
 // Claim ends what time ends by now, and returns up to most notices that ilert is to be
 // given by then, within the limits of each integration key: HIGH before LOW and the longest
-// due first. What is sent just so ranks as LOW. It hands none of them out again before
-// Settle. No key waits for another one: each has its turn.
+// due first. What is sent just so ranks as LOW. If more alerts wait than the key carries in
+// a minute, those of a rule become one. It hands none of them out again before Settle. No
+// key waits for another one: each has its turn.
 func (s *Store) Claim(ctx context.Context, now time.Time, most int, limits Limits) ([]Notice, error) {
 	var notices []Notice
 	err := s.change(ctx, func(c *change) error {
@@ -103,6 +105,13 @@ func (c *change) visit(key string, now time.Time, most int, limits Limits) (clai
 	if budget.Any <= 0 {
 		l.hold(more, more)
 		return nil, nil
+	}
+	if gathered, err := c.gather(key, now, budget.Minute); err != nil {
+		return nil, err
+	} else if gathered {
+		if fronts, err = c.fronts(key); err != nil {
+			return nil, err
+		}
 	}
 	cut := most < budget.Any
 	budget.Any = min(budget.Any, most)
@@ -281,7 +290,9 @@ func (a *alert) turn() int {
 		priority = len(priorities) - 1
 	}
 	switch {
-	case a.next() != ilert.Alert || a.windowed:
+	case a.storm == inStorm:
+		return -1 // it does not go alone
+	case a.next() != ilert.Alert || a.windowed || a.storm == itself:
 		return priority*kinds + others
 	case a.told == nothing:
 		return priority*kinds + firsts

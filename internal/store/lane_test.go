@@ -103,9 +103,11 @@ func TestWhatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T) {
 // One key with much to tell takes all that is free, but the others have their turn.
 func TestKeysTakeTurns(t *testing.T) {
 	b := open(t)
+	var all []rules.Effect
 	for n := range 100 {
-		b.does(of("loud/", fmt.Sprint(n), "HIGH"))
+		all = append(all, of("loud/", fmt.Sprint(n), "HIGH"))
 	}
+	b.does(all...)
 	b.later(time.Second)
 	b.does(of("low/", "1", "LOW"), send("box", "2").Decision.Effects[0])
 	b.later(time.Millisecond)

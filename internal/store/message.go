@@ -126,6 +126,9 @@ func (c *change) raise(r raising, o *origin) error {
 	if a == nil {
 		a = &alert{key: k, alertKey: r.Key.Alert}
 	}
+	if a.storm != alone {
+		return c.raiseInStorm(a, r, o)
+	}
 	a.raise(r, o, c.count)
 	c.keep(a)
 	return nil
@@ -146,6 +149,10 @@ func (c *change) accept(k rules.Key, o *origin) error {
 	if err != nil || a == nil || a.desired == ilert.Resolve {
 		return err
 	}
+	if a.storm != alone { // who looks after one of many looks not after them all
+		o.merged = true
+		return nil
+	}
 	a.accept(o, c.count)
 	c.keep(a)
 	return nil
@@ -161,6 +168,12 @@ func (c *change) endKey(k key, o *origin) error {
 
 // end ends an alert, and forgets its window.
 func (c *change) end(a *alert, o *origin) error {
+	switch a.storm {
+	case inStorm:
+		return c.leaveStorm(a, o)
+	case itself: // until the last of its members ends
+		return nil
+	}
 	windowed := a.windowed
 	if err := c.close(a, o); err != nil || !windowed {
 		return err

@@ -23,6 +23,7 @@ type Notice struct {
 	told    ilert.Type // what was told before it was claimed
 	listed  []string   // members whose names ilert is told for the first time
 	more    bool       // others wait for the next notice
+	members []listed   // of a storm
 }
 
 // Answer is what became of a Notice.
@@ -50,6 +51,9 @@ func (c *change) claim(a *alert, now time.Time) (Notice, error) {
 		IntegrationKey: a.key.integration, Tries: a.tries, TraceParent: a.traceParent, Path: ilert.EventsPath,
 		key: a.key, version: a.version, told: a.told,
 	}
+	if a.storm == itself {
+		return c.claimStorm(a, n)
+	}
 	body := []byte(a.body)
 	if a.windowed {
 		numbers, list, err := c.numbers(a, now)
@@ -62,12 +66,17 @@ func (c *change) claim(a *alert, now time.Time) (Notice, error) {
 		return n, err
 	}
 	n.Event.EventType, n.Event.AlertKey, n.Event.Priority = a.next(), a.alertKey, a.priority
+	a.claim(&n)
+	c.keep(a)
+	return n, nil
+}
+
+// claim takes note that a notice goes out.
+func (a *alert) claim(n *Notice) {
 	a.claimed = true
 	if n.Event.EventType != ilert.Accept { // which leaves it open whether it arrives or not
 		a.told = unsure
 	}
-	c.keep(a)
-	return n, nil
 }
 
 // Settle stores what ilert answered.
@@ -92,7 +101,8 @@ func (c *change) settle(answer *Answer) error {
 	if err != nil || a == nil || !a.claimed { // settled before
 		return err
 	}
-	if answer.Result == Refused && a.version == n.version {
+	listing := a.storm == itself && n.Event.EventType == ilert.Alert
+	if answer.Result == Refused && a.version == n.version && (!listing || a.filter != nobody) {
 		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt}
 		if err := c.refuse(letter, answer); err != nil {
 			return err
@@ -103,6 +113,9 @@ func (c *change) settle(answer *Answer) error {
 		if err := c.listed(a, over, answer); err != nil {
 			return err
 		}
+	}
+	if listing {
+		return c.settleStorm(a, over, answer)
 	}
 	if over {
 		c.forget(n.key)

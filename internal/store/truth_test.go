@@ -23,7 +23,7 @@ func TestIlertEndsWithTheTruth(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &world{
 				book: open(t), r: rand.New(rand.NewPCG(seed, 0)), facts: map[string]*fact{},
-				open: map[string]bool{}, accepted: map[string]bool{}, named: map[string]bool{},
+				open: map[string]bool{}, accepted: map[string]bool{}, named: map[string]bool{}, listed: map[string]bool{},
 			}
 			for range 300 {
 				w.step()
@@ -42,6 +42,7 @@ type world struct {
 
 	open, accepted map[string]bool
 	named          map[string]bool // members of the site
+	listed         map[string]bool // by storms that are open, by their rules
 }
 
 // fact is what is true of an alert.
@@ -54,7 +55,10 @@ type fact struct {
 }
 
 var (
+	drops = []string{"drop1", "drop2", "drop3", "drop4", "drop5", "drop6"}
 	plain = map[string]rules.Raise{
+		"drop1": {Rule: "drop"}, "drop2": {Rule: "drop"}, "drop3": {Rule: "drop"}, "drop4": {Rule: "drop"},
+		"drop5": {Rule: "drop", Silence: 30 * minute}, "drop6": {Rule: "drop", For: 5 * minute},
 		"one": {Rule: "pair"}, "two": {Rule: "pair"}, "lasting": {For: 5 * minute}, "silent": {Silence: 30 * minute}, "aged": {Age: 2 * time.Hour},
 	}
 	stormy = window(rules.Window{Rule: "storm", Length: 10 * minute, AtLeast: 3, Clear: 20 * minute})
@@ -73,15 +77,17 @@ func (w *world) fact(key string) *fact {
 func (w *world) step() {
 	w.later(time.Duration(w.r.IntN(10)) * minute)
 	w.time()
-	switch w.r.IntN(9) {
+	switch w.r.IntN(10) {
 	case 0, 1, 2:
 		w.something()
+	case 9:
+		w.drop()
 	case 3:
 		w.does(rules.EndAll{Rule: "pair"})
 		w.over("one")
 		w.over("two")
 	case 4, 5:
-		w.underWay = append(w.underWay, w.claim()...)
+		w.underWay = append(w.underWay, w.some()...)
 	case 6, 7:
 		if len(w.underWay) > 0 {
 			n := w.underWay[0]
@@ -105,9 +111,38 @@ func (w *world) step() {
 	}
 }
 
+// some claims what little goes out, or whatever is due.
+func (w *world) some() []store.Notice {
+	if w.r.IntN(8) == 0 {
+		return w.claim()
+	}
+	little := store.Budget{Any: w.r.IntN(4), Again: w.now.Add(minute), Minute: 3}
+	little.Singles = little.Any - 1
+	return w.within(1+w.r.IntN(3), map[string]store.Budget{"": little})
+}
+
+// drop is many alerts at once, or their ends.
+func (w *world) drop() {
+	var messages []store.Message
+	over := w.r.IntN(2) == 0
+	for _, key := range drops {
+		if !over && w.r.IntN(4) == 0 {
+			continue
+		}
+		effect := rules.Effect(ending(key))
+		if over {
+			w.over(key)
+		} else {
+			effect = w.raise(key)
+		}
+		messages = append(messages, message(effect))
+	}
+	w.apply(messages...)
+}
+
 // something is a message with up to three effects.
 func (w *world) something() {
-	targets := []string{"one", "two", "lasting", "silent", "aged", "storm", "site"}
+	targets := []string{"one", "two", "lasting", "silent", "aged", "storm", "site", "drop1", "drop2", "drop5", "drop6"}
 	w.r.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	var effects []rules.Effect
 	for _, key := range targets[:1+w.r.IntN(3)] {
@@ -133,7 +168,15 @@ func (w *world) plain(key string) rules.Effect {
 		f.accepted = f.open
 		return accepting(key)
 	}
+	return w.raise(key)
+}
+
+func (w *world) raise(key string) rules.Effect {
+	f := w.fact(key)
 	r := plain[key]
+	if w.r.IntN(10) == 0 {
+		r.Event.Priority = "HIGH"
+	}
 	r.Key, r.Event.Summary = rules.Key{Alert: key}, key
 	if !f.open {
 		*f = fact{open: true, began: w.now}
@@ -209,11 +252,21 @@ func (w *world) arrive(n store.Notice) {
 	switch n.Event.EventType {
 	case ilert.Alert:
 		w.open[key] = true
+		if strings.HasPrefix(key, "storm/") {
+			for _, name := range strings.Split(n.Event.Details, "\n") {
+				w.listed[name] = true
+			}
+		}
 	case ilert.Accept:
 		assert.True(w.t, w.open[key], "%s accepted before it was told", key)
 		w.accepted[key] = true
 	case ilert.Resolve:
 		w.open[key], w.accepted[key] = false, false
+		for name, r := range plain {
+			if key == "storm/"+r.Rule {
+				delete(w.listed, name)
+			}
+		}
 	}
 	if key == "site" && n.Event.EventType == ilert.Alert {
 		for _, name := range strings.Split(n.Event.Summary, ", ") {
@@ -238,10 +291,22 @@ func (w *world) settleDust() {
 		w.later(next)
 	}
 	w.time()
+	needed := map[string]bool{}
 	for key, f := range w.facts {
-		assert.Equal(w.t, f.open, w.open[key], "%s open", key)
-		if f.accepted {
+		if f.open && !w.open[key] {
+			assert.True(w.t, w.listed[key], "%s open, alone or in a storm", key)
+			needed["storm/"+plain[key].Rule] = true
+		}
+		if w.open[key] {
+			assert.True(w.t, f.open, "%s over", key)
+		}
+		if f.accepted && w.open[key] {
 			assert.True(w.t, w.accepted[key], "%s accepted", key)
+		}
+	}
+	for key := range w.open {
+		if w.open[key] && strings.HasPrefix(key, "storm/") {
+			assert.True(w.t, needed[key], "%s over", key)
 		}
 	}
 	if f := w.fact("site"); f.open {

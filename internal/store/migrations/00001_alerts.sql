@@ -21,7 +21,10 @@ CREATE TABLE alert (
     claimed         INTEGER NOT NULL, -- 1 while a request is under way
     tries           INTEGER NOT NULL,
     next_try        INTEGER NOT NULL,
-    turn            INTEGER NOT NULL, -- of what waits: the lower goes first, by priority, then by kind
+    turn            INTEGER NOT NULL, -- of what waits: the lower goes first, by priority, then by kind; -1 does not go alone
+    storm           INTEGER NOT NULL, -- 1 for one of many that its rule's storm speaks for, 2 for that
+    size            INTEGER NOT NULL, -- of a storm: how many it speaks for
+    untold          INTEGER NOT NULL, -- and of how many ilert was not told
     filter          TEXT    NOT NULL, -- from here on: of the message that waits, or waited last; '' is nobody's
     topic           TEXT    NOT NULL,
     payload         BLOB    NOT NULL,
@@ -31,6 +34,7 @@ CREATE TABLE alert (
 ) WITHOUT ROWID;
 
 CREATE INDEX alert_due ON alert (integration_key, turn, next_try) WHERE pending = 1 AND claimed = 0;
+CREATE INDEX alert_storm ON alert (integration_key, pending, rule, folded_key) WHERE storm = 1;
 CREATE INDEX alert_filter ON alert (filter, claimed, tries, next_try, received_at) WHERE pending = 1; -- all that is counted of what waits
 CREATE INDEX alert_rule ON alert (rule, told); -- told, to be counted
 CREATE INDEX alert_ends ON alert (ends_at) WHERE ends_at > 0;

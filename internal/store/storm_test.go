@@ -1,0 +1,236 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// narrow is a budget that few alerts are too many for.
+func narrow(string) store.Budget { return store.Budget{Any: 10, Singles: 7, Minute: 5} }
+
+// narrowly claims within a narrow budget.
+func (b *book) narrowly() []store.Notice {
+	b.t.Helper()
+	notices, err := b.Claim(b.t.Context(), b.now, 100, narrow)
+	require.NoError(b.t, err)
+	b.check()
+	return notices
+}
+
+// passes claims and lets ilert take it, and says what it was.
+func (b *book) passes() (all []string) {
+	b.t.Helper()
+	for _, n := range b.narrowly() {
+		all = append(all, textOf(n))
+		b.settle(n, store.Told)
+	}
+	return all
+}
+
+func textOf(n store.Notice) string {
+	return strings.TrimSpace(fmt.Sprintln(n.Event.EventType, n.Event.Priority, n.Event.AlertKey, n.Event.Summary))
+}
+
+// fails raises so many alerts of a rule, one message each.
+func (b *book) fails(rule string, from, to int) (names []string) {
+	b.t.Helper()
+	var messages []store.Message
+	for n := from; n < to; n++ {
+		r := raising(fmt.Sprintf("%s%04d", rule, n))
+		r.Rule = rule
+		names = append(names, r.Key.Alert)
+		messages = append(messages, message(r))
+	}
+	b.apply(messages...)
+	return names
+}
+
+func TestMoreAlertsOfARuleThanGoOutInAMinuteGoOutAsOne(t *testing.T) {
+	b := open(t)
+	names := b.fails("r", 0, 6)
+	n := b.narrowly()
+	require.Len(t, n, 1)
+	assert.Equal(t, "ALERT LOW storm/r 6 alerts of rule r", textOf(n[0]))
+	assert.Equal(t, strings.Join(names, "\n"), n[0].Event.Details)
+	b.settle(n[0], store.Told)
+	assert.EqualValues(t, 6, b.tally().Delivered)
+	assert.Empty(t, b.narrowly())
+
+	for _, name := range names[:5] {
+		b.does(ending(name))
+	}
+	assert.Empty(t, b.narrowly())
+	b.does(ending(names[5]))
+	assert.Equal(t, []string{"RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
+	assert.Equal(t, store.Tally{Received: 12, Delivered: 7, Merged: 5}, b.tally())
+	b.fails("r", 0, 1)
+	assert.Equal(t, []string{"ALERT LOW r0000 r0000 failed"}, b.passes(), "singles resume")
+}
+
+func TestAsManyAlertsAsGoOutInAMinuteGoOutAlone(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 5)
+	assert.Len(t, b.passes(), 5)
+}
+
+func TestARuleWithOneAlertAndWindowsKeepOutOfAStorm(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Length: minute, AtLeast: 1})
+	b.does(w.hit("g", ""))
+	b.fails("r", 0, 6)
+	b.fails("other", 0, 1)
+	assert.ElementsMatch(t, []string{"ALERT HIGH g", "ALERT LOW storm/r 6 alerts of rule r", "ALERT LOW other0000 other0000 failed"}, b.passes())
+}
+
+func TestAStormNamesEachOfItsAlertsOnce(t *testing.T) {
+	b := open(t)
+	names := b.fails("r", 0, 450)
+	var listed []string
+	for {
+		due := b.narrowly()
+		if len(due) == 0 {
+			break
+		}
+		require.Len(t, due, 1)
+		details := strings.Split(due[0].Event.Details, "\n")
+		if last := details[len(details)-1]; strings.HasPrefix(last, "and ") {
+			assert.Equal(t, fmt.Sprintf("and %d more", 450-len(listed)-200), last)
+			details = details[:len(details)-1]
+		}
+		assert.LessOrEqual(t, len(details), 200)
+		listed = append(listed, details...)
+		b.settle(due[0], store.Told)
+	}
+	slices.Sort(listed)
+	assert.Equal(t, names, listed)
+}
+
+func TestWhoComesWhileTheStormLastsJoinsIt(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 210)
+	assert.Equal(t, []string{"ALERT LOW storm/r 210 alerts of rule r"}, b.passes())
+	b.fails("r", 210, 211)
+	assert.Equal(t, []string{"ALERT LOW storm/r 211 alerts of rule r"}, b.passes())
+	b.fails("r", 211, 212)
+	assert.Equal(t, []string{"ALERT LOW r0211 r0211 failed"}, b.passes(), "the backlog is small")
+	b.does(rules.EndAll{Rule: "r"})
+	assert.ElementsMatch(t, []string{"RESOLVE LOW r0211 r0211 failed", "RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
+}
+
+func TestAnAlertThatEndsBeforeItsStormIsToldCostsNothing(t *testing.T) {
+	b := open(t)
+	names := b.fails("r", 0, 6)
+	_, err := b.Claim(t.Context(), b.now, 100, func(string) store.Budget { return store.Budget{Any: 1, Minute: 5, Singles: 1} })
+	require.NoError(t, err)
+	b.restart()
+	for _, name := range names[1:] {
+		b.does(ending(name))
+	}
+	due := b.narrowly()
+	require.Len(t, due, 1)
+	assert.Equal(t, names[0], due[0].Event.Details)
+	b.settle(due[0], store.NotTold)
+	b.does(ending(names[0]))
+	assert.Equal(t, []string{"RESOLVE"}, []string{strings.Fields(textOf(b.narrowly()[0]))[0]}, "what was under way at the restart may have arrived")
+
+	c := open(t)
+	names = c.fails("r", 0, 6)
+	due = c.narrowly()
+	for _, name := range names {
+		c.does(ending(name))
+	}
+	c.settle(due[0], store.NotTold)
+	assert.Empty(t, c.narrowly())
+	assert.Equal(t, store.Tally{Received: 12, Merged: 12}, c.tally())
+}
+
+func TestARefusedStormIsADeadLetterForEachAlertThatItLists(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 202)
+	due := b.narrowly()
+	b.settle(due[0], store.Refused)
+	assert.EqualValues(t, 200, b.tally().Dead)
+	assert.Len(t, b.letters(), 200)
+	assert.Equal(t, "no", b.letters()[0].Reason)
+	assert.Equal(t, []string{"ALERT LOW storm/r 2 alerts of rule r"}, b.passes(), "the others go on")
+	b.does(ending("r0000"))
+	assert.EqualValues(t, 1, b.tally().Ignored, "it is forgotten")
+	b.does(rules.EndAll{Rule: "r"})
+	assert.Len(t, b.passes(), 1)
+	assert.Zero(t, b.tally().Pending)
+}
+
+func TestAStormIsLouderAsItsLoudest(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 6)
+	b.passes()
+	r := raising("r0003")
+	r.Event.Priority = "HIGH"
+	b.does(r)
+	assert.Equal(t, []string{"ALERT HIGH storm/r 6 alerts of rule r"}, b.passes())
+	b.does(r, accepting("r0003"), raising("storm/r"), ending("storm/r"), accepting("storm/r"))
+	assert.Empty(t, b.passes())
+	b.later(time.Hour)
+	b.does(r)
+	assert.Equal(t, []string{"ALERT HIGH storm/r 6 alerts of rule r"}, b.passes(), "the reminder")
+	assert.Zero(t, b.tally().Pending)
+}
+
+func TestTimeAndChangedRulesEndTheAlertsOfAStorm(t *testing.T) {
+	b := open(t)
+	for n := range 6 {
+		r := raising(fmt.Sprint(n))
+		r.Silence = time.Duration(n+1) * minute
+		b.does(r)
+	}
+	b.passes()
+	b.later(5 * minute)
+	assert.Empty(t, b.passes())
+	b.later(minute)
+	assert.Len(t, b.passes(), 1)
+
+	b.fails("r", 0, 6)
+	b.passes()
+	require.NoError(t, b.Retain(t.Context(), b.now, nil))
+	assert.Equal(t, []string{"RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+func TestAStormThatComesBackBeforeItsEndIsTold(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 6)
+	b.passes()
+	b.does(rules.EndAll{Rule: "r"})
+	b.fails("r", 0, 6)
+	assert.Equal(t, []string{"ALERT LOW storm/r 6 alerts of rule r"}, b.passes())
+	b.does(rules.EndAll{Rule: "r"})
+	ended := b.narrowly()
+	b.fails("r", 0, 6)
+	assert.Empty(t, b.narrowly(), "one request at a time")
+	b.settle(ended[0], store.Told)
+	assert.Equal(t, []string{"ALERT LOW storm/r 6 alerts of rule r"}, b.passes())
+	assert.Zero(t, b.tally().Pending)
+}
+
+func TestStormsOfIntegrationKeysAreApart(t *testing.T) {
+	b := open(t)
+	for n := range 12 {
+		r := raising(fmt.Sprint(n % 6))
+		r.Key.Integration = []string{"a", "b"}[n/6]
+		b.does(r)
+	}
+	due := b.narrowly()
+	require.Len(t, due, 2)
+	assert.Equal(t, ilert.Alert, due[0].Event.EventType)
+	assert.NotEqual(t, due[0].IntegrationKey, due[1].IntegrationKey)
+}
