@@ -71,25 +71,28 @@ func suggestionOr(name string, known []string) string {
 	return cmp.Or(suggestion(name, known), ": it may have "+strings.Join(known, ", "))
 }
 
-// distance is how many letters must be changed, added or taken away (Levenshtein).
+// distance is how many letters must be changed, added, taken away or swapped with the next
+// (optimal string alignment).
 func distance(a, b string) int {
 	if len(a) > len(b)+3 {
 		return len(a) // far enough, and no name makes it slow
 	}
-	row := make([]int, len(b)+1)
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
+		before, last, row = last, row, before
 		row[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			cost := last[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			row[j+1] = min(cost, row[j]+1, last[j+1]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
 	}
 	return row[len(b)]
