@@ -138,12 +138,22 @@ func TestNoSecretIsEverSeen(t *testing.T) {
 	bad := file("bad.yaml", "settings: {mqtt_password: "+canaries["password"]+", mqtt_port: x, event_key: "+canaries["integration key"]+"}\n"+canaryRules)
 	keyInFile := file("key.yaml", strings.Replace(canaryRules, "{env: CANARY_RULE_KEY}", canaries["key of a rule"], 1))
 	for _, args := range [][]string{
-		{"--help"}, {"daemon", "--help"}, {"event", "--help"}, {"version"},
+		{"--help"},
+		{"daemon", "--help"},
+		{"event", "--help"},
+		{"version"},
 		{"event", "-k", canaries["integration key"], "-t", "ALERT", "-s", "s", "--ilert_url", ilert.URL},
-		{"event", "-t", "ALERT", "-s", "s", "--ilert_url", ilert.URL}, {"event", "-t", "ALERT", "-s", "s", "--ilert_url", "http://127.0.0.1:1"},
-		{"heartbeat", "-k", canaries["heartbeat key"], "--heartbeat_url", ilert.URL}, {"heartbeat", "-k", canaries["heartbeat key"], "--heartbeat_url", "http://127.0.0.1:1"},
-		{"daemon", "--config", bad}, {"check", "--config", bad}, {"check", "--config", keyInFile}, {"daemon", "--config", keyInFile, "-f", filepath.Join(dir, "y.db")},
-		{"daemon", "-m", "u:" + canaries["password"] + "@h"}, {"daemon", "--mqtt_qos", "7"}, {"check", "--config", config},
+		{"event", "-t", "ALERT", "-s", "s", "--ilert_url", ilert.URL},
+		{"event", "-t", "ALERT", "-s", "s", "--ilert_url", "http://127.0.0.1:1"},
+		{"heartbeat", "-k", canaries["heartbeat key"], "--heartbeat_url", ilert.URL},
+		{"heartbeat", "-k", canaries["heartbeat key"], "--heartbeat_url", "http://127.0.0.1:1"},
+		{"daemon", "--config", bad},
+		{"check", "--config", bad},
+		{"check", "--config", keyInFile},
+		{"daemon", "--config", keyInFile, "-f", filepath.Join(dir, "y.db")},
+		{"daemon", "-m", "u:" + canaries["password"] + "@h"},
+		{"daemon", "--mqtt_qos", "7"},
+		{"check", "--config", config},
 	} {
 		var out, log bytes.Buffer
 		err := run(t.Context(), args, env, &out, &log)

@@ -57,13 +57,13 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	loaded, err := f.loadAsDaemon(cmd)
 	var mistakes rules.Mistakes
 	if errors.As(err, &mistakes) {
-		fmt.Fprintln(cmd.OutOrStdout(), mistakes)
+		_, _ = fmt.Fprintln(cmd.OutOrStdout(), mistakes)
 		return fmt.Errorf("mistakes in the rules: %d", len(mistakes))
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), strings.Join(loaded.Topics, ", "))
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), strings.Join(loaded.Topics, ", "))
 	if len(f.rules.presets) == 0 && f.rules.config == "" {
 		loaded.Tests = nil // those of the built-in rules have passed before they were built in
 	}
@@ -122,14 +122,14 @@ func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {
 		}
 		if failure != "" {
 			failed++
-			fmt.Fprintf(out, "%s:%d: test %q: %s\n", t.File, t.Line, t.Name, failure)
+			_, _ = fmt.Fprintf(out, "%s:%d: test %q: %s\n", t.File, t.Line, t.Name, failure)
 		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("tests: %d of %d failed", failed, len(loaded.Tests))
 	}
 	if len(loaded.Tests) > 0 {
-		fmt.Fprintf(out, "tests: %d passed\n", len(loaded.Tests))
+		_, _ = fmt.Fprintf(out, "tests: %d passed\n", len(loaded.Tests))
 	}
 	return nil
 }
@@ -254,14 +254,14 @@ func (s *shower) message(r rules.Rules, at time.Time, m rules.Message) {
 		return
 	}
 	payload := bytes.ReplaceAll(m.Payload, []byte("\n"), nil)
-	fmt.Fprintf(s.out, "\n%s  %s  %.200s\n", at.UTC().Format(clock), m.Topic, payload)
+	_, _ = fmt.Fprintf(s.out, "\n%s  %s  %.200s\n", at.UTC().Format(clock), m.Topic, payload)
 	if reason := r.Decide(m).Dead; reason != "" {
-		fmt.Fprintf(s.out, "    dead, no rule has an effect: %s\n", reason)
+		_, _ = fmt.Fprintf(s.out, "    dead, no rule has an effect: %s\n", reason)
 		return
 	}
 	verdicts, err := r.Explain(m)
 	if err != nil {
-		fmt.Fprintf(s.out, "    %v\n", err)
+		_, _ = fmt.Fprintf(s.out, "    %v\n", err)
 		return
 	}
 	for _, v := range verdicts {
@@ -269,18 +269,18 @@ func (s *shower) message(r rules.Rules, at time.Time, m rules.Message) {
 		if v.Matched {
 			sign = "*"
 		}
-		fmt.Fprintf(s.out, "  %s %s: %s\n", sign, v.Rule, shortened(strings.Join(v.Reasons, "; ")))
+		_, _ = fmt.Fprintf(s.out, "  %s %s: %s\n", sign, v.Rule, shortened(strings.Join(v.Reasons, "; ")))
 	}
 }
 
 func (s *shower) told(at time.Time, n store.Notice) {
-	fmt.Fprintf(s.out, "%s  ilert is told %s", at.UTC().Format(clock), n.Event.EventType)
+	_, _ = fmt.Fprintf(s.out, "%s  ilert is told %s", at.UTC().Format(clock), n.Event.EventType)
 	if n.Event.Priority != "" {
-		fmt.Fprintf(s.out, " %s", n.Event.Priority)
+		_, _ = fmt.Fprintf(s.out, " %s", n.Event.Priority)
 	}
-	fmt.Fprintf(s.out, " %s: %s\n", n.Event.AlertKey, n.Event.Summary)
+	_, _ = fmt.Fprintf(s.out, " %s: %s\n", n.Event.AlertKey, n.Event.Summary)
 	if n.Event.Details != "" && n.Event.EventType == "ALERT" {
-		fmt.Fprintf(s.out, "                     %.300s\n", strings.ReplaceAll(n.Event.Details, "\n", " "))
+		_, _ = fmt.Fprintf(s.out, "                     %.300s\n", strings.ReplaceAll(n.Event.Details, "\n", " "))
 	}
 }
 
@@ -293,7 +293,7 @@ func (s *shower) rest(ctx context.Context, play *rehearsal) error {
 		return nil
 	}
 	if !s.brief {
-		fmt.Fprintln(s.out, "\nif nothing more comes:")
+		_, _ = fmt.Fprintln(s.out, "\nif nothing more comes:")
 	}
 	return play.until(ctx, play.now.Add(mostLater))
 }

@@ -59,9 +59,19 @@ func TestCovers(t *testing.T) {
 		filter, narrower string
 		want             bool
 	}{
-		{"mps/#", "mps/events", true}, {"mps/#", "mps/+/x", true}, {"mps/#", "mps/a/#", true}, {"#", "#", true}, {"mps/#", "mps", true},
-		{"mps/+", "mps/events", true}, {"mps/+", "mps/+", true}, {"mps/+", "mps/#", false}, {"mps/events", "mps/+", false},
-		{"mps/a/#", "mps/#", false}, {"+/events", "mps/events", true}, {"mps/events", "mps/events", true}, {"#", "$SYS/x", false},
+		{"mps/#", "mps/events", true},
+		{"mps/#", "mps/+/x", true},
+		{"mps/#", "mps/a/#", true},
+		{"#", "#", true},
+		{"mps/#", "mps", true},
+		{"mps/+", "mps/events", true},
+		{"mps/+", "mps/+", true},
+		{"mps/+", "mps/#", false},
+		{"mps/events", "mps/+", false},
+		{"mps/a/#", "mps/#", false},
+		{"+/events", "mps/events", true},
+		{"mps/events", "mps/events", true},
+		{"#", "$SYS/x", false},
 	} {
 		assert.Equal(t, c.want, mqttconn.Covers(c.filter, c.narrower), "%s %s", c.filter, c.narrower)
 	}

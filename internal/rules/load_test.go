@@ -198,7 +198,9 @@ rules:
 	loaded, err := load.Do()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a", "b", "own/+"}, loaded.Topics, "all are subscribed to")
-	matched := func(topic string) []string { return loaded.Decide(rules.Message{Topic: topic, Payload: []byte("1")}).Matched }
+	matched := func(topic string) []string {
+		return loaded.Decide(rules.Message{Topic: topic, Payload: []byte("1")}).Matched
+	}
 	assert.Equal(t, []string{"a-file", "c-file"}, matched("a"))
 	assert.Equal(t, []string{"b-file", "c-file"}, matched("b"))
 	assert.Equal(t, []string{"a-own", "b-own", "c-own", "c-file"}, matched("own/x"))
