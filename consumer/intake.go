@@ -2,6 +2,9 @@ package consumer
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
 	"log/slog"
 	"time"
 
@@ -80,10 +83,38 @@ func (c *Consumer) decide(m message) store.Message {
 		TraceParent: traceParentOf(properties),
 		Decision:    c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
+	change.Fingerprint, change.MayRepeat = c.fingerprint(m, properties)
 	if reason := change.Decision.Dead; reason != "" {
 		c.config.Logger.Warn("a message cannot be understood, and is kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", reason))
 	}
 	return change
+}
+
+// fingerprint tells a message from all others, if anything does: the id that its publisher
+// gave it, or, should the broker send it again, its bytes. Of what ilert is told just so
+// (Mapping) only an id is proof that it has come before.
+func (c *Consumer) fingerprint(m message, properties []rules.Property) (fingerprint uint64, mayRepeat bool) {
+	var source, id string
+	for _, p := range properties {
+		switch p.Key {
+		case "source":
+			source = p.Value
+		case "id":
+			id = p.Value
+		}
+	}
+	h := sha256.New()
+	switch {
+	case id != "" && source != "": // within which it is unique
+		_, _ = io.WriteString(h, source+"\x00"+id) // hashes do not fail
+	case m.QoS == 0 || c.config.Mapping != nil:
+		return 0, false
+	default:
+		_, _ = io.WriteString(h, m.Topic+"\x00\x00")
+		_, _ = h.Write(m.Payload)
+	}
+	var sum [sha256.Size]byte
+	return binary.BigEndian.Uint64(h.Sum(sum[:0])), m.Duplicate || id != "" && source != ""
 }
 
 func propertiesOf(p *packets.Publish) []rules.Property {

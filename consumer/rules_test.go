@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/paho"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -163,4 +164,30 @@ func TestADryRunTellsNobodyAndTakesNothingAway(t *testing.T) {
 
 	start(t, cfg)
 	ilert.expect(t, "ALERT door/1")
+}
+
+func TestAMessageThatComesAgainHasNoSecondEffect(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := config(t, b, ilert)
+	cfg.Presets, cfg.Mapping, cfg.Topics = nil, &consumer.Mapping{}, []string{"t"}
+	start(t, cfg).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	send := func(key string, user ...string) {
+		properties := &paho.PublishProperties{}
+		for i := 0; i < len(user); i += 2 {
+			properties.User.Add(user[i], user[i+1])
+		}
+		_, err := client.Publish(t.Context(), &paho.Publish{
+			Topic: "t", QoS: 1, Payload: []byte(`{"summary":"s","alertKey":"` + key + `"}`), Properties: properties,
+		})
+		require.NoError(t, err)
+	}
+	send("a", "id", "1", "source", "mps-1")
+	send("a", "id", "1", "source", "mps-1")
+	send("b", "id", "1", "source", "mps-2")
+	send("c", "id", "1") // is unique within nothing
+	send("c", "id", "1")
+	send("d")
+	send("d")
+	ilert.expect(t, "ALERT a", "ALERT b", "ALERT c", "ALERT c", "ALERT d", "ALERT d")
 }

@@ -104,6 +104,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for filter, t := range s.Messages {
 		counter(received, t.Received, filter)
 		counter(fates, t.Ignored, filter, "ignored")
+		counter(fates, t.Duplicate, filter, "duplicate")
 		counter(fates, t.Merged, filter, "merged")
 		counter(fates, t.Delivered, filter, "delivered")
 		counter(fates, t.Purged, filter, "purged")

@@ -107,7 +107,7 @@ func (w watched) accountsFor(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(storeOf(t, w.file, "stats", "--json")), &stats))
 	assert.Len(t, s.Messages, len(filters))
 	for filter, tally := range s.Messages {
-		assert.Equal(t, tally.Received, tally.Ignored+tally.Merged+tally.Delivered+tally.Dead+tally.Purged+tally.Pending, filter)
+		assert.Equal(t, tally.Received, tally.Ignored+tally.Duplicate+tally.Merged+tally.Delivered+tally.Dead+tally.Purged+tally.Pending, filter)
 		assert.Equal(t, stats.Messages[filter], tally, filter)
 		assert.Equal(t, float64(tally.Received), m[`mps_ilert_messages_received_total{filter="`+filter+`"}`], filter)
 		assert.Equal(t, float64(tally.Pending), m[`mps_ilert_messages_pending{filter="`+filter+`"}`], filter)

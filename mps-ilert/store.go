@@ -103,10 +103,10 @@ func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 	if f.json {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(statsJSON{tallies, matches})
 	}
-	err = table(cmd.OutOrStdout(), "FILTER\tRECEIVED\tIGNORED\tMERGED\tDELIVERED\tDEAD\tPURGED\tPENDING", func(w io.Writer) {
+	err = table(cmd.OutOrStdout(), "FILTER\tRECEIVED\tIGNORED\tDUPLICATE\tMERGED\tDELIVERED\tDEAD\tPURGED\tPENDING", func(w io.Writer) {
 		for _, filter := range slices.Sorted(maps.Keys(tallies)) {
 			t := tallies[filter]
-			_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", filter, t.Received, t.Ignored, t.Merged, t.Delivered, t.Dead, t.Purged, t.Pending)
+			_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", filter, t.Received, t.Ignored, t.Duplicate, t.Merged, t.Delivered, t.Dead, t.Purged, t.Pending)
 		}
 	})
 	if err != nil || len(matches) == 0 {

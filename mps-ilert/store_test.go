@@ -43,7 +43,7 @@ func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
 		return all.Messages
 	}
 	require.Eventually(t, func() bool { return stats()["t/#"]["dead"] == 2 }, brokertest.Wait, 5*time.Millisecond, "while the daemon runs")
-	assert.Regexp(t, `(?m)^t/#\s+2\s+0\s+0\s+0\s+2\s+0\s+0$`, storeOf(t, d.file, "stats"))
+	assert.Regexp(t, `(?m)^t/#\s+2\s+0\s+0\s+0\s+0\s+2\s+0\s+0$`, storeOf(t, d.file, "stats"))
 
 	var letter letterJSON
 	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "list", "--json", "--reason", "INTEGRATIONKEY")), &letter))
@@ -57,14 +57,14 @@ func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
 	assert.Contains(t, storeOf(t, d.file, "list", "--topic", "t/2", "--json"), `"payloadBase64"`)
 
 	assert.Contains(t, storeOf(t, d.file, "purge", "--topic", "t/2"), "1 dead letters purged")
-	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 0, "dead": 1, "purged": 1, "pending": 0}, stats()["t/#"])
+	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 0, "dead": 1, "duplicate": 0, "purged": 1, "pending": 0}, stats()["t/#"])
 
 	d.stop()
 	mended := startDaemonOn(t, d.file, environment(), ilert, "-m", host, "-q", port, "-e", "t/#", "--event_key", "k")
 	assert.Contains(t, storeOf(t, d.file, "retry", "--all"), "1 dead letters will be taken in again")
 	assert.Contains(t, receive(t, requests).Body, "without a key")
 	require.Eventually(t, func() bool { return stats()["t/#"]["delivered"] == 1 }, brokertest.Wait, 5*time.Millisecond)
-	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 1, "dead": 0, "purged": 1, "pending": 0}, stats()["t/#"])
+	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 1, "dead": 0, "duplicate": 0, "purged": 1, "pending": 0}, stats()["t/#"])
 	mended.stop()
 }
 

@@ -123,7 +123,7 @@ func (b *book) check() {
 	tallies, err := b.Tallies(b.t.Context())
 	require.NoError(b.t, err)
 	for filter, t := range tallies {
-		require.Equal(b.t, t.Received, t.Ignored+t.Merged+t.Delivered+t.Dead+t.Purged+t.Pending, "%s: %+v", filter, t)
+		require.Equal(b.t, t.Received, t.Ignored+t.Duplicate+t.Merged+t.Delivered+t.Dead+t.Purged+t.Pending, "%s: %+v", filter, t)
 	}
 }
 

@@ -22,6 +22,8 @@ type change struct {
 	count   fates
 	matched map[string]uint64
 	fleet   fleet
+
+	arrivals arrivals
 }
 
 func (s *Store) change(ctx context.Context, do func(*change) error) error {
@@ -38,7 +40,7 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 	c := &change{
 		ctx: ctx, tx: tx,
 		rows: map[key]*alert{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
-		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices},
+		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
 	}
 	if err := do(c); err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -50,13 +52,14 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 		return fmt.Errorf("store: %w", err)
 	}
 	c.fleet.committed()
+	c.arrivals.committed()
 	return nil
 }
 
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushLanes(), c.flushDevices(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {

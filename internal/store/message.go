@@ -16,7 +16,11 @@ type Message struct {
 	Topic       string
 	Payload     []byte
 	ReceivedAt  time.Time
-	TraceParent string         // as W3C has it; goes on to ilert
+	TraceParent string // as W3C has it; goes on to ilert
+	// Fingerprint tells it from other messages; 0 if nothing does. With MayRepeat a message
+	// of a fingerprint that has come within the last hour is a duplicate.
+	Fingerprint uint64
+	MayRepeat   bool
 	Decision    rules.Decision // what it does
 	Tries       int            // if it is dead: requests to ilert before
 }

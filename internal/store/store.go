@@ -31,6 +31,7 @@ type Store struct {
 	read    *sql.DB // beside db, to count; nil where db does
 	lock    *sql.DB // nil beside the daemon, and in memory
 	devices devices
+	repeats repeats
 }
 
 // Reminder is how long after an alert was told a repeated one is told again, unless its
@@ -66,7 +67,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	if _, err := db.ExecContext(ctx, afterRestart); err != nil {
+	if _, err = db.ExecContext(ctx, afterRestart); err == nil {
+		err = s.recall(ctx)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
@@ -186,6 +190,10 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 		for i := range messages {
 			m := &messages[i]
 			c.count.of(m.Filter).Received++
+			if c.repeated(m) {
+				c.count.of(m.Filter).Duplicate++
+				continue
+			}
 			if err := c.apply(m, m.ReceivedAt); err != nil {
 				return err
 			}

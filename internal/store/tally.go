@@ -9,11 +9,12 @@ import (
 // fates counts what became of messages, for each topic filter.
 type fates map[string]*Tally
 
-// Tally counts messages. Received = Ignored + Merged + Delivered + Dead + Purged +
-// Pending.
+// Tally counts messages. Received = Ignored + Duplicate + Merged + Delivered + Dead +
+// Purged + Pending.
 type Tally struct {
 	Received  uint64 `json:"received"`
 	Ignored   uint64 `json:"ignored"`   // had no effect on an alert
+	Duplicate uint64 `json:"duplicate"` // has come before
 	Merged    uint64 `json:"merged"`    // said what was told or waited already, or was overtaken before it was told
 	Delivered uint64 `json:"delivered"` // ilert took it
 	Dead      uint64 `json:"dead"`      // kept as a dead letter
@@ -38,12 +39,13 @@ func (c *change) flushTallies() error {
 		// What leaves a fate is counted down: the conversion makes a number below zero of
 		// what has wrapped round.
 		err := c.exec(`
-			INSERT INTO tally (filter, received, ignored, merged, delivered, dead, purged) VALUES (?,?,?,?,?,?,?)
+			INSERT INTO tally (filter, received, ignored, duplicate, merged, delivered, dead, purged) VALUES (?,?,?,?,?,?,?,?)
 			ON CONFLICT (filter) DO UPDATE SET
 				received = tally.received + excluded.received, ignored = tally.ignored + excluded.ignored,
+				duplicate = tally.duplicate + excluded.duplicate,
 				merged = tally.merged + excluded.merged, delivered = tally.delivered + excluded.delivered,
 				dead = tally.dead + excluded.dead, purged = tally.purged + excluded.purged`,
-			filter, int64(t.Received), int64(t.Ignored), int64(t.Merged), int64(t.Delivered), int64(t.Dead), int64(t.Purged))
+			filter, int64(t.Received), int64(t.Ignored), int64(t.Duplicate), int64(t.Merged), int64(t.Delivered), int64(t.Dead), int64(t.Purged))
 		if err != nil {
 			return err
 		}
@@ -71,7 +73,7 @@ type querier interface {
 
 func tallies(ctx context.Context, db querier) (map[string]Tally, error) {
 	rows, err := db.QueryContext(ctx, `
-		SELECT filter, received, ignored, merged, delivered, dead, purged,
+		SELECT filter, received, ignored, duplicate, merged, delivered, dead, purged,
 		       (SELECT count(*) FROM alert WHERE pending = 1 AND alert.filter = tally.filter) +
 		       (SELECT count(*) FROM outbox WHERE outbox.filter = tally.filter)
 		FROM tally`)
@@ -83,7 +85,7 @@ func tallies(ctx context.Context, db querier) (map[string]Tally, error) {
 	for rows.Next() {
 		var filter string
 		var t Tally
-		if err := rows.Scan(&filter, &t.Received, &t.Ignored, &t.Merged, &t.Delivered, &t.Dead, &t.Purged, &t.Pending); err != nil {
+		if err := rows.Scan(&filter, &t.Received, &t.Ignored, &t.Duplicate, &t.Merged, &t.Delivered, &t.Dead, &t.Purged, &t.Pending); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 		tallies[filter] = t

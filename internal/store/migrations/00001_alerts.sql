@@ -59,6 +59,7 @@ CREATE TABLE tally (
     filter    TEXT    NOT NULL PRIMARY KEY,
     received  INTEGER NOT NULL,
     ignored   INTEGER NOT NULL,
+    duplicate INTEGER NOT NULL,
     merged    INTEGER NOT NULL,
     delivered INTEGER NOT NULL,
     dead      INTEGER NOT NULL,
@@ -141,3 +142,10 @@ CREATE TABLE device (
 ) WITHOUT ROWID;
 
 CREATE INDEX device_seen ON device (seen_at);
+
+-- Fingerprints of the messages that came lately, a row for each transaction.
+CREATE TABLE arrival (
+    id     INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    prints BLOB    NOT NULL -- 8 bytes each
+);
