@@ -30,27 +30,31 @@ const (
 	// properties: 256 kB, or receiveMaximum of them could fill the memory. MPS's are
 	// below 400.
 	maximumPacketSize = 256 << 10
-	// batch is how many of them one transaction takes in at most.
-	batch = 256
+	// batch is how many of them one transaction takes in at most, and batchBytes how long
+	// these may be together, but for the last.
+	batch      = 1024
+	batchBytes = 1 << 20
 )
 
-// takeIn stores whatever waits in one transaction, and then acknowledges it.
+// takeIn stores whatever waits in one transaction, and then acknowledges it. Nothing waits
+// for more to come: while one transaction reaches the disk the next one fills.
 // While the store fails nothing more is read and nothing acknowledged.
 func (c *Consumer) takeIn(ctx context.Context) {
 	var messages []message
 	var changes []store.Message
 	for {
 		messages, changes = messages[:0], changes[:0]
+		var size int
 		select {
 		case m := <-c.incoming:
-			messages = append(messages, m)
+			messages, size = append(messages, m), len(m.Payload)
 		case <-ctx.Done():
 			return
 		}
-		for more := true; more && len(messages) < batch; {
+		for more := true; more && len(messages) < batch && size < batchBytes; {
 			select {
 			case m := <-c.incoming:
-				messages = append(messages, m)
+				messages, size = append(messages, m), size+len(m.Payload)
 			default:
 				more = false
 			}

@@ -96,8 +96,9 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// Go's default of two idle connections costs two thirds of the rate.
-	transport.MaxIdleConnsPerHost = workers
+	// Go's default of two idle connections to a host costs two thirds of the rate; that of a
+	// hundred in all would cost some of it.
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, workers
 	return &Client{
 		url:          strings.TrimRight(baseURL, "/"),
 		heartbeatURL: strings.TrimRight(heartbeatURL, "/"),

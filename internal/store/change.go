@@ -15,7 +15,9 @@ import (
 type change struct {
 	ctx     context.Context
 	tx      *sql.Tx
-	rows    map[key]*alert // nil: known not to be there
+	prepare *statements
+	stmts   map[string]statement // of this transaction
+	rows    map[key]*alert       // nil: known not to be there
 	dirty   map[key]struct{}
 	groups  map[groupKey]*group // likewise
 	lanes   map[string]*lane    // integration keys of what has changed
@@ -32,13 +34,16 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 	}
 	// It is short. To be able to stop in the middle would cost a goroutine for each query.
 	ctx = context.WithoutCancel(ctx)
+	if err := s.prepare.catchUp(ctx, s.db); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	c := &change{
-		ctx: ctx, tx: tx,
+		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
 		rows: map[key]*alert{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
 		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
 	}
@@ -63,13 +68,21 @@ func (c *change) flush() error {
 }
 
 func (c *change) exec(query string, args ...any) error {
-	_, err := c.tx.ExecContext(c.ctx, query, args...)
+	_, err := c.result(query, args...)
 	return err
+}
+
+func (c *change) result(query string, args ...any) (sql.Result, error) {
+	return c.statement(query).ExecContext(c.ctx, args...)
+}
+
+func (c *change) row(query string, args ...any) *sql.Row {
+	return c.statement(query).QueryRowContext(c.ctx, args...)
 }
 
 // each calls scan with each row of a query.
 func (c *change) each(scan func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := c.tx.QueryContext(c.ctx, query, args...)
+	rows, err := c.statement(query).QueryContext(c.ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -118,7 +131,7 @@ func (c *change) load(k key) (*alert, error) {
 	if a, known := c.rows[k]; known {
 		return a, nil
 	}
-	a, err := scan(c.tx.QueryRowContext(c.ctx, `SELECT `+columns+` FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded))
+	a, err := scan(c.row(`SELECT `+columns+` FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded))
 	if errors.Is(err, sql.ErrNoRows) {
 		a, err = nil, nil
 	}

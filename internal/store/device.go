@@ -92,7 +92,7 @@ func (c *change) fleetSize(at time.Time) (int, error) {
 	if err := c.flushDevices(); err != nil {
 		return 0, err
 	}
-	err := c.tx.QueryRowContext(c.ctx, `SELECT count(*) FROM device WHERE seen_at > ?`, millis(at.Add(-fleetMemory))).Scan(&c.fleet.size)
+	err := c.row(`SELECT count(*) FROM device WHERE seen_at > ?`, millis(at.Add(-fleetMemory))).Scan(&c.fleet.size)
 	c.fleet.counted = err == nil
 	return c.fleet.size, err
 }

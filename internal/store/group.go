@@ -16,7 +16,7 @@ func (c *change) group(k groupKey) (*group, error) {
 	g := &group{members: map[string]*member{}}
 	var spec, buckets string
 	var hold, latest, lastTrue, checkAt int64
-	err := c.tx.QueryRowContext(c.ctx, `SELECT `+groupColumns+` FROM window_group WHERE rule = ? AND grp = ?`, k.rule, k.group).
+	err := c.row(`SELECT `+groupColumns+` FROM window_group WHERE rule = ? AND grp = ?`, k.rule, k.group).
 		Scan(&g.rule, &g.group, &spec, &buckets, &g.key.integration, &g.key.folded, &hold, &g.size, &g.untold, &g.peak, &latest, &lastTrue, &checkAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		c.groups[k] = nil
@@ -113,7 +113,7 @@ func (c *change) member(g *group, name string) (*member, error) {
 	}
 	var m member
 	var at int64
-	err := c.tx.QueryRowContext(c.ctx, `SELECT at, told FROM member WHERE rule = ? AND grp = ? AND member = ?`, g.rule, g.group, name).Scan(&at, &m.told)
+	err := c.row(`SELECT at, told FROM member WHERE rule = ? AND grp = ? AND member = ?`, g.rule, g.group, name).Scan(&at, &m.told)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -199,7 +199,7 @@ func (c *change) holdMembers(g *group) error {
 
 // countMembers counts the members that have hit after a time.
 func (c *change) countMembers(g *group, since time.Time) (n int, err error) {
-	err = c.tx.QueryRowContext(c.ctx, `SELECT count(*) FROM member WHERE rule = ? AND grp = ? AND at > ?`,
+	err = c.row(`SELECT count(*) FROM member WHERE rule = ? AND grp = ? AND at > ?`,
 		g.rule, g.group, millis(since)).Scan(&n)
 	return n, err
 }

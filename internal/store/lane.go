@@ -241,7 +241,7 @@ func (c *change) flushLane(key string, l *lane) error {
 	}
 	if !l.known {
 		var anyFrom, singlesFrom int64
-		err := c.tx.QueryRowContext(c.ctx, `SELECT any_from, singles_from FROM lane WHERE integration_key = ?`, key).Scan(&anyFrom, &singlesFrom)
+		err := c.row(`SELECT any_from, singles_from FROM lane WHERE integration_key = ?`, key).Scan(&anyFrom, &singlesFrom)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}

@@ -147,7 +147,7 @@ func (s *Store) Revive(ctx context.Context, letters []Letter, messages []Message
 	return s.change(ctx, func(c *change) error {
 		now := time.Now()
 		for i, l := range letters {
-			result, err := c.tx.ExecContext(c.ctx, `DELETE FROM dead_letter WHERE id = ?`, l.ID)
+			result, err := c.result(`DELETE FROM dead_letter WHERE id = ?`, l.ID)
 			if err != nil {
 				return err
 			}

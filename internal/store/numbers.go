@@ -111,7 +111,7 @@ func (c *change) listed(a *alert, over bool, answer *Answer) error {
 		return err
 	}
 	for _, name := range n.listed {
-		result, err := c.tx.ExecContext(c.ctx, `UPDATE member SET told = 1 WHERE rule = ? AND grp = ? AND member = ? AND told = 0`,
+		result, err := c.result(`UPDATE member SET told = 1 WHERE rule = ? AND grp = ? AND member = ? AND told = 0`,
 			g.rule, g.group, name)
 		if err != nil {
 			return err

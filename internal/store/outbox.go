@@ -32,7 +32,7 @@ func (c *change) headLetter(integrationKey string, now time.Time) (*candidate, e
 	var body string
 	var claimed bool
 	var nextTry int64
-	err := c.tx.QueryRowContext(c.ctx, `
+	err := c.row(`
 		SELECT id, path, body, tries, trace_parent, claimed, next_try FROM outbox WHERE integration_key = ? ORDER BY id LIMIT 1`, integrationKey).
 		Scan(&n.letter, &n.Path, &body, &n.Tries, &n.TraceParent, &claimed, &nextTry)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (claimed || nextTry > now.UnixMilli()) {
@@ -57,7 +57,7 @@ func (c *change) settleLetter(answer *Answer) error {
 	}
 	var m Message
 	var receivedAt int64
-	err := c.tx.QueryRowContext(c.ctx, `DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at`, id).
+	err := c.row(`DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at`, id).
 		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // settled before

@@ -32,6 +32,7 @@ type Store struct {
 	lock    *sql.DB // nil beside the daemon, and in memory
 	devices devices
 	repeats repeats
+	prepare statements
 }
 
 // Reminder is how long after an alert was told a repeated one is told again, unless its
@@ -175,6 +176,7 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // Close closes the file.
 func (s *Store) Close() error {
+	s.prepare.close()
 	if s.lock == nil {
 		return s.db.Close()
 	}

@@ -43,7 +43,7 @@ func (c *change) gather(integrationKey string, now time.Time, minute int) (gathe
 		return false, nil
 	}
 	var backlog int
-	err = c.tx.QueryRowContext(c.ctx, `
+	err = c.row(`
 		SELECT (SELECT count(*) FROM (SELECT 1 FROM alert WHERE `+firstsDue+` LIMIT ?3)) +
 		       (SELECT count(*) FROM (SELECT 1 FROM alert WHERE integration_key = ?1 AND pending = 1 AND storm = 1 LIMIT ?3))`,
 		integrationKey, now.UnixMilli(), minute+1).Scan(&backlog)
@@ -89,7 +89,7 @@ func (c *change) drift(integrationKey, rule string, n int, priority string, now 
 	if s == nil {
 		s = &alert{key: k, alertKey: stormPrefix + rule, group: rule, storm: itself, priority: priority}
 	}
-	result, err := c.tx.ExecContext(c.ctx, `
+	result, err := c.result(`
 		UPDATE alert SET storm = 1, turn = -1
 		WHERE integration_key = ?1 AND folded_key IN (SELECT folded_key FROM alert WHERE `+firstsDue+` AND rule = ?3 ORDER BY next_try LIMIT ?4)`,
 		integrationKey, now.UnixMilli(), rule, mostGathered)
