@@ -34,7 +34,7 @@ e2e: ## test the built commands against Mosquitto; needs Docker
 	cd e2e && go test -count=1 -shuffle=on ./...
 
 .PHONY: bench
-bench: ## compare the publisher with its peers on Mosquitto and the middleware with its own; run the benchmarks
+bench: ## compare publisher, consumer and middleware with their peers, on Mosquitto; run the benchmarks
 	cd e2e && go run ./bench
 	go test -run '^$$' -bench . -benchmem ./...
 	cd e2e && go test -run '^$$' -bench . ./peers

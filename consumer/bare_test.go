@@ -1,0 +1,96 @@
+package consumer
+
+import (
+	"bufio"
+	"encoding/binary"
+	"net"
+	"testing"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/stretchr/testify/require"
+)
+
+// bare is a client that does no more than it must.
+type bare struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func connectBare(b *testing.B, address, clientID string) bare {
+	b.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(b, err)
+	c := bare{conn, bufio.NewReaderSize(conn, 64<<10)}
+	expiry, most := uint32(3600), uint16(receiveMaximum)
+	c.ask(b, &packets.Connect{
+		ProtocolName: "MQTT", ProtocolVersion: 5, ClientID: clientID, KeepAlive: 600,
+		Properties: &packets.Properties{SessionExpiryInterval: &expiry, ReceiveMaximum: &most},
+	})
+	return c
+}
+
+func (c bare) ask(b *testing.B, p packets.Packet) {
+	b.Helper()
+	_, err := p.WriteTo(c)
+	require.NoError(b, err)
+	_, err = packets.ReadPacket(c.in)
+	require.NoError(b, err)
+}
+
+// publish publishes n messages at QoS 1 and waits until all are acknowledged.
+func (c bare) publish(b *testing.B, n int, payload func(n int) []byte) {
+	b.Helper()
+	acknowledged := make(chan error, 1)
+	window := make(chan struct{}, 1000)
+	go func() {
+		for range n {
+			if _, err := packets.ReadPacket(c.in); err != nil {
+				acknowledged <- err
+				return
+			}
+			<-window
+		}
+		acknowledged <- nil
+	}()
+	out := bufio.NewWriterSize(c, 32<<10)
+	for i := range n {
+		select {
+		case window <- struct{}{}:
+		default:
+			require.NoError(b, out.Flush())
+			window <- struct{}{}
+		}
+		_, err := (&packets.Publish{QoS: 1, PacketID: uint16(i%65535) + 1, Topic: "mps/events", Properties: &packets.Properties{}, Payload: payload(i)}).WriteTo(out)
+		require.NoError(b, err)
+	}
+	require.NoError(b, out.Flush())
+	require.NoError(b, <-acknowledged)
+}
+
+// drain acknowledges n messages, as many as have come with one write.
+func (c bare) drain(b *testing.B, n int) {
+	b.Helper()
+	var answers []byte
+	for range n {
+		header, err := c.in.ReadByte()
+		require.NoError(b, err)
+		length, err := binary.ReadUvarint(c.in) // MQTT's variable byte integer is the same
+		require.NoError(b, err)
+		require.Equal(b, packets.PUBLISH, header>>4)
+		topic, err := c.in.Peek(2)
+		require.NoError(b, err)
+		at := 2 + int(binary.BigEndian.Uint16(topic))
+		packet, err := c.in.Peek(at + 2)
+		require.NoError(b, err)
+		answers = append(answers, packets.PUBACK<<4, 2, packet[at], packet[at+1])
+		_, err = c.in.Discard(int(length))
+		require.NoError(b, err)
+		if c.in.Buffered() == 0 {
+			_, err = c.Write(answers)
+			require.NoError(b, err)
+			answers = answers[:0]
+		}
+	}
+	_, err := c.Write(answers)
+	require.NoError(b, err)
+}

@@ -1,0 +1,179 @@
+package consumer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// simulation is the delivery with a clock of its own: the store, the pace, and an ilert
+// that takes fifty requests a minute and answers after latency.
+type simulation struct {
+	t        *testing.T
+	store    *store.Store
+	pace     *pace
+	now      time.Time
+	underWay []underWay // the oldest first
+
+	arrived  []time.Time          // of all requests
+	named    map[string]time.Time // by alert key: when ilert first heard of it
+	open     map[string]bool      // alerts of ilert's
+	tooMany  int
+	requests map[ilert.Type]int
+}
+
+type underWay struct {
+	answer store.Answer
+	err    error
+}
+
+const (
+	latency   = 20 * time.Millisecond
+	ofAMinute = 50
+)
+
+func simulate(t *testing.T) *simulation {
+	t.Helper()
+	s, err := store.OpenInMemory(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, s.Close()) })
+	return &simulation{
+		t: t, store: s, pace: newPace(defaultRate), now: noon,
+		named: map[string]time.Time{}, open: map[string]bool{}, requests: map[ilert.Type]int{},
+	}
+}
+
+// until lets time pass.
+func (s *simulation) until(end time.Time) {
+	s.t.Helper()
+	for {
+		s.claim()
+		next, waiting, err := s.store.NextTry(s.t.Context())
+		require.NoError(s.t, err)
+		if len(s.underWay) > 0 && (!waiting || s.underWay[0].answer.At.Before(next)) {
+			next, waiting = s.underWay[0].answer.At, true
+		}
+		if !waiting || next.After(end) {
+			s.now = end
+			return
+		}
+		require.True(s.t, next.After(s.now), "it goes on, and does not spin")
+		s.now = next
+		s.settle()
+	}
+}
+
+func (s *simulation) claim() {
+	s.t.Helper()
+	notices, err := s.store.Claim(s.t.Context(), s.now, workers-len(s.underWay), func(key string) store.Budget { return s.pace.budget(key, s.now) })
+	require.NoError(s.t, err)
+	for _, n := range notices {
+		s.pace.take(n.IntegrationKey, s.now)
+		answer := store.Answer{Notice: n, Result: store.Told, At: s.now.Add(latency)}
+		err := s.arrive(n.Event)
+		if err != nil {
+			answer.Result, answer.Retry = store.NotTold, answer.At.Add(time.Second)
+		}
+		s.underWay = append(s.underWay, underWay{answer, err})
+	}
+}
+
+func (s *simulation) settle() {
+	s.t.Helper()
+	for len(s.underWay) > 0 && !s.underWay[0].answer.At.After(s.now) {
+		one := s.underWay[0]
+		s.underWay = s.underWay[1:]
+		s.pace.answered(one.answer.Notice.IntegrationKey, one.err, s.now)
+		require.NoError(s.t, s.store.Settle(s.t.Context(), []store.Answer{one.answer}))
+	}
+}
+
+// arrive is what ilert makes of an event.
+func (s *simulation) arrive(e ilert.Event) error {
+	s.arrived = append(s.arrived, s.now)
+	if n := len(s.arrived); n > ofAMinute && s.now.Sub(s.arrived[n-1-ofAMinute]) < time.Minute {
+		s.tooMany++
+		return &ilert.Error{TooMany: true}
+	}
+	s.requests[e.EventType]++
+	s.open[e.AlertKey] = e.EventType != ilert.Resolve
+	names := []string{e.AlertKey}
+	if strings.HasPrefix(e.AlertKey, "storm/") {
+		names = strings.Split(e.Details, "\n")
+	}
+	for _, name := range names {
+		if _, known := s.named[name]; !known && e.EventType == ilert.Alert {
+			s.named[name] = s.now
+		}
+	}
+	return nil
+}
+
+// apply lets messages come, each with one effect.
+func (s *simulation) apply(effects []rules.Effect) {
+	s.t.Helper()
+	messages := make([]store.Message, len(effects))
+	for i, effect := range effects {
+		messages[i] = store.Message{Filter: "f", ReceivedAt: s.now, Decision: rules.Decision{Effects: []rules.Effect{effect}}}
+	}
+	require.NoError(s.t, s.store.Apply(s.t.Context(), messages))
+}
+
+// A rule for each device, and all of ten thousand fail within a minute.
+func TestAStormOfTenThousandDevicesIsToldInTimeAndEndsAltogether(t *testing.T) {
+	const devices = 10_000
+	s := simulate(t)
+	failedAt := map[string]time.Time{}
+	each := func(effect func(key string) rules.Effect) {
+		const together = 50
+		begin := s.now
+		for n := 0; n < devices; n += together {
+			s.until(begin.Add(time.Duration(n) * time.Minute / devices))
+			var effects []rules.Effect
+			for i := range together {
+				effects = append(effects, effect(fmt.Sprintf("device-%05d", n+i)))
+			}
+			s.apply(effects)
+		}
+	}
+	each(func(name string) rules.Effect {
+		failedAt[name] = s.now
+		return rules.Raise{Rule: "device-failed", Key: rules.Key{Alert: name}, Event: ilert.Event{Summary: name, Priority: "HIGH"}}
+	})
+	s.until(noon.Add(5 * time.Minute))
+	var first, longest time.Duration = time.Hour, 0
+	for name, at := range failedAt {
+		told, known := s.named[name]
+		if !known {
+			require.Fail(t, "never named", name)
+		}
+		longest, first = max(longest, told.Sub(at)), min(first, told.Sub(noon))
+	}
+	alerts := s.requests[ilert.Alert]
+	assert.Less(t, first, 2*time.Second)
+	assert.Less(t, longest, 2*time.Minute)
+
+	each(func(name string) rules.Effect { return rules.End{Key: rules.Key{Alert: name}} })
+	s.until(s.now.Add(5 * time.Minute))
+	for key, open := range s.open {
+		if open {
+			assert.Fail(t, "still open", key)
+		}
+	}
+	assert.Zero(t, s.tooMany)
+	assert.LessOrEqual(t, len(s.arrived), 200)
+	tallies, err := s.store.Tallies(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 2*devices, tallies["f"].Received)
+	assert.Zero(t, tallies["f"].Pending)
+	t.Logf("first page after %v, each device named within %v, %d requests to tell them and %d to end them",
+		first, longest, alerts, s.requests[ilert.Resolve])
+}
