@@ -103,7 +103,7 @@ func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 			return len(answers)
 		}
 		select {
-		case <-time.After(backoff(tries)):
+		case <-time.After(min(backoff(tries), mostStoreBackoff)):
 		case <-ctx.Done():
 		}
 	}
@@ -173,6 +173,8 @@ func (c *Consumer) integrationKey(n store.Notice) string {
 const (
 	firstBackoff = time.Second
 	mostBackoff  = time.Minute
+	// mostStoreBackoff is for our own disk, whose owner has just made room on it.
+	mostStoreBackoff = 5 * time.Second
 	// mostAsked is how long ilert may ask us to wait: a slip there must not
 	// silence an alert for a year.
 	mostAsked = 10 * time.Minute

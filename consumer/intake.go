@@ -176,7 +176,7 @@ func (c *Consumer) apply(ctx context.Context, changes []store.Message) bool {
 		}
 		c.report(storing, err)
 		select {
-		case <-time.After(backoff(tries)):
+		case <-time.After(min(backoff(tries), mostStoreBackoff)):
 		case <-ctx.Done():
 			return false
 		}

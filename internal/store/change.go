@@ -28,18 +28,31 @@ type change struct {
 	arrivals arrivals
 }
 
+// change does something in a transaction. Only waiting for its turn ends with ctx: it is
+// short, and to be able to stop in the middle would cost a goroutine for each query.
 func (s *Store) change(ctx context.Context, do func(*change) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.transact(ctx, do); err != nil {
+		return fmt.Errorf("store: %w", s.fault(err))
+	}
+	return nil
+}
+
+func (s *Store) transact(ctx context.Context, do func(*change) error) error {
+	if damage := s.damaged.Load(); damage != nil {
+		return *damage
+	}
+	if err := s.prepare.catchUp(ctx, s.db); err != nil {
 		return err
 	}
-	// It is short. To be able to stop in the middle would cost a goroutine for each query.
-	ctx = context.WithoutCancel(ctx)
-	if err := s.prepare.catchUp(ctx, s.db); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
+	}
+	defer conn.Close()
+	ctx = context.WithoutCancel(ctx)
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	c := &change{
@@ -48,13 +61,13 @@ func (s *Store) change(ctx context.Context, do func(*change) error) error {
 		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
 	}
 	if err := do(c); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	if err := c.flush(); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	c.fleet.committed()
 	c.arrivals.committed()

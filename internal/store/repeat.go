@@ -74,7 +74,7 @@ func (c *change) flushArrivals() error {
 	}
 	a.added = batch{at: now, prints: a.prints}
 	a.prints = nil
-	err := c.tx.QueryRowContext(c.ctx, `INSERT INTO arrival (at, prints) VALUES (?, ?) RETURNING id`, millis(now), bytes).Scan(&a.added.id)
+	err := c.row(`INSERT INTO arrival (at, prints) VALUES (?, ?) RETURNING id`, millis(now), bytes).Scan(&a.added.id)
 	if err != nil {
 		return err
 	}

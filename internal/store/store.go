@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -33,6 +34,7 @@ type Store struct {
 	devices devices
 	repeats repeats
 	prepare statements
+	damaged atomic.Pointer[error] // why nothing more is written
 }
 
 // Reminder is how long after an alert was told a repeated one is told again, unless its
@@ -66,14 +68,14 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{db: db, read: read, lock: lock}
 	if err := s.migrate(ctx); err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("store: %s: %w", path, err)
+		return nil, fmt.Errorf("store: %s: %w", path, s.fault(err))
 	}
 	if _, err = db.ExecContext(ctx, afterRestart); err == nil {
 		err = s.recall(ctx)
 	}
 	if err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("store: %s: %w", path, err)
+		return nil, fmt.Errorf("store: %s: %w", path, s.fault(err))
 	}
 	return s, nil
 }
@@ -100,6 +102,22 @@ func OpenInMemory(ctx context.Context) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), s.Close())
 	}
 	return s, nil
+}
+
+// fault is err in words that help. A damaged file is not written to any more: what is
+// still good in it must not get worse.
+func (s *Store) fault(err error) error {
+	var failed *sqlite.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	const primary = 0xff // the rest of a code says more about the same
+	if code := failed.Code() & primary; code != sqlite3.SQLITE_CORRUPT && code != sqlite3.SQLITE_NOTADB {
+		return err
+	}
+	err = fmt.Errorf("the file is damaged, and left as it is: restore it from a copy, or move it away to begin anew: %w", err)
+	s.damaged.CompareAndSwap(nil, &err)
+	return err
 }
 
 func openData(path string) (*sql.DB, error) {
