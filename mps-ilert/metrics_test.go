@@ -199,8 +199,11 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	call(event.Fail, "good-device")
 	call(event.Fail, "good-device")
 	call(event.Fail, "bad-device")
-	call(event.Fail, "late-device")
 	publish([]byte("j0nk"))
+	d.expect(t, map[string]float64{ // before the key is refused, and waits
+		`mps_ilert_messages_total{fate="delivered",filter="mps/events"}`: 1, `mps_ilert_dead_letters{filter="mps/events"}`: 2,
+	})
+	call(event.Fail, "late-device")
 	code, _ := post(t, d.base+"/api/events", `{"integrationKey":"il1api-0ther","eventType":"ALERT","summary":"late"}`, "Authorization", "Bearer t0ken")
 	require.Equal(t, http.StatusOK, code)
 	settled := map[string]float64{
