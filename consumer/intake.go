@@ -84,8 +84,8 @@ func (c *Consumer) decide(m message) store.Message {
 	properties := propertiesOf(m.Publish)
 	change := store.Message{
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
-		TraceParent: traceParentOf(properties),
-		Decision:    c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
+		Properties: properties,
+		Decision:   c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
 	change.Fingerprint, change.MayRepeat = c.fingerprint(m, properties)
 	if reason := change.Decision.Dead; reason != "" {
@@ -130,17 +130,6 @@ func propertiesOf(p *packets.Publish) []rules.Property {
 		all[i] = rules.Property{Key: user.Key, Value: user.Value}
 	}
 	return all
-}
-
-// traceParentOf is the trace that a message belongs to.
-func traceParentOf(properties []rules.Property) string {
-	const longest = 128 // W3C's is 55, and later versions may add to it
-	for _, p := range properties {
-		if p.Key == "traceparent" && len(p.Value) <= longest {
-			return p.Value
-		}
-	}
-	return ""
 }
 
 // meaning is what the rules say, but for the heartbeats of others.

@@ -51,7 +51,11 @@ func (c *Consumer) again(l store.Letter) store.Message {
 		return c.resend(l)
 	case HTTPFilter:
 	default:
-		return c.decide(message{Publish: &packets.Publish{Topic: l.Topic, Payload: l.Payload}, at: l.ReceivedAt})
+		p := &packets.Publish{Topic: l.Topic, Payload: l.Payload, Properties: &packets.Properties{}}
+		for _, one := range l.Properties {
+			p.Properties.User = append(p.Properties.User, packets.User{Key: one.Key, Value: one.Value})
+		}
+		return c.decide(message{Publish: p, at: l.ReceivedAt})
 	}
 	m, _, err := c.letterOf(l.Payload, l.ReceivedAt)
 	if err != nil {

@@ -52,11 +52,11 @@ type alert struct {
 	untold   int // and of how many ilert was not told
 
 	// Of the message that waits, or waited last.
-	filter      string
-	topic       string
-	payload     []byte
-	receivedAt  time.Time
-	traceParent string
+	filter     string
+	topic      string
+	payload    []byte
+	receivedAt time.Time
+	properties properties
 }
 
 // raising is a Raise, and the window that does it.

@@ -125,7 +125,7 @@ func timeOf(millis int64) time.Time {
 
 const columns = `integration_key, folded_key, alert_key, rule, windowed, grp, desired, told, told_at, body, priority, age_at, ends_at,
 	version, pending, listing, claimed, tries, next_try, turn, storm, size, untold,
-	filter, topic, payload, received_at, trace_parent`
+	filter, topic, payload, received_at, properties`
 
 func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var a alert
@@ -133,7 +133,7 @@ func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var turn int // follows from the others
 	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.rule, &a.windowed, &a.group, &a.desired, &a.told, &toldAt,
 		&a.body, &a.priority, &ageAt, &endsAt, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry, &turn, &a.storm, &a.size, &a.untold,
-		&a.filter, &a.topic, &a.payload, &receivedAt, &a.traceParent)
+		&a.filter, &a.topic, &a.payload, &receivedAt, &a.properties)
 	a.toldAt, a.ageAt, a.endsAt = timeOf(toldAt), timeOf(ageAt), timeOf(endsAt)
 	a.nextTry, a.receivedAt = timeOf(nextTry), timeOf(receivedAt)
 	return &a, err
@@ -199,7 +199,7 @@ func (c *change) flushAlerts() error {
 			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
 				a.key.integration, a.key.folded, a.alertKey, a.rule, a.windowed, a.group, a.desired, a.told, millis(a.toldAt),
 				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry), a.turn(), a.storm, a.size, a.untold,
-				a.filter, a.topic, a.payload, millis(a.receivedAt), a.traceParent)
+				a.filter, a.topic, a.payload, millis(a.receivedAt), a.properties)
 		}
 		if err != nil {
 			return err

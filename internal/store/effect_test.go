@@ -331,7 +331,7 @@ func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
 		Links: json.RawMessage(`[{"href":"x"}]`), CustomDetails: json.RawMessage(`{"a":1}`), Severity: json.RawMessage(`3`),
 	}
 	m := message(r)
-	m.TraceParent = "00-trace"
+	m.Properties = []rules.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-trace"}}
 	b.apply(m)
 	n := b.claim()
 	require.Len(t, n, 1)
@@ -343,7 +343,7 @@ func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
 	assert.Equal(t, ilert.EventsPath, n[0].Path)
 
 	m = message(rules.Send{IntegrationKey: "k", Path: "/p", Event: want})
-	m.TraceParent = "00-other"
+	m.Properties = []rules.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-other"}}
 	b.apply(m)
 	n = b.claim()
 	require.Len(t, n, 1)

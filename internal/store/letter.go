@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Letter is a dead letter: a message that could not be understood or that ilert called
@@ -17,6 +19,7 @@ type Letter struct {
 	Filter     string // the topic filter that it came by
 	Topic      string
 	Payload    []byte
+	Properties []rules.Property
 	ReceivedAt time.Time
 	DiedAt     time.Time
 	Reason     string
@@ -69,12 +72,12 @@ func (l Letters) where() (condition string, args []any) {
 // bury keeps a dead letter.
 func (c *change) bury(m *Message, reason string, at time.Time) error {
 	return c.exec(`
-		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, retry)
-		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, 0)`,
-		m.Filter, m.Topic, m.Payload, millis(m.ReceivedAt), millis(at), reason, m.Tries)
+		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, properties, retry)
+		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, ?, 0)`,
+		m.Filter, m.Topic, m.Payload, millis(m.ReceivedAt), millis(at), reason, m.Tries, propertiesOf(m.Properties))
 }
 
-const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, retry`
+const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, properties, retry`
 
 // DeadLetters returns dead letters, the oldest first.
 func (s *Store) DeadLetters(ctx context.Context, which Letters) ([]Letter, error) {
@@ -92,9 +95,11 @@ func (s *Store) letters(ctx context.Context, query string, args ...any) ([]Lette
 	for rows.Next() {
 		var l Letter
 		var receivedAt, diedAt int64
-		if err := rows.Scan(&l.ID, &l.Filter, &l.Topic, &l.Payload, &receivedAt, &diedAt, &l.Reason, &l.Tries, &l.Retry); err != nil {
+		var properties properties
+		if err := rows.Scan(&l.ID, &l.Filter, &l.Topic, &l.Payload, &receivedAt, &diedAt, &l.Reason, &l.Tries, &properties, &l.Retry); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
+		l.Properties = properties.list()
 		l.ReceivedAt, l.DiedAt = time.UnixMilli(receivedAt), time.UnixMilli(diedAt)
 		all = append(all, l)
 	}

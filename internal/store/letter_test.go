@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -117,4 +118,23 @@ func TestALetterThatDiesAgainDiesNow(t *testing.T) {
 	require.Len(t, letters, 1)
 	assert.WithinDuration(t, time.Now(), letters[0].DiedAt, time.Minute)
 	assert.Equal(t, old[0].ReceivedAt, letters[0].ReceivedAt)
+}
+
+func TestADeadLetterKeepsTheUserProperties(t *testing.T) {
+	b := open(t)
+	outcome := []rules.Property{{Key: "outcome", Value: "device"}, {Key: "source", Value: "mps-1"}}
+	unread, single, sent := store.Message{Decision: rules.Decision{Dead: "no JSON"}}, raise("a"), send("", "b")
+	for _, m := range []*store.Message{&unread, &single, &sent} {
+		m.Properties = outcome
+	}
+	b.apply(unread, single, sent)
+	for _, n := range b.claim() {
+		b.settle(n, store.Refused)
+	}
+	letters, err := b.DeadLetters(t.Context(), store.Letters{})
+	require.NoError(t, err)
+	require.Len(t, letters, 3)
+	for _, l := range letters {
+		assert.Equal(t, outcome, l.Properties, l.Reason)
+	}
 }

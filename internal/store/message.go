@@ -12,11 +12,11 @@ import (
 
 // Message is one received message.
 type Message struct {
-	Filter      string // the topic filter that it came by
-	Topic       string
-	Payload     []byte
-	ReceivedAt  time.Time
-	TraceParent string // as W3C has it; goes on to ilert
+	Filter     string // the topic filter that it came by
+	Topic      string
+	Payload    []byte
+	ReceivedAt time.Time
+	Properties []rules.Property
 	// Fingerprint tells it from other messages; 0 if nothing does. With MayRepeat a message
 	// of a fingerprint that has come within the last hour is a duplicate.
 	Fingerprint uint64
@@ -220,12 +220,12 @@ func (c *change) endAll(rule string, o *origin) error {
 // attribute lets what waits be that of the change's message, unless the message waits
 // elsewhere already.
 func (a *alert) attribute(o *origin) {
-	a.filter, a.topic, a.payload, a.receivedAt, a.traceParent = nobody, "", nil, o.at, ""
+	a.filter, a.topic, a.payload, a.receivedAt, a.properties = nobody, "", nil, o.at, ""
 	m := o.message
 	if m == nil {
 		return
 	}
-	a.traceParent = m.TraceParent
+	a.properties = propertiesOf(m.Properties)
 	if o.waits {
 		return
 	}

@@ -48,7 +48,7 @@ const (
 
 func (c *change) claim(a *alert, now time.Time) (Notice, error) {
 	n := Notice{
-		IntegrationKey: a.key.integration, Tries: a.tries, TraceParent: a.traceParent, Path: ilert.EventsPath,
+		IntegrationKey: a.key.integration, Tries: a.tries, TraceParent: a.properties.traceParent(), Path: ilert.EventsPath,
 		key: a.key, version: a.version, told: a.told,
 	}
 	if a.storm == itself {
@@ -103,7 +103,7 @@ func (c *change) settle(answer *Answer) error {
 	}
 	listing := a.storm == itself && n.Event.EventType == ilert.Alert
 	if answer.Result == Refused && a.version == n.version && (!listing || a.filter != nobody) {
-		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt}
+		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Properties: a.properties.list()}
 		if err := c.refuse(letter, answer); err != nil {
 			return err
 		}

@@ -18,9 +18,9 @@ func (c *change) post(send rules.Send, o *origin) error {
 	a.attribute(o)
 	c.lane(send.IntegrationKey)
 	return c.exec(`
-		INSERT INTO outbox (integration_key, path, body, claimed, tries, next_try, filter, topic, payload, received_at, trace_parent)
+		INSERT INTO outbox (integration_key, path, body, claimed, tries, next_try, filter, topic, payload, received_at, properties)
 		VALUES (?, ?, ?, 0, 0, ?, ?, ?, coalesce(?, x''), ?, ?)`,
-		send.IntegrationKey, send.Path, textOf(send.Event), millis(o.at), a.filter, a.topic, a.payload, millis(a.receivedAt), a.traceParent)
+		send.IntegrationKey, send.Path, textOf(send.Event), millis(o.at), a.filter, a.topic, a.payload, millis(a.receivedAt), a.properties)
 }
 
 // headLetter returns the first letter of an integration key, or nil if it is not to be
@@ -30,18 +30,19 @@ func (c *change) headLetter(integrationKey string, now time.Time) (*candidate, e
 	n := &head.notice
 	n.IntegrationKey = integrationKey
 	var body string
+	var properties properties
 	var claimed bool
 	var nextTry int64
 	err := c.row(`
-		SELECT id, path, body, tries, trace_parent, claimed, next_try FROM outbox WHERE integration_key = ? ORDER BY id LIMIT 1`, integrationKey).
-		Scan(&n.letter, &n.Path, &body, &n.Tries, &n.TraceParent, &claimed, &nextTry)
+		SELECT id, path, body, tries, properties, claimed, next_try FROM outbox WHERE integration_key = ? ORDER BY id LIMIT 1`, integrationKey).
+		Scan(&n.letter, &n.Path, &body, &n.Tries, &properties, &claimed, &nextTry)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (claimed || nextTry > now.UnixMilli()) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	head.due = timeOf(nextTry)
+	head.due, n.TraceParent = timeOf(nextTry), properties.traceParent()
 	return &head, json.Unmarshal([]byte(body), &n.Event)
 }
 
@@ -56,9 +57,10 @@ func (c *change) settleLetter(answer *Answer) error {
 		return c.exec(`UPDATE outbox SET claimed = 0, tries = tries + 1, next_try = ? WHERE id = ?`, answer.Retry.UnixMilli(), id)
 	}
 	var m Message
+	var properties properties
 	var receivedAt int64
-	err := c.row(`DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at`, id).
-		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt)
+	err := c.row(`DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at, properties`, id).
+		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt, &properties)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // settled before
 	}
@@ -70,6 +72,6 @@ func (c *change) settleLetter(answer *Answer) error {
 		return nil
 	}
 	c.count.of(m.Filter).Dead++
-	m.ReceivedAt = timeOf(receivedAt)
+	m.ReceivedAt, m.Properties = timeOf(receivedAt), properties.list()
 	return c.refuse(&m, answer)
 }

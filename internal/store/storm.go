@@ -237,7 +237,7 @@ func (c *change) settleMember(s, m *alert, told ilert.Type, answer *Answer) erro
 		s.untold--
 		s.size--
 		c.forget(m.key)
-		return c.refuse(&Message{Filter: m.filter, Topic: m.topic, Payload: m.payload, ReceivedAt: m.receivedAt}, answer)
+		return c.refuse(&Message{Filter: m.filter, Topic: m.topic, Payload: m.payload, ReceivedAt: m.receivedAt, Properties: m.properties.list()}, answer)
 	case NotTold:
 		m.told = told
 	}

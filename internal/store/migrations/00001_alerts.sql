@@ -29,7 +29,7 @@ CREATE TABLE alert (
     topic           TEXT    NOT NULL,
     payload         BLOB    NOT NULL,
     received_at     INTEGER NOT NULL,
-    trace_parent    TEXT    NOT NULL,
+    properties      TEXT    NOT NULL, -- JSON
     PRIMARY KEY (integration_key, folded_key)
 ) WITHOUT ROWID;
 
@@ -49,6 +49,7 @@ CREATE TABLE dead_letter (
     died_at     INTEGER NOT NULL,
     reason      TEXT    NOT NULL,
     tries       INTEGER NOT NULL, -- requests to ilert
+    properties  TEXT    NOT NULL, -- JSON of the message's user properties
     retry       INTEGER NOT NULL  -- 1 when somebody has asked for it to be taken in again
 );
 
@@ -80,7 +81,7 @@ CREATE TABLE outbox (
     topic           TEXT    NOT NULL,
     payload         BLOB    NOT NULL,
     received_at     INTEGER NOT NULL,
-    trace_parent    TEXT    NOT NULL
+    properties      TEXT    NOT NULL -- JSON
 );
 
 CREATE INDEX outbox_lane ON outbox (integration_key, id);
