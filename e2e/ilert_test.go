@@ -98,8 +98,11 @@ func (i *ilert) fault() string {
 	if i.unruly == nil {
 		return "takes it"
 	}
-	faults := []string{"500", "429", "503 for a second", "hangs", "takes it and resets", "resets"}
-	if n := i.unruly.IntN(3 * len(faults)); n < len(faults) {
+	faults := []string{
+		"429", "503 for a second", // these make a daemon wait, so they are few
+		"500", "500", "500", "hangs", "hangs", "hangs", "resets", "resets", "resets", "takes it and resets", "takes it and resets", "takes it and resets",
+	}
+	if n := i.unruly.IntN(2 * len(faults)); n < len(faults) {
 		return faults[n]
 	}
 	now := time.Now()

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+)
+
+// The daemon is killed at random moments under load, while ilert fails, hangs, cuts
+// connections and takes only so many requests; and many devices fail at once. The seed
+// decides the order of faults, of messages and of what is killed when.
+func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	if again, err := strconv.ParseUint(os.Getenv("CHAOS_SEED"), 10, 64); err == nil {
+		seed = again
+	}
+	t.Logf("CHAOS_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	broker, ilert := startMosquitto(t), startIlert(t)
+	ilert.unruly = rand.New(rand.NewPCG(seed, 1))
+	store := filepath.Join(t.TempDir(), "store.db")
+	start := func(rate string) ilertDaemon { return startDaemon(t, broker, ilert, store, "--rate", rate) }
+	daemon := start("120")
+	daemon.AwaitReady()
+	publisher := connect(t, broker.HostPort(), "mps")
+	truth, sent := map[string]bool{}, 0
+	publish := func(device int, fails bool) {
+		key, payload := failedCall(device)
+		if !fails {
+			e, err := event.Parse(payload)
+			require.NoError(t, err)
+			e.Type = event.Success
+			payload = e.AppendJSON(nil)
+		}
+		publisher.Publish("mps/events", payload)
+		truth[key] = fails
+		sent++
+	}
+	const devices = 400
+	for range 6 {
+		for range 20 + random.IntN(100) {
+			publish(random.IntN(devices), random.IntN(2) == 0)
+		}
+		if random.IntN(2) == 0 { // more than go out in a minute
+			for device := range devices {
+				publish(device, true)
+			}
+		}
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond) // which is the random moment
+		daemon.Kill()
+		// Then what has to be told goes out as a storm, or alone.
+		daemon = start([]string{"60", "3000"}[random.IntN(2)])
+	}
+	daemon.Kill()
+	daemon = start("3000")
+	for device := range devices {
+		publish(device, random.IntN(3) == 0)
+	}
+	ilert.Calm()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.Empty(c, ilert.Lies(truth))
+		require.Zero(c, tallyOf(t, store).Pending, "told once more, where an answer was lost")
+	}, patience, 100*time.Millisecond)
+	daemon.AwaitReady()
+	daemon.Interrupt()
+	assert.Empty(t, ilert.Lies(truth))
+	t.Logf("%d messages, %d requests: %v", sent, ilert.requests, ilert.faults)
+	tally := tallyOf(t, store)
+	assert.GreaterOrEqual(t, tally.Received, sent, "once, or again where the acknowledgement was lost")
+	assert.Zero(t, tally.Pending)
+}
+
+// A tally says what became of messages.
+type tally struct{ Received, Ignored, Merged, Delivered, Dead, Purged, Pending int }
+
+// tallyOf asks the command, and holds that each message has one fate.
+func tallyOf(t *testing.T, store string) tally {
+	t.Helper()
+	path, err := build("mps-ilert")
+	require.NoError(t, err)
+	out, err := exec.CommandContext(t.Context(), path, "-f", store, "store", "stats", "--json").Output()
+	require.NoError(t, err)
+	var tallies map[string]tally
+	require.NoError(t, json.Unmarshal(out, &tallies))
+	all := tallies["mps/events"]
+	assert.Equal(t, all.Received, all.Ignored+all.Merged+all.Delivered+all.Dead+all.Purged+all.Pending, "%+v", all)
+	return all
+}
