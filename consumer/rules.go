@@ -115,10 +115,10 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	if c.config.Mapping != nil {
 		return nil
 	}
+	c.pace.retry() // first: Retain makes the store ask how much may be told
 	if err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, set.names...)); err != nil {
 		return fmt.Errorf("consumer: %w", err)
 	}
-	c.pace.retry()
 	c.config.Logger.Info("rules", slog.Any("names", set.names), slog.Any("topics", set.topics))
 	c.rouse()
 	return nil

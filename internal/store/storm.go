@@ -76,7 +76,7 @@ func (c *change) gather(integrationKey string, now time.Time, minute int) (gathe
 		}
 		gathered = gathered || joined
 	}
-	return gathered, c.flush()
+	return gathered, c.flushAlerts()
 }
 
 // drift lets the n alerts of a rule that are due join its storm, which begins with two.

@@ -222,6 +222,16 @@ func TestAStormThatComesBackBeforeItsEndIsTold(t *testing.T) {
 	assert.Zero(t, b.tally().Pending)
 }
 
+func TestWhatIsNoStormWaitsForItsBudgetBesideOne(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 6)
+	b.fails("other", 0, 1)
+	budget := map[string]store.Budget{"": {Any: 3, Again: b.now.Add(minute), Minute: 5}}
+	due := b.within(100, budget)
+	assert.Equal(t, []string{"ALERT storm/r"}, keysOf(due))
+	assert.Equal(t, minute, b.next())
+}
+
 func TestStormsOfIntegrationKeysAreApart(t *testing.T) {
 	b := open(t)
 	for n := range 12 {
