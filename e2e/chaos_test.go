@@ -35,15 +35,16 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 	daemon.AwaitReady()
 	publisher := connect(t, broker.HostPort(), "mps")
 	truth, sent := map[string]bool{}, 0
+	begin := time.Now().UnixMilli()
 	publish := func(device int, fails bool) {
 		key, payload := failedCall(device)
+		e, err := event.Parse(payload)
+		require.NoError(t, err)
+		e.Timestamp = begin + int64(sent) // no two events are alike
 		if !fails {
-			e, err := event.Parse(payload)
-			require.NoError(t, err)
 			e.Type = event.Success
-			payload = e.AppendJSON(nil)
 		}
-		publisher.Publish("mps/events", payload)
+		publisher.Publish("mps/events", e.AppendJSON(nil))
 		truth[key] = fails
 		sent++
 	}
