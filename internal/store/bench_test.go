@@ -133,3 +133,31 @@ func BenchmarkClaimBesideOthers(b *testing.B) {
 		})
 	}
 }
+
+// A message of a storm costs what it lists, however large the storm is.
+func BenchmarkStorm(b *testing.B) {
+	for _, size := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			s := openBench(b)
+			for n := 0; n < size; n += 1000 {
+				batch := make([]store.Message, 1000)
+				for i := range batch {
+					batch[i] = received(raise(fmt.Sprint(n + i)))
+				}
+				require.NoError(b, s.Apply(context.Background(), batch))
+			}
+			message := func() {
+				notices, err := s.Claim(context.Background(), start, 1, narrow)
+				require.NoError(b, err)
+				require.Len(b, notices, 1)
+				require.NoError(b, s.Settle(context.Background(), []store.Answer{{Notice: notices[0], Result: store.NotTold, Retry: start}}))
+			}
+			for range 10 { // until all have joined
+				message()
+			}
+			for b.Loop() {
+				message()
+			}
+		})
+	}
+}

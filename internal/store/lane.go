@@ -93,7 +93,7 @@ func (c *change) lanesDue(now time.Time) (keys []string, err error) {
 }
 
 // visit claims what is due of an integration key, as far as its budget goes.
-func (c *change) visit(key string, now time.Time, most int, limits Limits) (claimed []Notice, err error) {
+func (c *change) visit(key string, now time.Time, most int, limits Limits) ([]Notice, error) {
 	l := c.lane(key)
 	l.hold(time.Time{}, time.Time{})
 	fronts, err := c.fronts(key)
@@ -101,40 +101,54 @@ func (c *change) visit(key string, now time.Time, most int, limits Limits) (clai
 		return nil, err
 	}
 	budget := limits(key)
-	more := later(budget.Again)
-	if budget.Any <= 0 {
-		l.hold(more, more)
+	p := purse{Budget: budget, anyAgain: later(budget.Again), singlesAgain: later(budget.Again)}
+	if p.Any <= 0 {
+		l.hold(p.anyAgain, p.singlesAgain)
 		return nil, nil
 	}
-	if gathered, err := c.gather(key, now, budget.Minute); err != nil {
+	switch joined, err := c.gather(key, now, p.Minute); {
+	case err != nil:
 		return nil, err
-	} else if gathered {
+	case joined >= mostGathered: // and the others will at once
+		p.Singles, p.singlesAgain = 0, now
+		fallthrough
+	case joined > 0:
 		if fronts, err = c.fronts(key); err != nil {
 			return nil, err
 		}
 	}
-	cut := most < budget.Any
-	budget.Any = min(budget.Any, most)
-	for p := range priorities {
-		all, err := c.candidates(key, p, now, budget, &fronts)
+	if most < p.Any {
+		// The key's next turn is behind those that wait already.
+		p.Any, p.anyAgain = most, now
+	}
+	return c.spend(key, now, &p, l, &fronts)
+}
+
+// purse is what is left of a budget, and when there is more.
+type purse struct {
+	Budget
+	anyAgain, singlesAgain time.Time
+}
+
+// spend claims by priority until nothing is left, and notes what holds up the rest.
+func (c *change) spend(key string, now time.Time, p *purse, l *lane, f *fronts) (claimed []Notice, err error) {
+	for priority := range priorities {
+		all, err := c.candidates(key, priority, now, p.Budget, f)
 		if err != nil {
 			return nil, err
 		}
 		for _, one := range all {
 			switch {
-			case budget.Any == 0 && cut:
-				l.hold(now, now) // its next turn is behind those that wait already
+			case p.Any == 0:
+				l.hold(p.anyAgain, p.anyAgain)
 				continue
-			case budget.Any == 0:
-				l.hold(more, more)
-				continue
-			case one.single && budget.Singles <= 0:
-				l.hold(l.anyFrom, more)
+			case one.single && p.Singles <= 0:
+				l.hold(l.anyFrom, p.singlesAgain)
 				continue
 			case one.single:
-				budget.Singles--
+				p.Singles--
 			}
-			budget.Any--
+			p.Any--
 			n, err := c.take(&one, now)
 			if err != nil {
 				return nil, err

@@ -23,7 +23,8 @@ const (
 	itself
 )
 
-// mostGathered is how many alerts one look at an integration key lets join a storm.
+// mostGathered is how many alerts of a rule one look at an integration key lets join its
+// storm, so that nobody waits for long.
 const mostGathered = 20_000
 
 // listed is a member that a notice lists.
@@ -37,10 +38,11 @@ type listed struct {
 const firstsDue = `integration_key = ?1 AND turn IN (1, 4, 7) AND pending = 1 AND claimed = 0 AND next_try <= ?2`
 
 // gather makes storms of what is due of an integration key if that, with what storms did
-// not tell yet, is more than goes out in a minute. It says whether it did.
-func (c *change) gather(integrationKey string, now time.Time, minute int) (gathered bool, err error) {
+// not tell yet, is more than goes out in a minute. It returns how many alerts have joined
+// them.
+func (c *change) gather(integrationKey string, now time.Time, minute int) (joined int, err error) {
 	if minute <= 0 {
-		return false, nil
+		return 0, nil
 	}
 	var backlog int
 	err = c.row(`
@@ -48,7 +50,7 @@ func (c *change) gather(integrationKey string, now time.Time, minute int) (gathe
 		       (SELECT count(*) FROM (SELECT 1 FROM alert WHERE integration_key = ?1 AND pending = 1 AND storm = 1 LIMIT ?3))`,
 		integrationKey, now.UnixMilli(), minute+1).Scan(&backlog)
 	if err != nil || backlog <= minute {
-		return false, err
+		return 0, err
 	}
 	type drift struct {
 		rule     string
@@ -64,27 +66,28 @@ func (c *change) gather(integrationKey string, now time.Time, minute int) (gathe
 		drifts = append(drifts, d)
 		return err
 	}, `
-		SELECT rule, count(*), min(CASE priority WHEN 'HIGH' THEN 0 WHEN 'LOW' THEN 1 ELSE 2 END)
+		SELECT rule, count(*), min(turn / 3)
 		FROM alert WHERE `+firstsDue+` AND rule <> '' GROUP BY rule`, integrationKey, now.UnixMilli())
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, d := range drifts {
-		joined, err := c.drift(integrationKey, d.rule, d.n, d.priority, now)
+		n, err := c.drift(integrationKey, d.rule, d.n, d.priority, now)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
-		gathered = gathered || joined
+		joined += n
 	}
-	return gathered, c.flushAlerts()
+	return joined, c.flushAlerts()
 }
 
-// drift lets the n alerts of a rule that are due join its storm, which begins with two.
-func (c *change) drift(integrationKey, rule string, n int, priority string, now time.Time) (joined bool, err error) {
+// drift lets the n alerts of a rule that are due join its storm, which begins with two, and
+// returns how many have.
+func (c *change) drift(integrationKey, rule string, n int, priority string, now time.Time) (joined int, err error) {
 	k := stormKey(integrationKey, rule)
 	s, err := c.load(k)
 	if err != nil || s == nil && n < 2 || s != nil && s.storm != itself || s != nil && !s.open() && n < 2 {
-		return false, err
+		return 0, err
 	}
 	if s == nil {
 		s = &alert{key: k, alertKey: stormPrefix + rule, group: rule, storm: itself, priority: priority}
@@ -94,11 +97,11 @@ func (c *change) drift(integrationKey, rule string, n int, priority string, now 
 		WHERE integration_key = ?1 AND folded_key IN (SELECT folded_key FROM alert WHERE `+firstsDue+` AND rule = ?3 ORDER BY next_try LIMIT ?4)`,
 		integrationKey, now.UnixMilli(), rule, mostGathered)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	changed, err := result.RowsAffected()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for k, a := range c.rows { // what was read before
 		if _, dirty := c.dirty[k]; a != nil && a.rule == rule && !dirty {
@@ -107,7 +110,7 @@ func (c *change) drift(integrationKey, rule string, n int, priority string, now 
 	}
 	s.swell(int(changed), priority, now, c.count)
 	c.keep(s)
-	return true, nil
+	return int(changed), nil
 }
 
 const stormPrefix = "storm/"
@@ -158,35 +161,35 @@ func (c *change) listMembers(s *alert, n *Notice) error {
 	if of == 0 { // ilert is reminded
 		of, pending = s.size, false
 	}
-	var names []string
+	var keys []key
 	err := c.each(func(rows *sql.Rows) error {
-		m := listed{key: key{integration: s.key.integration}}
-		var name string
-		err := rows.Scan(&m.key.folded, &name)
-		names = append(names, name)
-		n.members = append(n.members, m)
+		k := key{integration: s.key.integration}
+		err := rows.Scan(&k.folded)
+		keys = append(keys, k)
 		return err
 	}, `
-		SELECT folded_key, alert_key FROM alert
+		SELECT folded_key FROM alert
 		WHERE integration_key = ? AND pending = ? AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ?`,
 		s.key.integration, pending, s.group, mostListed)
 	if err != nil {
 		return err
 	}
-	n.Event.Details = strings.Join(names, "\n")
-	if more := of - len(names); more > 0 {
-		n.Event.Details += fmt.Sprintf("\nand %d more", more)
-	}
-	if !pending {
-		n.members = nil
-	}
-	for i := range n.members {
-		m, err := c.load(n.members[i].key)
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		m, err := c.load(k)
 		if err != nil {
 			return err
 		}
-		n.members[i].told, m.claimed, m.told = m.told, true, unsure
+		if names[i] = m.alertKey; !pending {
+			continue
+		}
+		n.members = append(n.members, listed{k, m.told})
+		m.claimed, m.told = true, unsure
 		c.keep(m)
+	}
+	n.Event.Details = strings.Join(names, "\n")
+	if more := of - len(names); more > 0 {
+		n.Event.Details += fmt.Sprintf("\nand %d more", more)
 	}
 	return nil
 }

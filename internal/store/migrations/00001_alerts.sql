@@ -33,7 +33,8 @@ CREATE TABLE alert (
     PRIMARY KEY (integration_key, folded_key)
 ) WITHOUT ROWID;
 
-CREATE INDEX alert_due ON alert (integration_key, turn, next_try) WHERE pending = 1 AND claimed = 0;
+-- They hold all that the queries ask for that look through many of a key's alerts.
+CREATE INDEX alert_due ON alert (integration_key, turn, next_try, rule) WHERE pending = 1 AND claimed = 0;
 CREATE INDEX alert_storm ON alert (integration_key, pending, rule, folded_key) WHERE storm = 1;
 CREATE INDEX alert_filter ON alert (filter, claimed, tries, next_try, received_at) WHERE pending = 1; -- all that is counted of what waits
 CREATE INDEX alert_rule ON alert (rule, told); -- told, to be counted
