@@ -1,6 +1,13 @@
 package consumer_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -8,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
@@ -29,4 +37,41 @@ func TestALockedStoreStopsReadingAndGoesOnByItself(t *testing.T) {
 	require.NoError(t, err)
 	s.expect(conn, packets.PUBACK, 1, 2)
 	c.ready(t)
+}
+
+// A key that ilert refuses gets one request, and then probes; the events wait.
+func TestAKeyThatIlertRefusesHoldsUpNoOther(t *testing.T) {
+	var wrong atomic.Int64
+	right := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var e struct{ IntegrationKey, AlertKey string }
+		if assert.NoError(t, json.NewDecoder(r.Body).Decode(&e)) && e.IntegrationKey == "wrong" {
+			wrong.Add(1)
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		right <- e.AlertKey
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(server.Close)
+	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: server.URL})
+	post := func(key string, n int) {
+		_, err := c.Post(t.Context(), fmt.Appendf(nil, `{"integrationKey":%q,"eventType":"ALERT","summary":"s","alertKey":"%d"}`, key, n))
+		require.NoError(t, err)
+	}
+	for n := range 20 {
+		post("wrong", n)
+	}
+	c.failing(t, "ilert: ilert answered 403")
+	for n := range 5 {
+		post("right", n)
+		select {
+		case got := <-right:
+			assert.Equal(t, strconv.Itoa(n), got)
+		case <-time.After(brokertest.Wait):
+			require.FailNow(t, "held up")
+		}
+	}
+	c.failing(t, "ilert: ilert answered 403")
+	assert.EqualValues(t, 1, wrong.Load())
 }
