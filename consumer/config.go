@@ -40,10 +40,11 @@ type Config struct {
 	// is away, and what is on its way when it stops is lost.
 	AtMostOnce bool
 
-	// RulesFile is a YAML file of rules; Reload reads it again.
-	RulesFile string
-	// Presets name built-in rules, which come after those of RulesFile; default mps and
-	// rps where there is no RulesFile.
+	// RulesFiles are YAML files of rules, the first of which come first; Reload reads them
+	// again.
+	RulesFiles []string
+	// Presets name built-in rules, which come after those of RulesFiles; default mps and
+	// rps where there are no RulesFiles.
 	Presets []string
 	// Options are values for the options of the rules, by name.
 	Options map[string]string
@@ -111,7 +112,7 @@ func (c Config) check() (checked, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if len(c.Presets) == 0 && c.RulesFile == "" && c.Mapping == nil {
+	if len(c.Presets)+len(c.RulesFiles) == 0 && c.Mapping == nil {
 		c.Presets = []string{"mps", "rps"}
 	}
 	if c.DryRun {
@@ -133,8 +134,8 @@ func (c Config) check() (checked, error) {
 		return checked{}, errors.New("consumer: IntegrationKey is required")
 	case c.Mapping != nil && len(c.Presets) > 0:
 		return checked{}, fmt.Errorf("consumer: Mapping and Presets %q: want one of them", strings.Join(c.Presets, ","))
-	case c.Mapping != nil && c.RulesFile != "":
-		return checked{}, fmt.Errorf("consumer: Mapping and RulesFile %q: want one of them", c.RulesFile)
+	case c.Mapping != nil && len(c.RulesFiles) > 0:
+		return checked{}, fmt.Errorf("consumer: Mapping and RulesFiles %q: want one of them", strings.Join(c.RulesFiles, ","))
 	case !strings.HasPrefix(c.MQTTPath, "/"):
 		return checked{}, fmt.Errorf("consumer: MQTTPath %q: want a path that begins with /", c.MQTTPath)
 	}

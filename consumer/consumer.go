@@ -40,6 +40,7 @@ type Consumer struct {
 	requests requests
 	skew     *skew
 	counting counting
+	reading  reading
 
 	mu      sync.Mutex
 	conn    *mqttconn.Conn // nil without a broker, and before Run

@@ -89,7 +89,11 @@ func (c *Consumer) decide(m message) store.Message {
 	}
 	change.Fingerprint, change.MayRepeat = c.fingerprint(m, properties)
 	if reason := change.Decision.Dead; reason != "" {
-		c.config.Logger.Warn("a message cannot be understood, and is kept as a dead letter", slog.String("topic", m.Topic), slog.String("reason", reason))
+		text := "a message cannot be understood, and is kept as a dead letter"
+		if c.config.DryRun {
+			text = "dry run: a message cannot be understood, and would be kept as a dead letter"
+		}
+		c.config.Logger.Warn(text, slog.String("topic", m.Topic), slog.String("reason", reason))
 	}
 	return change
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
@@ -30,12 +32,12 @@ func (c Config) loadRules() (*ruleset, error) {
 		return &ruleset{Rules: m.Rules(), topics: c.filters([]string{mqttconn.DefaultTopic})}, nil
 	}
 	var load rules.Load
-	if c.RulesFile != "" {
-		text, err := os.ReadFile(c.RulesFile)
+	for _, name := range c.RulesFiles {
+		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("rules: %w", err)
 		}
-		load.Sources = append(load.Sources, rules.Source{Name: c.RulesFile, Text: text})
+		load.Sources = append(load.Sources, rules.Source{Name: name, Text: text})
 	}
 	for _, name := range c.Presets {
 		source, err := rules.Preset(name)
@@ -98,14 +100,44 @@ func (c Config) filters(ofRules []string) []string {
 func (c *Consumer) Reload(ctx context.Context) error {
 	set, err := c.config.loadRules()
 	if err != nil {
+		c.reading.failed(err)
 		return fmt.Errorf("consumer: the rules stay as they were: %w", err)
 	}
 	return c.use(ctx, set)
 }
 
+// reading is what became of the last attempts to read the rules.
+type reading struct {
+	mu  sync.Mutex
+	at  time.Time // when those in force were read
+	err error     // of the last attempt, if it failed
+}
+
+func (r *reading) failed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+func (r *reading) worked(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at, r.err = at, nil
+}
+
+func (r *reading) last() (at time.Time, failure string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		failure = r.err.Error()
+	}
+	return r.at, failure
+}
+
 // use lets rules decide.
 func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	was := c.rules.Swap(set)
+	c.reading.worked(time.Now())
 	c.mu.Lock()
 	conn := c.conn
 	c.mu.Unlock()
@@ -116,10 +148,26 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 		return nil
 	}
 	c.pace.retry() // first: Retain makes the store ask how much may be told
-	if err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, set.names...)); err != nil {
+	ended, err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, set.names...))
+	if err != nil {
 		return fmt.Errorf("consumer: %w", err)
 	}
+	c.warnOfEnded(ended)
 	c.config.Logger.Info("rules", slog.Any("names", set.names), slog.Any("topics", set.topics))
 	c.rouse()
 	return nil
+}
+
+// warnOfEnded says which rules are no more and how many alerts they had: it may be that a
+// rule has only got another name.
+func (c *Consumer) warnOfEnded(ended map[string]int) {
+	if len(ended) == 0 {
+		return
+	}
+	n := 0
+	for _, alerts := range ended {
+		n += alerts
+	}
+	c.config.Logger.Warn("rules are no more, their alerts are resolved",
+		slog.Any("rules", slices.Sorted(maps.Keys(ended))), slog.Int("alerts", n))
 }

@@ -41,7 +41,7 @@ func rulesFile(t *testing.T, text string) string {
 func byRules(t *testing.T, b interface{ Addr() string }, ilert *recorder, text string) consumer.Config {
 	t.Helper()
 	cfg := config(t, b, ilert)
-	cfg.Presets, cfg.RulesFile = nil, rulesFile(t, text)
+	cfg.Presets, cfg.RulesFiles = nil, []string{rulesFile(t, text)}
 	return cfg
 }
 
@@ -64,10 +64,15 @@ func TestRulesAreReadAgain(t *testing.T) {
 	c := start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
 	ilert.expect(t, "ALERT door/1")
+	read := c.Status(t.Context()).RulesReadAt
+	assert.WithinDuration(t, time.Now(), read, time.Minute)
 
 	broken := strings.Replace(doorRules, "when: msg.open", "when: mgs.open", 1)
-	require.NoError(t, os.WriteFile(cfg.RulesFile, []byte(broken), 0o600))
+	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(broken), 0o600))
 	require.ErrorContains(t, c.Reload(t.Context()), `:5:11: when: at character 1: there is no mgs, did you mean "msg"?`)
+	s := c.Status(t.Context())
+	assert.Equal(t, read, s.RulesReadAt, "those in force")
+	assert.Contains(t, s.RulesError, "there is no mgs")
 	publishTo(t, b.Addr(), "door/1", `{"open":false}`)
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1")
 	publishTo(t, b.Addr(), "door/2", `{"open":true}`)
@@ -75,8 +80,11 @@ func TestRulesAreReadAgain(t *testing.T) {
 
 	// Another topic, and another name: what the old rule has raised could never end.
 	other := strings.NewReplacer("topics: door/+", "topics: [window/+]", "name: open", "name: window").Replace(doorRules)
-	require.NoError(t, os.WriteFile(cfg.RulesFile, []byte(other), 0o600))
+	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(other), 0o600))
 	require.NoError(t, c.Reload(t.Context()))
+	s = c.Status(t.Context())
+	assert.True(t, s.RulesReadAt.After(read))
+	assert.Empty(t, s.RulesError)
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1", "ALERT door/2", "RESOLVE door/2")
 	require.Eventually(t, func() bool { // once the broker has taken the subscription
 		publishTo(t, b.Addr(), "window/1", `{"open":true}`)
@@ -87,16 +95,35 @@ func TestRulesAreReadAgain(t *testing.T) {
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1", "ALERT door/2", "RESOLVE door/2", "ALERT window/1")
 }
 
+func TestRulesMayStandInSeveralFiles(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	windows := rulesFile(t, strings.NewReplacer("door", "window", "name: open", "name: window").Replace(doorRules))
+	cfg.RulesFiles = append(cfg.RulesFiles, windows)
+	c := start(t, cfg).ready(t)
+	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1")
+	publishTo(t, b.Addr(), "window/1", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1", "ALERT window/1")
+
+	require.NoError(t, os.WriteFile(windows, []byte("rules: {}"), 0o600))
+	require.ErrorContains(t, c.Reload(t.Context()), windows+":1:")
+}
+
 func TestAlertsOfRulesThatAreGoneEndAtTheStart(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, doorRules)
+	var log safeBuffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	c := start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
 	ilert.expect(t, "ALERT door/1")
 	c.stop()
-	cfg.RulesFile, cfg.Presets = "", []string{"calls"}
+	assert.NotContains(t, log.String(), "no more")
+	cfg.RulesFiles, cfg.Presets = nil, []string{"calls"}
 	start(t, cfg)
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1")
+	assert.Contains(t, log.String(), `level=WARN msg="rules are no more, their alerts are resolved" rules=[open] alerts=1`)
 }
 
 func TestARuleMayHaveAnAlertSourceOfItsOwn(t *testing.T) {
@@ -115,10 +142,10 @@ func TestARuleMayHaveAnAlertSourceOfItsOwn(t *testing.T) {
 	cfg := byRules(t, b, recorder, doorRules+`
   - {name: window, topics: window/+, integration_key: {file: "`+windowsKey+`"}, raise: {key: "{topic}", summary: s}, ends: {age: 1h}}
   - {name: other, topics: other, raise: {key: "{topic}", summary: s}, ends: {age: 1h}}`)
-	text, err := os.ReadFile(cfg.RulesFile)
+	text, err := os.ReadFile(cfg.RulesFiles[0])
 	require.NoError(t, err)
 	doors := strings.Replace(string(text), "    when: msg.open", "    integration_key: {env: DOORS_KEY}\n    when: msg.open", 1)
-	require.NoError(t, os.WriteFile(cfg.RulesFile, []byte(doors), 0o600))
+	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(doors), 0o600))
 	start(t, cfg).ready(t)
 	for topic, key := range map[string]string{"door/1": "doors", "window/1": "windows", "other": secret} {
 		publishTo(t, b.Addr(), topic, `{"open":true}`)
@@ -159,6 +186,9 @@ func TestADryRunTellsNobodyAndTakesNothingAway(t *testing.T) {
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "dry run: ilert would be told") }, brokertest.Wait, 5*time.Millisecond)
 	assert.Contains(t, log.String(), `\"alertKey\":\"door/1\"`)
+	publishTo(t, b.Addr(), "door/1", `junk`)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "would be kept as a dead letter") }, brokertest.Wait, 5*time.Millisecond)
+	assert.NotContains(t, log.String(), "is kept")
 	d.stop()
 	ilert.expect(t)
 

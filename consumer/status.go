@@ -21,6 +21,11 @@ type Status struct {
 	Topics []string `json:"topics"`           // what is subscribed to
 	Rules  []Rule   `json:"rules"`
 
+	// RulesReadAt is when the rules in force were read. RulesError says why the last attempt
+	// to read them again failed, if it did; it quotes the files.
+	RulesReadAt time.Time `json:"rulesReadAt"`
+	RulesError  string    `json:"rulesError,omitempty"`
+
 	// Messages are counted for each topic filter, HTTPFilter among them, since the store
 	// was made. It is nil, and so is all else that the store holds, if the store cannot be
 	// read; its part says why.
@@ -86,9 +91,10 @@ func (c *Consumer) Status(ctx context.Context) Status {
 		Ready: true, Broker: c.broker(), Topics: slices.Clone(set.topics), Rules: []Rule{},
 		Requests: c.requests.read(), Keys: c.failingKeys(set), Behind: c.skew.read(time.Now()),
 	}
+	status.RulesReadAt, status.RulesError = c.reading.last()
 	counts, err := c.counting.read(ctx, c.store)
 	if err == nil {
-		status.count(counts, c.filtersOf(set))
+		status.count(counts, append(slices.Clone(set.topics), HTTPFilter))
 	}
 	for _, name := range set.names {
 		status.Rules = append(status.Rules, Rule{name, counts.Matches[name]})
@@ -100,7 +106,8 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	return status
 }
 
-// count takes in what the store has counted. Filters without messages have counted none.
+// count takes in what the store has counted. These filters without messages have counted
+// none; what no message causes is counted under a name that only who sees it asks for.
 func (s *Status) count(counts store.Status, filters []string) {
 	s.Messages = maps.Clone(counts.Tallies)
 	for _, filter := range filters {
@@ -113,15 +120,6 @@ func (s *Status) count(counts store.Status, filters []string) {
 		Open: counts.Open, Waiting: counts.Waiting, Delayed: counts.Later, UnderWay: counts.Claimed,
 		OldestWaiting: counts.Oldest,
 	}
-}
-
-// filtersOf are the topic filters under which something may be counted.
-func (c *Consumer) filtersOf(set *ruleset) []string {
-	filters := append(slices.Clone(set.topics), HTTPFilter)
-	if c.config.Mapping == nil {
-		filters = append(filters, store.Rules)
-	}
-	return filters
 }
 
 func (c *Consumer) broker() *Broker {

@@ -79,7 +79,8 @@ func TestWhatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T) {
 	b.does(raising("a"))
 	assert.Empty(t, b.within(100, map[string]store.Budget{"": {Again: b.now.Add(5 * minute)}}))
 	assert.Empty(t, b.claim())
-	require.NoError(t, b.Retain(t.Context(), b.now, []string{"r"}))
+	_, err := b.Retain(t.Context(), b.now, []string{"r"})
+	require.NoError(t, err)
 	assert.Len(t, b.claim(), 1)
 }
 

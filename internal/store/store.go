@@ -223,10 +223,11 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 }
 
 // Retain ends the alerts of all rules but these, as of a time, and forgets their
-// windows. Alerts without a rule stay. All that waits is looked at by the next Claim,
-// whatever held it up: an operator may have mended that, too.
-func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) error {
-	return s.change(ctx, func(c *change) error {
+// windows; it returns how many of each rule. Alerts without a rule stay. All that waits is
+// looked at by the next Claim, whatever held it up: an operator may have mended that, too.
+func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) (ended map[string]int, err error) {
+	ended = map[string]int{}
+	return ended, s.change(ctx, func(c *change) error {
 		var gone []string
 		err := c.each(func(rows *sql.Rows) error {
 			var rule string
@@ -240,6 +241,13 @@ func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) error 
 			return err
 		}
 		for _, rule := range gone {
+			var open int
+			if err := c.row(`SELECT count(*) FROM alert WHERE rule = ? AND desired <> 'RESOLVE'`, rule).Scan(&open); err != nil {
+				return err
+			}
+			if open > 0 {
+				ended[rule] = open
+			}
 			if err := c.endAll(rule, &origin{at: at, arrived: at}); err != nil {
 				return err
 			}

@@ -201,7 +201,8 @@ func TestTimeAndChangedRulesEndTheAlertsOfAStorm(t *testing.T) {
 
 	b.fails("r", 0, 6)
 	b.passes()
-	require.NoError(t, b.Retain(t.Context(), b.now, nil))
+	_, err := b.Retain(t.Context(), b.now, nil)
+	require.NoError(t, err)
 	assert.Equal(t, []string{"RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
 	assert.Equal(t, time.Duration(-1), b.next())
 }
