@@ -64,7 +64,7 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), strings.Join(loaded.Topics, ", "))
-	if len(f.rules.presets) == 0 && f.rules.config == "" {
+	if len(f.rules.presets)+len(f.rules.files) == 0 {
 		loaded.Tests = nil // those of the built-in rules have passed before they were built in
 	}
 	if err := runTests(cmd.Context(), cmd.OutOrStdout(), loaded); err != nil {
@@ -102,7 +102,11 @@ func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
 		return loaded, err
 	}
 	given := cmd.Flags().Changed
-	presets, options := loaded.Settings["preset"], loaded.Settings["option"]
+	all, err := f.rules.settingsOf(names)
+	if err != nil {
+		return loaded, err
+	}
+	presets, options := firstOf(all, "preset"), firstOf(all, "option")
 	if given("preset") || presets == nil && (given("option") || options == nil) {
 		return loaded, nil
 	}
@@ -111,6 +115,16 @@ func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
 		f.rules.options = options
 	}
 	return f.rules.load(names)
+}
+
+// firstOf is what the first file that sets a flag sets.
+func firstOf(all []map[string][]string, name string) []string {
+	for _, ofFile := range all {
+		if values, sets := ofFile[name]; sets {
+			return values
+		}
+	}
+	return nil
 }
 
 func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {

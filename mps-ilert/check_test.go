@@ -166,12 +166,37 @@ func TestTheFileSetsFlagsThatNothingElseSets(t *testing.T) {
 	assert.ErrorContains(t, err, `settings: mqtt_port "x": `)
 }
 
+func TestOfSeveralFilesTheFirstThatSetsAFlagWins(t *testing.T) {
+	first := write(t, "first.yaml", "settings: {mqtt_qos: 9}\n"+doorRules)
+	second := write(t, "second.yaml", "settings: {mqtt_qos: 8, max_skew: 0s}\n"+strings.NewReplacer("door", "window", "name: open", "name: window").Replace(doorRules))
+	daemon := func(files ...string) error {
+		args := []string{"daemon", "-m", "h", "--event_key", "k"}
+		for _, file := range files {
+			args = append(args, "--config", file)
+		}
+		return run(t.Context(), args, environment(), io.Discard, io.Discard)
+	}
+	assert.ErrorContains(t, daemon(first), "--mqtt_qos 9")
+	assert.ErrorContains(t, daemon(first, second), "--max_skew 0s", "which only the second sets")
+	assert.ErrorContains(t, daemon(second, first), "--max_skew 0s")
+	mended := write(t, "third.yaml", "settings: {max_skew: 1m}\n")
+	assert.ErrorContains(t, daemon(mended, first, second), "--mqtt_qos 9")
+	assert.ErrorContains(t, daemon(mended, second, first), "--mqtt_qos 8")
+
+	out, err := check(t, "", "--config", first, "--config", second)
+	require.NoError(t, err)
+	assert.Contains(t, out, "rules: 2 without mistakes, for door/+, window/+")
+	_, err = check(t, "", "--config", first, "--config", write(t, "again.yaml", doorRules))
+	assert.ErrorContains(t, err, "mistakes in the rules: 1", "there are two of one name")
+}
+
 func TestRulesArePrintedToBeCopied(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))
 	checked, err := check(t, "", "--config", write(t, "rules.yaml", out.String()))
 	require.NoError(t, err)
 	assert.Contains(t, checked, "rules: 13 without mistakes")
+	assert.EqualError(t, run(t.Context(), []string{"rules", "print"}, environment(), io.Discard, io.Discard), "which? Name one of mps, rps, calls")
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "mp"}, environment(), io.Discard, io.Discard), `did you mean "mps"?`)
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "ilagent"}, environment(), io.Discard, io.Discard), "flags of the daemon's mapping")
 }

@@ -274,7 +274,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	case config.IntegrationKey == "" && config.Address != "" && !f.dryRun && (len(f.eventTopics) > 0 || f.heartbeatTopic == ""):
 		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
 	}
-	config.RulesFile, config.Presets = f.rules.config, f.rules.presets
+	config.RulesFiles, config.Presets = f.rules.files, f.rules.presets
 	config.Options, err = f.rules.values()
 	return config, err
 }
@@ -288,8 +288,8 @@ var mappingFlags = []string{
 // isIlagent reports whether messages are events for ilert: if it is said so, or for what
 // looks like a command line of ilagent.
 func (f *daemonFlags) isIlagent(mapped bool) bool {
-	if len(f.rules.presets) > 0 || f.rules.config != "" {
-		return slices.Equal(f.rules.presets, []string{presetIlagent}) && f.rules.config == ""
+	if len(f.rules.presets)+len(f.rules.files) > 0 {
+		return slices.Equal(f.rules.presets, []string{presetIlagent}) && len(f.rules.files) == 0
 	}
 	return mapped || slices.ContainsFunc(f.eventTopics, func(topic string) bool {
 		return !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/")

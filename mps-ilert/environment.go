@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
@@ -64,8 +66,36 @@ func setFrom(f *pflag.Flag, env func(string) string) error {
 		return nil
 	}
 	if err := f.Value.Set(value); err != nil { // never of a secret: these are texts
-		return fmt.Errorf("%s %q: %w", name, value, err)
+		return fmt.Errorf("%s %q: %w", name, value, inOurWords(f, err))
 	}
 	f.Changed = true
 	return nil
+}
+
+// inOurWords says what a flag wants, to who has given it something else.
+func inOurWords(f *pflag.Flag, err error) error {
+	switch f.Value.Type() {
+	case "uint8":
+		return errors.New("want a number from 0 to 255")
+	case "uint16":
+		return errors.New("want a number from 0 to 65535")
+	case "int", "uint":
+		return errors.New("want a number")
+	case "bool":
+		return errors.New("want true or false")
+	case "duration":
+		return errors.New("want a duration such as 90s, 15m or 24h")
+	default:
+		return err
+	}
+}
+
+// wrongFlag is the error of a command line that cannot be read.
+func wrongFlag(_ *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		f := invalid.GetFlag()
+		return fmt.Errorf("--%s %q: %w", f.Name, invalid.GetValue(), inOurWords(f, errors.Unwrap(err)))
+	}
+	return err
 }

@@ -58,13 +58,15 @@ var (
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be told, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
 	oldest      = describe("oldest_waiting_seconds", "How long what waits longest has waited to be told; 0 if nothing waits.")
 	requests    = describe("requests_total", "Requests that gave ilert an event, since the start.", "outcome")
+	reloaded    = describe("rules_last_reload_successful", "Whether the last attempt to read the rules was successful: 1 or 0.")
+	reloadedAt  = describe("rules_last_reload_success_timestamp_seconds", "When the rules in force were read, in Unix seconds.")
 	behind      = describe("sources_behind", "Servers whose clocks are behind by more than --max_skew.")
 )
 
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, behind,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, reloaded, reloadedAt, behind,
 	} {
 		to <- desc
 	}
@@ -88,12 +90,10 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	s := m.status(context.Background()) // it has a patience of its own
 	gauge(buildInfo, 1, version(), runtime.Version())
 	for _, p := range s.Parts {
-		works := 0.0
-		if p.Ready {
-			works = 1
-		}
-		gauge(ready, works, p.Name)
+		gauge(ready, oneIf(p.Ready), p.Name)
 	}
+	gauge(reloaded, oneIf(s.RulesError == ""))
+	gauge(reloadedAt, float64(s.RulesReadAt.UnixMilli())/1000)
 	counter(requests, s.Requests.Delivered, string(consumer.Delivered))
 	counter(requests, s.Requests.Refused, string(consumer.Refused))
 	counter(requests, s.Requests.Failed, string(consumer.Failed))
@@ -123,4 +123,11 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		waited = max(time.Since(since).Seconds(), 0)
 	}
 	gauge(oldest, waited)
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -53,7 +53,7 @@ func (w watched) metrics(t *testing.T) map[string]float64 {
 }
 
 var (
-	filters   = []string{"mps/events", "http", "rules"}
+	filters   = []string{"mps/events", "http"}
 	lastFates = []string{"ignored", "merged", "delivered", "purged"}
 )
 
@@ -174,11 +174,14 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	zero["mps_ilert_oldest_waiting_seconds"] = 0
 	zero["mps_ilert_request_duration_seconds_count"] = 0
 	zero["mps_ilert_sources_behind"] = 0
+	zero["mps_ilert_rules_last_reload_successful"] = 1
 	d.expect(t, zero)
 	s := d.status(t)
 	assert.True(t, s.Ready)
 	assert.Equal(t, version(), s.Version)
 	assert.Equal(t, []string{"mps/events"}, s.Topics)
+	assert.WithinDuration(t, time.Now(), s.RulesReadAt, time.Minute)
+	assert.InDelta(t, float64(s.RulesReadAt.Unix()), d.metrics(t)["mps_ilert_rules_last_reload_success_timestamp_seconds"], 1)
 	assert.Equal(t, "mqtt://"+b.Addr(), s.Broker.Address)
 	assert.WithinDuration(t, time.Now(), s.Broker.ConnectedSince, time.Minute)
 	require.NotEmpty(t, s.Rules)
@@ -272,7 +275,7 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 func TestAStoreThatCannotBeReadHidesNothingElse(t *testing.T) {
 	m := newMetrics()
 	m.status = func(context.Context) consumer.Status {
-		return consumer.Status{Parts: []consumer.Part{{Name: "store", Error: "the disk is gone"}, {Name: "ilert", Ready: true}}}
+		return consumer.Status{RulesReadAt: time.UnixMilli(1500), RulesError: "rules.yaml:1:1: no", Parts: []consumer.Part{{Name: "store", Error: "the disk is gone"}, {Name: "ilert", Ready: true}}}
 	}
 	server := httptest.NewServer(m.handler())
 	defer server.Close()
@@ -281,5 +284,7 @@ func TestAStoreThatCannotBeReadHidesNothingElse(t *testing.T) {
 	got := samples(t, body)
 	assert.Equal(t, 0.0, got[`mps_ilert_ready{part="store"}`])
 	assert.Equal(t, 1.0, got[`mps_ilert_ready{part="ilert"}`])
+	assert.Equal(t, 0.0, got["mps_ilert_rules_last_reload_successful"])
+	assert.Equal(t, 1.5, got["mps_ilert_rules_last_reload_success_timestamp_seconds"])
 	assert.NotContains(t, body, "mps_ilert_alerts", "which are not known to be none")
 }

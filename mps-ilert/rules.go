@@ -20,13 +20,13 @@ import (
 
 // rulesFlags say which rules decide.
 type rulesFlags struct {
-	config  string
+	files   []string
 	presets []string
 	options []string
 }
 
 func (f *rulesFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.config, "config", "", "YAML file of rules and settings")
+	flags.StringArrayVar(&f.files, "config", nil, "YAML file of rules and settings, may be repeated: the rules of the first come first, and its settings go before those of the others")
 	flags.StringSliceVar(&f.presets, "preset", nil, "built-in rules, after those of --config: mps, rps, calls; or ilagent")
 	flags.StringArrayVar(&f.options, "option", nil, "an option of the rules, such as critical=GUID,GUID; may be repeated")
 }
@@ -51,15 +51,11 @@ func (f *rulesFlags) load(settings []string) (rules.Loaded, error) {
 		return rules.Loaded{}, err
 	}
 	load := rules.Load{Options: options, Settings: settings}
-	if f.config != "" {
-		text, err := os.ReadFile(f.config)
-		if err != nil {
-			return rules.Loaded{}, fmt.Errorf("--config: %w", err)
-		}
-		load.Sources = append(load.Sources, rules.Source{Name: f.config, Text: text})
+	if load.Sources, err = f.sources(); err != nil {
+		return rules.Loaded{}, err
 	}
 	presets := f.presets
-	if len(presets) == 0 && f.config == "" {
+	if len(presets)+len(f.files) == 0 {
 		presets = []string{"mps", "rps"}
 	}
 	for _, name := range presets {
@@ -72,31 +68,65 @@ func (f *rulesFlags) load(settings []string) (rules.Loaded, error) {
 	return load.Do()
 }
 
-// settings sets the flags that the file of --config sets and nothing else has.
+// sources reads the files.
+func (f *rulesFlags) sources() (all []rules.Source, err error) {
+	for _, name := range f.files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("--config: %w", err)
+		}
+		all = append(all, rules.Source{Name: name, Text: text})
+	}
+	return all, nil
+}
+
+// settings sets the flags that a file of --config sets and nothing else has, nor a file
+// before it.
 func (f *rulesFlags) settings(flags *pflag.FlagSet) error {
-	if f.config == "" {
+	if len(f.files) == 0 {
 		return nil
 	}
-	loaded, err := f.load(settable(flags))
+	names := settable(flags)
+	if _, err := f.load(names); err != nil {
+		return err
+	}
+	all, err := f.settingsOf(names)
 	if err != nil {
 		return err
 	}
-	for name, values := range loaded.Settings {
-		flag := flags.Lookup(name)
-		if flag.Changed {
-			continue
-		}
-		for _, value := range values {
-			if err := flag.Value.Set(value); err != nil {
-				if isSecret(name) {
-					value = "***"
-				}
-				return fmt.Errorf("%s: settings: %s %q: %w", f.config, name, value, err)
+	for i, ofFile := range all {
+		for name, values := range ofFile {
+			flag := flags.Lookup(name)
+			if flag.Changed {
+				continue
 			}
+			for _, value := range values {
+				if err := flag.Value.Set(value); err != nil {
+					if isSecret(name) {
+						value = "***"
+					}
+					return fmt.Errorf("%s: settings: %s %q: %w", f.files[i], name, value, inOurWords(flag, err))
+				}
+			}
+			flag.Changed = true
 		}
-		flag.Changed = true
 	}
 	return nil
+}
+
+// settingsOf is what each file sets of these flags.
+func (f *rulesFlags) settingsOf(names []string) ([]map[string][]string, error) {
+	sources, err := f.sources()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]map[string][]string, len(sources))
+	for i := range sources {
+		// What is wrong with the rules has been said of all files together.
+		loaded, _ := rules.Load{Sources: sources[i : i+1], Settings: names}.Do()
+		all[i] = loaded.Settings
+	}
+	return all, nil
 }
 
 // settable are the flags that a file may set.
@@ -136,7 +166,13 @@ func rulesCommand() *cobra.Command {
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "print " + strings.Join(rules.PresetNames, "|"), Short: "Print built-in rules, to be copied and changed",
-		Args: cobra.ExactArgs(1), ValidArgs: rules.PresetNames,
+		ValidArgs: rules.PresetNames,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("which? Name one of %s", strings.Join(rules.PresetNames, ", "))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			source, err := rules.Preset(args[0])
 			if err != nil {

@@ -76,7 +76,7 @@ func TestMistakesAtTheStoreAreNamed(t *testing.T) {
 		"it is no store of mps-ilert": {"-f", other, "store", "list"},
 		`"x" is no ID`:                {"-f", other, "store", "show", "x"},
 		"which? Name IDs":             {"-f", other, "store", "purge"},
-		"invalid argument \"x\"":      {"-f", other, "store", "purge", "--older_than", "x"},
+		"--older_than \"x\": want":    {"-f", other, "store", "purge", "--older_than", "x"},
 	} {
 		assert.ErrorContains(t, run(t.Context(), args, environment(), io.Discard, io.Discard), want)
 	}
