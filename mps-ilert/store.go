@@ -32,11 +32,12 @@ func storeCommand(g *globals) *cobra.Command {
 	f := &storeFlags{globals: g}
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Look into the store: what became of the messages, and the dead letters",
-		Long: `Look into the store (--file): what became of the messages, and the dead letters, which
-are messages that could not be understood or that ilert called invalid. It may be used
-while the daemon runs.`,
+		Short: "Look into the store: what became of the messages, the alerts, and the dead letters",
+		Long: `Look into the store (--file): what became of the messages, which alerts are open or wait,
+and the dead letters, which are messages that could not be understood or that ilert called
+invalid. It may be used while the daemon runs.`,
 		Example: `  mps-ilert store stats
+  mps-ilert store alerts
   mps-ilert store list --reason 'want a text'
   mps-ilert store retry 17 18        # once the mapping or the rules are mended
   mps-ilert store purge --older_than 720h`,
@@ -44,6 +45,7 @@ while the daemon runs.`,
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "write JSON, a line each")
 	cmd.AddCommand(
 		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: cobra.NoArgs, RunE: f.stats},
+		f.alertsCommand(),
 		f.choosing(&cobra.Command{Use: "list [ID...]", Short: "List dead letters, the oldest first", RunE: f.list}),
 		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", Args: cobra.MinimumNArgs(1), RunE: f.show},
 		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon take dead letters in again", RunE: f.retry}),

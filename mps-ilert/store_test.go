@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/internal/store"
 )
 
 // storeOf runs mps-ilert store on a file and returns what it prints.
@@ -66,6 +67,44 @@ func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
 	require.Eventually(t, func() bool { return stats()["t/#"]["delivered"] == 1 }, brokertest.Wait, 5*time.Millisecond)
 	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 1, "dead": 0, "duplicate": 0, "purged": 1, "pending": 0}, stats()["t/#"])
 	mended.stop()
+}
+
+func TestAlertsAreListedBesideTheDaemon(t *testing.T) {
+	t.Setenv("DOORS_KEY", secret)
+	b := brokertest.Start(t, "")
+	ilert, requests := ilertStandIn(t)
+	rules := write(t, "rules.yaml", strings.Replace(doorRules, "raise:", "integration_key: {env: DOORS_KEY}\n    raise:", 1)+`
+  - {name: fire, when: msg.fire == true, raise: {key: "fire {topic}", summary: fire, priority: HIGH}, ends: {age: 1h}}
+`)
+	file := filepath.Join(t.TempDir(), "x.db")
+	d := startDaemonOn(t, file, environment("MPS_MQTT_ADDRESS", "mqtt://"+b.Addr(), "ILERT_INTEGRATION_KEY", secret), ilert, "--config", rules)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	for topic, payload := range map[string]string{"door/1": `{"open":true,"fire":false}`, "door/2": `{"open":null,"fire":true}`} {
+		_, err := client.Publish(t.Context(), &paho.Publish{Topic: topic, QoS: 1, Payload: []byte(payload)})
+		require.NoError(t, err)
+	}
+	assert.Contains(t, receive(t, requests).Body, "fire door/2")
+	var listed string
+	require.Eventually(t, func() bool {
+		listed = storeOf(t, d.file, "alerts")
+		return strings.Contains(listed, "HIGH      open") && strings.Contains(listed, "door/1")
+	}, brokertest.Wait, 5*time.Millisecond)
+	assert.Regexp(t, `(?m)^"fire door/2"\s+fire\s+HIGH\s+open\s+\d{4}-\S+ \S+\s+-\s+configured$`, listed)
+	assert.Regexp(t, `(?m)^"door/1"\s+open\s+LOW\s+waits for its time until \d{4}-\S+ \S+\s+\d{4}-\S+ \S+\s+-\s+env:DOORS_KEY$`, listed)
+
+	var alert alertJSON
+	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "alerts", "--json", "--rule", "open")), &alert))
+	assert.Equal(t, "door/1", alert.Key)
+	assert.Equal(t, store.Delayed, alert.State)
+	assert.WithinDuration(t, time.Now().Add(5*time.Minute), alert.WaitingUntil, time.Minute)
+	assert.Zero(t, alert.ToldAt)
+
+	var out, told bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-f", d.file, "store", "alerts", "--json", "--limit", "1"}, environment(), &out, &told))
+	assert.Equal(t, 1, strings.Count(out.String(), "\n"))
+	assert.Equal(t, "there are more than these 1: --limit 0 lists all\n", told.String())
+	assert.NotContains(t, listed+out.String(), secret)
+	d.stop()
 }
 
 func TestMistakesAtTheStoreAreNamed(t *testing.T) {

@@ -175,7 +175,7 @@ func (s *Store) Revive(ctx context.Context, letters []Letter, messages []Message
 }
 
 // OpenBeside opens an existing store beside the daemon that uses it, for what may be done
-// then: DeadLetters, AskToRetry, Purge and Tallies. Neither is the file created nor its
+// then: DeadLetters, AskToRetry, Purge, and what only reads. Neither is the file created nor its
 // schema changed.
 func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	absolute, err := filepath.Abs(path)

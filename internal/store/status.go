@@ -20,15 +20,19 @@ type Status struct {
 	Oldest time.Time
 }
 
+// reader is for who only reads, if there is one.
+func (s *Store) reader() *sql.DB {
+	if s.read != nil {
+		return s.read
+	}
+	return s.db
+}
+
 // Status counts what the store holds, as of a time. It reads beside the work and holds
 // up none of it.
 func (s *Store) Status(ctx context.Context, now time.Time) (Status, error) {
 	var all Status
-	db := s.read
-	if db == nil {
-		db = s.db
-	}
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := s.reader().BeginTx(ctx, nil)
 	if err != nil {
 		return all, fmt.Errorf("store: %w", err)
 	}
