@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,39 +16,43 @@ import (
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/rules"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // checkFlags are those of the command that tries rules.
 type checkFlags struct {
+	*globals
 	rules rulesFlags
 	topic string
 	brief bool
+
+	settable []string // what a file may set
 }
 
-func checkCommand() *cobra.Command {
-	f := &checkFlags{}
+func checkCommand(g *globals) *cobra.Command {
+	f := &checkFlags{globals: g}
 	cmd := &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "Try rules: find mistakes, run their tests, say what messages would do",
 		Long: `Try rules. All mistakes in the rules are named with their lines, and the tests that the
-file holds are run. Then for each message of the FILEs (- is the standard input) it is
-said which rules match, why the others do not, and what ilert would be told when. Time
-passes as the messages say; nobody is told anything.
+files of --config hold are run, with the options of their file whatever --option says; -v
+shows what the messages of a test that fails did. Then for each message of the FILEs (- is
+the standard input) it is said which rules match, why the others do not, and what ilert
+would be told when; in the end, what would still be open if nothing more came. Time passes
+as the messages say; nobody is told anything.
 
 A FILE holds JSON values, one after the other: events as they stand in a payload, or
 messages with topic and payload, such as
-  mosquitto_sub -t 'mps/#' -F %j
+  mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j
 writes (tst is the time; user properties stand below properties). The exit code is 0 if
 the rules are right and their tests pass.`,
 		Example: `  mps-ilert check --config rules.yaml
   mps-ilert check --preset mps event.json
-  mosquitto_sub -t 'mps/#' -F %j -W 60 | mps-ilert check --brief -`,
+  mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j -W 60 | mps-ilert check --brief -`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	f.rules.add(cmd.Flags())
 	cmd.Flags().StringVar(&f.topic, "topic", mqttconn.DefaultTopic, "topic of messages that do not say theirs")
-	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, not each message")
+	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, and how many messages would be dead")
 	return cmd
 }
 
@@ -64,22 +67,36 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), strings.Join(loaded.Topics, ", "))
-	if len(f.rules.presets)+len(f.rules.files) == 0 {
-		loaded.Tests = nil // those of the built-in rules have passed before they were built in
-	}
-	if err := runTests(cmd.Context(), cmd.OutOrStdout(), loaded); err != nil {
+	err = f.test(cmd)
+	if len(files) == 0 {
 		return err
 	}
-	if len(files) == 0 {
-		return nil
+	return errors.Join(err, f.explain(cmd, loaded.Rules, files))
+}
+
+// test runs the tests of the files, with the options that these have.
+func (f *checkFlags) test(cmd *cobra.Command) error {
+	if len(f.rules.presets)+len(f.rules.files) == 0 {
+		return nil // those of the built-in rules have passed before they were built in
 	}
+	own := f.rules
+	own.options = nil
+	loaded, err := own.load(f.settable)
+	if err != nil {
+		return err
+	}
+	return runTests(cmd.Context(), cmd.OutOrStdout(), loaded, f.verbose > 0)
+}
+
+// explain shows what the messages of files do.
+func (f *checkFlags) explain(cmd *cobra.Command, r rules.Rules, files []string) error {
 	show := &shower{out: cmd.OutOrStdout(), brief: f.brief}
-	play, err := rehearse(cmd.Context(), loaded.Rules, show.told)
+	play, err := rehearse(cmd.Context(), r, show)
 	if err != nil {
 		return err
 	}
 	for _, name := range files {
-		if err = f.play(cmd, play, show, name); err != nil {
+		if err = f.play(cmd, play, name); err != nil {
 			break
 		}
 	}
@@ -97,6 +114,7 @@ func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
 			names = append(names, settable(other.Flags())...)
 		}
 	}
+	f.settable = names
 	loaded, err := f.rules.load(names)
 	if err != nil {
 		return loaded, err
@@ -127,7 +145,8 @@ func firstOf(all []map[string][]string, name string) []string {
 	return nil
 }
 
-func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {
+// runTests runs tests; verbosely those that fail are shown.
+func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded, verbosely bool) error {
 	failed := 0
 	for _, t := range loaded.Tests {
 		failure, err := runTest(ctx, loaded.Rules, t)
@@ -137,6 +156,13 @@ func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {
 		if failure != "" {
 			failed++
 			_, _ = fmt.Fprintf(out, "%s:%d: test %q: %s\n", t.File, t.Line, t.Name, failure)
+			if !verbosely {
+				continue
+			}
+			if _, err := perform(ctx, loaded.Rules, t, &shower{out: out, since: testStart}); err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintln(out)
 		}
 	}
 	if failed > 0 {
@@ -149,7 +175,7 @@ func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded) error {
 }
 
 // play lets the messages of one file come.
-func (f *checkFlags) play(cmd *cobra.Command, play *rehearsal, show *shower, name string) error {
+func (f *checkFlags) play(cmd *cobra.Command, play *rehearsal, name string) error {
 	in := cmd.InOrStdin()
 	if name != "-" {
 		file, err := os.Open(name)
@@ -180,10 +206,6 @@ func (f *checkFlags) play(cmd *cobra.Command, play *rehearsal, show *shower, nam
 		if at.Before(play.now) {
 			at = play.now // messages come one after the other
 		}
-		if err := play.until(cmd.Context(), at); err != nil { // is shown before the message
-			return err
-		}
-		show.message(play.rules, at, m)
 		if _, err := play.receive(cmd.Context(), at, m); err != nil {
 			return err
 		}
@@ -253,70 +275,4 @@ func propertiesOf(raw json.RawMessage) (all []rules.Property) {
 		}
 	}
 	return all
-}
-
-// shower says what happens, for people.
-type shower struct {
-	out   io.Writer
-	brief bool
-}
-
-const clock = "2006-01-02 15:04:05"
-
-func (s *shower) message(r rules.Rules, at time.Time, m rules.Message) {
-	if s.brief {
-		return
-	}
-	payload := bytes.ReplaceAll(m.Payload, []byte("\n"), nil)
-	_, _ = fmt.Fprintf(s.out, "\n%s  %s  %.200s\n", at.UTC().Format(clock), m.Topic, payload)
-	if reason := r.Decide(m).Dead; reason != "" {
-		_, _ = fmt.Fprintf(s.out, "    dead, no rule has an effect: %s\n", reason)
-		return
-	}
-	verdicts, err := r.Explain(m)
-	if err != nil {
-		_, _ = fmt.Fprintf(s.out, "    %v\n", err)
-		return
-	}
-	for _, v := range verdicts {
-		sign := " "
-		if v.Matched {
-			sign = "*"
-		}
-		_, _ = fmt.Fprintf(s.out, "  %s %s: %s\n", sign, v.Rule, shortened(strings.Join(v.Reasons, "; ")))
-	}
-}
-
-func (s *shower) told(at time.Time, n store.Notice) {
-	_, _ = fmt.Fprintf(s.out, "%s  ilert is told %s", at.UTC().Format(clock), n.Event.EventType)
-	if n.Event.Priority != "" {
-		_, _ = fmt.Fprintf(s.out, " %s", n.Event.Priority)
-	}
-	_, _ = fmt.Fprintf(s.out, " %s: %s\n", n.Event.AlertKey, n.Event.Summary)
-	if n.Event.Details != "" && n.Event.EventType == "ALERT" {
-		_, _ = fmt.Fprintf(s.out, "                     %.300s\n", strings.ReplaceAll(n.Event.Details, "\n", " "))
-	}
-}
-
-// mostLater is how far the time after the last message is looked into.
-const mostLater = 40 * 24 * time.Hour
-
-// rest shows what ilert would be told if no message came any more.
-func (s *shower) rest(ctx context.Context, play *rehearsal) error {
-	if play.now.IsZero() {
-		return nil
-	}
-	if !s.brief {
-		_, _ = fmt.Fprintln(s.out, "\nif nothing more comes:")
-	}
-	return play.until(ctx, play.now.Add(mostLater))
-}
-
-// shortened keeps a line readable.
-func shortened(s string) string {
-	const most = 160
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
 }

@@ -116,11 +116,128 @@ func TestMessagesAreExplained(t *testing.T) {
 
 if nothing more comes:
 2026-01-02 03:15:02  ilert is told ALERT LOW door/3: door/3 is open
+still open: door/3
 `, out)
 	brief, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--brief", messages)
 	require.NoError(t, err)
 	assert.Equal(t, 3, strings.Count(brief, "ilert is told"))
 	assert.NotContains(t, brief, "raises")
+	assert.True(t, strings.HasSuffix(brief, `
+still open: door/3
+messages: 4, of which 1 would be dead:
+      1  the payload is not JSON: unexpected EOF
+`), brief)
+}
+
+func TestWhatChangesNothingIsSaidToDoSo(t *testing.T) {
+	messages := write(t, "capture", `{"topic":"door/1","payload":{"open":false},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"door/1","payload":{"open":true},"tst":"2026-01-02T03:04:06Z"}
+{"topic":"door/1","payload":{"open":true},"tst":"2026-01-02T03:04:07Z"}
+{"topic":"door/1","payload":{"open":false},"tst":"2026-01-02T03:04:08Z"}`)
+	out, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), messages)
+	require.NoError(t, err)
+	assert.Equal(t, `rules: 1 without mistakes, for door/+
+
+2026-01-02 03:04:05  door/1  {"open":false}
+  * open: ends the alert door/1
+    door/1: nothing is open
+
+2026-01-02 03:04:06  door/1  {"open":true}
+  * open: raises the alert door/1
+
+2026-01-02 03:04:07  door/1  {"open":true}
+  * open: raises the alert door/1
+    door/1: is raised already
+
+2026-01-02 03:04:08  door/1  {"open":false}
+  * open: ends the alert door/1
+
+if nothing more comes:
+nothing is open
+`, out)
+	brief, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--brief", messages)
+	require.NoError(t, err)
+	assert.Equal(t, "rules: 1 without mistakes, for door/+\nnothing is open\nmessages: 4, none would be dead\n", brief)
+}
+
+func TestItIsSaidHowFarAWindowIs(t *testing.T) {
+	config := write(t, "rules.yaml", `
+topics: [a, b]
+rules:
+  - name: calls
+    when: msg.fails
+    window: 10m
+    at_least: 2
+    ratio: 0.5
+    of: "true"
+    clear: 1h
+    raise: {summary: "{count} of {of}"}
+  - name: hot
+    topics: b
+    when: msg.fails
+    window: 10m
+    distinct: 2
+    group: "{msg.site}"
+    member: "{msg.who}"
+    raise: {summary: hot}
+    ends: {when: msg.reset == true, age: 1h}
+`)
+	out, err := check(t, `{"topic":"a","payload":{"fails":false},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"a","payload":{"fails":true},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"a","payload":{"fails":false},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"b","payload":{"fails":true,"who":"x","site":"north"},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"b","payload":{"fails":true,"who":"y","site":"north"},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"b","payload":{"fails":false,"reset":true,"site":"south"},"tst":"2026-01-02T03:04:05Z"}`, "--config", config, "-")
+	require.NoError(t, err, out)
+	var notes []string
+	for line := range strings.Lines(out) {
+		if note, is := strings.CutPrefix(line, "    window of "); is {
+			notes = append(notes, strings.TrimSpace(note))
+		}
+	}
+	assert.Equal(t, []string{
+		"calls: 0 of 2, 0% of 1 where 50% is asked for",
+		"calls: 1 of 2, 50% of 2 where 50% is asked for",
+		"calls: 1 of 2, 33.3% of 3 where 50% is asked for",
+		"calls: 2 of 2, 50% of 4 where 50% is asked for, its alert is raised",
+		"hot, north: 1 of 2 members",
+		"calls: 3 of 2, 60% of 5 where 50% is asked for, its alert is raised",
+		"hot, north: 2 of 2 members, its alert is raised",
+		"hot, south: nothing is open",
+		"calls: 3 of 2, 50% of 6 where 50% is asked for, its alert is raised",
+	}, notes)
+}
+
+func TestTestsThatFailDoNotHideWhatMessagesDo(t *testing.T) {
+	rules := write(t, "rules.yaml", doorRules[1:]+`tests:
+  - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h}
+`)
+	messages := write(t, "capture", `{"topic":"door/3","payload":{"open":true},"tst":"2026-01-02T03:10:02Z"}`)
+	out, err := check(t, "", "--config", rules, messages)
+	assert.EqualError(t, err, "tests: 1 of 1 failed")
+	assert.Contains(t, out, "2026-01-02 03:15:02  ilert is told ALERT LOW door/3: door/3 is open\n")
+	assert.NotContains(t, out, "5m0s  ilert")
+
+	out, err = check(t, "", "--config", rules, "-v")
+	assert.EqualError(t, err, "tests: 1 of 1 failed")
+	assert.Contains(t, out, `should not be
+
+0s  door/1  {"open":true}
+  * open: raises the alert door/1
+5m0s  ilert is told ALERT LOW door/1: door/1 is open
+`)
+}
+
+func TestTestsRunWithTheOptionsOfTheirFile(t *testing.T) {
+	rules := write(t, "rules.yaml", `options: {name: door}
+`+strings.Replace(doorRules[1:], `"{topic} is open"`, `"{option.name} is open"`, 1)+`tests:
+  - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h, want: [{type: ALERT, summary: door is open}]}
+`)
+	messages := write(t, "capture", `{"topic":"door/3","payload":{"open":true},"tst":"2026-01-02T03:10:02Z"}`)
+	out, err := check(t, "", "--config", rules, "--option", "name=gate", messages)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "ilert is told ALERT LOW door/3: gate is open")
+	assert.Contains(t, out, "tests: 1 passed")
 }
 
 // A noisy hour of a real MPS, as it was captured.

@@ -63,12 +63,12 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
-	flags.CountVarP(&g.verbose, "verbose", "v", "log more")
+	flags.CountVarP(&g.verbose, "verbose", "v", "log more; with check, show what tests that fail do")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), checkCommand(), rulesCommand(), versionCommand())
+	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), checkCommand(g), rulesCommand(), versionCommand())
 	// ilagent's flags have underscores; hands that know other commands type hyphens.
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "-", "_"))

@@ -14,19 +14,29 @@ import (
 // rehearsal is the daemon without broker, ilert and clock: messages come when they say,
 // and ilert takes at once what it is told.
 type rehearsal struct {
-	rules rules.Rules
-	store *store.Store
-	now   time.Time
-	next  time.Time // when there is something to do; zero is never
-	told  func(at time.Time, n store.Notice)
+	rules    rules.Rules
+	store    *store.Store
+	now      time.Time
+	next     time.Time // when there is something to do; zero is never
+	audience audience
 }
 
-func rehearse(ctx context.Context, r rules.Rules, told func(time.Time, store.Notice)) (*rehearsal, error) {
+// audience looks on.
+type audience interface {
+	// comes shows a message that comes, before it does anything.
+	comes(ctx context.Context, play *rehearsal, m rules.Message, d rules.Decision) error
+	// done shows what it has done.
+	done(ctx context.Context, play *rehearsal, d rules.Decision) error
+	// told shows what ilert is told.
+	told(at time.Time, n store.Notice)
+}
+
+func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error) {
 	s, err := store.OpenInMemory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &rehearsal{rules: r, store: s, told: told}, nil
+	return &rehearsal{rules: r, store: s, audience: a}, nil
 }
 
 func (r *rehearsal) close() error { return r.store.Close() }
@@ -37,9 +47,12 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m rules.Message) 
 		return rules.Decision{}, err
 	}
 	d := r.rules.Decide(m)
+	if err := r.audience.comes(ctx, r, m, d); err != nil {
+		return d, err
+	}
 	err := r.store.Apply(ctx, []store.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
 	if err == nil {
-		err = r.look(ctx)
+		err = errors.Join(r.audience.done(ctx, r, d), r.look(ctx))
 	}
 	if err != nil {
 		return d, err
@@ -69,7 +82,7 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 		}
 		answers := make([]store.Answer, len(notices))
 		for i, n := range notices {
-			r.told(r.now, n)
+			r.audience.told(r.now, n)
 			answers[i] = store.Answer{Notice: n, Result: store.Told, At: r.now}
 		}
 		if len(notices) > 0 {
@@ -88,23 +101,43 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 	return nil
 }
 
+// testStart is when every test begins.
+var testStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// examiner takes down what ilert is told.
+type examiner struct{ all []rules.Told }
+
+func (*examiner) comes(context.Context, *rehearsal, rules.Message, rules.Decision) error { return nil }
+
+func (*examiner) done(context.Context, *rehearsal, rules.Decision) error { return nil }
+
+func (e *examiner) told(at time.Time, n store.Notice) {
+	e.all = append(e.all, rules.Told{
+		At: at.Sub(testStart), Type: n.Event.EventType, Key: n.Event.AlertKey, Priority: n.Event.Priority, Summary: n.Event.Summary, Details: n.Event.Details,
+	})
+}
+
 // runTest lets the messages of a test come, and says how what ilert is told differs from
 // what it should be.
 func runTest(ctx context.Context, r rules.Rules, t rules.Test) (failure string, err error) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var told []rules.Told
-	play, err := rehearse(ctx, r, func(at time.Time, n store.Notice) {
-		told = append(told, rules.Told{
-			At: at.Sub(start), Type: n.Event.EventType, Key: n.Event.AlertKey, Priority: n.Event.Priority, Summary: n.Event.Summary, Details: n.Event.Details,
-		})
-	})
+	var told examiner
+	dead, err := perform(ctx, r, t, &told)
+	if err != nil || dead != "" {
+		return dead, err
+	}
+	return difference(t.Want, told.all), nil
+}
+
+// perform lets the messages of a test come, and says which is dead, if one is.
+func perform(ctx context.Context, r rules.Rules, t rules.Test, a audience) (dead string, err error) {
+	play, err := rehearse(ctx, r, a)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, play.close()) }()
-	play.now = start
+	play.now = testStart
 	for _, m := range t.Messages {
-		d, err := play.receive(ctx, start.Add(m.At), m.Message)
+		d, err := play.receive(ctx, testStart.Add(m.At), m.Message)
 		if err != nil {
 			return "", err
 		}
@@ -112,10 +145,7 @@ func runTest(ctx context.Context, r rules.Rules, t rules.Test) (failure string, 
 			return fmt.Sprintf("the message at %v is dead: %s", m.At, d.Dead), nil
 		}
 	}
-	if err := play.until(ctx, start.Add(t.Until)); err != nil {
-		return "", err
-	}
-	return difference(t.Want, told), nil
+	return "", play.until(ctx, testStart.Add(t.Until))
 }
 
 // difference says how what was told differs from what should be; empty if it does not.

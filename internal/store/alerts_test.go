@@ -76,7 +76,7 @@ func TestAlertsAreListedAsTheyStand(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, few, same)
 
-	for key, raised := range map[string]bool{"a": true, " A": true, "b": false, "delayed": true, "nobody's": false} {
+	for key, raised := range map[string]bool{"a": true, "A": true, "b": false, "delayed": true, "nobody's": false} {
 		is, err := b.IsRaised(t.Context(), rules.Key{Alert: key})
 		require.NoError(t, err)
 		assert.Equal(t, raised, is, key)
