@@ -50,7 +50,9 @@ the rules are right and their tests pass.`,
   mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j -W 60 | mps-ilert check --brief -`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
+	cmd.Flags().SortFlags = false
 	f.rules.add(cmd.Flags())
+	f.rules.complete(cmd, rules.PresetNames)
 	cmd.Flags().StringVar(&f.topic, "topic", mqttconn.DefaultTopic, "topic of messages that do not say theirs")
 	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, and how many messages would be dead")
 	return cmd

@@ -19,6 +19,7 @@ import (
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // daemonFlags are ilagent's, by the same names, and a few of ours.
@@ -64,22 +65,22 @@ func daemonCommand(g *globals) *cobra.Command {
 What has been received is stored before it is acknowledged to the broker, and
 what is stored is told until ilert has taken it, over restarts of all three.
 
-What the messages mean is said by rules: those of --config, a file of your own, or
+What the messages mean is said by rules: those of --config, files of your own, or
 built-in ones, --preset. "mps" and "rps" are for the events of MPS, RPS and Console:
 silent on an ordinary day, right on a bad one. "calls" alerts of each failed call.
 "ilagent" is for messages that are events for ilert themselves, as ilert's ilagent takes
 them. The default is mps and rps, or ilagent if a flag of its mapping or an
 --event_topic that does not begin with mps/ or rps/ is given. "mps-ilert rules print
-mps" shows them, "mps-ilert check" tries them, and SIGHUP reads --config again.
+mps" shows them, "mps-ilert check" tries them, and SIGHUP reads all files of --config again.
 
 With --port or --http, /health and /ready say whether it works, /status in JSON how, and
 /metrics the same to Prometheus: what became of the messages, what the rules matched and
 how the alerts stand. Neither names a device.
 
 Each flag has an environment variable, named in brackets; those of secrets may
-have _FILE behind them and name a file. A flag may also stand in the file of --config,
+have _FILE behind them and name a file. A flag may also stand in a file of --config,
 below settings, as in "settings: {mqtt_host: localhost}". A flag comes before its
-variable, and both before the file. Beside these:
+variable, and both before the files, of which the first that sets it counts. Beside these:
   ` + keyVariable + `   the key of an alert source of ilert, for messages that have none of their own
   ` + addressVariable + `        the broker's address where --mqtt_host is not given, such as
                           mqtts://user:password@broker:8883; MPS_MQTT_USERNAME,
@@ -90,10 +91,11 @@ variable, and both before the file. Beside these:
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	cmd.Flags().SortFlags = false
+	cmd.Flags().SortFlags = false // in the order in which most need them
+	f.otherFlags(cmd.Flags())
 	f.brokerFlags(cmd.Flags())
 	f.mappingFlags(cmd.Flags())
-	f.otherFlags(cmd.Flags())
+	f.rules.complete(cmd, append(slices.Clone(rules.PresetNames), presetIlagent))
 	for _, name := range notSupported {
 		cmd.Flags().String(name, "", "")
 		_ = cmd.Flags().MarkHidden(name) // its only error is that there is no such flag
@@ -106,6 +108,25 @@ var notSupported = []string{
 	"kafka_brokers", "kafka_group_id", "policy_topic", "policy_routing_keys", "map_key_email", "map_key_shift", "shift_offset",
 }
 
+// otherFlags are those that ilagent has no like of, and where ilert is.
+func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
+	f.rules.add(flags)
+	flags.BoolVar(&f.dryRun, "dry_run", false, "log what ilert would be told, and tell it nothing; may run beside the daemon")
+	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
+	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
+	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
+	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "how far a server's clock may be behind ours before the log and /status name it")
+}
+
+func (f *daemonFlags) httpFlags(flags *pflag.FlagSet) {
+	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
+	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
+	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, for /metrics and /status too, but for /, /health and /ready")
+	flags.StringVarP(&f.heartbeat, "heartbeat", "b", "", "key of a heartbeat of ilert, pinged while /ready says yes")
+	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
+}
+
+// brokerFlags say whom it listens to, of which HTTP is the other way.
 func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.mqttHost, "mqtt_host", "m", "", "host of the MQTT broker (default: "+addressVariable+")")
 	flags.Uint16VarP(&f.mqttPort, "mqtt_port", "q", 1883, "port of the MQTT broker")
@@ -117,15 +138,15 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mqttCert, "mqtt_client_cert", "", "PEM file of the client certificate")
 	flags.StringVar(&f.mqttKey, "mqtt_client_key", "", "PEM file of its key")
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
-	flags.BoolVar(&f.mqttBuffer, "mqtt_buffer", false, "no effect: messages are always stored first")
 	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription")
 	flags.StringArrayVarP(&f.eventTopics, "event_topic", "e", nil, "topic filter to listen to, may be repeated (default: those of the rules)")
 	flags.StringVarP(&f.heartbeatTopic, "heartbeat_topic", "r", "", "topic on which others ask for a heartbeat")
+	f.httpFlags(flags)
 }
 
+// mappingFlags are those that only ilagent's command lines need.
 func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 	m := &f.mapping
-	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&m.TypeKey, "map_key_etype", "", "key of a message that holds the event type; may be a path such as data.type")
 	flags.StringVar(&m.AlertKey, "map_key_alert_key", "", "key that holds the alert key")
 	flags.StringVar(&m.SummaryKey, "map_key_summary", "", "key that holds the summary")
@@ -135,21 +156,9 @@ func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&m.FilterKey, "filter_key", "", "key that a message must have, or it is ignored")
 	flags.StringVar(&m.FilterValue, "filter_val", "", "text that must stand there")
 	flags.BoolVar(&m.ForwardPayload, "forward_message_payload", false, "send the whole message as custom details")
-}
-
-func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
-	f.rules.add(flags)
-	flags.BoolVar(&f.dryRun, "dry_run", false, "log what ilert would be told, and tell it nothing; may run beside the daemon")
-	flags.UintVar(&f.maxRetries, "max_retries", 100, "no effect: what ilert has not taken is tried for ever")
-	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "how far a server's clock may be behind ours before the log and /status name it")
-	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
-	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
-	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, for /metrics and /status too, but for /, /health and /ready")
-	flags.StringVarP(&f.heartbeat, "heartbeat", "b", "", "key of a heartbeat of ilert, pinged while /ready says yes")
-	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
-	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
-	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
 	flags.StringVar(&f.mqttURL, "mqtt_path", ilert.MQTTPath, "where messages go with --preset ilagent, below ilert's API")
+	flags.UintVar(&f.maxRetries, "max_retries", 100, "no effect: what ilert has not taken is tried for ever")
+	flags.BoolVar(&f.mqttBuffer, "mqtt_buffer", false, "no effect: messages are always stored first")
 }
 
 func (f *daemonFlags) run(cmd *cobra.Command) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -63,7 +64,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
-	flags.CountVarP(&g.verbose, "verbose", "v", "log more; with check, show what tests that fail do")
+	flags.CountVarP(&g.verbose, "verbose", "v", "three of them log the messages one by one; with check, one shows what tests that fail did")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -78,7 +79,24 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		nameVariables(cmd.PersistentFlags())
 	}
 	nameVariables(flags)
+	showWhatHasEffect(root)
 	return root.ExecuteContext(ctx)
+}
+
+// showWhatHasEffect lets --help of a command name only those of the flags of all commands
+// that do something there. All commands take all: command lines of ilagent have them.
+func showWhatHasEffect(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		first := cmd
+		for first.HasParent() && first.Parent() != root {
+			first = first.Parent()
+		}
+		for name, commands := range map[string][]string{"file": {"daemon", "store"}, "verbose": {"daemon", "check"}} {
+			root.PersistentFlags().Lookup(name).Hidden = first != root && !slices.Contains(commands, first.Name())
+		}
+		help(cmd, args)
+	})
 }
 
 func (g *globals) logger(cmd *cobra.Command) *slog.Logger {

@@ -281,6 +281,60 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	}
 }
 
+func helpOf(t *testing.T, command ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), append(command, "--help"), environment(), &out, io.Discard))
+	return out.String()
+}
+
+func TestHelpNamesFirstWhatMostNeedAndNothingThatDoesNothing(t *testing.T) {
+	daemon, last := helpOf(t, "daemon"), -1
+	for _, flag := range []string{
+		"--config", "--preset", "--option", "--dry_run", "--rate", "-m, --mqtt_host", "-e, --event_topic",
+		"-p, --port", "-b, --heartbeat", "--map_key_etype", "--mqtt_buffer", "-f, --file", "-v, --verbose",
+	} {
+		at := strings.Index(daemon, "  "+flag+" ")
+		assert.Greater(t, at, last, flag)
+		last = at
+	}
+	for command, want := range map[string][2]bool{
+		"": {true, true}, "daemon": {true, true}, "store": {true, false}, "store alerts": {true, false}, "check": {false, true},
+		"event": {}, "heartbeat": {}, "rules": {}, "rules print": {}, "version": {},
+	} {
+		help := helpOf(t, strings.Fields(command)...)
+		assert.Equal(t, want[0], strings.Contains(help, "--file"), "--file of %q", command)
+		assert.Equal(t, want[1], strings.Contains(help, "--verbose"), "--verbose of %q", command)
+	}
+	assert.Contains(t, helpOf(t, "check"), "mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j\n")
+}
+
+func TestAShellCompletesWhatFlagsTake(t *testing.T) {
+	rules := write(t, "rules.yaml", "options: {name: door}\ninclude: [mps]\n"+doorRules)
+	for line, want := range map[string]string{
+		"daemon --preset ": "mps rps calls ilagent",
+		"check --preset ":  "mps rps calls",
+		"event -t ":        "ALERT ACCEPT RESOLVE",
+		"event -o ":        "HIGH LOW",
+		"daemon --config ": "yaml yml",
+		"rules print ":     "mps rps calls",
+		"check --config " + rules + " --option na": "critical= device_calls= name=",
+	} {
+		var out bytes.Buffer
+		args := append([]string{"__complete"}, strings.Split(line, " ")...)
+		require.NoError(t, run(t.Context(), args, environment(), &out, io.Discard), line)
+		completions, _, _ := strings.Cut(out.String(), ":")
+		got := strings.Join(strings.Fields(completions), " ")
+		if strings.Contains(line, "--option") {
+			for name := range strings.FieldsSeq(want) {
+				assert.Contains(t, got, name, line)
+			}
+			continue
+		}
+		assert.Equal(t, want, got, line)
+	}
+}
+
 // The first signal stops the command, which waits a few seconds for an ilert that
 // hangs; whoever does not want to wait sends another.
 func TestASecondSignalKills(t *testing.T) {

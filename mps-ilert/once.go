@@ -82,6 +82,8 @@ func eventCommand(g *globals) *cobra.Command {
 	flags.StringVarP(&e.Details, "details", "d", "", "more of it")
 	flags.StringVarP(&image, "image", "g", "", "URL of an image")
 	flags.StringVarP(&link, "link", "l", "", "URL of a page")
+	completes(cmd.RegisterFlagCompletionFunc("event_type", cobra.FixedCompletions([]string{"ALERT", "ACCEPT", "RESOLVE"}, cobra.ShellCompDirectiveNoFileComp)))
+	completes(cmd.RegisterFlagCompletionFunc("priority", cobra.FixedCompletions([]string{"HIGH", "LOW"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
 

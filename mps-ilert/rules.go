@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -29,6 +30,48 @@ func (f *rulesFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.files, "config", nil, "YAML file of rules and settings, may be repeated: the rules of the first come first, and its settings go before those of the others")
 	flags.StringSliceVar(&f.presets, "preset", nil, "built-in rules, after those of --config: mps, rps, calls; or ilagent")
 	flags.StringArrayVar(&f.options, "option", nil, "an option of the rules, such as critical=GUID,GUID; may be repeated")
+}
+
+// complete lets a shell complete the flags of a command that takes these presets.
+func (f *rulesFlags) complete(cmd *cobra.Command, presets []string) {
+	completes(cmd.MarkFlagFilename("config", "yaml", "yml"))
+	completes(cmd.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(presets, cobra.ShellCompDirectiveNoFileComp)))
+	completes(cmd.RegisterFlagCompletionFunc("option", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return f.optionNames(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}))
+}
+
+// completes panics if a flag that a shell should complete is none.
+func completes(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// optionNames are the options that the rules have, as a command line sets them.
+func (f *rulesFlags) optionNames() (names []string) {
+	sources, err := f.allSources()
+	if err != nil {
+		return nil
+	}
+	for len(sources) > 0 {
+		var file struct {
+			Options map[string]any
+			Include []string
+		}
+		_ = yaml.Unmarshal(sources[0].Text, &file) // what cannot be read has none
+		sources = sources[1:]
+		for name := range file.Options {
+			names = append(names, name+"=")
+		}
+		for _, name := range file.Include {
+			if included, err := rules.Preset(name); err == nil {
+				sources = append(sources, included)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // values are the options by name.
@@ -51,8 +94,17 @@ func (f *rulesFlags) load(settings []string) (rules.Loaded, error) {
 		return rules.Loaded{}, err
 	}
 	load := rules.Load{Options: options, Settings: settings}
-	if load.Sources, err = f.sources(); err != nil {
+	if load.Sources, err = f.allSources(); err != nil {
 		return rules.Loaded{}, err
+	}
+	return load.Do()
+}
+
+// allSources reads the files and the presets.
+func (f *rulesFlags) allSources() ([]rules.Source, error) {
+	all, err := f.sources()
+	if err != nil {
+		return nil, err
 	}
 	presets := f.presets
 	if len(presets)+len(f.files) == 0 {
@@ -61,11 +113,11 @@ func (f *rulesFlags) load(settings []string) (rules.Loaded, error) {
 	for _, name := range presets {
 		source, err := rules.Preset(name)
 		if err != nil {
-			return rules.Loaded{}, fmt.Errorf("--preset: %w", err)
+			return nil, fmt.Errorf("--preset: %w", err)
 		}
-		load.Sources = append(load.Sources, source)
+		all = append(all, source)
 	}
-	return load.Do()
+	return all, nil
 }
 
 // sources reads the files.
