@@ -82,6 +82,15 @@ func (a *alert) claim(n *Notice) {
 // Settle stores what ilert answered.
 func (s *Store) Settle(ctx context.Context, answers []Answer) error {
 	return s.change(ctx, func(c *change) error {
+		var keys []key
+		for i := range answers {
+			if n := &answers[i].Notice; n.letter == 0 {
+				keys = append(keys, n.key)
+			}
+		}
+		if err := c.preload(keys); err != nil {
+			return err
+		}
 		for i := range answers {
 			if err := c.settle(&answers[i]); err != nil {
 				return err

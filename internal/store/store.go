@@ -207,6 +207,9 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 		for i := range messages {
 			c.see(&messages[i])
 		}
+		if err := c.preload(keysOfMessages(messages)); err != nil {
+			return err
+		}
 		for i := range messages {
 			m := &messages[i]
 			c.count.of(m.Filter).Received++

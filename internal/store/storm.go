@@ -174,6 +174,9 @@ func (c *change) listMembers(s *alert, n *Notice) error {
 	if err != nil {
 		return err
 	}
+	if err := c.preload(keys); err != nil {
+		return err
+	}
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		m, err := c.load(k)
@@ -196,6 +199,13 @@ func (c *change) listMembers(s *alert, n *Notice) error {
 
 // settleStorm takes in what became of a notice that lists members.
 func (c *change) settleStorm(s *alert, over bool, answer *Answer) error {
+	var keys []key
+	for _, one := range answer.Notice.members {
+		keys = append(keys, one.key)
+	}
+	if err := c.preload(keys); err != nil {
+		return err
+	}
 	for _, one := range answer.Notice.members {
 		m, err := c.load(one.key)
 		if err != nil {
