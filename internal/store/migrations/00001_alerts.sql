@@ -37,6 +37,7 @@ CREATE TABLE alert (
 CREATE INDEX alert_due ON alert (integration_key, turn, next_try, rule) WHERE pending = 1 AND claimed = 0;
 CREATE INDEX alert_storm ON alert (integration_key, pending, rule, folded_key) WHERE storm = 1;
 CREATE INDEX alert_filter ON alert (filter, claimed, tries, next_try, received_at) WHERE pending = 1; -- all that is counted of what waits
+CREATE INDEX alert_claimed ON alert (integration_key) WHERE claimed = 1; -- to be let go of at a start
 CREATE INDEX alert_rule ON alert (rule, told); -- told, to be counted
 CREATE INDEX alert_ends ON alert (ends_at) WHERE ends_at > 0;
 
