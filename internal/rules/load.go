@@ -151,10 +151,11 @@ func (r *rule) complete() {
 		return
 	}
 	if r.key == nil {
-		r.key, _ = parseTemplate("{rule}/{group}", false, nil)
-		if r.group == nil {
-			r.key, _ = parseTemplate("{rule}", false, nil)
+		key := strings.NewReplacer("{", "{{", "}", "}}").Replace(r.name)
+		if r.group != nil {
+			key += "/{group}"
 		}
+		r.key, _ = parseTemplate(key, false, nil)
 	}
 	if r.member != nil && r.alert.details == nil && !r.alert.summary.mentions("members") {
 		r.alert.details, _ = parseTemplate("{members}", true, nil)

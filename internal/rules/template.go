@@ -212,12 +212,20 @@ func (t *template) literal() (string, bool) {
 	}
 }
 
-// prefix is the text before the first expression.
-func (t *template) prefix() string {
-	if t == nil || len(t.parts) == 0 || t.parts[0].value != nil {
-		return ""
+// begins is the text before the first expression, and whether that is all.
+func (t *template) begins() (text string, whole bool) {
+	if text, whole = t.literal(); whole || t.parts[0].value != nil {
+		return text, whole
 	}
-	return t.parts[0].text
+	return t.parts[0].text, false
+}
+
+// finishes is the text behind the last expression.
+func (t *template) finishes() string {
+	if text, whole := t.literal(); whole {
+		return text
+	}
+	return t.parts[len(t.parts)-1].text
 }
 
 func textOfValue(value any) (string, error) {

@@ -127,6 +127,13 @@ func mayBeEqual(a, b *template) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	p, q := strings.ToLower(a.prefix()), strings.ToLower(b.prefix())
-	return strings.HasPrefix(p, q) || strings.HasPrefix(q, p)
+	p, pWhole := a.begins()
+	q, qWhole := b.begins()
+	p, q = strings.ToLower(strings.TrimSpace(p)), strings.ToLower(strings.TrimSpace(q)) // as keys are compared
+	if pWhole && qWhole {
+		return p == q
+	}
+	before := strings.HasPrefix(p, q) || strings.HasPrefix(q, p)
+	p, q = strings.ToLower(strings.TrimSpace(a.finishes())), strings.ToLower(strings.TrimSpace(b.finishes()))
+	return before && (strings.HasSuffix(p, q) || strings.HasSuffix(q, p))
 }
