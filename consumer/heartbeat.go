@@ -68,6 +68,10 @@ func (c *Consumer) pingIfReady(ctx context.Context) {
 // Ping passes one heartbeat on to ilert. It blocks until ilert has answered, ten seconds
 // at most.
 func (c *Consumer) Ping(ctx context.Context, key string) error {
+	if c.config.DryRun {
+		c.config.Logger.Info("dry run: a heartbeat would be pinged")
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	err := c.config.ilert.Ping(ctx, key)

@@ -145,9 +145,6 @@ func (c *Consumer) meaning(set *ruleset, m rules.Message) rules.Decision {
 	if err != nil {
 		return rules.Decision{Dead: "heartbeat: " + err.Error()}
 	}
-	if c.config.DryRun {
-		return rules.Decision{}
-	}
 	select {
 	case c.pings <- key:
 	default: // more than anybody needs

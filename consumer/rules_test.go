@@ -189,6 +189,8 @@ func TestADryRunTellsNobodyAndTakesNothingAway(t *testing.T) {
 	publishTo(t, b.Addr(), "door/1", `junk`)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "would be kept as a dead letter") }, brokertest.Wait, 5*time.Millisecond)
 	assert.NotContains(t, log.String(), "is kept")
+	require.NoError(t, d.Ping(t.Context(), "il1hbt-another's"))
+	assert.NotContains(t, log.String(), "another's")
 	d.stop()
 	ilert.expect(t)
 
