@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/mqttconn"
@@ -108,43 +109,20 @@ func (f *checkFlags) explain(cmd *cobra.Command, r rules.Rules, files []string) 
 	return errors.Join(err, play.close())
 }
 
-// loadAsDaemon reads the rules as the daemon does, with what the file itself sets.
+// loadAsDaemon reads the rules as the daemon does, with what the files themselves set.
 func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
-	names := settable(cmd.Root().PersistentFlags())
-	for _, other := range cmd.Root().Commands() {
-		if other.Name() == "daemon" {
-			names = append(names, settable(other.Flags())...)
+	flags := daemonCommand(&globals{}).Flags()
+	flags.AddFlagSet(cmd.Root().PersistentFlags())
+	f.settable = settable(flags)
+	if err := f.rules.settings(flags); err != nil {
+		return rules.Loaded{}, err
+	}
+	for name, to := range map[string]*[]string{"preset": &f.rules.presets, "option": &f.rules.options} {
+		if list, ok := flags.Lookup(name).Value.(pflag.SliceValue); ok && !cmd.Flags().Changed(name) {
+			*to = list.GetSlice()
 		}
 	}
-	f.settable = names
-	loaded, err := f.rules.load(names)
-	if err != nil {
-		return loaded, err
-	}
-	given := cmd.Flags().Changed
-	all, err := f.rules.settingsOf(names)
-	if err != nil {
-		return loaded, err
-	}
-	presets, options := firstOf(all, "preset"), firstOf(all, "option")
-	if given("preset") || presets == nil && (given("option") || options == nil) {
-		return loaded, nil
-	}
-	f.rules.presets = presets
-	if !given("option") {
-		f.rules.options = options
-	}
-	return f.rules.load(names)
-}
-
-// firstOf is what the first file that sets a flag sets.
-func firstOf(all []map[string][]string, name string) []string {
-	for _, ofFile := range all {
-		if values, sets := ofFile[name]; sets {
-			return values
-		}
-	}
-	return nil
+	return f.rules.load(f.settable)
 }
 
 // runTests runs tests; verbosely those that fail are shown.

@@ -307,6 +307,35 @@ func TestOfSeveralFilesTheFirstThatSetsAFlagWins(t *testing.T) {
 	assert.ErrorContains(t, err, "mistakes in the rules: 1", "there are two of one name")
 }
 
+func TestOptionsMayBeThoseOfAPresetThatIsNamedElsewhere(t *testing.T) {
+	gone := write(t, "capture", `{"type":"success","message":"m","methods":["CIRA_Disconnected"],"guid":"d1","timestamp":1795321902892}`)
+	for name, args := range map[string][]string{
+		"both on the command line": {"--preset", "mps", "--option", "critical=d1"},
+		"the preset in the file":   {"--config", write(t, "rules.yaml", "settings: {preset: [mps, rps]}\n"), "--option", "critical=d1"},
+		"as the daemon has it":     {"--config", write(t, "rules.yaml", "settings: {preset: 'mps,rps'}\n"), "--option", "critical=d1"},
+		"the option in the file":   {"--config", write(t, "rules.yaml", "settings: {option: critical=d1}\n"), "--preset", "mps"},
+		"both in the file":         {"--config", write(t, "rules.yaml", "settings: {preset: mps, option: critical=d1}\n")},
+	} {
+		out, err := check(t, "", append(args, "--brief", gone)...)
+		require.NoError(t, err, name+out)
+		assert.Contains(t, out, "ilert is told ALERT HIGH device/d1", name)
+	}
+	file := write(t, "rules.yaml", "settings: {preset: mps}\n")
+	err := run(t.Context(), []string{"daemon", "--config", file, "--option", "critical=d1", "--option", "x=y", "-m", "h"},
+		environment("ILERT_INTEGRATION_KEY", "k", "MPS_ILERT_FILE", filepath.Join(t.TempDir(), "db")), io.Discard, io.Discard)
+	assert.ErrorContains(t, err, "--option x: no file has such an option: it may have critical, device_calls")
+	out, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--option", "x=y")
+	require.Error(t, err)
+	assert.Equal(t, "--option x: no file has such an option\n", out)
+}
+
+func TestSettingsThatTheDaemonRefusesAreMistakes(t *testing.T) {
+	_, err := check(t, "", "--config", write(t, "rules.yaml", "settings: {mqtt_port: x}\n"+doorRules))
+	assert.ErrorContains(t, err, `settings: mqtt_port "x": `)
+	_, err = check(t, "", "--config", write(t, "rules.yaml", "settings: {verbose: x}\n"+doorRules))
+	assert.ErrorContains(t, err, `settings: verbose "x": `)
+}
+
 func TestRulesArePrintedToBeCopied(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))

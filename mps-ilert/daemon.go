@@ -167,10 +167,10 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s: %w", name, errNotSupported)
 		}
 	}
-	logger := f.logger(cmd)
 	if err := f.rules.settings(cmd.Flags()); err != nil {
 		return err
 	}
+	logger := f.logger(cmd)
 	config, err := f.config(cmd)
 	if err != nil {
 		return err

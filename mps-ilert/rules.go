@@ -139,7 +139,8 @@ func (f *rulesFlags) settings(flags *pflag.FlagSet) error {
 		return nil
 	}
 	names := settable(flags)
-	if _, err := f.load(names); err != nil {
+	first := rulesFlags{files: f.files, presets: f.presets} // options may be those of a preset that a file names
+	if _, err := first.load(names); err != nil {
 		return err
 	}
 	all, err := f.settingsOf(names)

@@ -68,6 +68,9 @@ func suggestion(name string, known []string) string {
 
 // suggestionOr is suggestion, or all of the names.
 func suggestionOr(name string, known []string) string {
+	if len(known) == 0 {
+		return ""
+	}
 	return cmp.Or(suggestion(name, known), ": it may have "+strings.Join(known, ", "))
 }
 
