@@ -24,6 +24,9 @@ func (c *Consumer) watch(ctx context.Context) {
 	if c.config.Address == "" || c.config.Mapping != nil {
 		return // ilagent's way: ilert is told what messages say, and no more
 	}
+	if c.config.IntegrationKey == "" && !c.config.DryRun {
+		return // only heartbeats are passed on, and ilert misses these by itself
+	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	var known, blind bool

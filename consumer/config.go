@@ -34,8 +34,12 @@ type Config struct {
 	// SessionExpiry is how long the broker is asked to keep them; default 24 h.
 	SessionExpiry time.Duration
 	// Topics are the topic filters to subscribe to; default those of the rules. Rules that
-	// name no topics themselves listen to these instead of those of their file.
+	// name no topics themselves listen to these instead of those of their file. With a
+	// HeartbeatTopic, and neither Topics, RulesFiles nor Presets, there are none.
 	Topics []string
+	// SharedGroup makes the subscriptions shared ones: of all consumers of that group one
+	// gets each message, and none the retained ones.
+	SharedGroup string
 	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer
 	// is away, and what is on its way when it stops is lost.
 	AtMostOnce bool
@@ -112,7 +116,7 @@ func (c Config) check() (checked, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if len(c.Presets)+len(c.RulesFiles) == 0 && c.Mapping == nil {
+	if len(c.Presets)+len(c.RulesFiles) == 0 && c.Mapping == nil && !c.onlyHeartbeats() {
 		c.Presets = []string{"mps", "rps"}
 	}
 	if c.DryRun {
@@ -154,6 +158,9 @@ func (c Config) check() (checked, error) {
 			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
 		}
 	}
+	if strings.ContainsAny(c.SharedGroup, "/+#") || mqttconn.CheckString(c.SharedGroup) != nil {
+		return checked{}, fmt.Errorf("consumer: SharedGroup %q: want a name without / + and #", c.SharedGroup)
+	}
 	var servers []mqttconn.Server
 	if c.Address != "" {
 		var err error
@@ -169,6 +176,9 @@ func (c Config) check() (checked, error) {
 }
 
 // listensToEvents reports whether there are messages that rules decide.
-func (c Config) listensToEvents() bool {
-	return c.Address != "" && (len(c.Topics) > 0 || c.HeartbeatTopic == "")
+func (c Config) listensToEvents() bool { return c.Address != "" && !c.onlyHeartbeats() }
+
+// onlyHeartbeats reports whether nothing but the heartbeats of others is asked for.
+func (c Config) onlyHeartbeats() bool {
+	return c.HeartbeatTopic != "" && len(c.Topics)+len(c.Presets)+len(c.RulesFiles) == 0
 }

@@ -84,13 +84,26 @@ func secretOf(name string) (key string, err error) {
 // filters are the topic filters to subscribe to, where the rules ask for some.
 func (c Config) filters(ofRules []string) []string {
 	topics := slices.Clone(c.Topics)
-	if len(topics) == 0 && c.HeartbeatTopic == "" {
-		topics = ofRules
+	if len(topics) == 0 && !c.onlyHeartbeats() {
+		topics = slices.Clone(ofRules)
+	}
+	if c.SharedGroup != "" {
+		for i := range topics {
+			topics[i] = shared(c.SharedGroup, topics[i])
+		}
 	}
 	if c.HeartbeatTopic != "" && !slices.Contains(topics, c.HeartbeatTopic) {
 		topics = append(topics, c.HeartbeatTopic)
 	}
 	return topics
+}
+
+// shared is the filter of a shared subscription; one that is so already stays.
+func shared(group, filter string) string {
+	if strings.HasPrefix(filter, "$share/") {
+		return filter
+	}
+	return "$share/" + group + "/" + filter
 }
 
 // Reload reads the rules again and decides by them from the next message on. Alerts of

@@ -110,6 +110,33 @@ func TestRulesMayStandInSeveralFiles(t *testing.T) {
 	require.ErrorContains(t, c.Reload(t.Context()), windows+":1:")
 }
 
+func TestRulesListenBesideHeartbeatsAndInAGroup(t *testing.T) {
+	for name, change := range map[string]func(*consumer.Config){
+		"heartbeats of others": func(c *consumer.Config) { c.HeartbeatTopic = "beat/+" },
+		"a shared group":       func(c *consumer.Config) { c.SharedGroup = "g" },
+		"both":                 func(c *consumer.Config) { c.HeartbeatTopic, c.SharedGroup = "beat/+", "g" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, ilert := brokertest.Start(t, ""), record(t)
+			cfg := byRules(t, b, ilert, doorRules)
+			change(&cfg)
+			start(t, cfg).ready(t)
+			publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+			ilert.expect(t, "ALERT door/1")
+		})
+	}
+	_, err := consumer.New(consumer.Config{StorePath: "x", SharedGroup: "a/b"})
+	assert.ErrorContains(t, err, `SharedGroup "a/b": want a name without / + and #`)
+}
+
+func TestHeartbeatsOfOthersAloneNeedNoRulesNorKey(t *testing.T) {
+	b := brokertest.Start(t, "")
+	c := start(t, consumer.Config{Address: b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"), HeartbeatTopic: "beat/+"}).ready(t)
+	status := c.Status(t.Context())
+	assert.Equal(t, []string{"beat/+"}, status.Topics)
+	assert.Empty(t, status.Rules)
+}
+
 func TestAlertsOfRulesThatAreGoneEndAtTheStart(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, doorRules)

@@ -324,6 +324,8 @@ func TestOptionsMayBeThoseOfAPresetThatIsNamedElsewhere(t *testing.T) {
 	err := run(t.Context(), []string{"daemon", "--config", file, "--option", "critical=d1", "--option", "x=y", "-m", "h"},
 		environment("ILERT_INTEGRATION_KEY", "k", "MPS_ILERT_FILE", filepath.Join(t.TempDir(), "db")), io.Discard, io.Discard)
 	assert.ErrorContains(t, err, "--option x: no file has such an option: it may have critical, device_calls")
+	err = run(t.Context(), []string{"daemon", "--config", write(t, "rules.yaml", doorRules), "-r", "beat", "-m", "h"}, environment(), io.Discard, io.Discard)
+	assert.ErrorContains(t, err, "no integration key")
 	out, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--option", "x=y")
 	require.Error(t, err)
 	assert.Equal(t, "--option x: no file has such an option\n", out)

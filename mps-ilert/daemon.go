@@ -247,6 +247,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	config := consumer.Config{
 		ClientID:       f.mqttName,
 		AtMostOnce:     f.mqttQoS == 0,
+		SharedGroup:    f.sharedGroup,
 		StorePath:      f.file,
 		IlertURL:       f.ilertURL,
 		IntegrationKey: cmp.Or(f.eventKey, key),
@@ -280,7 +281,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		return config, nil
 	case mapped >= 0:
 		return config, fmt.Errorf("--%s goes with --preset ilagent", mappingFlags[mapped])
-	case config.IntegrationKey == "" && config.Address != "" && !f.dryRun && (len(f.eventTopics) > 0 || f.heartbeatTopic == ""):
+	case config.IntegrationKey == "" && config.Address != "" && !f.dryRun && (len(f.eventTopics) > 0 || f.heartbeatTopic == "" || f.hasRules()):
 		return config, fmt.Errorf("no integration key: set %s or --event_key", keyVariable)
 	}
 	config.RulesFiles, config.Presets = f.rules.files, f.rules.presets
@@ -297,13 +298,16 @@ var mappingFlags = []string{
 // isIlagent reports whether messages are events for ilert: if it is said so, or for what
 // looks like a command line of ilagent.
 func (f *daemonFlags) isIlagent(mapped bool) bool {
-	if len(f.rules.presets)+len(f.rules.files) > 0 {
+	if f.hasRules() {
 		return slices.Equal(f.rules.presets, []string{presetIlagent}) && len(f.rules.files) == 0
 	}
 	return mapped || slices.ContainsFunc(f.eventTopics, func(topic string) bool {
 		return !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/")
 	})
 }
+
+// hasRules reports whether rules are named.
+func (f *daemonFlags) hasRules() bool { return len(f.rules.presets)+len(f.rules.files) > 0 }
 
 // broker says what to listen to and where.
 func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error {
@@ -312,16 +316,9 @@ func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error 
 		return err
 	}
 	switch config.Topics = slices.Clone(f.eventTopics); {
-	case len(config.Topics) > 0 || f.heartbeatTopic != "":
+	case len(config.Topics) > 0 || f.heartbeatTopic != "" && !f.hasRules():
 	case broker.Topic != "" && broker.Topic != mqttconn.DefaultTopic: // the rules cannot know it
 		config.Topics = []string{broker.Filter(), "mps/status/+"}
-	case f.sharedGroup != "":
-		config.Topics = []string{mqttconn.DefaultTopic}
-	}
-	if f.sharedGroup != "" {
-		for i := range config.Topics {
-			config.Topics[i] = "$share/" + f.sharedGroup + "/" + config.Topics[i]
-		}
 	}
 	if f.mqttHost == "" {
 		for _, name := range []string{"mqtt_port", "mqtt_username", "mqtt_password", "mqtt_tls", "mqtt_ca", "mqtt_client_cert", "mqtt_client_key"} {
