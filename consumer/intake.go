@@ -59,8 +59,9 @@ func (c *Consumer) takeIn(ctx context.Context) {
 				more = false
 			}
 		}
+		set := c.rules.Load()
 		for _, m := range messages {
-			change := c.decide(m)
+			change := c.decide(set, m)
 			changes = append(changes, change)
 			if own := change.Decision.At; !own.IsZero() && !m.Retain && !m.Duplicate { // these have waited
 				c.skew.note(sourceOf(m.Publish, change.Filter), own, m.at)
@@ -71,12 +72,12 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		}
 		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)))
 		acknowledge(messages)
+		c.outlived(ctx, set)
 		c.rouse()
 	}
 }
 
-func (c *Consumer) decide(m message) store.Message {
-	set := c.rules.Load()
+func (c *Consumer) decide(set *ruleset, m message) store.Message {
 	filter, wanted := filterOf(set.topics, m.Topic)
 	if !wanted {
 		return store.Message{Filter: filter, ReceivedAt: m.at}

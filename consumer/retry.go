@@ -30,11 +30,13 @@ func (c *Consumer) revive(ctx context.Context) {
 		letters, err := c.store.ToRetry(ctx, batch)
 		if err == nil && len(letters) > 0 {
 			messages := make([]store.Message, len(letters))
+			set := c.rules.Load()
 			for i, l := range letters {
-				messages[i] = c.again(l)
+				messages[i] = c.again(set, l)
 			}
 			if err = c.store.Revive(ctx, letters, messages); err == nil {
 				c.config.Logger.Info("dead letters taken in again", slog.Int("messages", len(letters)))
+				c.outlived(ctx, set)
 				c.rouse()
 			}
 		}
@@ -45,7 +47,7 @@ func (c *Consumer) revive(ctx context.Context) {
 }
 
 // again is what a dead letter means now.
-func (c *Consumer) again(l store.Letter) store.Message {
+func (c *Consumer) again(set *ruleset, l store.Letter) store.Message {
 	switch l.Filter {
 	case store.Rules:
 		return c.resend(l)
@@ -55,7 +57,7 @@ func (c *Consumer) again(l store.Letter) store.Message {
 		for _, one := range l.Properties {
 			p.Properties.User = append(p.Properties.User, packets.User{Key: one.Key, Value: one.Value})
 		}
-		return c.decide(message{Publish: p, at: l.ReceivedAt})
+		return c.decide(set, message{Publish: p, at: l.ReceivedAt})
 	}
 	m, _, err := c.letterOf(l.Payload, l.ReceivedAt)
 	if err != nil {

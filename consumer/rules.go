@@ -161,11 +161,9 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 		return nil
 	}
 	c.pace.retry() // first: Retain makes the store ask how much may be told
-	ended, err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, set.names...))
-	if err != nil {
+	if err := c.retain(ctx); err != nil {
 		return fmt.Errorf("consumer: %w", err)
 	}
-	c.warnOfEnded(ended)
 	c.config.Logger.Info("rules", slog.Any("names", set.names), slog.Any("topics", set.topics))
 	c.rouse()
 	return nil
@@ -183,4 +181,21 @@ func (c *Consumer) warnOfEnded(ended map[string]int) {
 	}
 	c.config.Logger.Warn("rules are no more, their alerts are resolved",
 		slog.Any("rules", slices.Sorted(maps.Keys(ended))), slog.Int("alerts", n))
+}
+
+// retain ends the alerts of rules that are no more.
+func (c *Consumer) retain(ctx context.Context) error {
+	ended, err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, c.rules.Load().names...))
+	c.warnOfEnded(ended)
+	return err
+}
+
+// outlived ends what rules have raised that were replaced between decision and store.
+func (c *Consumer) outlived(ctx context.Context, decided *ruleset) {
+	if c.rules.Load() == decided || c.config.Mapping != nil {
+		return
+	}
+	if err := c.retain(ctx); err != nil && ctx.Err() == nil {
+		c.config.Logger.Warn("alerts of rules that are no more cannot be ended yet", slog.Any("error", err))
+	}
 }

@@ -2,7 +2,9 @@ package consumer_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -182,6 +184,41 @@ func TestARuleMayHaveAnAlertSourceOfItsOwn(t *testing.T) {
 	t.Setenv("DOORS_KEY", "")
 	_, err = consumer.New(cfg)
 	assert.ErrorContains(t, err, "rules: integration key env:DOORS_KEY: is empty")
+}
+
+// held is a log that holds up the consumer at each dead letter.
+type held struct {
+	slog.Handler
+	at, goOn chan struct{}
+}
+
+func (h held) Handle(_ context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "a message cannot be understood") {
+		h.at <- struct{}{}
+		<-h.goOn
+	}
+	return nil
+}
+
+func TestWhatIsBeingDecidedWhileRulesChangeLeavesNoAlertOfTheOldOnes(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	log := held{slog.NewTextHandler(io.Discard, nil), make(chan struct{}), make(chan struct{})}
+	cfg.Logger = slog.New(log)
+	c := start(t, cfg).ready(t)
+	publishTo(t, b.Addr(), "door/1", `junk`)
+	<-log.at
+	publishTo(t, b.Addr(), "door/2", `{"open":true}`) // is decided together with the next
+	publishTo(t, b.Addr(), "door/3", `junk`)
+	log.goOn <- struct{}{}
+	<-log.at
+	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(strings.Replace(doorRules, "name: open", "name: other", 1)), 0o600))
+	require.NoError(t, c.Reload(t.Context()))
+	log.goOn <- struct{}{}
+	require.Eventually(t, func() bool {
+		status := c.Status(t.Context())
+		return status.Messages["door/+"].Received == 3 && status.Alerts == consumer.Alerts{}
+	}, 15*time.Second, 10*time.Millisecond)
 }
 
 // safeBuffer is a log that is read while it is written.
