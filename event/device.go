@@ -8,7 +8,9 @@ func Connected(guid string) Event {
 }
 
 // Disconnected says that a device's CIRA connection has ended. MPS never said so; the
-// name follows MPS's CIRA_Connected. The reason ends the message and may be empty:
+// name follows MPS's CIRA_Connected. It is for the newest connection of the device: the
+// late end of an older one is no event, or the device looks gone. The reason ends the
+// message and may be empty:
 //
 //	{"type":"success","message":"CIRA Connection Closed: keep-alive timed out","methods":["CIRA_Disconnected"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
 func Disconnected(guid, reason string) Event {

@@ -51,12 +51,13 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	_, _ = fmt.Fprintln(stdout, "listening on", listener.Addr())
 
 	var devices sync.WaitGroup
+	all := &fleet{pub: pub, newest: map[string]net.Conn{}}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			break
 		}
-		devices.Go(func() { serve(ctx, conn, pub) })
+		devices.Go(func() { serve(ctx, conn, all) })
 	}
 	devices.Wait() // their last events come before the publisher's end
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -64,8 +65,33 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	return pub.Shutdown(ending)
 }
 
+// fleet knows the newest connection of each device. One that has lost its network comes
+// back before its old connection is known to be dead: the end of that is no news, and
+// told after the new one it would let the device look gone.
+type fleet struct {
+	pub    *publisher.Publisher
+	mu     sync.Mutex
+	newest map[string]net.Conn
+}
+
+func (f *fleet) begins(guid string, conn net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock() // only now, so that the events have the order of the connections
+	f.newest[guid] = conn
+	publish(f.pub, event.Connected(guid))
+}
+
+func (f *fleet) ends(guid string, conn net.Conn, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.newest[guid] == conn {
+		delete(f.newest, guid)
+		publish(f.pub, event.Disconnected(guid, reason))
+	}
+}
+
 // serve is one device's connection: its guid in the first line, then whatever it says.
-func serve(ctx context.Context, conn net.Conn, pub *publisher.Publisher) {
+func serve(ctx context.Context, conn net.Conn, all *fleet) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	lines := bufio.NewReader(conn)
@@ -73,11 +99,11 @@ func serve(ctx context.Context, conn net.Conn, pub *publisher.Publisher) {
 	if err != nil {
 		return // it never said who it is: nobody was connected
 	}
-	publish(pub, event.Connected(guid))
+	all.begins(guid, conn)
 	for err == nil {
 		_, err = line(conn, lines)
 	}
-	publish(pub, event.Disconnected(guid, reason(ctx, err)))
+	all.ends(guid, conn, reason(ctx, err))
 }
 
 func line(conn net.Conn, lines *bufio.Reader) (string, error) {

@@ -33,3 +33,27 @@ func TestADevicesConnectionMakesTwoEvents(t *testing.T) {
 		assert.Contains(t, string(brokertest.Receive(t, messages).Payload), `"message":"CIRA Connection Closed: `+reason+`","methods":["CIRA_Disconnected"],"guid":"4c4c`)
 	}
 }
+
+func TestTheEndOfAnOldConnectionIsNoEvent(t *testing.T) {
+	maxIdle = time.Minute
+	broker := brokertest.Start(t, "").Addr()
+	messages := brokertest.Subscribe(t, broker, "mps/events")
+	t.Setenv("MPS_MQTT_ADDRESS", "mqtt://"+broker)
+	addr := exampletest.Start(t, run)
+	connect := func(guid string) net.Conn {
+		conn, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = fmt.Fprintln(conn, guid)
+		require.NoError(t, err)
+		assert.Contains(t, string(brokertest.Receive(t, messages).Payload), `"methods":["CIRA_Connected"],"guid":"`+guid)
+		return conn
+	}
+	before, after := connect("a"), connect("a")
+	require.NoError(t, before.Close())
+	connect("b")
+	require.NoError(t, after.Close())
+	assert.Contains(t, string(brokertest.Receive(t, messages).Payload), `"methods":["CIRA_Disconnected"],"guid":"a"`)
+	require.NoError(t, connect("c").Close())
+	assert.Contains(t, string(brokertest.Receive(t, messages).Payload), `"methods":["CIRA_Disconnected"],"guid":"c"`)
+}
