@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func TestCalls(t *testing.T) {
 			`{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
 			[]rules.Effect{rules.Raise{Rule: "call-failed", Key: key, Event: ilert.Event{
 				Summary: "AMT_PowerState failed on 123: Power State request failed", Priority: "LOW",
-			}}},
+			}, Age: 30 * 24 * time.Hour}},
 		},
 		"the same call's success ends": {
 			`{"type":"success","message":"Power State received","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
