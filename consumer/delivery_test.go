@@ -89,6 +89,11 @@ func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
 	assert.Equal(t, ilert.Alert, raised.EventType)
 	assert.Equal(t, "mps-ilert/test", raised.AlertKey)
 	assert.Equal(t, "HIGH", raised.Priority)
+	require.NoError(t, c.Reload(ctx)) // which is no reason to end it
+	require.Eventually(t, func() bool {
+		status, err := c.store.Status(ctx, time.Now())
+		return assert.NoError(t, err) && status.Open == 1 && status.Waiting == 0 && status.Claimed == 0
+	}, brokertest.Wait, time.Millisecond)
 	brokertest.Start(t, b.Addr())
 	ended := <-told
 	assert.Equal(t, ilert.Resolve, ended.EventType)
