@@ -130,6 +130,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 	if c.config.Address == "" {
 		return func(context.Context) error { return nil }, nil
 	}
+	set := c.rules.Load()
 	conn, err := mqttconn.Open(mqttconn.Config{
 		Servers:           c.config.servers,
 		TLS:               mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
@@ -139,7 +140,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		SessionExpiry:     c.config.SessionExpiry,
 		ReceiveMaximum:    receiveMaximum,
 		MaximumPacketSize: maximumPacketSize,
-		Subscriptions:     c.subscriptions(),
+		Subscriptions:     c.subscriptions(set),
 		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
@@ -172,15 +173,18 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 	c.mu.Lock()
 	c.conn = conn
 	c.mu.Unlock()
+	if now := c.rules.Load(); now != set { // they have been read again before there was a connection to say so on
+		conn.Subscribe(c.subscriptions(now))
+	}
 	return conn.Close, nil
 }
 
-func (c *Consumer) subscriptions() []paho.SubscribeOptions {
+func (c *Consumer) subscriptions(set *ruleset) []paho.SubscribeOptions {
 	qos := byte(1)
 	if c.config.AtMostOnce {
 		qos = 0
 	}
-	filters := c.rules.Load().topics
+	filters := set.topics
 	options := make([]paho.SubscribeOptions, len(filters))
 	for i, topic := range filters {
 		// A retained message is old news: it is wanted once, not on every connect.

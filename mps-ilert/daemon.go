@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -167,6 +170,9 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s: %w", name, errNotSupported)
 		}
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before all that takes time, or it ends the process
+	defer signal.Stop(hangup)
 	if err := f.rules.settings(cmd.Flags()); err != nil {
 		return err
 	}
@@ -193,7 +199,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	go reloadOnHangup(ctx, c, logger)
+	go reloadOnHangup(ctx, c, hangup, logger)
 	counted.status = c.Status
 	server := newServer(ctx, c, counted.handler(), f.httpToken)
 	served := make(chan error, 1)

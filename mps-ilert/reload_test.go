@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,4 +43,22 @@ func TestAHangupReadsTheRulesAgainAndKeepsTheOldOnesWhenTheNewAreBroken(t *testi
 
 	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
 	assert.NoError(t, command.Wait())
+}
+
+func TestAHangupWhileTheDaemonStartsDoesNotEndIt(t *testing.T) {
+	b := brokertest.Start(t, "")
+	values := environment(keyVariable, "k", "MPS_MQTT_ADDRESS", "mqtt://"+b.Addr(), "MPS_ILERT_FILE", filepath.Join(t.TempDir(), "store.db"))
+	env := func(name string) string {
+		if name == keyVariable { // long before there are rules to read again
+			assert.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+		}
+		return values(name)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var log buffer
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, []string{"daemon", "--config", write(t, "rules.yaml", doorRules)}, env, io.Discard, &log) }()
+	require.Eventually(t, func() bool { return strings.Count(log.String(), "msg=rules names=[open]") == 2 }, brokertest.Wait, 5*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -193,10 +191,7 @@ func settable(flags *pflag.FlagSet) (names []string) {
 }
 
 // reloadOnHangup reads the rules again at SIGHUP, until ctx ends.
-func reloadOnHangup(ctx context.Context, c *consumer.Consumer, log *slog.Logger) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func reloadOnHangup(ctx context.Context, c *consumer.Consumer, hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
 		case <-hangup:
