@@ -1,8 +1,10 @@
 package consumer
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -37,6 +39,9 @@ func (c Config) loadRules() (*ruleset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rules: %w", err)
 		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, fmt.Errorf("rules: %s is empty: perhaps it is just being written", name)
+		}
 		load.Sources = append(load.Sources, rules.Source{Name: name, Text: text})
 	}
 	for _, name := range c.Presets {
@@ -50,6 +55,9 @@ func (c Config) loadRules() (*ruleset, error) {
 	loaded, err := load.Do()
 	if err != nil {
 		return nil, err
+	}
+	if len(loaded.Names) == 0 && !c.onlyHeartbeats() {
+		return nil, errors.New("rules: there are none: the files hold none and include none")
 	}
 	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keys: map[string]string{}}
 	topics := loaded.Topics

@@ -80,6 +80,12 @@ func TestRulesAreReadAgain(t *testing.T) {
 	publishTo(t, b.Addr(), "door/2", `{"open":true}`)
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1", "ALERT door/2")
 
+	// A file that is just being written ends no alerts.
+	for text, want := range map[string]string{"": "is empty", "topics: door/+": "there are none"} {
+		require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(text), 0o600))
+		require.ErrorContains(t, c.Reload(t.Context()), want)
+	}
+
 	// Another topic, and another name: what the old rule has raised could never end.
 	other := strings.NewReplacer("topics: door/+", "topics: [window/+]", "name: open", "name: window").Replace(doorRules)
 	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(other), 0o600))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,11 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), strings.Join(loaded.Topics, ", "))
+	if len(loaded.Names) == 0 {
+		return errors.New("there are no rules: the files hold none and include none")
+	}
+	topics := cmp.Or(strings.Join(loaded.Topics, ", "), mqttconn.DefaultTopic)
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), topics)
 	err = f.test(cmd)
 	if len(files) == 0 {
 		return err
@@ -243,15 +248,17 @@ func propertiesOf(raw json.RawMessage) (all []rules.Property) {
 	if json.Unmarshal(raw, &inner) == nil && inner.User != nil {
 		raw = inner.User
 	}
-	var list []map[string]string
+	var list []map[string]json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
-		var one map[string]string
+		var one map[string]json.RawMessage
 		_ = json.Unmarshal(raw, &one)
-		list = []map[string]string{one}
+		list = []map[string]json.RawMessage{one}
 	}
 	for _, one := range list {
 		for key, value := range one {
-			all = append(all, rules.Property{Key: key, Value: value})
+			text := string(value) // of a number, should a person have written it
+			_ = json.Unmarshal(value, &text)
+			all = append(all, rules.Property{Key: key, Value: text})
 		}
 	}
 	return all

@@ -240,6 +240,31 @@ func TestTestsRunWithTheOptionsOfTheirFile(t *testing.T) {
 	assert.Contains(t, out, "tests: 1 passed")
 }
 
+func TestACaptureMayHaveUserPropertiesAndComeInSeveralFiles(t *testing.T) {
+	config := write(t, "rules.yaml", `
+rules:
+  - name: call
+    when: event.httpstatus == 500
+    raise: {key: "{server}/{event.outcome}", summary: "{event.message}", details: "{event.method}\n{event.guid}"}
+    ends: {age: 1d}
+`)
+	const message = `{"topic":"t","payload":{"type":"fail","message":"m","methods":["A"],"guid":"g","timestamp":1795321902892},"time":"2026-11-22T04:40:00Z","properties":`
+	first := write(t, "first", message+`{"user-properties":[{"source":"s1"},{"outcome":"server"},{"httpstatus":"500"}]}}`)
+	second := write(t, "second", message+`{"source":"s2","outcome":"device","httpstatus":500}}`)
+	out, err := check(t, "", "--config", config, "--brief", first, second)
+	require.NoError(t, err)
+	assert.Equal(t, `rules: 1 without mistakes, for mps/events
+2026-11-22 04:40:00  ilert is told ALERT s1/server: m
+                     A g
+2026-11-22 04:40:00  ilert is told ALERT s2/device: m
+                     A g
+2026-11-23 04:31:42  ilert is told RESOLVE s1/server: m
+2026-11-23 04:31:42  ilert is told RESOLVE s2/device: m
+`, out)
+	_, err = check(t, "", "--config", write(t, "rules.yaml", "topics: a\n"))
+	assert.ErrorContains(t, err, "the files hold none and include none")
+}
+
 // A noisy hour of a real MPS, as it was captured.
 func TestTheCaptureOfMPSRaisesNothingButWhatItShould(t *testing.T) {
 	out, err := check(t, "", "--brief", "../testdata/mps-capture.jsonl")
