@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -209,7 +208,7 @@ func (h held) Handle(_ context.Context, r slog.Record) error {
 func TestWhatIsBeingDecidedWhileRulesChangeLeavesNoAlertOfTheOldOnes(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, doorRules)
-	log := held{slog.NewTextHandler(io.Discard, nil), make(chan struct{}), make(chan struct{})}
+	log := held{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
 	cfg.Logger = slog.New(log)
 	c := start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `junk`)
