@@ -197,6 +197,8 @@ type held struct {
 	at, goOn chan struct{}
 }
 
+func (h held) Enabled(context.Context, slog.Level) bool { return true }
+
 func (h held) Handle(_ context.Context, r slog.Record) error {
 	if strings.HasPrefix(r.Message, "a message cannot be understood") {
 		h.at <- struct{}{}
