@@ -62,7 +62,7 @@ func TestAStoreThatIsFullGoesOnOnceThereIsRoom(t *testing.T) {
 	daemon.AwaitReady()
 	publisher := connect(t, broker.HostPort(), "mps")
 	truth := map[string]bool{}
-	for n := range 4000 {
+	for n := range 1500 {
 		key, payload := failedCall(n)
 		truth[key] = true
 		publisher.Publish("mps/events", payload)
