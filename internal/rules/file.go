@@ -66,6 +66,7 @@ type contents struct {
 	options  map[string]any
 	given    map[string]any // the options as they are written, for what the file includes
 	settings map[string][]string
+	sets     bool // there are settings, known or not
 	keyOf    string
 	rules    []*rule
 	includes []include
@@ -163,7 +164,8 @@ func (l *loader) integrationKey(to *string) func(ast.Node) {
 
 // readSettings reads flags of the command.
 func (l *loader) readSettings(n ast.Node) {
-	if l.anySetting {
+	pairs, _ := l.pairs(n)
+	if l.file.sets = len(pairs) > 0; l.anySetting {
 		return
 	}
 	known := fields{}

@@ -69,6 +69,10 @@ func (l Load) Do() (Loaded, error) {
 	return loaded, nil
 }
 
+// noRules is said of a file, or of all, by which no message would ever mean anything. A
+// file may be there for its settings alone, and these may name presets.
+const noRules = "there are no rules: want rules, or built-in ones, such as include: [mps, rps]"
+
 // files are those that are read, and what has been found in them.
 type files struct {
 	load     Load
@@ -108,6 +112,9 @@ func (f *files) read(source Source, by *contents) {
 		}
 		included = append(included, preset)
 	}
+	if len(l.mistakes) == 0 && len(c.rules)+len(included) == 0 && !c.sets {
+		l.fail(nil, "%s", noRules)
+	}
 	f.mistakes = append(f.mistakes, l.mistakes...)
 	for _, s := range included {
 		f.read(s, c)
@@ -135,6 +142,9 @@ func (f *files) listen(c *contents) {
 func (f *files) check() {
 	f.mistakes = append(f.mistakes, checkNames(f.rules)...)
 	f.mistakes = append(f.mistakes, checkEnds(f.rules)...)
+	if presets := f.loaded.Settings["preset"]; len(f.names) > 0 && len(f.rules)+len(presets)+len(f.mistakes) == 0 {
+		f.mistakes = append(f.mistakes, Mistake{File: f.names[0], Line: 1, Column: 1, Text: noRules})
+	}
 	if len(f.mistakes) > 0 {
 		return // an option may stand in what could not be read
 	}

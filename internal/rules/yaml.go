@@ -268,6 +268,7 @@ func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 			r.fail(p.at, "%s has no key %.60q%s", what, p.key, suggestionOr(p.key, keysOf(known)))
 		case p.value != nil:
 			read(p.value)
+		case p.key == "rules": // of a file without rules more is said
 		case !p.alias:
 			r.fail(p.at, "%s has no value: give it one or leave it out", p.key)
 		}

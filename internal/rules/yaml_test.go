@@ -19,11 +19,31 @@ func mistakes(t testing.TB, text string) string {
 	return all.Error()
 }
 
-func TestAnEmptyFileHasNoRules(t *testing.T) {
-	for _, text := range []string{"", "# only a comment\n", "---\n", "{}"} {
-		loaded := load(t, text)
-		assert.Empty(t, loaded.Names)
-		assert.Equal(t, rules.Decision{}, loaded.Decide(rules.Message{Topic: "a", Payload: []byte("{}")}), text)
+func TestAFileWithoutRulesIsAMistake(t *testing.T) {
+	for _, text := range []string{
+		"", "# only a comment\n", "---\n", "{}", "rules:", "rules: # - name: a\n", "rules: []", "include: []", "settings: {}", "topics: a\noptions: {a: 1}",
+		"settings: {log-level: info}", "tests: [{name: a, messages: [{msg: 1}]}]",
+	} {
+		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}, Settings: []string{"log-level"}}.Do()
+		assert.EqualError(t, err, "f:1:1: there are no rules: want rules, or built-in ones, such as include: [mps, rps]", text)
+	}
+	for _, text := range []string{"include: mps", "include: mps\nrules:", "options: {critical: [a]}\ninclude: [mps]\nsettings: {log-level: info}", "settings: {preset: mps}"} {
+		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}, Settings: []string{"log-level", "preset"}}.Do()
+		assert.NoError(t, err, text)
+	}
+	calls, err := rules.Preset("calls")
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"settings: {log-level: info}": "",
+		"options: {a: 1}":             "f:1:1: there are no rules: want rules, or built-in ones, such as include: [mps, rps]",
+		"rules: [{name: a}]":          `f:1:9: rule "a": want one of raise, resolve, accept and ignore, have none`,
+	} {
+		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}, calls}, AnySetting: true, Settings: []string{"log-level"}}.Do()
+		if want == "" {
+			assert.NoError(t, err, "its settings are those of the command, and the rules stand elsewhere")
+		} else {
+			assert.EqualError(t, err, want)
+		}
 	}
 }
 
@@ -38,7 +58,7 @@ func TestWhatIsNoYAMLIsAMistakeAtItsPlace(t *testing.T) {
 		"topics: *nothing":             "f:1:9: there is no &nothing before this",
 		"topics: !secret a":            "f:1:9: the tag !secret means nothing here; leave it out",
 		"topics: &a [*a]":              "f:1:13: *a stands in the very value that it repeats",
-		"rules:\ntopics: a":            "f:1:1: rules has no value: give it one or leave it out",
+		"options:\ntopics: a":          "f:1:1: options has no value: give it one or leave it out",
 		strings.Repeat("[", 200):       "f:1:101: more than 100 lists and mappings in each other",
 		strings.Repeat("{a: ", 50_000): "f:1:401: more than 100 lists and mappings in each other",
 		strings.Repeat("- ", 50_000):   "f:1:201: more than 100 lists and mappings in each other",
@@ -84,7 +104,7 @@ tests:
 }
 
 func TestAnAnchorThatIsDefinedAgainHoldsFromThereOn(t *testing.T) {
-	loaded := load(t, "topics: [&a x, *a, &a y, *a, z]")
+	loaded := load(t, "topics: [&a x, *a, &a y, *a, z]\nrules: [{name: a, ignore: true}]")
 	assert.Equal(t, []string{"x", "y", "z"}, loaded.Topics)
 }
 
@@ -116,6 +136,7 @@ func TestMessagesOfTestsAreBounded(t *testing.T) {
 
 func TestTestsAreRead(t *testing.T) {
 	loaded := load(t, `
+rules: [{name: a, ignore: true}]
 tests:
   - name: all
     messages:
@@ -142,7 +163,7 @@ tests:
 	}, got)
 	assert.Equal(t, []rules.Property{{Key: "id", Value: "0"}, {Key: "number", Value: "5"}}, test.Messages[0].Message.Properties)
 	assert.Equal(t, []rules.Told{
-		{Line: 10, At: 3 * 60e9, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "s", Details: "d"},
-		{Line: 11, At: -1, Type: "RESOLVE"},
+		{Line: 11, At: 3 * 60e9, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "s", Details: "d"},
+		{Line: 12, At: -1, Type: "RESOLVE"},
 	}, test.Want)
 }
