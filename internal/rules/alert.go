@@ -58,8 +58,9 @@ func (l *loader) raise(r *rule, n ast.Node) {
 // oneOf reads a template that says one of a few things.
 func (l *loader) oneOf(to **template, what string, limits limits, check func(string) error) func(ast.Node) {
 	return func(n ast.Node) {
+		before := len(l.mistakes)
 		l.template(to, what, limits)(n)
-		if text, literal := (*to).literal(); literal {
+		if text, literal := (*to).literal(); literal && len(l.mistakes) == before {
 			if err := check(text); err != nil {
 				l.fail(n, "%w", err)
 			}

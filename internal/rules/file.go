@@ -10,6 +10,7 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -182,14 +183,19 @@ func (l *loader) readSettings(n ast.Node) {
 // condition reads an expression that is true or false.
 func (l *loader) condition(to **expression, what string) func(ast.Node) {
 	return func(n ast.Node) {
+		if n = l.bare(n); n != nil && n.GetToken().Type == token.MappingStartType {
+			l.fail(n, "%s: conditions take no braces; write it without them", what)
+			return
+		}
 		text, ok := l.scalar(n, what)
 		if !ok {
 			return
 		}
-		e, err := compile(strings.TrimSpace(text), expr.AsBool(), l.file.options)
+		text = strings.TrimSpace(text)
+		e, err := compile(text, expr.AsBool(), l.file.options)
 		switch {
 		case err != nil:
-			l.fail(n, "%s: %w", what, err)
+			l.fail(n, "%s: %w", what, cmp.Or(bracesIn(text), err))
 		case e.needs.group:
 			l.fail(n, "%s: there is no group yet; it may stand in what raise says", what)
 		default:
@@ -205,6 +211,7 @@ const (
 	notEmpty limits = 1 << iota
 	ofWindow        // it may hold the numbers of a window
 	grouped         // it may hold the group
+	varies          // it holds an expression
 )
 
 func (l *loader) template(to **template, what string, limits limits) func(ast.Node) {
@@ -213,9 +220,14 @@ func (l *loader) template(to **template, what string, limits limits) func(ast.No
 		if !ok {
 			return
 		}
+		before := len(l.mistakes)
 		*to = l.templateOf(n, text, what, limits)
-		if strings.TrimSpace(text) == "" && limits&notEmpty != 0 {
+		switch err := l.braces(text, *to, limits); {
+		case len(l.mistakes) > before:
+		case strings.TrimSpace(text) == "" && limits&notEmpty != 0:
 			l.fail(n, "%s: is empty", what)
+		case err != nil:
+			l.fail(n, "%s: %w", what, err)
 		}
 	}
 }
@@ -311,8 +323,8 @@ func (l *loader) ofWindow(r *rule) fields {
 			}
 			l.condition(&r.of, "of")(n)
 		},
-		"group":  l.template(&r.group, "group", 0),
-		"member": l.template(&r.member, "member", 0),
+		"group":  l.template(&r.group, "group", varies),
+		"member": l.template(&r.member, "member", varies),
 		"leave":  func(n ast.Node) { w.Held = true; l.condition(&r.leave, "leave")(n) },
 		"left":   l.share(&w.Left, "left"),
 		"clear":  l.duration(&w.Clear, "clear"),

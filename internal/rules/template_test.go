@@ -28,7 +28,7 @@ func TestTemplates(t *testing.T) {
 		"plain":                     {`plain`, `"plain"`},
 		"{topic}":                   {`a/b`, `"a/b"`},
 		" { topic } ":               {` a/b `, `" a/b "`},
-		"{{topic}}":                 {`{topic}`, `"{topic}"`},
+		"{{a}}":                     {`{a}`, `"{a}"`},
 		"{{{topic}}}":               {`{a/b}`, `"{a/b}"`},
 		"{{}}":                      {`{}`, `"{}"`},
 		"{msg.s}":                   {`<x> & "y"`, `"<x> & \"y\""`},
