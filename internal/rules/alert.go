@@ -28,6 +28,9 @@ type alertTexts struct {
 	links, images, labels, customDetails             any
 }
 
+// ofAlerts are the keys of raise.
+var ofAlerts = []string{"key", "summary", "details", "priority", "severity", "routing_key", "links", "images", "labels", "custom_details"}
+
 // raise reads what an alert says.
 func (l *loader) raise(r *rule, n ast.Node) {
 	a := &r.alert

@@ -261,6 +261,9 @@ func (l *loader) rule(n ast.Node) *rule {
 			actions = append(actions, p.key)
 		}
 	}
+	if l.besideRaise(r, pairs, has) {
+		return r
+	}
 	if has["window"] != nil {
 		r.window = &Window{}
 	}
@@ -276,6 +279,22 @@ func (l *loader) rule(n ast.Node) *rule {
 	r.complete()
 	r.broken = len(l.mistakes) > before
 	return r
+}
+
+// besideRaise finds what should stand below raise, and stands beside it. What else is
+// wrong with the rule nobody knows before it is mended.
+func (l *loader) besideRaise(r *rule, pairs []pair, has map[string]ast.Node) bool {
+	if has["raise"] == nil {
+		return false
+	}
+	for _, p := range pairs {
+		if slices.Contains(ofAlerts, p.key) {
+			l.fail(p.at, "%s stands below raise: indent it", p.key)
+			r.broken = true
+			return true
+		}
+	}
+	return false
 }
 
 // ofRule are the keys of every rule.

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -120,6 +121,39 @@ func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {
 			assert.ErrorContains(t, err, "its alert can never end", rule)
 		}
 	}
+}
+
+func TestAnAlertDoesNotEndBeforeItIsTold(t *testing.T) {
+	const rule = "rules: [{name: a, raise: {key: k, summary: s}, for: 5m, ends: {age: %s}}]"
+	for _, age := range []string{"1m", "5m"} {
+		assert.Equal(t, `f:1:57: rule "a": ends.age has to be longer than for, or the alert ends before ilert is told`, mistakes(t, fmt.Sprintf(rule, age)))
+	}
+	load(t, fmt.Sprintf(rule, "5m1s"))
+}
+
+func TestWhatStandsBesideRaiseIsToldOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"  raise:\n  key: k\n  summary: s\n  priority: LOW\n  ends: {age: 1h}": "f:4:3: key stands below raise: indent it",
+		"  raise:\n    key: k\n  summary: s\n  ends: {age: 1h}":                "f:5:3: summary stands below raise: indent it",
+		"  raise:\n  details: s\n  key: k\n":                                   "f:4:3: details stands below raise: indent it",
+	} {
+		assert.Equal(t, want, mistakes(t, "rules:\n- name: a\n"+text))
+	}
+	assert.Contains(t, mistakes(t, "rules: [{name: a, resolve: k, summary: s}]"), `a rule has no key "summary"`)
+}
+
+func TestCopiesOfPresetsAreToldOnce(t *testing.T) {
+	copied, err := rules.Preset("mps")
+	require.NoError(t, err)
+	copied.Name = "rules.yaml"
+	preset, err := rules.Preset("mps")
+	require.NoError(t, err)
+	_, err = rules.Load{Sources: []rules.Source{copied, preset}}.Do()
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "\n")
+	assert.Contains(t, err.Error(), "preset mps: rules.yaml has rules of the same names: ")
+	assert.Contains(t, err.Error(), ", deactivation-failed, ")
+	assert.Contains(t, err.Error(), "; do not include what you have copied, nor name it by --preset")
 }
 
 func TestPresetsOnBadDays(t *testing.T) {

@@ -51,6 +51,10 @@ const (
 func (l *loader) test(n ast.Node) Test {
 	before := len(l.mistakes)
 	t := Test{File: l.reader.file, Line: l.place(n).Line}
+	if _, isObject := l.pairs(n); !isObject {
+		l.fail(n, "a test: want a mapping that begins with - name:")
+		return t
+	}
 	l.object(n, "a test", fields{
 		"name":     l.text(&t.Name, "name"),
 		"messages": func(n ast.Node) { l.list(n, func(n ast.Node) { l.testMessage(&t, n) }) },
@@ -196,6 +200,10 @@ const farAhead = 4_102_444_800_000 // the year 2100, Unix milliseconds
 
 func (l *loader) told(n ast.Node) Told {
 	w := Told{Line: l.place(n).Line, At: -1}
+	if _, isObject := l.pairs(n); !isObject {
+		l.fail(n, "want: want a mapping, such as {type: ALERT, at: 5m, key: door-7}")
+		return w
+	}
 	var kind string
 	l.object(n, "want", fields{
 		"at":       l.moment(&w.At, "at"),

@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -39,6 +40,9 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if r.endsAll && r.endsWhen == nil {
 		l.fail(has["ends"], "%s: ends.all goes with ends.when", r.called())
 	}
+	if r.age > 0 && r.age <= r.wait {
+		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before ilert is told", r.called())
+	}
 	if r.window != nil {
 		l.checkWindow(r, has)
 	}
@@ -71,9 +75,9 @@ func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 	}
 }
 
-// checkNames finds rules of one name.
+// checkNames finds rules of one name. Who has copied many from a preset is told once.
 func checkNames(all []*rule) (mistakes Mistakes) {
-	first := map[string]*rule{}
+	first, copies := map[string]*rule{}, map[string][]string{}
 	for _, r := range all {
 		was := first[r.name]
 		if was == nil || r.name == "" {
@@ -85,6 +89,14 @@ func checkNames(all []*rule) (mistakes Mistakes) {
 			where = fmt.Sprintf("%s, line %d,", was.at.File, was.at.Line)
 		}
 		mistakes = append(mistakes, r.mistake(where+" has one of that name"))
+		copies[r.at.File] = append(copies[r.at.File], r.name)
+	}
+	for file, names := range copies {
+		if len(names) > 1 && strings.HasPrefix(file, presetName) {
+			mistakes = slices.DeleteFunc(mistakes, func(m Mistake) bool { return m.File == file })
+			mistakes = append(mistakes, Mistake{File: file, Text: fmt.Sprintf(
+				"%s has rules of the same names: %s; do not include what you have copied, nor name it by --preset", first[names[0]].at.File, strings.Join(names, ", "))})
+		}
 	}
 	return mistakes
 }

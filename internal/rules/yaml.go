@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -51,15 +52,14 @@ func (r *reader) read(text []byte) (root ast.Node) {
 		r.failAt(at, "%s", much)
 		return nil
 	}
+	if r.tags(tokens) {
+		return nil
+	}
 	parsed, err := parser.Parse(tokens, 0)
 	var wrong yaml.Error
 	switch {
 	case errors.As(err, &wrong):
-		message := wrong.GetMessage()
-		if strings.Contains(message, "'\t'") {
-			message = "a tab, where YAML wants spaces"
-		}
-		r.failAt(wrong.GetToken(), "%s", message)
+		r.failAt(wrong.GetToken(), "%s", yamlInOurWords(wrong.GetMessage(), wrong.GetToken()))
 		return nil
 	case err != nil:
 		r.fail(nil, "%w", err)
@@ -72,6 +72,52 @@ func (r *reader) read(text []byte) (root ast.Node) {
 	r.targets = map[*ast.AliasNode]ast.Node{}
 	ast.Walk(linker{r, map[string]ast.Node{}, nil}, parsed.Docs[0])
 	return parsed.Docs[0].Body
+}
+
+// yamlInOurWords says what is wrong at a token, with the mend where many make the
+// mistake.
+func yamlInOurWords(message string, at *token.Token) string {
+	const indented = "this line is indented more or less than those that it belongs to"
+	if at == nil {
+		return message
+	}
+	firstOfLine := at.Prev == nil || at.Prev.Position.Line < at.Position.Line
+	switch {
+	case strings.Contains(message, "'\t'"):
+		return "a tab, where YAML wants spaces"
+	case strings.HasPrefix(message, "mapping value is not allowed"):
+		if strings.Contains(strings.TrimSpace(at.Origin), "\n") {
+			return "the line below is indented too far"
+		}
+		return message + `; a text that holds ": " wants quotes`
+	case strings.HasPrefix(message, "value is not allowed") && firstOfLine:
+		return indented
+	case strings.HasPrefix(message, "value is not allowed"), strings.HasPrefix(message, "found an invalid key"):
+		return `a text that begins with a quote or a bracket ends with it: put quotes around the whole, as in '"x" in msg.list' or "{topic} is open"`
+	case strings.HasSuffix(message, "is a reserved character"):
+		return message + "; a text that begins with it wants quotes"
+	}
+	return message
+}
+
+// condition is how a condition begins that YAML takes for a tag.
+var condition = regexp.MustCompile(`^!+($|\(|(msg|event|topic|server|properties|option|lower|upper|trim|split)\b)`)
+
+// tags says what is wrong with tags. The parser is not asked then: it takes what follows
+// for the value of the tag, whatever that is.
+func (r *reader) tags(tokens token.Tokens) (found bool) {
+	for _, t := range tokens {
+		if t.Type != token.TagType {
+			continue
+		}
+		found = true
+		if condition.MatchString(t.Value) {
+			r.failAt(t, "what begins with ! is a tag to YAML: put quotes around the condition, or write not instead of !")
+		} else {
+			r.failAt(t, "the tag %s means nothing here; leave it out", t.Value)
+		}
+	}
+	return found
 }
 
 // tooMuch returns the token that is one too many, and of what. Deep blocks need no limit
@@ -128,8 +174,6 @@ func (l linker) Visit(n ast.Node) ast.Visitor {
 			l.targets[n] = target
 		}
 		return nil
-	case *ast.TagNode:
-		l.fail(n, "the tag %s means nothing here; leave it out", n.GetToken().Value)
 	}
 	return l
 }
@@ -189,8 +233,6 @@ func (r *reader) bare(n ast.Node) ast.Node {
 		return r.bare(n.Value)
 	case *ast.AliasNode:
 		return r.bare(r.targets[n])
-	case *ast.TagNode:
-		return r.bare(n.Value)
 	case *ast.NullNode, *ast.CommentGroupNode:
 		return nil
 	}

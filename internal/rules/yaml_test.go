@@ -70,6 +70,50 @@ func TestWhatIsNoYAMLIsAMistakeAtItsPlace(t *testing.T) {
 	}
 }
 
+// What many write, and YAML takes for something else.
+func TestWhatYAMLTakesForSomethingElseIsOneMistake(t *testing.T) {
+	const (
+		tag    = "what begins with ! is a tag to YAML: put quotes around the condition, or write not instead of !"
+		colon  = `mapping value is not allowed in this context; a text that holds ": " wants quotes`
+		quotes = `a text that begins with a quote or a bracket ends with it: put quotes around the whole, as in '"x" in msg.list' or "{topic} is open"`
+	)
+	for text, want := range map[string]string{
+		"when: !msg.a":                        "3:9: " + tag,
+		"when: !msg.a == 1":                   "3:9: " + tag,
+		"when: !msg.a && msg.b":               "3:9: " + tag,
+		"when: !(msg.a == 1)":                 "3:9: " + tag,
+		"when: ! msg.a":                       "3:9: " + tag,
+		`when: !split(topic, "/")[1] == 1`:    "3:9: " + tag,
+		"when: !!str a":                       "3:9: the tag !!str means nothing here; leave it out",
+		`when: "x" in msg.a`:                  "3:13: " + quotes,
+		"when: 'x' in msg.a":                  "3:13: " + quotes,
+		"when: msg.a == 'a: b'":               "3:9: " + colon,
+		"when: `a` == topic":                  "3:9: '`' is a reserved character; a text that begins with it wants quotes",
+		"description: {topic} is open":        "3:24: " + quotes,
+		"description: Warning: door {topic}":  "3:16: " + colon,
+		"description: {topic}: open":          "3:23: " + quotes,
+		"description: a\n    b: c":            "3:16: the line below is indented too far",
+		"description: 'a'\n    b: c":          "4:5: this line is indented more or less than those that it belongs to",
+		"description: [a]\n when: a":          "4:2: this line is indented more or less than those that it belongs to",
+		"description: 'a' and b: it is open ": "3:20: " + quotes,
+	} {
+		assert.Equal(t, "f:"+want, mistakes(t, "rules:\n- name: a\n  "+text+"\n  ignore: true\n"), text)
+	}
+}
+
+func TestTestsThatAreNoMappingsAreOneMistakeEach(t *testing.T) {
+	assert.Equal(t, `f:4:14: a message: want a mapping of at, event, every, msg, payload, properties, times, topic
+f:6:5: want: want a mapping, such as {type: ALERT, at: 5m, key: door-7}
+f:7:3: a test: want a mapping that begins with - name:`, mistakes(t, `rules: [{name: a, ignore: true}]
+tests:
+- name: a
+  messages: [a]
+  want:
+  - ALERT
+- b
+`))
+}
+
 func TestAnchorsAliasesAndMergeKeys(t *testing.T) {
 	loaded := load(t, `
 rules:
