@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"publisher/spool":   {"internal/mqttconn", "publisher"},
 	"middleware":        {"event", "internal/openamt"},
 	"internal/ilert":    {},
-	"internal/rules":    {"event", "internal/mqttconn", "internal/ilert"},
+	"internal/rules":    {"event", "internal/openamt", "internal/mqttconn", "internal/ilert"},
 	"internal/store":    {"internal/ilert", "internal/rules"},
 	"consumer":          {"event", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/store"},
 	"internal/broker":   {"internal/mqttconn"},

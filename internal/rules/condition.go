@@ -213,6 +213,9 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 		field, values := literals(n)
 		known := map[string][]string{"type": eventTypes, "outcome": outcomes}[field]
 		for _, value := range values {
+			if near := nearMethod(value); field == "method" && near != "" {
+				return fmt.Errorf("event.method %q is none of Open AMT%s; if it is one of your own, write %[1]q in event.methods", value, near)
+			}
 			if known != nil && !slices.Contains(known, value) {
 				return fmt.Errorf("event.%s is never %q: want one of %s%s", field, value, strings.TrimPrefix(strings.Join(known, ", "), ", "), suggestion(value, known))
 			}
@@ -314,7 +317,7 @@ func (e *expression) holds(machine *vm.VM, f *facts) (bool, error) {
 func (e *expression) run(machine *vm.VM, f *facts) (any, error) {
 	value, err := machine.Run(e.program, f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.text, plain(err))
+		return nil, fmt.Errorf("%s: %w", e.text, e.failed(err))
 	}
 	if set, ok := value.(map[string]bool); ok {
 		return keysOf(set), nil // an option that is a list

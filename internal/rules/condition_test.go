@@ -1,11 +1,14 @@
 package rules_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -40,38 +43,74 @@ func TestConditionsAskForAllThatAMessageHas(t *testing.T) {
 
 func TestForbiddenConditions(t *testing.T) {
 	for condition, want := range map[string]string{
-		`any(event.methods, # == "x")`:                    "functions that loop over a list are not allowed; use in",
-		`all(event.methods, true)`:                        "functions that loop over a list are not allowed; use in",
-		`1..1000000 == nil`:                               "ranges (..) are not allowed",
-		`topic matches msg.pattern`:                       "matches: want a pattern in quotes, that can be checked now",
-		`topic matches "a{1000}b{900}"`:                   "matches: the patterns come to more than 1000 steps; want shorter ones, or fewer repetitions such as {100}",
-		`let a = msg.x + msg.x; a == ""`:                  "variables (let) are not allowed",
-		`true; false`:                                     "variables (let) are not allowed",
-		`$env.msg.x == 1`:                                 "there is no $env",
-		`now() == nil`:                                    `at character 1: there is no now; a text wants quotes around it`,
-		`repeat("a", 9) == ""`:                            `at character 1: there is no repeat; a text wants quotes around it`,
-		`event.type == fail`:                              `at character 15: there is no fail; a text wants quotes around it`,
-		`event.type = "fail"`:                             `at character 12: write == to compare`,
-		`event.typ == "fail"`:                             `at character 7: event has no field typ, did you mean "type"?`,
-		`event.type == "fial"`:                            `event.type is never "fial": want one of request, success, fail, did you mean "fail"?`,
-		`event.type != "error"`:                           `event.type is never "error": want one of request, success, fail`,
-		`event.outcome in ["ok", "sever"]`:                `event.outcome is never "sever": want one of ok, client, unreachable, device, server, did you mean "server"?`,
-		`event.guid`:                                      `want true or false, have a text; compare it, as in event.guid != ""`,
-		`event`:                                           `want true or false, have an object; compare it, as in event.guid != ""`,
-		`contains(topic, "a")`:                            `at character 1: contains stands between two values, as in event.message contains "..."`,
-		`topic == "a" and`:                                `at character 16: it ends too early; to YAML, # begins a comment where no quotes are around the whole`,
-		`option.hots == nil`:                              `option.hots is not among the options of this file, did you mean "hosts"?`,
-		`option[topic] == nil`:                            `option: want a name, as in option.name`,
-		`group == ""`:                                     `there is no group yet; it may stand in what raise says`,
-		strings.Repeat("!", 600) + "true":                 `at character 604: more than 500 names, values and operators`,
-		strings.Repeat("(", 5000):                         `an expression of 5000 characters: want at most 4000`,
-		"topic" + strings.Repeat("+topic", 51) + ` == ""`: `more than 50 calls of functions and additions`,
+		`any(event.methods, # == "x")`:                     "functions that loop over a list are not allowed; use in",
+		`all(event.methods, true)`:                         "functions that loop over a list are not allowed; use in",
+		`1..1000000 == nil`:                                "ranges (..) are not allowed",
+		`topic matches msg.pattern`:                        "matches: want a pattern in quotes, that can be checked now",
+		`topic matches "a{1000}b{900}"`:                    "matches: the patterns come to more than 1000 steps; want shorter ones, or fewer repetitions such as {100}",
+		`let a = msg.x + msg.x; a == ""`:                   "variables (let) are not allowed",
+		`true; false`:                                      "variables (let) are not allowed",
+		`$env.msg.x == 1`:                                  "there is no $env",
+		`now() == nil`:                                     `at character 1: there is no now; a rule asks for no clock; what is about time is said by for, window and ends`,
+		`repeat("a", 9) == ""`:                             `at character 1: there is no repeat; a text wants quotes around it`,
+		`event.type == fail`:                               `at character 15: there is no fail; a text wants quotes around it`,
+		`null == msg.a`:                                    `at character 1: there is no null; write nil`,
+		`msg.a == None`:                                    `at character 10: there is no None; write nil`,
+		`msg.a == True`:                                    `at character 10: there is no True; write true`,
+		`event.methods == "A"`:                             `at character 15: a list and a text are never equal; ask for a member with in, as in "AMT_PowerAction" in event.methods`,
+		`event.httpstatus == "500"`:                        `at character 18: a number and a text are never equal; a number stands without quotes, and float(...) makes one of a text`,
+		`event.httpstatus >= "500"`:                        `at character 18: a number and a text do not go together by >=; a number stands without quotes, and float(...) makes one of a text`,
+		`event == "a"`:                                     `at character 7: an object and a text are never equal`,
+		`event.methods < 5`:                                `at character 15: a list and a number do not go together by <`,
+		`topic and event.type == "fail"`:                   `at character 7: and stands between two conditions, not between a text and true or false; compare each, as in event.guid != ""`,
+		`not topic`:                                        `at character 1: not: want true or false, have a text; compare it, as in event.guid != ""`,
+		`-topic == 5`:                                      `at character 1: -: want a number, have a text`,
+		`event.method == "AMT_PowerActoin"`:                `event.method "AMT_PowerActoin" is none of Open AMT, did you mean "AMT_PowerAction"?; if it is one of your own, write "AMT_PowerActoin" in event.methods`,
+		`event.method in ["AMT_Unprovision", "activater"]`: `event.method "activater" is none of Open AMT, did you mean "Activator"?; if it is one of your own, write "activater" in event.methods`,
+		`event.method != "cira_disconnected"`:              `event.method "cira_disconnected" is none of Open AMT, did you mean "CIRA_Disconnected"?; if it is one of your own, write "cira_disconnected" in event.methods`,
+		`event.type = "fail"`:                              `at character 12: write == to compare`,
+		`event.typ == "fail"`:                              `at character 7: event has no field typ, did you mean "type"?`,
+		`event.type == "fial"`:                             `event.type is never "fial": want one of request, success, fail, did you mean "fail"?`,
+		`event.type != "error"`:                            `event.type is never "error": want one of request, success, fail`,
+		`event.outcome in ["ok", "sever"]`:                 `event.outcome is never "sever": want one of ok, client, unreachable, device, server, did you mean "server"?`,
+		`event.guid`:                                       `want true or false, have a text; compare it, as in event.guid != ""`,
+		`event`:                                            `want true or false, have an object; compare it, as in event.guid != ""`,
+		`contains(topic, "a")`:                             `at character 1: contains stands between two values, as in event.message contains "..."`,
+		`topic == "a" and`:                                 `at character 16: it ends too early; to YAML, # begins a comment where no quotes are around the whole`,
+		`option.hots == nil`:                               `option.hots is not among the options of this file, did you mean "hosts"?`,
+		`option[topic] == nil`:                             `option: want a name, as in option.name`,
+		`group == ""`:                                      `there is no group yet; it may stand in what raise says`,
+		strings.Repeat("!", 600) + "true":                  `at character 604: more than 500 names, values and operators`,
+		strings.Repeat("(", 5000):                          `an expression of 5000 characters: want at most 4000`,
+		"topic" + strings.Repeat("+topic", 51) + ` == ""`:  `more than 50 calls of functions and additions`,
 		strings.Repeat("lower(", 51) + "topic" + strings.Repeat(")", 51) + ` == ""`: `more than 50 calls of functions and additions`,
 	} {
 		assert.Equal(t, "f:5:11: when: "+want, mistakes(t, conditionOf(condition)), "%.100s", condition)
 	}
 	assert.Equal(t, "f:1:25: when: option.a: this file has no options: want them above the rules, such as options: {a: ...}",
 		mistakes(t, `rules: [{name: a, when: option.a == 1, ignore: true}]`))
+}
+
+func TestMethodsThatAreKnownOrNearToNoneAreFine(t *testing.T) {
+	for _, name := range []string{"mps", "rps"} {
+		text, err := os.ReadFile("../../testdata/facts/" + name + "-events.json")
+		require.NoError(t, err)
+		var routes []struct{ Events []struct{ Methods []string } }
+		require.NoError(t, json.Unmarshal(text, &routes))
+		for _, route := range routes {
+			for _, e := range route.Events {
+				for _, method := range e.Methods {
+					load(t, conditionOf(fmt.Sprintf("event.method == %q", method)))
+				}
+			}
+		}
+	}
+	for _, condition := range []string{
+		`event.method == "CIRA_Disconnected"`, `event.method in ["OWN", "A", "openDoor"]`, `"AMT_PowerActoin" in event.methods`, `event.method startsWith "AMT_Power"`,
+		`event.message == "AMT_PowerActoin"`,
+	} {
+		load(t, conditionOf(condition))
+	}
 }
 
 func TestOptionsAreSetByNameAndKind(t *testing.T) {

@@ -236,14 +236,26 @@ rules:
 
 func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
 	for rule, want := range map[string]string{
-		`when: msg.a.b == 1`:                                `rule r: msg.a.b == 1: at character 7: there is nothing that could have b; write ?. where something may be missing, as in msg.data?.b`,
+		`when: msg.a.b == 1`:                                `rule r: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be`,
+		`when: msg.a.b.c > 1`:                               `rule r: msg.a.b.c > 1: msg.a is missing; write msg.a?.b where it may be`,
+		`when: msg.a["b"] == 1`:                             `rule r: msg.a["b"] == 1: msg.a is missing; write msg.a?.b where it may be`,
+		`when: msg.a <= 1`:                                  `rule r: msg.a <= 1: msg.a is missing; write msg.a != nil && ... where it may be, or default(msg.a, ...)`,
+		`when: topic == "" && 5 > msg?.a?.b`:                `rule r: topic == "" && 5 > msg?.a?.b: msg?.a?.b is missing; write msg?.a?.b != nil && ... where it may be, or default(msg?.a?.b, ...)`,
+		`when: msg.n + (msg.n - msg.a) > 1`:                 `rule r: msg.n + (msg.n - msg.a) > 1: msg.a is missing; write msg.a != nil && ... where it may be, or default(msg.a, ...)`,
+		`when: msg.s <= 1`:                                  `rule r: msg.s <= 1: a text and a number do not go together by <=; a number stands without quotes, and float(msg.s) makes one of a text`,
+		`when: msg.s + msg.n == ""`:                         `rule r: msg.s + msg.n == "": a text and a number do not go together by +; float(msg.s) makes a number of the text, string(...) a text of a number`,
+		`when: msg.l > msg.n`:                               `rule r: msg.l > msg.n: a list and a number do not go together by >`,
+		`when: -msg.a == 1`:                                 `rule r: -msg.a == 1: msg.a is missing; write default(msg.a, 0) where it may be`,
+		`when: lower(msg.a) == ""`:                          `rule r: lower(msg.a) == "": msg.a is missing; write default(msg.a, "") where it may be`,
+		`when: float(msg.a) > 1`:                            `rule r: float(msg.a) > 1: msg.a is missing; write default(msg.a, 0) where it may be`,
+		`when: msg.n[0:1] == ""`:                            `rule r: msg.n[0:1] == "": at character 6: only a text or a list can be cut, as in msg.id[0:8]`,
 		`when: msg.n`:                                       `rule r: msg.n: at character 1: want true or false, have a number`,
-		`when: "!msg.a"`:                                    `rule r: !msg.a: at character 1: want true or false, have nothing`,
+		`when: "!msg.a"`:                                    `rule r: !msg.a: msg.a is missing; write msg.a != true where it may be`,
 		`when: msg.n % 0 == 1`:                              `rule r: msg.n % 0 == 1: at character 7: division by zero`,
 		`when: int(msg.s) == 1`:                             `rule r: int(msg.s) == 1: at character 1: "x" is no number`,
 		`when: lower(msg.n) == ""`:                          `rule r: lower(msg.n) == "": at character 1: want a text, have a number`,
 		`when: msg.s in msg.n`:                              `rule r: msg.s in msg.n: at character 7: in: want a list or an object, have a number`,
-		`when: msg.l[7] == 1`:                               `rule r: msg.l[7] == 1: at character 6: index out of range: 7 (array length is 1)`,
+		`when: msg.l[7] == 1`:                               `rule r: msg.l[7] == 1: at character 6: there is no [7] in a list of 1`,
 		`when: 'truncate(msg.n, 1) == ""'`:                  `rule r: truncate(msg.n, 1) == "": at character 1: truncate: want a text and a whole number, such as truncate(event.message, 80)`,
 		`raise: {key: "{msg.a}", summary: s}`:               `rule r: key: is empty`,
 		`raise: {key: " {msg.a}", summary: s}`:              `rule r: key: is empty`,
@@ -314,5 +326,5 @@ rules:
 	assert.EqualError(t, err, "the payload is not JSON: unexpected EOF")
 	verdicts, err = load(t, `rules: [{name: r, when: msg.a.b == 1, ignore: true}]`).Explain(rules.Message{Payload: []byte("{}")})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"the message is dead: msg.a.b == 1: at character 7: there is nothing that could have b; write ?. where something may be missing, as in msg.data?.b"}, verdicts[0].Reasons)
+	assert.Equal(t, []string{"the message is dead: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be"}, verdicts[0].Reasons)
 }

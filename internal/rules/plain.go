@@ -32,10 +32,22 @@ var phrases = []struct {
 		return "event has no field " + m[1] + suggestion(m[1], eventFields)
 	}},
 	{regexp.MustCompile(`unknown name (\w+)`), func(m []string) string {
+		if instead := otherLanguages[strings.ToLower(m[1])]; instead != "" {
+			return "there is no " + m[1] + "; " + instead
+		}
 		if near := suggestion(m[1], names); near != "" {
 			return "there is no " + m[1] + near
 		}
 		return "there is no " + m[1] + "; a text wants quotes around it"
+	}},
+	{regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types (.+) and (.+)\)`), func(m []string) string {
+		return together(m[1], kindOfType(m[2]), kindOfType(m[3]), "")
+	}},
+	{regexp.MustCompile(`^invalid operation: (\S+) \(mismatched type (.+)\)`), func(m []string) string {
+		if m[1] == "-" || m[1] == "+" {
+			return m[1] + ": want a number, have " + kindOfType(m[2])
+		}
+		return m[1] + ": want true or false, have " + kindOfType(m[2]) + `; compare it, as in event.guid != ""`
 	}},
 	{regexp.MustCompile(`^unexpected token Operator\("="\)`), func([]string) string { return "write == to compare" }},
 	{regexp.MustCompile(`^unexpected token Operator\("(\w+)"\)`), func(m []string) string {
@@ -72,8 +84,22 @@ var phrases = []struct {
 	{regexp.MustCompile(`exceeds maximum allowed nodes`), func([]string) string {
 		return fmt.Sprintf("more than %d names, values and operators", mostParts)
 	}},
+	{regexp.MustCompile(`^index out of range: (.+) \(array length is (\d+)\)`), func(m []string) string {
+		return "there is no [" + m[1] + "] in a list of " + m[2]
+	}},
+	{regexp.MustCompile(`^cannot slice`), func([]string) string { return "only a text or a list can be cut, as in msg.id[0:8]" }},
 	{regexp.MustCompile(`^runtime error: integer divide by zero`), func([]string) string { return "division by zero" }},
 }
+
+// otherLanguages are names that other languages have, in lower case, and what to write
+// instead.
+var otherLanguages = map[string]string{
+	"null": "write nil", "none": "write nil", "undefined": "write nil",
+	"true": "write true", "false": "write false",
+	"now": noClock, "date": noClock, "time": noClock, "today": noClock, "duration": noClock,
+}
+
+const noClock = "a rule asks for no clock; what is about time is said by for, window and ends"
 
 func inOurWords(text string) string {
 	for _, p := range phrases {
@@ -90,7 +116,8 @@ var kinds = map[string][]string{
 	"a number":      {"int", "int64", "float64", "float"},
 	"true or false": {"bool"},
 	"nothing":       {"nil", "<nil>"},
-	"a list":        {"[]interface {}", "[]string"},
+	"a list":        {"[]interface {}", "[]string", "[]any", "array"},
+	"anything":      {"unknown", "interface {}", "any"},
 	"an object":     {"map[string]interface {}", "map[string]string", "rules.eventFacts"},
 }
 

@@ -1,0 +1,38 @@
+package rules
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/openamt"
+)
+
+// knownMethods are the methods of all events that MPS, RPS, Console and the middleware
+// publish.
+var knownMethods = sync.OnceValue(func() []string {
+	all := []string{openamt.DeviceNotFound.Method, "logKvmCloseSource"}
+	for _, e := range []event.Event{
+		event.Connected(""), event.Disconnected("", ""), event.Activated("", ""), event.ActivationFailed("", ""),
+		event.RedirectionStarted(""), event.RedirectionEnded(""), event.Added(""), event.Removed(""), event.Deactivated(""), event.PowerChanged(""),
+	} {
+		all = append(all, e.Methods...)
+	}
+	for r := range openamt.Routes() {
+		for _, call := range []openamt.Call{r.Words(), r.MPSWords()} {
+			all = append(all, call.Request.Method, call.Success.Method, call.Fail.Method, call.Error.Method)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+})
+
+// nearMethod is ", did you mean ...?" if the name is nearly that of a method that is
+// known. Servers have methods of their own, and short names are near to many.
+func nearMethod(name string) string {
+	const shortest = 6
+	if len(name) < shortest || slices.Contains(knownMethods(), name) {
+		return ""
+	}
+	return suggestion(name, knownMethods())
+}

@@ -1,0 +1,145 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+)
+
+// uneven is what the machine says of two values that do not go together.
+var uneven = regexp.MustCompile(`^invalid operation: (.+) ([<>]=?|\*\*|[-+*/%]) (.+)$`)
+
+// failed is an error of the machine's in our words, with the part of the expression that
+// has the wrong value.
+func (e *expression) failed(err error) error {
+	var at *file.Error
+	if !errors.As(err, &at) {
+		return plain(err)
+	}
+	finder := finder{from: at.From}
+	ast.Walk(&e.tree, &finder)
+	var says string
+	switch n := finder.found.(type) {
+	case *ast.BinaryNode:
+		says = unevenOperands(n, at.Message)
+	case *ast.UnaryNode:
+		says = missingOperand(n, at.Message)
+	case *ast.MemberNode:
+		says = missingObject(n, at.Message)
+	case *ast.BuiltinNode:
+		says = missingArgument(n.Name, n.Arguments, at.Message)
+	case *ast.CallNode:
+		says = missingArgument(n.Callee.String(), n.Arguments, at.Message)
+	}
+	if says == "" {
+		return plain(err)
+	}
+	return errors.New(says)
+}
+
+// finder finds the part of an expression that begins at a character.
+type finder struct {
+	from  int
+	found ast.Node
+}
+
+// Visit is called for each node, the inner ones first.
+func (f *finder) Visit(node *ast.Node) {
+	switch (*node).(type) {
+	case *ast.BinaryNode, *ast.UnaryNode, *ast.MemberNode, *ast.BuiltinNode, *ast.CallNode:
+		if (*node).Location().From == f.from {
+			f.found = *node
+		}
+	}
+}
+
+// unevenOperands says which operand is missing, or that they are of different kinds.
+func unevenOperands(n *ast.BinaryNode, message string) string {
+	m := uneven.FindStringSubmatch(message)
+	if m == nil || m[2] != n.Operator {
+		return ""
+	}
+	left, right := kindOfType(m[1]), kindOfType(m[3])
+	for _, operand := range []struct {
+		kind string
+		node ast.Node
+	}{{left, n.Left}, {right, n.Right}} {
+		if operand.kind == "nothing" {
+			return fmt.Sprintf("%.80s is missing; write %[1]s != nil && ... where it may be, or default(%[1]s, ...)", operand.node)
+		}
+	}
+	return together(n.Operator, left, right, textOperand(n, left, right))
+}
+
+// textOperand is the operand that is a text.
+func textOperand(n *ast.BinaryNode, left, right string) string {
+	switch "a text" {
+	case left:
+		return n.Left.String()
+	case right:
+		return n.Right.String()
+	}
+	return ""
+}
+
+// together says why values of two kinds do not go together, and what to write instead.
+func together(operator, left, right, text string) string {
+	kinds := []string{left, right}
+	has := func(kind string) bool { return slices.Contains(kinds, kind) }
+	both := left + " and " + right
+	switch {
+	case slices.Contains([]string{"and", "&&", "or", "||"}, operator):
+		return fmt.Sprintf("%s stands between two conditions, not between %s; compare each, as in event.guid != \"\"", operator, both)
+	case (operator == "==" || operator == "!=") && has("a list"):
+		return fmt.Sprintf("%s are never equal; ask for a member with in, as in \"AMT_PowerAction\" in event.methods", both)
+	case has("a number") && has("a text"):
+		number := fmt.Sprintf("float(%.80s)", cmp.Or(text, "..."))
+		if operator == "==" || operator == "!=" {
+			return fmt.Sprintf("%s are never equal; a number stands without quotes, and %s makes one of a text", both, number)
+		}
+		if operator == "+" {
+			return fmt.Sprintf("%s do not go together by +; %s makes a number of the text, string(...) a text of a number", both, number)
+		}
+		return fmt.Sprintf("%s do not go together by %s; a number stands without quotes, and %s makes one of a text", both, operator, number)
+	case operator == "==" || operator == "!=":
+		return both + " are never equal"
+	}
+	return fmt.Sprintf("%s do not go together by %s", both, operator)
+}
+
+// nothingThere is what the machine says of a missing value.
+var nothingThere = regexp.MustCompile(`<nil>|\bnil\b`)
+
+func missingObject(n *ast.MemberNode, message string) string {
+	name, isName := n.Property.(*ast.StringNode)
+	if !isName || !nothingThere.MatchString(message) {
+		return ""
+	}
+	return fmt.Sprintf("%.80s is missing; write %[1]s?.%s where it may be", n.Node, name.Value)
+}
+
+func missingOperand(n *ast.UnaryNode, message string) string {
+	if !nothingThere.MatchString(message) {
+		return ""
+	}
+	if n.Operator == "not" || n.Operator == "!" {
+		return fmt.Sprintf("%.80s is missing; write %[1]s != true where it may be", n.Node)
+	}
+	return fmt.Sprintf("%.80s is missing; write default(%[1]s, 0) where it may be", n.Node)
+}
+
+func missingArgument(function string, arguments []ast.Node, message string) string {
+	if len(arguments) == 0 || !nothingThere.MatchString(message) {
+		return ""
+	}
+	instead := `""`
+	if function == "int" || function == "float" {
+		instead = "0"
+	}
+	return fmt.Sprintf("%.80s is missing; write default(%[1]s, %s) where it may be", arguments[0], instead)
+}
