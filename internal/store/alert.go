@@ -109,6 +109,9 @@ func (a *alert) raise(r raising, o *origin, count fates) {
 		a.want(ilert.Alert, o).say(r)
 	default: // also what is accepted, which stays quiet
 		o.merged = true
+		if a.pending && a.desired == ilert.Alert && a.windowed == r.windowed {
+			a.body = textOf(r.Event) // what waits takes the newest text along
+		}
 	}
 	a.prolong(r, o.at)
 }

@@ -62,6 +62,46 @@ func TestARepeatedAlertIsToldAgainAfterTheReminder(t *testing.T) {
 	assert.Equal(t, []string{"ALERT a"}, b.told())
 }
 
+func TestWhatWaitsTakesTheNewestTextAlong(t *testing.T) {
+	b := open(t)
+	says := func(text string) store.Message {
+		r := raising("a")
+		r.For, r.Event.Summary = 10*time.Minute, text
+		return message(r)
+	}
+	b.apply(says("81 degrees"))
+	b.later(4 * time.Minute)
+	b.apply(says("90 degrees"))
+	assert.Equal(t, 6*time.Minute, b.next(), "its time stays the same")
+	assert.Equal(t, store.Tally{Received: 2, Merged: 1, Pending: 1}, b.tally())
+
+	b.later(6 * time.Minute)
+	n := b.claim()[0]
+	assert.Equal(t, "90 degrees", n.Event.Summary)
+	retry := b.now.Add(time.Minute)
+	require.NoError(t, b.Settle(t.Context(), []store.Answer{{Notice: n, Result: store.NotTold, At: b.now, Retry: retry}}))
+	b.apply(says("95 degrees"))
+	assert.Equal(t, time.Minute, b.next(), "a retry waits for its time")
+	b.now = retry
+	assert.Equal(t, []string{"ALERT 95 degrees"}, b.texts())
+	assert.Equal(t, store.Tally{Received: 3, Merged: 2, Delivered: 1}, b.tally())
+
+	b.apply(says("20 degrees"))
+	assert.Empty(t, b.texts(), "what was told waits no more")
+}
+
+func TestARefusedTextIsTheLetterOfTheMessageThatRaised(t *testing.T) {
+	b := open(t)
+	first, second := raise("a"), raise("a")
+	first.Topic, second.Topic = "first", "second"
+	b.apply(first)
+	b.apply(second)
+	b.settle(b.claim()[0], store.Refused)
+	letters := b.letters()
+	require.Len(t, letters, 1)
+	assert.Equal(t, "first", letters[0].Topic)
+}
+
 func TestWhatChangesWhileARequestIsUnderWay(t *testing.T) {
 	for name, c := range map[string]struct {
 		meanwhile store.Message
