@@ -20,7 +20,7 @@ var (
 
 	dollar = regexp.MustCompile(`\$\{\s*([^{}]*?)\s*\}`)
 	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|event|properties|option)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
-	brace  = regexp.MustCompile(`\{\s*(msg|event|properties|option|topic|server|rule|group|` + strings.ReplaceAll(call.String(), "^", "") + `)`)
+	brace  = regexp.MustCompile(`\{\s*(msg|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
 )
 
 // braces says what is wrong with the braces of a template, or with their absence.
