@@ -145,6 +145,8 @@ func FuzzRules(f *testing.F) {
 		string(text), all, "rules: &a [*a]", "a: &a\n  <<: *a", "? [a]\n: b", "rules: [{<<: [{name: a}], ignore: true}]", "--- !!str a\n...\n", "%YAML 1.2\n---\nrules:\n",
 		"rules: [{name: r, when: msg.a[0] == 1, raise: {key: '{msg}', summary: '{msg.a.b}'}, ends: {age: 1h}}]",
 		"rules:\n- name: r\n  window: 1m\n  group: '{split(topic, \"/\")[0]}'\n  member: '{msg.a}'\n  distinct: 1\n  clear: 1m\n  raise: {summary: '{count} {members}', links: [{href: '{topic}'}], custom_details: {a: ['{msg}', 1.5, ~]}}\n",
+		"rules:\n- name: r\n  when: !msg.a\n  ignore: true\n", "rules:\n- name: r\n  raise:\n  key: '{{ msg.a }}'\n  summary: '${topic}'\n",
+		"rules: [{name: r, when: msg.a[0].b <= 5 and not msg.c, accept: 'msg.a is {topic}'}]",
 		"tests: [{name: a, messages: [{times: 3, event: {type: fail, method: a}}], want: [{type: ALERT}]}]",
 		"options: {a: [1, b], c: }\nintegration_key: {env: A}\nrules: [{name: a, when: '1 in option.a', accept: k}]",
 	} {
