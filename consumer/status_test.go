@@ -66,7 +66,10 @@ func behind(t *testing.T, c started) (names []string) {
 
 func received(t *testing.T, c started, n uint64) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.Status(t.Context()).Messages["mps/events"].Received == n }, brokertest.Wait, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		m := c.Status(t.Context()).Messages["mps/events"]
+		return m.Received-m.Duplicate == n
+	}, brokertest.Wait, 5*time.Millisecond)
 }
 
 func TestAServerWhoseClockIsBehindIsNamedUntilItIsRight(t *testing.T) {
@@ -129,7 +132,7 @@ func TestOnlySoManyServersAreWatched(t *testing.T) {
 		say(t, client, "slow", time.Hour)
 		sent++
 	})
-	for n := range 1000 {
+	for n := range 1010 {
 		say(t, client, fmt.Sprint("another ", n), 0)
 		sent++
 	}
