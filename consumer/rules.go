@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -55,9 +54,6 @@ func (c Config) loadRules() (*ruleset, error) {
 	loaded, err := load.Do()
 	if err != nil {
 		return nil, err
-	}
-	if len(loaded.Names) == 0 && !c.onlyHeartbeats() {
-		return nil, errors.New("rules: there are none: the files hold none and include none")
 	}
 	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keys: map[string]string{}}
 	topics := loaded.Topics

@@ -80,7 +80,7 @@ func TestRulesAreReadAgain(t *testing.T) {
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1", "ALERT door/2")
 
 	// A file that is just being written ends no alerts.
-	for text, want := range map[string]string{"": "is empty", "topics: door/+": "there are none"} {
+	for text, want := range map[string]string{"": "is empty", "topics: door/+": "there are no rules"} {
 		require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(text), 0o600))
 		require.ErrorContains(t, c.Reload(t.Context()), want)
 	}

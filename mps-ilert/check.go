@@ -70,9 +70,6 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
-	if len(loaded.Names) == 0 {
-		return errors.New("there are no rules: the files hold none and include none")
-	}
 	topics := cmp.Or(strings.Join(loaded.Topics, ", "), mqttconn.DefaultTopic)
 	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), topics)
 	err = f.test(cmd)

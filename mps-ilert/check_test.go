@@ -260,9 +260,12 @@ rules:
                      A g
 2026-11-23 04:31:42  ilert is told RESOLVE s1/server: m
 2026-11-23 04:31:42  ilert is told RESOLVE s2/device: m
+nothing is open
+messages: 2, none would be dead
 `, out)
-	_, err = check(t, "", "--config", write(t, "rules.yaml", "topics: a\n"))
-	assert.ErrorContains(t, err, "the files hold none and include none")
+	out, err = check(t, "", "--config", write(t, "rules.yaml", "topics: a\n"))
+	require.Error(t, err)
+	assert.Contains(t, out, "there are no rules")
 }
 
 // A noisy hour of a real MPS, as it was captured.

@@ -57,9 +57,8 @@ func TestAHangupWhileTheDaemonStartsDoesNotEndIt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var log buffer
 	done := make(chan error, 1)
-	go func() {
-		done <- run(ctx, []string{"daemon", "--config", write(t, "rules.yaml", doorRules)}, env, io.Discard, &log)
-	}()
+	config := write(t, "rules.yaml", doorRules)
+	go func() { done <- run(ctx, []string{"daemon", "--config", config}, env, io.Discard, &log) }()
 	require.Eventually(t, func() bool { return strings.Count(log.String(), "msg=rules names=[open]") == 2 }, brokertest.Wait, 5*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
