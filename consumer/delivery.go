@@ -66,7 +66,7 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 		if ctx.Err() == nil {
 			c.report(claiming, err)
 		}
-		return nil, time.After(time.Second)
+		return notices, time.After(time.Second) // what has been claimed has to be told
 	case waiting:
 		again = time.After(time.Until(next))
 	case most == workers && len(notices) == 0:

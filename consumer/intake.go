@@ -62,10 +62,14 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		set := c.rules.Load()
 		for _, m := range messages {
 			change := c.decide(set, m)
-			changes = append(changes, change)
-			if own := change.Decision.At; !own.IsZero() && !m.Retain && !m.Duplicate { // these have waited
-				c.skew.note(sourceOf(m.Publish, change.Filter), own, m.at)
+			if own := change.Decision.At; !own.IsZero() {
+				source := sourceOf(m.Publish, change.Filter)
+				if !m.Retain && !m.Duplicate { // these have waited
+					c.skew.note(source, own, m.at)
+				}
+				change.Decision.At = c.happened(source, own, m.at)
 			}
+			changes = append(changes, change)
 		}
 		if !c.apply(ctx, changes) {
 			return
@@ -97,6 +101,16 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 		c.config.Logger.Warn(text, slog.String("topic", m.Topic), slog.String("reason", reason))
 	}
 	return change
+}
+
+// happened is when something was, by a server's own account, as far as its clock can be
+// trusted: as of ours if it is known to be behind, and not at all where it says what no
+// broker would have kept so long.
+func (c *Consumer) happened(source string, own, arrived time.Time) time.Time {
+	if arrived.Sub(own) > max(c.config.SessionExpiry, 24*time.Hour) {
+		return time.Time{} // it counts as of its arrival
+	}
+	return own.Add(c.skew.behind(source))
 }
 
 // fingerprint tells a message from all others, if anything does: the id that its publisher

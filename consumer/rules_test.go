@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -293,4 +294,35 @@ func TestAMessageThatComesAgainHasNoSecondEffect(t *testing.T) {
 	send("d")
 	send("d")
 	ilert.expect(t, "ALERT a", "ALERT b", "ALERT c", "ALERT c", "ALERT d", "ALERT d")
+}
+
+func TestAClockThatIsWrongSilencesNobody(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	start(t, byRules(t, b, ilert, `
+rules:
+  - {name: r, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {age: 24h}}`)).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	for _, at := range []time.Time{time.UnixMilli(1000), time.Now().Add(-25 * time.Hour), time.Now().Add(time.Hour)} {
+		guid := at.UTC().Format("2006-01")
+		publish(t, client, string(event.Event{Type: event.Fail, Message: "x", Methods: []string{"M"}, GUID: guid + fmt.Sprint(at.Hour()), Timestamp: at.UnixMilli()}.AppendJSON(nil)))
+	}
+	require.Eventually(t, func() bool {
+		ilert.mu.Lock()
+		defer ilert.mu.Unlock()
+		return len(ilert.told) == 3 && !strings.Contains(strings.Join(ilert.told, " "), "RESOLVE")
+	}, brokertest.Wait, 5*time.Millisecond)
+}
+
+func TestAServerThatIsKnownToBeBehindIsHeardAsOfNow(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, `
+rules:
+  - {name: r, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {silence: 5m}}`)
+	cfg.MaxSkew = time.Millisecond
+	c := start(t, cfg).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	until(t, func() bool { return len(behind(t, c)) == 1 }, func() { say(t, client, "", time.Hour) })
+	hourAgo := time.Now().Add(-time.Hour)
+	publish(t, client, string(event.Event{Type: event.Fail, Message: "x", Methods: []string{"M"}, GUID: "1", Timestamp: hourAgo.UnixMilli()}.AppendJSON(nil)))
+	ilert.expect(t, "ALERT 1")
 }

@@ -80,9 +80,19 @@ func (s *skew) note(name string, own, arrived time.Time) {
 		return
 	}
 	if from.behind == 0 {
-		s.log.Warn("a server's clock is behind ours: what it says counts as of then", slog.String("source", name), slog.Duration("behind", from.least))
+		s.log.Warn("a server's clock is behind ours: what it says counts so much later", slog.String("source", name), slog.Duration("behind", from.least))
 	}
 	from.behind, from.lags = from.least, 0
+}
+
+// behind returns how far a server's clock is behind, as far as that is known.
+func (s *skew) behind(name string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, known := s.sources[name]; known {
+		return e.Value.(*source).behind
+	}
+	return 0
 }
 
 // source returns that of a name, as the one that was heard of last.

@@ -66,10 +66,7 @@ func behind(t *testing.T, c started) (names []string) {
 
 func received(t *testing.T, c started, n uint64) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		m := c.Status(t.Context()).Messages["mps/events"]
-		return m.Received-m.Duplicate == n
-	}, brokertest.Wait, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return c.Status(t.Context()).Messages["mps/events"].Received >= n }, brokertest.Wait, 5*time.Millisecond)
 }
 
 func TestAServerWhoseClockIsBehindIsNamedUntilItIsRight(t *testing.T) {

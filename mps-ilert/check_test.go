@@ -387,3 +387,28 @@ func TestVersionAndCompletion(t *testing.T) {
 		assert.Contains(t, out.String(), "mps-ilert")
 	}
 }
+
+func TestAnythingThatATestNamesHasToBeSo(t *testing.T) {
+	told := rules.Told{Line: 1, At: time.Minute, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "a b c", Details: "d e f"}
+	for _, fulfilled := range []rules.Told{
+		told,
+		{At: -1, Type: "ALERT"},
+		{At: time.Minute, Type: "ALERT", Summary: "b", Details: "e f"},
+	} {
+		assert.Empty(t, difference([]rules.Told{fulfilled}, []rules.Told{told}))
+	}
+	for name, other := range map[string]rules.Told{
+		"earlier":       {At: time.Minute - time.Second, Type: "ALERT"},
+		"later":         {At: time.Minute + time.Second, Type: "ALERT"},
+		"another type":  {At: -1, Type: "RESOLVE"},
+		"another key":   {At: -1, Type: "ALERT", Key: "K"},
+		"more urgent":   {At: -1, Type: "ALERT", Priority: "HIGH"},
+		"other words":   {At: -1, Type: "ALERT", Summary: "x"},
+		"other details": {At: -1, Type: "ALERT", Details: "x"},
+	} {
+		assert.NotEmpty(t, difference([]rules.Told{other}, []rules.Told{told}), name)
+	}
+	assert.NotEmpty(t, difference(nil, []rules.Told{told}))
+	assert.NotEmpty(t, difference([]rules.Told{told}, nil))
+	assert.NotEmpty(t, difference([]rules.Told{told, told}, []rules.Told{told}))
+}

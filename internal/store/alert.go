@@ -103,10 +103,15 @@ func (a *alert) raise(r raising, o *origin, count fates) {
 		if a.pending {
 			count.of(a.filter).Merged++
 		}
+		if a.windowed != r.windowed { // its text is of that kind
+			a.begin(r, o)
+		}
 		a.want(ilert.Alert, o).say(r)
 		a.nextTry = next
 	case a.desired == ilert.Alert && !a.pending && o.at.Sub(a.toldAt) >= reminder:
-		a.want(ilert.Alert, o).say(r)
+		if a.want(ilert.Alert, o); a.windowed == r.windowed {
+			a.say(r)
+		}
 	default: // also what is accepted, which stays quiet
 		o.merged = true
 		if a.pending && a.desired == ilert.Alert && a.windowed == r.windowed {

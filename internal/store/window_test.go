@@ -363,3 +363,21 @@ func TestARuleMayChangeItsWindow(t *testing.T) {
 	b.does(longer.hit("h", ""))
 	assert.Equal(t, []string{"ALERT h"}, b.told(), "three within the hour")
 }
+
+func TestAWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised(t *testing.T) {
+	b := open(t)
+	b.apply(raise("a"))
+	require.Equal(t, []string{"ALERT a"}, b.told())
+	h := rules.Hit{Window: &rules.Window{Rule: "w", Length: time.Minute, AtLeast: 1, Clear: time.Minute}, Raise: raising("a")}
+	h.Raise.Event.Summary, h.Raise.Event.Priority = "\uFDD0count\uFDD1 times", "HIGH"
+	b.does(h)
+	n := b.claim()
+	require.Len(t, n, 1)
+	assert.Equal(t, "1 times", n[0].Event.Summary)
+	b.settle(n[0], store.Told)
+	b.later(store.Reminder)
+	b.apply(raise("a"))
+	n = b.claim()
+	require.NotEmpty(t, n)
+	assert.NotContains(t, n[len(n)-1].Event.Summary, "\uFDD0")
+}
