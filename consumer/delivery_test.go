@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -62,6 +63,29 @@ func TestBackoffGrowsToItsLimit(t *testing.T) {
 		assert.Greater(t, most, limit*9/10, "%d tries", tries)
 		assert.Less(t, most, limit, "%d tries", tries)
 	}
+}
+
+func TestTheHeartbeatStopsWhileSomethingIsInTheWay(t *testing.T) {
+	pings := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pings <- r.URL.Path
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer server.Close()
+	c, err := New(Config{
+		Address: "localhost", ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
+		HeartbeatURL: server.URL, HeartbeatKey: "beat", IntegrationKey: "k",
+	})
+	require.NoError(t, err)
+	defer c.store.Close()
+	for _, p := range []part{subscription, storing, claiming, settling, delivering} {
+		c.faults = map[part]error{p: errors.New("does not work")}
+		c.pingIfReady(t.Context())
+		assert.Empty(t, pings, p)
+	}
+	clear(c.faults)
+	c.pingIfReady(t.Context())
+	assert.Equal(t, "/api/pings/beat", <-pings)
 }
 
 func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {

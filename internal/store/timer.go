@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // timers ends what time ends by now: alerts that were silent too long or are too old,
@@ -25,6 +27,14 @@ func (c *change) timers(now time.Time) error {
 		if err != nil {
 			return err
 		}
+		owes, err := c.owesNames(a)
+		switch {
+		case err != nil:
+			return err
+		case owes:
+			c.namesFirst(a, now)
+			continue
+		}
 		if err := c.end(a, &origin{at: a.endsAt, arrived: now}); err != nil {
 			return err
 		}
@@ -36,6 +46,23 @@ func (c *change) timers(now time.Time) error {
 		return err
 	}
 	return c.flush()
+}
+
+// owesNames says whether an alert that ilert knows holds members whom it was not told.
+func (c *change) owesNames(a *alert) (bool, error) {
+	if !a.windowed || a.told != ilert.Alert || !a.pending || !a.listing {
+		return false, nil
+	}
+	g, err := c.group(groupKey{a.rule, a.group})
+	return g != nil && g.spec.Held && g.untold > 0, err
+}
+
+// namesFirst lets ilert be told of members now, and the alert end a minute later: whom it
+// did not name nobody would ever hear of.
+func (c *change) namesFirst(a *alert, now time.Time) {
+	a.nextTry, a.endsAt = now, now.Add(time.Minute)
+	a.ageAt = a.endsAt
+	c.keep(a)
 }
 
 func (c *change) checkGroups(now time.Time) error {
