@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -148,7 +146,7 @@ func TestHeartbeatsOfOthersAloneNeedNoRulesNorKey(t *testing.T) {
 func TestAlertsOfRulesThatAreGoneEndAtTheStart(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, doorRules)
-	var log safeBuffer
+	var log journal
 	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	c := start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
@@ -229,30 +227,12 @@ func TestWhatIsBeingDecidedWhileRulesChangeLeavesNoAlertOfTheOldOnes(t *testing.
 	}, 15*time.Second, 10*time.Millisecond)
 }
 
-// safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func TestADryRunTellsNobodyAndTakesNothingAway(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, doorRules)
 	start(t, cfg).ready(t).stop() // there is a session now, for which the broker keeps what comes
 	dry := cfg
-	var log safeBuffer
+	var log journal
 	dry.DryRun, dry.IntegrationKey, dry.Logger = true, "", slog.New(slog.NewTextHandler(&log, nil))
 	d := start(t, dry).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)

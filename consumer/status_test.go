@@ -30,6 +30,12 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.lines.Write(p)
 }
 
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lines.String()
+}
+
 func (j *journal) count(text string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
