@@ -67,7 +67,9 @@ func (c *Consumer) takeIn(ctx context.Context) {
 				if !m.Retain && !m.Duplicate { // these have waited
 					c.skew.note(source, own, m.at)
 				}
-				change.Decision.At = c.happened(source, own, m.at)
+				if !m.Retain { // which may be as old as it says
+					change.Decision.At = c.happened(source, own, m.at)
+				}
 			}
 			changes = append(changes, change)
 		}

@@ -293,6 +293,19 @@ rules:
 	}, brokertest.Wait, 5*time.Millisecond)
 }
 
+func TestAnEventThatTheBrokerHasKeptIsOldNews(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	old := event.Event{Type: event.Fail, Message: "x", Methods: []string{"M"}, GUID: "old", Timestamp: time.Now().Add(-48 * time.Hour).UnixMilli()}
+	_, err := client.Publish(t.Context(), &paho.Publish{Topic: "mps/events", QoS: 1, Retain: true, Payload: old.AppendJSON(nil)})
+	require.NoError(t, err)
+	start(t, byRules(t, b, ilert, `
+rules:
+  - {name: r, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {age: 24h}}`)).ready(t)
+	publish(t, client, string(event.Event{Type: event.Fail, Message: "x", Methods: []string{"M"}, GUID: "new", Timestamp: time.Now().UnixMilli()}.AppendJSON(nil)))
+	ilert.expect(t, "ALERT new")
+}
+
 func TestAServerThatIsKnownToBeBehindIsHeardAsOfNow(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, `
