@@ -84,7 +84,8 @@ type Config struct {
 	HeartbeatURL string
 
 	// MaxSkew is how far a server's clock may be behind ours before it is named in the log
-	// and by Status; default 1 minute. Only events say their time.
+	// and by Status, and how late it may say what changes an alert of which another has
+	// spoken since; default 1 minute. Only events say their time.
 	MaxSkew time.Duration
 
 	// Hooks are told what happens.

@@ -63,12 +63,11 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		for _, m := range messages {
 			change := c.decide(set, m)
 			if own := change.Decision.At; !own.IsZero() {
-				source := sourceOf(m.Publish, change.Filter)
 				if !m.Retain && !m.Duplicate { // these have waited
-					c.skew.note(source, own, m.at)
+					c.skew.note(change.Source, own, m.at)
 				}
 				if !m.Retain { // which may be as old as it says
-					change.Decision.At = c.happened(source, own, m.at)
+					change.Decision.At = c.happened(change.Source, own, m.at)
 				}
 			}
 			changes = append(changes, change)
@@ -91,6 +90,7 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 	properties := propertiesOf(m.Publish)
 	change := store.Message{
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
+		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
 		Properties: properties,
 		Decision:   c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}

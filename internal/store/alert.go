@@ -41,6 +41,7 @@ type alert struct {
 	priority string
 	ageAt    time.Time // when it is too old; zero is never
 	endsAt   time.Time // when it ends by itself; zero is never
+	said     said
 	version  int64
 	pending  bool
 	listing  bool // it waits only because of members that ilert was not told

@@ -26,6 +26,7 @@ type change struct {
 	fleet   fleet
 
 	arrivals arrivals
+	ends     map[key]said // of alerts that are no more
 }
 
 // change does something in a transaction. Only waiting for its turn ends with ctx: it is
@@ -57,7 +58,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	c := &change{
 		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
-		rows: map[key]*alert{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
+		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
 		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
 	}
 	if err := do(c); err != nil {
@@ -77,7 +78,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {
@@ -123,18 +124,18 @@ func timeOf(millis int64) time.Time {
 	return time.UnixMilli(millis)
 }
 
-const columns = `integration_key, folded_key, alert_key, rule, windowed, grp, desired, told, told_at, body, priority, age_at, ends_at,
+const columns = `integration_key, folded_key, alert_key, rule, windowed, grp, desired, told, told_at, body, priority, age_at, ends_at, said_at, said_by,
 	version, pending, listing, claimed, tries, next_try, turn, storm, size, untold,
 	filter, topic, payload, received_at, properties`
 
 func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var a alert
-	var toldAt, ageAt, endsAt, nextTry, receivedAt int64
+	var toldAt, ageAt, endsAt, saidAt, nextTry, receivedAt int64
 	var turn int // follows from the others
 	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.rule, &a.windowed, &a.group, &a.desired, &a.told, &toldAt,
-		&a.body, &a.priority, &ageAt, &endsAt, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry, &turn, &a.storm, &a.size, &a.untold,
+		&a.body, &a.priority, &ageAt, &endsAt, &saidAt, &a.said.by, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry, &turn, &a.storm, &a.size, &a.untold,
 		&a.filter, &a.topic, &a.payload, &receivedAt, &a.properties)
-	a.toldAt, a.ageAt, a.endsAt = timeOf(toldAt), timeOf(ageAt), timeOf(endsAt)
+	a.toldAt, a.ageAt, a.endsAt, a.said.at = timeOf(toldAt), timeOf(ageAt), timeOf(endsAt), timeOf(saidAt)
 	a.nextTry, a.receivedAt = timeOf(nextTry), timeOf(receivedAt)
 	return &a, err
 }
@@ -185,6 +186,9 @@ func (c *change) keep(a *alert) {
 }
 
 func (c *change) forget(k key) {
+	if a := c.rows[k]; a != nil && a.said.by != "" {
+		c.ends[k] = a.said
+	}
 	c.rows[k] = nil
 	c.dirty[k] = struct{}{}
 }
@@ -196,9 +200,9 @@ func (c *change) flushAlerts() error {
 		if a == nil {
 			err = c.exec(`DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
 		} else {
-			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
+			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
 				a.key.integration, a.key.folded, a.alertKey, a.rule, a.windowed, a.group, a.desired, a.told, millis(a.toldAt),
-				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry), a.turn(), a.storm, a.size, a.untold,
+				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), millis(a.said.at), a.said.by, a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry), a.turn(), a.storm, a.size, a.untold,
 				a.filter, a.topic, a.payload, millis(a.receivedAt), a.properties)
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -97,8 +98,8 @@ func (c *change) fleetSize(at time.Time) (int, error) {
 	return c.fleet.size, err
 }
 
-// pruneDevices forgets those that count no more, now and then.
-func (c *change) pruneDevices(now time.Time) error {
+// prune forgets devices and ends that count no more, now and then.
+func (c *change) prune(now time.Time) error {
 	d := c.fleet.cache
 	d.Lock()
 	due := now.Sub(d.prunedAt) >= seenAgain
@@ -109,5 +110,5 @@ func (c *change) pruneDevices(now time.Time) error {
 	if !due {
 		return nil
 	}
-	return c.exec(`DELETE FROM device WHERE seen_at <= ?`, millis(now.Add(-fleetMemory)))
+	return errors.Join(c.pruneEnds(now), c.exec(`DELETE FROM device WHERE seen_at <= ?`, millis(now.Add(-fleetMemory))))
 }

@@ -17,6 +17,10 @@ type Message struct {
 	Payload    []byte
 	ReceivedAt time.Time
 	Properties []rules.Property
+	// Source is who says so, if that is known: of what an alert's last message by another
+	// source said later, by more than MaxSkew, it changes nothing. A MaxSkew of zero is any.
+	Source  string
+	MaxSkew time.Duration
 	// Fingerprint tells it from other messages; 0 if nothing does. With MayRepeat a message
 	// of a fingerprint that has come within the last hour is a duplicate.
 	Fingerprint uint64
@@ -129,7 +133,14 @@ func (c *change) raise(r raising, o *origin) error {
 	}
 	if a == nil {
 		a = &alert{key: k, alertKey: r.Key.Alert}
+		if a.said, err = c.ended(k); err != nil {
+			return err
+		}
 	}
+	if a.said.stale(o) {
+		return nil
+	}
+	a.said.hear(o)
 	if a.storm != alone {
 		return c.raiseInStorm(a, r, o)
 	}
@@ -150,9 +161,10 @@ func (c *change) expire(a *alert, o *origin) (*alert, error) {
 
 func (c *change) accept(k rules.Key, o *origin) error {
 	a, err := c.load(keyOf(k))
-	if err != nil || a == nil || a.desired == ilert.Resolve {
+	if err != nil || a == nil || a.desired == ilert.Resolve || a.said.stale(o) {
 		return err
 	}
+	a.said.hear(o)
 	if a.storm != alone { // who looks after one of many looks not after them all
 		o.merged = true
 		return nil
@@ -164,9 +176,10 @@ func (c *change) accept(k rules.Key, o *origin) error {
 
 func (c *change) endKey(k key, o *origin) error {
 	a, err := c.load(k)
-	if err != nil || a == nil { // the end of what is not open
+	if err != nil || a == nil || a.said.stale(o) { // the end of what is not open, or of what has begun since
 		return err
 	}
+	a.said.hear(o)
 	return c.end(a, o)
 }
 

@@ -42,7 +42,7 @@ func (c *change) timers(now time.Time) error {
 	if err := c.checkGroups(now); err != nil {
 		return err
 	}
-	if err := c.pruneDevices(now); err != nil {
+	if err := c.prune(now); err != nil {
 		return err
 	}
 	return c.flush()

@@ -15,6 +15,8 @@ CREATE TABLE alert (
     priority        TEXT    NOT NULL,
     age_at          INTEGER NOT NULL, -- when it is too old
     ends_at         INTEGER NOT NULL, -- when it ends by itself: too old or too long silent
+    said_at         INTEGER NOT NULL, -- who has spoken last of it, and when
+    said_by         TEXT    NOT NULL,
     version         INTEGER NOT NULL, -- changes with desired, so that an answer finds out whether it is still the last word
     pending         INTEGER NOT NULL, -- 1 while desired waits to be told
     listing         INTEGER NOT NULL, -- 1 while it waits only because of members that ilert was not told
@@ -152,3 +154,14 @@ CREATE TABLE arrival (
     at     INTEGER NOT NULL,
     prints BLOB    NOT NULL -- 8 bytes each
 );
+
+-- Who has ended alerts that are no more, for an hour.
+CREATE TABLE ended (
+    integration_key TEXT    NOT NULL,
+    folded_key      TEXT    NOT NULL,
+    at              INTEGER NOT NULL,
+    source          TEXT    NOT NULL,
+    PRIMARY KEY (integration_key, folded_key)
+) WITHOUT ROWID;
+
+CREATE INDEX ended_at ON ended (at);
