@@ -49,7 +49,8 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 		sent++
 	}
 	const devices = 400
-	for range 6 {
+	restarted := random.IntN(6)
+	for round := range 6 {
 		for range 20 + random.IntN(100) {
 			publish(random.IntN(devices), random.IntN(2) == 0)
 		}
@@ -57,6 +58,11 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 			for device := range devices {
 				publish(device, true)
 			}
+		}
+		if round == restarted {
+			broker.Stop()
+			broker.Start()
+			publisher = connect(t, broker.HostPort(), "mps")
 		}
 		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond) // which is the random moment
 		daemon.Kill()
