@@ -75,6 +75,10 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	if s.tempDir, err = os.MkdirTemp("", "mps-sim-"); err != nil {
 		return s, err
 	}
+	rate := 0 // as ilert wants it
+	if o.ilertURL == "" {
+		rate = -1 // the stand-in takes all, and people watch
+	}
 	s.consumer, err = consumer.New(consumer.Config{
 		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
 		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
@@ -85,7 +89,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		// That a single call fails is no alert to "mps", but a thing to be seen here.
 		Presets:   []string{"calls", "mps"},
 		StorePath: filepath.Join(s.tempDir, "mps-sim.db"),
-		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"),
+		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"), Rate: rate,
 		Logger: logger,
 	})
 	return s, err
