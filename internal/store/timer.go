@@ -9,6 +9,10 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
+// mostTimers is how many alerts, and how many windows, one transaction ends: a crowd of them
+// must not keep messages waiting. The next look finds the rest.
+const mostTimers = 2000
+
 // timers ends what time ends by now: alerts that were silent too long or are too old,
 // and those of windows whose condition holds no more. What is read afterwards sees it.
 func (c *change) timers(now time.Time) error {
@@ -18,7 +22,7 @@ func (c *change) timers(now time.Time) error {
 		err := rows.Scan(&k.integration, &k.folded)
 		keys = append(keys, k)
 		return err
-	}, `SELECT integration_key, folded_key FROM alert WHERE ends_at > 0 AND ends_at <= ? ORDER BY ends_at`, now.UnixMilli())
+	}, `SELECT integration_key, folded_key FROM alert WHERE ends_at > 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?`, now.UnixMilli(), mostTimers)
 	if err != nil {
 		return err
 	}
@@ -72,7 +76,7 @@ func (c *change) checkGroups(now time.Time) error {
 		err := rows.Scan(&k.rule, &k.group)
 		due = append(due, k)
 		return err
-	}, `SELECT rule, grp FROM window_group WHERE check_at > 0 AND check_at <= ? ORDER BY check_at`, now.UnixMilli())
+	}, `SELECT rule, grp FROM window_group WHERE check_at > 0 AND check_at <= ? ORDER BY check_at LIMIT ?`, now.UnixMilli(), mostTimers)
 	if err != nil {
 		return err
 	}

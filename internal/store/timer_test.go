@@ -106,3 +106,22 @@ func TestASecondLookIsNeverDueBeforeTheFirst(t *testing.T) {
 	}
 	assert.Fail(t, "it never comes to rest")
 }
+
+func TestACrowdOfTimersTakesSeveralLooks(t *testing.T) {
+	b := open(t)
+	const crowd = 5000
+	messages := make([]store.Message, crowd)
+	for i := range messages {
+		r := raising(fmt.Sprint(i))
+		r.Age, r.For = time.Minute, time.Hour
+		messages[i] = message(r)
+	}
+	b.apply(messages...)
+	b.later(time.Minute)
+	b.claim()
+	assert.Zero(t, b.next(), "there is more to do at once")
+	for range 3 {
+		b.claim()
+	}
+	assert.EqualValues(t, crowd, b.tally().Merged, "all have ended before they were told")
+}
