@@ -164,14 +164,18 @@ func (w *work) parse() error {
 	return err
 }
 
-// plainNumbers makes whole numbers ints, so that no digit of an identifier is lost, and
-// all others floats.
+// plainNumbers makes whole numbers ints and all others floats. Whole numbers that no int
+// holds become texts: they are identifiers, of which no digit may be lost.
 func plainNumbers(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case json.Number:
 		if n, err := strconv.Atoi(string(v)); err == nil {
 			return n, nil
+		}
+		const longest = 64 // of identifiers
+		if len(v) <= longest && !strings.ContainsAny(string(v), ".eE") {
+			return string(v), nil
 		}
 		n, err := v.Float64()
 		if err != nil {
