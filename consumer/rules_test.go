@@ -319,3 +319,23 @@ rules:
 	publish(t, client, string(event.Event{Type: event.Fail, Message: "x", Methods: []string{"M"}, GUID: "1", Timestamp: hourAgo.UnixMilli()}.AppendJSON(nil)))
 	ilert.expect(t, "ALERT 1")
 }
+
+func TestTheTraceOfAnEventGoesOnToIlert(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	b, ilert := brokertest.Start(t, ""), record(t)
+	headers := make(chan string, 10)
+	ilert.answer = func(r *http.Request, _ []string) int {
+		headers <- r.Header.Get("traceparent")
+		return http.StatusAccepted
+	}
+	start(t, config(t, b, ilert)).ready(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	_, err := client.Publish(t.Context(), &paho.Publish{
+		Topic: "mps/events", QoS: 1, Payload: []byte(call(event.Fail, "1")),
+		Properties: &paho.PublishProperties{User: paho.UserProperties{{Key: "traceparent", Value: trace}}},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, trace, <-headers)
+	publish(t, client, call(event.Fail, "2"))
+	assert.Empty(t, <-headers, "nobody has traced that one")
+}
