@@ -335,6 +335,20 @@ func TestAShellCompletesWhatFlagsTake(t *testing.T) {
 	}
 }
 
+// startProcess runs the daemon as a process of its own, which is subscribed when it
+// returns, until the test ends it.
+func startProcess(t *testing.T, broker string, flags ...string) (*exec.Cmd, *buffer) {
+	t.Helper()
+	command := exec.Command(os.Args[0], append([]string{"daemon", "-f", filepath.Join(t.TempDir(), "x.db")}, flags...)...)
+	command.Env = []string{"TEST_AS_COMMAND=1", "MPS_MQTT_ADDRESS=mqtt://" + broker, "ILERT_INTEGRATION_KEY=k"}
+	log := new(buffer)
+	command.Stderr = log
+	require.NoError(t, command.Start())
+	t.Cleanup(func() { _ = command.Process.Kill() }) // it has ended, unless the test has failed
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=subscribed") }, brokertest.Wait, 5*time.Millisecond)
+	return command, log
+}
+
 // The first signal stops the command, which waits a few seconds for an ilert that
 // hangs; whoever does not want to wait sends another.
 func TestASecondSignalKills(t *testing.T) {
@@ -346,13 +360,7 @@ func TestASecondSignalKills(t *testing.T) {
 		<-r.Context().Done() // until its client is gone
 	}))
 	defer ilert.Close()
-	command := exec.Command(os.Args[0], "daemon", "--preset", "calls", "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL)
-	command.Env = []string{"TEST_AS_COMMAND=1", "MPS_MQTT_ADDRESS=mqtt://" + b.Addr(), "ILERT_INTEGRATION_KEY=k"}
-	var log buffer
-	command.Stderr = &log
-	require.NoError(t, command.Start())
-	defer command.Process.Kill() //nolint:errcheck // it is gone
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=subscribed") }, brokertest.Wait, 5*time.Millisecond)
+	command, _ := startProcess(t, b.Addr(), "--preset", "calls", "--ilert_url", ilert.URL)
 	fail(t, b.Addr())
 	<-asked
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -20,18 +19,11 @@ import (
 func TestAHangupReadsTheRulesAgainAndKeepsTheOldOnesWhenTheNewAreBroken(t *testing.T) {
 	b := brokertest.Start(t, "")
 	config := write(t, "rules.yaml", doorRules)
-	command := exec.Command(os.Args[0], "daemon", "--config", config, "-f", filepath.Join(t.TempDir(), "x.db"))
-	command.Env = []string{"TEST_AS_COMMAND=1", "MPS_MQTT_ADDRESS=mqtt://" + b.Addr(), "ILERT_INTEGRATION_KEY=k"}
-	var log buffer
-	command.Stderr = &log
-	require.NoError(t, command.Start())
-	defer command.Process.Kill() //nolint:errcheck // it is gone
+	command, log := startProcess(t, b.Addr(), "--config", config)
 	says := func(text string) {
 		t.Helper()
 		require.Eventually(t, func() bool { return strings.Contains(log.String(), text) }, brokertest.Wait, 5*time.Millisecond, text)
 	}
-	says("msg=subscribed")
-
 	require.NoError(t, os.WriteFile(config, []byte(strings.Replace(doorRules, "when:", "wen:", 1)), 0o600))
 	require.NoError(t, command.Process.Signal(syscall.SIGHUP))
 	says(`the rules stay as they were`)
