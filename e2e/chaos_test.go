@@ -64,7 +64,8 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 			broker.Start()
 			publisher = connect(t, broker.HostPort(), "mps")
 		}
-		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond) // which is the random moment
+		// Waits for nothing: that it is killed at any moment of its work is the test.
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
 		daemon.Kill()
 		// Then what has to be told goes out as a storm, or alone.
 		daemon = start([]string{"60", "3000"}[random.IntN(2)])
