@@ -128,9 +128,10 @@ func (c *Consumer) fingerprint(m message, properties []rules.Property) (fingerpr
 			id = p.Value
 		}
 	}
+	known := id != "" && source != "" // within which it is unique
 	h := sha256.New()
 	switch {
-	case id != "" && source != "": // within which it is unique
+	case known:
 		_, _ = io.WriteString(h, source+"\x00"+id) // hashes do not fail
 	case m.QoS == 0 || c.config.Mapping != nil:
 		return 0, false
@@ -139,7 +140,7 @@ func (c *Consumer) fingerprint(m message, properties []rules.Property) (fingerpr
 		_, _ = h.Write(m.Payload)
 	}
 	var sum [sha256.Size]byte
-	return binary.BigEndian.Uint64(h.Sum(sum[:0])), m.Duplicate || id != "" && source != ""
+	return binary.BigEndian.Uint64(h.Sum(sum[:0])), known || m.Duplicate
 }
 
 func propertiesOf(p *packets.Publish) []rules.Property {
