@@ -118,7 +118,7 @@ func (c Config) check() (checked, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(c.Presets)+len(c.RulesFiles) == 0 && c.Mapping == nil && !c.onlyHeartbeats() {
-		c.Presets = []string{"mps", "rps"}
+		c.Presets = rules.DefaultPresets
 	}
 	if c.DryRun {
 		c.ClientID, c.SessionExpiry, c.HeartbeatKey = mqttconn.RandomClientID(c.ClientID+"-dry-run"), 0, ""

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -43,13 +44,11 @@ func (c Config) loadRules() (*ruleset, error) {
 		}
 		load.Sources = append(load.Sources, rules.Source{Name: name, Text: text})
 	}
-	for _, name := range c.Presets {
-		source, err := rules.Preset(name)
-		if err != nil {
-			return nil, fmt.Errorf("rules: %w", err)
-		}
-		load.Sources = append(load.Sources, source)
+	presets, err := rules.Presets(c.Presets)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
 	}
+	load.Sources = append(load.Sources, presets...)
 	load.Options, load.Topics, load.AnySetting = c.Options, c.Topics, true
 	loaded, err := load.Do()
 	if err != nil {
@@ -80,7 +79,7 @@ func secretOf(name string) (key string, err error) {
 		key = strings.TrimSpace(string(text))
 	}
 	if err == nil && key == "" {
-		err = fmt.Errorf("is empty")
+		err = errors.New("is empty")
 	}
 	return key, err
 }

@@ -106,16 +106,13 @@ func (f *rulesFlags) allSources() ([]rules.Source, error) {
 	}
 	presets := f.presets
 	if len(presets)+len(f.files) == 0 {
-		presets = []string{"mps", "rps"}
+		presets = rules.DefaultPresets
 	}
-	for _, name := range presets {
-		source, err := rules.Preset(name)
-		if err != nil {
-			return nil, fmt.Errorf("--preset: %w", err)
-		}
-		all = append(all, source)
+	builtIn, err := rules.Presets(presets)
+	if err != nil {
+		return nil, fmt.Errorf("--preset: %w", err)
 	}
-	return all, nil
+	return append(all, builtIn...), nil
 }
 
 // sources reads the files.

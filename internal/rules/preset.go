@@ -13,6 +13,9 @@ var presets embed.FS
 // PresetNames are the names of the built-in files of rules.
 var PresetNames = []string{"mps", "rps", "calls"}
 
+// DefaultPresets decide where no rules are named.
+var DefaultPresets = []string{"mps", "rps"}
+
 // presetName begins the name of a built-in file.
 const presetName = "preset "
 
@@ -23,4 +26,16 @@ func Preset(name string) (Source, error) {
 	}
 	text, err := presets.ReadFile("presets/" + name + ".yaml")
 	return Source{Name: presetName + name, Text: text}, err
+}
+
+// Presets returns several of them.
+func Presets(names []string) ([]Source, error) {
+	all := make([]Source, len(names))
+	for i, name := range names {
+		var err error
+		if all[i], err = Preset(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
