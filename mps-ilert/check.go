@@ -62,7 +62,7 @@ the rules are right and their tests pass.`,
 
 func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	loaded, err := f.loadAsDaemon(cmd)
-	var mistakes rules.Mistakes
+	var mistakes rules.MistakesError
 	if errors.As(err, &mistakes) {
 		_, _ = fmt.Fprintln(cmd.OutOrStdout(), mistakes)
 		return fmt.Errorf("mistakes in the rules: %d", len(mistakes))

@@ -155,7 +155,7 @@ func FuzzRules(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file, payload []byte) {
 		loaded, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: file}}, Options: map[string]string{"a": "5"}, Settings: []string{"log-level"}}.Do()
 		if err != nil {
-			var all rules.Mistakes
+			var all rules.MistakesError
 			require.ErrorAs(t, err, &all)
 			for _, m := range all {
 				assert.NotEmpty(t, m.Text)

@@ -39,7 +39,7 @@ type Loaded struct {
 }
 
 // Do reads the files and what they include. The rules of a file come before those of the
-// files that it includes, and its options go before theirs. The error is Mistakes, all
+// files that it includes, and its options go before theirs. The error is a MistakesError, all
 // that there are.
 func (l Load) Do() (Loaded, error) {
 	f := &files{load: l, used: map[string]bool{}, options: map[string]any{}, loaded: Loaded{Settings: map[string][]string{}}}
@@ -78,7 +78,7 @@ type files struct {
 	load     Load
 	names    []string
 	rules    []*rule
-	mistakes Mistakes
+	mistakes MistakesError
 	options  map[string]any
 	used     map[string]bool // options of the command line that a file has
 	loaded   Loaded

@@ -22,10 +22,10 @@ func (m Mistake) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
 }
 
-// Mistakes are all that are wrong with the files of rules.
-type Mistakes []Mistake //nolint:errname // It is read as often for the list as for the error.
+// MistakesError is all that is wrong with the files of rules.
+type MistakesError []Mistake
 
-func (m Mistakes) Error() string {
+func (m MistakesError) Error() string {
 	lines := make([]string, len(m))
 	for i, mistake := range m {
 		lines[i] = mistake.String()
@@ -34,7 +34,7 @@ func (m Mistakes) Error() string {
 }
 
 // sort puts the mistakes in the order of the files, and of the lines in each.
-func (m Mistakes) sort(files []string) {
+func (m MistakesError) sort(files []string) {
 	slices.SortStableFunc(m, func(a, b Mistake) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(files, a.File), slices.Index(files, b.File)),

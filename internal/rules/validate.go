@@ -76,7 +76,7 @@ func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 }
 
 // checkNames finds rules of one name. Who has copied many from a preset is told once.
-func checkNames(all []*rule) (mistakes Mistakes) {
+func checkNames(all []*rule) (mistakes MistakesError) {
 	first, copies := map[string]*rule{}, map[string][]string{}
 	for _, r := range all {
 		was := first[r.name]
@@ -109,7 +109,7 @@ func (r *rule) mistake(text string) Mistake {
 }
 
 // checkEnds finds rules whose alerts can never end.
-func checkEnds(all []*rule) (mistakes Mistakes) {
+func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
 		if r.broken || r.action != raise || r.endsWhen != nil || r.silence > 0 || r.age > 0 {
 			continue

@@ -19,7 +19,7 @@ import (
 type reader struct {
 	file     string
 	targets  map[*ast.AliasNode]ast.Node
-	mistakes Mistakes
+	mistakes MistakesError
 	visited  int
 	spent    bool // enough has been read, or enough is wrong
 }

@@ -14,7 +14,7 @@ import (
 func mistakes(t testing.TB, text string) string {
 	t.Helper()
 	_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}}.Do()
-	var all rules.Mistakes
+	var all rules.MistakesError
 	require.ErrorAs(t, err, &all)
 	return all.Error()
 }
