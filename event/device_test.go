@@ -54,7 +54,7 @@ func TestConstructorsMakeWholeEvents(t *testing.T) {
 	for constructor, e := range life("123") {
 		assert.NoError(t, e.Validate(), constructor)
 		assert.Equal(t, "123", e.GUID, constructor)
-		assert.Equal(t, e.Type == event.Success, e.Outcome == event.OK, constructor)
+		assert.Equal(t, e.Type == event.Success, e.Outcome == event.OutcomeOK, constructor)
 		assert.NotEmpty(t, e.Outcome, constructor)
 		name := string(e.Type) + " " + strings.Join(e.Methods, " ")
 		assert.Empty(t, names[name], "%s is also %s", name, constructor)

@@ -60,11 +60,11 @@ type Outcome string
 
 // The outcomes, as the user property "outcome" spells them.
 const (
-	OK          Outcome = "ok"          // it worked
-	Client      Outcome = "client"      // the caller's mistake
-	Unreachable Outcome = "unreachable" // the device is not there
-	Device      Outcome = "device"      // the device's AMT said no
-	Server      Outcome = "server"      // the server's own failure
+	OutcomeOK          Outcome = "ok"          // the call worked
+	OutcomeClient      Outcome = "client"      // the caller made a mistake, or went away
+	OutcomeUnreachable Outcome = "unreachable" // the device is not there
+	OutcomeDevice      Outcome = "device"      // the device's AMT said no
+	OutcomeServer      Outcome = "server"      // the server itself failed
 )
 
 // Validate returns an error that names the first field with a value that cannot
@@ -74,7 +74,7 @@ func (e Event) Validate() error {
 		return fmt.Errorf("event: type %s: want request, success or fail", quote(string(e.Type)))
 	}
 	switch e.Outcome {
-	case "", OK, Client, Unreachable, Device, Server:
+	case "", OutcomeOK, OutcomeClient, OutcomeUnreachable, OutcomeDevice, OutcomeServer:
 	default:
 		return fmt.Errorf("event: outcome %s: want ok, client, unreachable, device or server", quote(string(e.Outcome)))
 	}

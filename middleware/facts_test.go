@@ -157,15 +157,15 @@ func expected(t *testing.T, f fact, answer string) []event.Event {
 	in := func(message string) string { return filled(message, r.Path) }
 	begun := event.Event{Type: event.Request, Methods: []string{r.Method}, Message: in(r.Request), GUID: valueOf(r.Path, "guid")}
 	end := begun
-	end.Type, end.Message, end.Outcome = event.Fail, in(r.Fail), event.Client
+	end.Type, end.Message, end.Outcome = event.Fail, in(r.Fail), event.OutcomeClient
 	end.HTTPStatus, _ = strconv.Atoi(answer)
 	switch {
 	case answer == "200":
-		end.Type, end.Message, end.Outcome, end.HTTPStatus = event.Success, in(r.Success), event.OK, 0
+		end.Type, end.Message, end.Outcome, end.HTTPStatus = event.Success, in(r.Success), event.OutcomeOK, 0
 	case answer == "404" && r.NeedsDevice:
-		end.Methods, end.Message, end.Outcome = []string{"CIRA_Connection"}, "Device Not Found", event.Unreachable
+		end.Methods, end.Message, end.Outcome = []string{"CIRA_Connection"}, "Device Not Found", event.OutcomeUnreachable
 	case answers[answer] == "fail-exception":
-		end.Message, end.Outcome, end.HTTPStatus = in(r.Words().Error.Message), event.Server, 500
+		end.Message, end.Outcome, end.HTTPStatus = in(r.Words().Error.Message), event.OutcomeServer, 500
 	}
 	return []event.Event{begun, end}
 }

@@ -150,7 +150,7 @@ func TestABrokenConnectionIsAFailureBeforeRecoveryToo(t *testing.T) {
 		events := rec.taken(t)
 		require.Len(t, events, 2)
 		assert.Equal(t, event.Fail, events[1].Type, errno)
-		assert.Equal(t, event.Server, events[1].Outcome, errno)
+		assert.Equal(t, event.OutcomeServer, events[1].Outcome, errno)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestAPanicIsAFailureAndGoesOn(t *testing.T) {
 			require.Len(t, events, 2, "%s: %v", order, value)
 			assert.Equal(t, event.Event{
 				Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerState"}, GUID: guid,
-				Outcome: event.Server, HTTPStatus: 500,
+				Outcome: event.OutcomeServer, HTTPStatus: 500,
 			}, events[1], "%s: %v", order, value)
 			if order == "without Recovery" {
 				assert.Equal(t, value, passed, order)

@@ -16,8 +16,8 @@ type said struct {
 type saidKey struct{}
 
 // SetOutcome says how the call has ended, whatever HTTP status its answer has: a device
-// that refuses inside a 200 is event.Device, a database that is down behind a 400 is
-// event.Server. With event.OK the last event is a success, else a fail. The last of
+// that refuses inside a 200 is event.OutcomeDevice, a database that is down behind a 400 is
+// event.OutcomeServer. With event.OutcomeOK the last event is a success, else a fail. The last of
 // several calls holds; "" and what is no outcome leave it to the status. A panic is the
 // server's fault all the same, unless a gin.Recovery inside the middleware hides it.
 //

@@ -33,18 +33,18 @@ func TestSetOutcomeSaysWhatTheStatusHides(t *testing.T) {
 		outcome event.Outcome
 		want    event.Event
 	}{
-		{200, event.Device, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 200, Outcome: event.Device}},
-		{400, event.Server, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.Server}},
-		{500, event.Device, event.Event{Type: event.Fail, Message: "Internal Service Error", Methods: methods, HTTPStatus: 500, Outcome: event.Device}},
-		{404, event.Client, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 404, Outcome: event.Client}},
-		{404, event.Unreachable, event.Event{Type: event.Fail, Message: "Device Not Found", Methods: notFound, HTTPStatus: 404, Outcome: event.Unreachable}},
-		{409, event.OK, event.Event{Type: event.Success, Message: "Power Action requested", Methods: methods, Outcome: event.OK}},
-		{400, "", event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.Client}},
-		{400, "no outcome", event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.Client}},
+		{200, event.OutcomeDevice, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 200, Outcome: event.OutcomeDevice}},
+		{400, event.OutcomeServer, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.OutcomeServer}},
+		{500, event.OutcomeDevice, event.Event{Type: event.Fail, Message: "Internal Service Error", Methods: methods, HTTPStatus: 500, Outcome: event.OutcomeDevice}},
+		{404, event.OutcomeClient, event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 404, Outcome: event.OutcomeClient}},
+		{404, event.OutcomeUnreachable, event.Event{Type: event.Fail, Message: "Device Not Found", Methods: notFound, HTTPStatus: 404, Outcome: event.OutcomeUnreachable}},
+		{409, event.OutcomeOK, event.Event{Type: event.Success, Message: "Power Action requested", Methods: methods, Outcome: event.OutcomeOK}},
+		{400, "", event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.OutcomeClient}},
+		{400, "no outcome", event.Event{Type: event.Fail, Message: "Power Action request failed", Methods: methods, HTTPStatus: 400, Outcome: event.OutcomeClient}},
 	} {
 		c.want.GUID = guid
 		assert.Equal(t, c.want, endOf(t, func(g *gin.Context) {
-			middleware.SetOutcome(g, event.Server) // the last one holds
+			middleware.SetOutcome(g, event.OutcomeServer) // the last one holds
 			middleware.SetOutcome(g, c.outcome)
 			g.Status(c.status)
 		}), "%d %s", c.status, c.outcome)
@@ -53,13 +53,13 @@ func TestSetOutcomeSaysWhatTheStatusHides(t *testing.T) {
 
 func TestAPanicIsTheServersFaultWhateverWasSaid(t *testing.T) {
 	e := endOf(t, func(c *gin.Context) {
-		middleware.SetOutcome(c, event.OK)
+		middleware.SetOutcome(c, event.OutcomeOK)
 		middleware.SetMessage(c, "all is well")
 		panic("boom")
-	}, middleware.WithOutcome(func(*gin.Context, int) event.Outcome { return event.OK }))
+	}, middleware.WithOutcome(func(*gin.Context, int) event.Outcome { return event.OutcomeOK }))
 	assert.Equal(t, event.Event{
 		Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerAction"}, GUID: guid,
-		Outcome: event.Server, HTTPStatus: 500,
+		Outcome: event.OutcomeServer, HTTPStatus: 500,
 	}, e)
 }
 
@@ -84,7 +84,7 @@ func TestWhatIsSaidOfOneCallIsNotSaidOfTheNext(t *testing.T) {
 	router, rec := newRouter()
 	router.POST(powerAction+":guid", func(c *gin.Context) {
 		if c.Param("guid") == "1" {
-			middleware.SetOutcome(c, event.Device)
+			middleware.SetOutcome(c, event.OutcomeDevice)
 			middleware.SetMessage(c, "no")
 			middleware.SetGUID(c, "2")
 		}
@@ -94,7 +94,7 @@ func TestWhatIsSaidOfOneCallIsNotSaidOfTheNext(t *testing.T) {
 		assert.Equal(t, "2", rec.taken(t)[1].GUID)
 		call(t, router, "POST", powerAction+"3")
 		end := rec.taken(t)[1]
-		assert.Equal(t, event.OK, end.Outcome)
+		assert.Equal(t, event.OutcomeOK, end.Outcome)
 		assert.Equal(t, "Power Action requested", end.Message)
 		assert.Equal(t, "3", end.GUID)
 	}
@@ -103,7 +103,7 @@ func TestWhatIsSaidOfOneCallIsNotSaidOfTheNext(t *testing.T) {
 func TestHandlersMaySpeakWhereNoEventIsMade(t *testing.T) {
 	router := gin.New() // without our middleware
 	router.GET("/healthz", func(c *gin.Context) {
-		middleware.SetOutcome(c, event.Device)
+		middleware.SetOutcome(c, event.OutcomeDevice)
 		middleware.SetMessage(c, "no")
 		middleware.SetGUID(c, guid)
 		c.Status(http.StatusTeapot)
@@ -115,13 +115,13 @@ func TestWithOutcomeMapsOtherwise(t *testing.T) {
 	asleep := errors.New("the device sleeps")
 	rule := middleware.WithOutcome(func(c *gin.Context, status int) event.Outcome {
 		if last := c.Errors.Last(); last != nil && errors.Is(last, asleep) {
-			return event.Unreachable
+			return event.OutcomeUnreachable
 		}
 		switch status {
 		case 404, 410:
-			return event.OK
+			return event.OutcomeOK
 		case 429:
-			return event.Client
+			return event.OutcomeClient
 		case 418:
 			return "a teapot"
 		default:
@@ -129,18 +129,18 @@ func TestWithOutcomeMapsOtherwise(t *testing.T) {
 		}
 	})
 	for code, want := range map[int]event.Outcome{
-		200: event.OK, 404: event.OK, 410: event.OK, 429: event.Client, 418: event.Server, 500: event.Server, 503: event.Unreachable, 400: event.Client,
+		200: event.OutcomeOK, 404: event.OutcomeOK, 410: event.OutcomeOK, 429: event.OutcomeClient, 418: event.OutcomeServer, 500: event.OutcomeServer, 503: event.OutcomeUnreachable, 400: event.OutcomeClient,
 	} {
 		e := endOf(t, status(code), rule)
 		assert.Equal(t, want, e.Outcome, code)
-		assert.Equal(t, want == event.OK, e.Type == event.Success, code)
+		assert.Equal(t, want == event.OutcomeOK, e.Type == event.Success, code)
 	}
-	assert.Equal(t, event.Unreachable, endOf(t, func(c *gin.Context) {
+	assert.Equal(t, event.OutcomeUnreachable, endOf(t, func(c *gin.Context) {
 		_ = c.Error(asleep)
 		c.Status(500)
 	}, rule).Outcome)
-	assert.Equal(t, event.Device, endOf(t, func(c *gin.Context) {
-		middleware.SetOutcome(c, event.Device)
+	assert.Equal(t, event.OutcomeDevice, endOf(t, func(c *gin.Context) {
+		middleware.SetOutcome(c, event.OutcomeDevice)
 		c.Status(404)
 	}, rule).Outcome, "the handler knows better")
 }

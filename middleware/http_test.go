@@ -82,10 +82,10 @@ func TestHTTP2IsLikeHTTP1(t *testing.T) {
 		res, err := client.Get(server.URL + powerState + guid)
 		require.NoError(t, err, name)
 		require.NoError(t, res.Body.Close())
-		assert.Equal(t, event.Unreachable, rec.end(t).Outcome, name)
+		assert.Equal(t, event.OutcomeUnreachable, rec.end(t).Outcome, name)
 
 		if res, err = client.Get(server.URL + powerState + guid + "?panic=1"); assert.Error(t, err, name) {
-			assert.Equal(t, event.Server, rec.end(t).Outcome, name)
+			assert.Equal(t, event.OutcomeServer, rec.end(t).Outcome, name)
 		} else {
 			require.NoError(t, res.Body.Close())
 		}
@@ -138,7 +138,7 @@ func TestAStreamEndsWhenItsHandlerReturns(t *testing.T) {
 	close(more)
 	_, err = io.Copy(io.Discard, lines)
 	require.NoError(t, err)
-	assert.Equal(t, event.OK, rec.end(t).Outcome)
+	assert.Equal(t, event.OutcomeOK, rec.end(t).Outcome)
 }
 
 func TestTimeOutsDoNotEndTheCall(t *testing.T) {
@@ -167,7 +167,7 @@ func TestTimeOutsDoNotEndTheCall(t *testing.T) {
 		} else if !assert.Error(t, err, name) {
 			require.NoError(t, res.Body.Close())
 		}
-		assert.Equal(t, event.OK, rec.end(t).Outcome, name)
+		assert.Equal(t, event.OutcomeOK, rec.end(t).Outcome, name)
 	}
 }
 
@@ -176,8 +176,8 @@ func TestAHijackedConnectionEndsWhenItsHandlerReturns(t *testing.T) {
 		end  func()
 		want event.Outcome
 	}{
-		"returns": {func() {}, event.OK},
-		"panics":  {func() { panic("boom") }, event.Server},
+		"returns": {func() {}, event.OutcomeOK},
+		"panics":  {func() { panic("boom") }, event.OutcomeServer},
 	} {
 		rec := &recorder{}
 		router := gin.New()

@@ -73,7 +73,7 @@ func New(emitter Emitter, opts ...Option) gin.HandlerFunc {
 			if returned {
 				publish(ended(c, r, call, cfg.outcome))
 			} else { // a panic, which goes on as it is
-				publish(failed(r, call, http.StatusInternalServerError, event.Server))
+				publish(failed(r, call, http.StatusInternalServerError, event.OutcomeServer))
 			}
 		}()
 		c.Next()

@@ -101,12 +101,12 @@ func TestPowerState(t *testing.T) {
 		}
 		return e
 	}
-	received := event.Event{Type: event.Success, Message: "Power State received", Outcome: event.OK}
-	client := event.Event{Type: event.Fail, Message: "Power State request failed", Outcome: event.Client}
-	odd := event.Event{Type: event.Fail, Message: "Power State request failed", Outcome: event.Server}
-	broken := event.Event{Type: event.Fail, Message: "Internal Service Error", Outcome: event.Server}
-	away := event.Event{Type: event.Fail, Message: "Internal Service Error", Outcome: event.Unreachable}
-	unknown := event.Event{Type: event.Fail, Message: "Device Not Found", Methods: []string{"CIRA_Connection"}, Outcome: event.Unreachable}
+	received := event.Event{Type: event.Success, Message: "Power State received", Outcome: event.OutcomeOK}
+	client := event.Event{Type: event.Fail, Message: "Power State request failed", Outcome: event.OutcomeClient}
+	odd := event.Event{Type: event.Fail, Message: "Power State request failed", Outcome: event.OutcomeServer}
+	broken := event.Event{Type: event.Fail, Message: "Internal Service Error", Outcome: event.OutcomeServer}
+	away := event.Event{Type: event.Fail, Message: "Internal Service Error", Outcome: event.OutcomeUnreachable}
+	unknown := event.Event{Type: event.Fail, Message: "Device Not Found", Methods: []string{"CIRA_Connection"}, Outcome: event.OutcomeUnreachable}
 
 	for code, want := range map[int]event.Event{
 		200: ended(received, 0), 204: ended(received, 0), 302: ended(received, 0), 399: ended(received, 0),
@@ -130,7 +130,7 @@ func TestWhoeverNeedsNoDeviceIsNotUnreachableAt404(t *testing.T) {
 	router.GET("/api/v1/devices/:guid", status(404))
 	call(t, router, "GET", "/api/v1/devices/"+guid)
 	end := rec.taken(t)[1]
-	assert.Equal(t, event.Client, end.Outcome)
+	assert.Equal(t, event.OutcomeClient, end.Outcome)
 	assert.Equal(t, []string{"getDevice"}, end.Methods)
 }
 
@@ -268,7 +268,7 @@ func TestUnknownRoutesOfTheAPIAreNamedByConvention(t *testing.T) {
 	methods := []string{"AMT_BootOrder"}
 	assert.Equal(t, []event.Event{
 		{Type: event.Request, Message: "Boot Order requested", Methods: methods, GUID: "123"},
-		{Type: event.Success, Message: "Boot Order received", Methods: methods, GUID: "123", Outcome: event.OK},
+		{Type: event.Success, Message: "Boot Order received", Methods: methods, GUID: "123", Outcome: event.OutcomeOK},
 	}, rec.taken(t))
 }
 
@@ -316,7 +316,7 @@ func TestWithRouteNamesAnyRoute(t *testing.T) {
 	methods := []string{"AMT_WakeUp"}
 	assert.Equal(t, []event.Event{
 		{Type: event.Request, Message: "Wake Up requested", Methods: methods, GUID: "123"},
-		{Type: event.Success, Message: "Wake Up completed", Methods: methods, GUID: "123", Outcome: event.OK},
+		{Type: event.Success, Message: "Wake Up completed", Methods: methods, GUID: "123", Outcome: event.OutcomeOK},
 	}, rec.taken(t))
 
 	call(t, router, "HEAD", "/wake/7/123")

@@ -45,7 +45,7 @@ func WithRoute(httpMethod, fullPath, method string) Option {
 
 // WithOutcome asks of for the outcome of each call whose handlers have returned and
 // have not called SetOutcome. If it returns "" the HTTP status decides as New says.
-// With event.OK the last event is a success, else a fail. It is called by many calls
+// With event.OutcomeOK the last event is a success, else a fail. It is called by many calls
 // at once, must not block or panic, and reads what it wants from c, such as c.Errors. By
 // default there is none; of several the last one holds.
 func WithOutcome(of func(c *gin.Context, status int) event.Outcome) Option {

@@ -27,9 +27,9 @@ func ended(c *gin.Context, r *route, call event.Event, rule func(*gin.Context, i
 		outcome = byStatus(status, r.needsDevice)
 	}
 	var e event.Event
-	if outcome == event.OK {
+	if outcome == event.OutcomeOK {
 		e = r.success.of(event.Success, call)
-		e.Outcome = event.OK
+		e.Outcome = event.OutcomeOK
 	} else {
 		e = failed(r, call, status, outcome)
 	}
@@ -41,7 +41,7 @@ func ended(c *gin.Context, r *route, call event.Event, rule func(*gin.Context, i
 func failed(r *route, call event.Event, status int, outcome event.Outcome) event.Event {
 	words := &r.fail
 	switch {
-	case status == http.StatusNotFound && r.needsDevice && outcome == event.Unreachable:
+	case status == http.StatusNotFound && r.needsDevice && outcome == event.OutcomeUnreachable:
 		words = &deviceNotFound
 	case status >= http.StatusInternalServerError:
 		words = &r.error
@@ -71,22 +71,22 @@ func statusOf(c *gin.Context) int {
 // byStatus says how a call ended that was answered with an HTTP status.
 func byStatus(status int, needsDevice bool) event.Outcome {
 	if status < http.StatusBadRequest {
-		return event.OK
+		return event.OutcomeOK
 	}
 	switch status {
 	case http.StatusNotFound:
 		if needsDevice {
-			return event.Unreachable
+			return event.OutcomeUnreachable
 		}
-		return event.Client
+		return event.OutcomeClient
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
 		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return event.Client
+		return event.OutcomeClient
 	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return event.Unreachable
+		return event.OutcomeUnreachable
 	default:
-		return event.Server
+		return event.OutcomeServer
 	}
 }
 
@@ -94,7 +94,7 @@ func byStatus(status int, needsDevice bool) event.Outcome {
 // call must not stay without its end.
 func known(outcome event.Outcome) event.Outcome {
 	switch outcome {
-	case event.OK, event.Client, event.Unreachable, event.Device, event.Server:
+	case event.OutcomeOK, event.OutcomeClient, event.OutcomeUnreachable, event.OutcomeDevice, event.OutcomeServer:
 		return outcome
 	default:
 		return ""

@@ -77,7 +77,7 @@ func TestAnEventArrivesByteForByteWithItsProperties(t *testing.T) {
 	pub := start(t, publisher.Config{Address: "mqtt://" + addr, Source: "console-1"})
 	ev := event.Event{
 		Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerState"}, GUID: "<\"\x00€>", Timestamp: 1795322346077,
-		Outcome: event.Server, HTTPStatus: 500, TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		Outcome: event.OutcomeServer, HTTPStatus: 500, TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	}
 	require.NoError(t, pub.Publish(ev))
 	require.NoError(t, pub.Publish(event.Connected("123")))

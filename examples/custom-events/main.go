@@ -46,7 +46,7 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 
 	// An event of the server's own. Publish never blocks; an error says that the event
 	// can't be published as it is, or that the publisher is full or closed.
-	started := event.Event{Type: event.Success, Message: "Server started", Methods: []string{"serverStart"}, Outcome: event.OK}
+	started := event.Event{Type: event.Success, Message: "Server started", Methods: []string{"serverStart"}, Outcome: event.OutcomeOK}
 	if err := pub.Publish(started); err != nil {
 		slog.Warn("no event", "error", err)
 	}
@@ -78,7 +78,7 @@ func newRouter(events middleware.Emitter) *gin.Engine {
 		// In this server too many calls are the caller's fault, not the server's.
 		middleware.WithOutcome(func(_ *gin.Context, status int) event.Outcome {
 			if status == http.StatusTooManyRequests {
-				return event.Client
+				return event.OutcomeClient
 			}
 			return "" // as always
 		}),
@@ -94,7 +94,7 @@ func wake(c *gin.Context) {
 	const notReady = 2
 	returnValue := askDevice(c.Param("guid"))
 	if returnValue != 0 {
-		middleware.SetOutcome(c, event.Device)
+		middleware.SetOutcome(c, event.OutcomeDevice)
 	}
 	if returnValue == notReady {
 		middleware.SetMessage(c, "Wake Up failed: not ready")

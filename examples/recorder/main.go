@@ -34,7 +34,7 @@ func newRouter(events middleware.Emitter) http.Handler {
 	router.Use(gin.Recovery(), middleware.New(events))
 	router.DELETE("/api/v1/amt/deactivate/:guid", func(c *gin.Context) {
 		if c.Query("refuse") != "" { // stands for what AMT may answer
-			middleware.SetOutcome(c, event.Device)
+			middleware.SetOutcome(c, event.OutcomeDevice)
 		}
 		c.JSON(http.StatusOK, gin.H{"status": "SUCCESS"})
 	})

@@ -113,7 +113,7 @@ middleware does not read: ` + "`middleware.SetMessage`" + `. The user property `
 | 503, 504 | ` + "`unreachable`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
 | other 4xx | ` + "`server`, `fail`" + ` | fail |
 | other 5xx, and a panic | ` + "`server`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
-| any, after ` + "`middleware.SetOutcome(c, event.Device)`" + ` | ` + "`device`, `fail`" + ` | by the status; below 400 fail |
+| any, after ` + "`middleware.SetOutcome(c, event.OutcomeDevice)`" + ` | ` + "`device`, `fail`" + ` | by the status; below 400 fail |
 
 Calls of API routes that are not listed are named in the same manner: ` + "`GET /api/v1/amt/bootOrder/:guid`" + `
 becomes ` + "`AMT_BootOrder`" + `, "Boot Order requested", "Boot Order received", "Boot Order request failed".
