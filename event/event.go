@@ -3,7 +3,7 @@
 //
 // The JSON is that of Intel's Management Presence Server (MPS), byte for byte:
 // five keys in MPS's order, no guid when there is none, no HTML escaping. What
-// MPS never said (the outcome, the HTTP status, the trace) is kept out of the
+// MPS never said (the outcome, the HTTP status, the trace, the actor) is kept out of the
 // JSON and travels as MQTT 5 user properties, invisible to clients that do not
 // ask for it. The package imports only the standard library.
 //
@@ -16,6 +16,9 @@ package event
 import (
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Event is one thing that happened at an Open AMT server. It is a plain value:
@@ -43,6 +46,10 @@ type Event struct {
 	// TraceParent is the W3C trace context of the call. It travels as the user
 	// property "traceparent"; empty sends none.
 	TraceParent string
+	// Actor is the person or client who made the call, by whatever name the server
+	// knows them: printable text. It travels as the user property "actor", where all
+	// who may read the topic see it; empty sends none.
+	Actor string
 }
 
 // Type is the kind of an event, the JSON key "type".
@@ -84,6 +91,9 @@ func (e Event) Validate() error {
 	if e.TraceParent != "" && !IsTraceParent(e.TraceParent) {
 		return fmt.Errorf("event: traceparent %s: want the form of W3C Trace Context, such as 00-<32 hex>-<16 hex>-01", quote(e.TraceParent))
 	}
+	if !isPrintable(e.Actor) {
+		return fmt.Errorf("event: actor %s: want printable text in UTF-8, for brokers cut the connection for control characters", quote(e.Actor))
+	}
 	if e.Timestamp < 0 {
 		return fmt.Errorf("event: timestamp %d: want Unix milliseconds, or 0 for now", e.Timestamp)
 	}
@@ -120,6 +130,10 @@ var isHex = func() (is [256]bool) {
 	}
 	return is
 }()
+
+func isPrintable(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0
+}
 
 // quote shortens a foreign value so that an error stays one readable line.
 func quote(s string) string {

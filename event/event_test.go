@@ -119,6 +119,8 @@ func TestValidateNamesTheFieldAtFault(t *testing.T) {
 		`httpstatus 42`:   func(e *event.Event) { e.HTTPStatus = 42 },
 		`timestamp -1`:    func(e *event.Event) { e.Timestamp = -1 },
 		`traceparent "x"`: func(e *event.Event) { e.TraceParent = "x" },
+		`actor "a\x00"`:   func(e *event.Event) { e.Actor = "a\x00" },
+		`actor "\xff"`:    func(e *event.Event) { e.Actor = "\xff" },
 	} {
 		bad := good
 		spoil(&bad)

@@ -99,6 +99,9 @@ func (s *stationery) appendProperties(dst []byte, e *event.Event, id uint64) []b
 	if e.TraceParent != "" {
 		dst = appendUser(dst, "traceparent", e.TraceParent)
 	}
+	if e.Actor != "" {
+		dst = appendUser(dst, "actor", e.Actor)
+	}
 	if s.cloudEvents {
 		dst = appendUser(dst, "type", append(append(text[:0], "openamt."...), e.Type...))
 		dst = appendUser(dst, "time", time.UnixMilli(e.Timestamp).UTC().AppendFormat(text[:0], time.RFC3339Nano))

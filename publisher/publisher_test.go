@@ -78,6 +78,7 @@ func TestAnEventArrivesByteForByteWithItsProperties(t *testing.T) {
 	ev := event.Event{
 		Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerState"}, GUID: "<\"\x00€>", Timestamp: 1795322346077,
 		Outcome: event.OutcomeServer, HTTPStatus: 500, TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		Actor: "Zoë <zoe@example.com>",
 	}
 	require.NoError(t, pub.Publish(ev))
 	require.NoError(t, pub.Publish(event.Connected("123")))
@@ -91,11 +92,13 @@ func TestAnEventArrivesByteForByteWithItsProperties(t *testing.T) {
 	assert.Equal(t, "server", m.Properties.User.Get("outcome"))
 	assert.Equal(t, "500", m.Properties.User.Get("httpstatus"))
 	assert.Equal(t, ev.TraceParent, m.Properties.User.Get("traceparent"))
+	assert.Equal(t, ev.Actor, m.Properties.User.Get("actor"))
 
 	next := brokertest.Receive(t, messages)
 	assert.NotEqual(t, m.Properties.User.Get("id"), next.Properties.User.Get("id"))
 	assert.Empty(t, next.Properties.User.Get("httpstatus"), "sent only where there is one")
 	assert.Empty(t, next.Properties.User.Get("traceparent"), "sent only where there is one")
+	assert.Empty(t, next.Properties.User.Get("actor"), "sent only where there is one")
 }
 
 func TestNothingIsLostWhileTheBrokerIsRestarted(t *testing.T) {
