@@ -60,7 +60,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	s.pub, err = publisher.New(publisher.Config{
 		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
 		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
-		Topic: o.broker.Topic, ClientID: o.broker.ClientID, AtMostOnce: o.broker.AtMostOnce,
+		Topic: o.broker.Topic, ClientID: o.broker.ClientID, QoS: publisher.QoS(o.broker.QoS),
 		Status: o.broker.Status, Source: "mps-sim", Logger: logger,
 	})
 	if err != nil {

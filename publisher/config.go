@@ -26,9 +26,8 @@ type Config struct {
 	// guid that is no UUID, and whatever an event does not have, becomes "none",
 	// so that no caller can fill the broker with topics.
 	Topic string
-	// AtMostOnce publishes at QoS 0 instead of QoS 1: faster, and what was
-	// written to a connection that then broke may be lost without an error.
-	AtMostOnce bool
+	// QoS is the guarantee by which events are published; default AtLeastOnce.
+	QoS QoS
 	// ClientID must differ for every publisher at a broker; default mps-events-
 	// and 8 random hex digits.
 	ClientID string
@@ -84,6 +83,20 @@ type Config struct {
 	spoolDir string // of MPS_MQTT_SPOOL_DIR, which package spool reads
 }
 
+// QoS is a quality of service of MQTT 5.0, section 4.3, by the number that MPS_MQTT_QOS
+// gives it. There is no QoS 2: it needs sessions that outlive both ends, and a
+// subscriber knows repeats by the user property id.
+type QoS string
+
+// The two qualities of service.
+const (
+	// AtLeastOnce sends an event again until the broker has acknowledged it.
+	AtLeastOnce QoS = "1"
+	// AtMostOnce sends an event once: faster, and what was written to a connection
+	// that then broke may be lost without an error.
+	AtMostOnce QoS = "0"
+)
+
 // Hooks are told what happens, for metrics of the server's own; any may be nil. They
 // are called from goroutines of the Publisher, never from Publish. One that blocks
 // holds up the next of its kind, and Connected and Disconnected hold up the
@@ -121,6 +134,12 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	}
 	if c.Source == "" {
 		c.Source = c.ClientID
+	}
+	if c.QoS == "" {
+		c.QoS = AtLeastOnce
+	}
+	if c.QoS != AtLeastOnce && c.QoS != AtMostOnce {
+		return c, nil, fmt.Errorf("publisher: QoS %q (MPS_MQTT_QOS): want 0 (AtMostOnce) or 1 (AtLeastOnce)", string(c.QoS))
 	}
 	if c.Capacity == 0 {
 		c.Capacity = defaultCapacity

@@ -45,16 +45,16 @@ func ConfigFromEnv() (Config, error) {
 		return Config{}, fmt.Errorf("publisher: %w", err)
 	}
 	config := Config{
-		Address:    broker.Address,
-		Username:   broker.Username,
-		Password:   broker.Password,
-		CAFile:     broker.TLS.CA,
-		CertFile:   broker.TLS.Cert,
-		KeyFile:    broker.TLS.Key,
-		Topic:      broker.Topic,
-		ClientID:   broker.ClientID,
-		AtMostOnce: broker.AtMostOnce,
-		Status:     broker.Status,
+		Address:  broker.Address,
+		Username: broker.Username,
+		Password: broker.Password,
+		CAFile:   broker.TLS.CA,
+		CertFile: broker.TLS.Cert,
+		KeyFile:  broker.TLS.Key,
+		Topic:    broker.Topic,
+		ClientID: broker.ClientID,
+		QoS:      QoS(broker.QoS),
+		Status:   broker.Status,
 	}
 	if _, _, err = config.withDefaults(); err != nil {
 		return Config{}, err

@@ -35,7 +35,7 @@ func TestEnvironment(t *testing.T) {
 	config, err := publisher.ConfigFromEnv()
 	require.NoError(t, err)
 	assert.Equal(t, publisher.Config{
-		Address: "mqtts://a,ws://b/mosquitto", Topic: "x/y", AtMostOnce: true, ClientID: "me",
+		Address: "mqtts://a,ws://b/mosquitto", Topic: "x/y", QoS: publisher.AtMostOnce, ClientID: "me",
 		Username: "u", Password: "pa ss", CAFile: "ca", CertFile: "cert", KeyFile: "key",
 	}, config)
 	_, err = publisher.New(config)
@@ -95,4 +95,9 @@ func TestABadClientIDIsNamedEachTime(t *testing.T) {
 	}
 	_, err := publisher.New(publisher.Config{ClientID: "a", Source: "a\nb"})
 	require.ErrorContains(t, err, `Source "a\nb"`)
+}
+
+func TestOnlyTwoQualitiesOfServiceAreTaken(t *testing.T) {
+	_, err := publisher.New(publisher.Config{QoS: "2"})
+	require.ErrorContains(t, err, `QoS "2" (MPS_MQTT_QOS): want 0 (AtMostOnce) or 1 (AtLeastOnce)`)
 }

@@ -293,7 +293,7 @@ func (p *Publisher) connected(link *mqttconn.Link, limits mqttconn.Limits) {
 		_ = link.WritePackets(p.config.online(limits)) // if it fails, so will all else on this link
 	}
 	qos := byte(1)
-	if p.config.AtMostOnce {
+	if p.config.QoS == AtMostOnce {
 		qos = 0
 	}
 	p.queue.connected(link, limits, qos)

@@ -102,11 +102,11 @@ func TestAnEventArrivesByteForByteWithItsProperties(t *testing.T) {
 }
 
 func TestNothingIsLostWhileTheBrokerIsRestarted(t *testing.T) {
-	for _, atMostOnce := range []bool{false, true} {
-		t.Run(fmt.Sprintf("AtMostOnce=%v", atMostOnce), func(t *testing.T) {
+	for _, qos := range []publisher.QoS{publisher.AtLeastOnce, publisher.AtMostOnce} {
+		t.Run("QoS "+string(qos), func(t *testing.T) {
 			first := brokertest.Start(t, "")
 			addr := first.Addr()
-			pub := start(t, publisher.Config{Address: "mqtt://" + addr, AtMostOnce: atMostOnce})
+			pub := start(t, publisher.Config{Address: "mqtt://" + addr, QoS: qos})
 			const before, away = 500, 500
 			for n := range before {
 				require.NoError(t, pub.Publish(numbered(n)))
@@ -116,7 +116,7 @@ func TestNothingIsLostWhileTheBrokerIsRestarted(t *testing.T) {
 			assert.Equal(t, publisher.Stats{Accepted: before, Acknowledged: before}, pub.Stats())
 
 			require.NoError(t, first.Close())
-			if atMostOnce {
+			if qos == publisher.AtMostOnce {
 				// At QoS 0 what is written just before a break is lost without an
 				// error, as documented; wait until the break has been noticed.
 				require.Eventually(t, func() bool {

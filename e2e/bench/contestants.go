@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -152,7 +153,7 @@ func readHeader(in *bufio.Reader) (header byte, remaining int, err error) {
 type ours struct{ *publisher.Publisher }
 
 func connectPublisher(ctx context.Context, address string, qos byte, _ sample) (sender, error) {
-	pub, err := publisher.New(publisher.Config{Address: address, Topic: topic, AtMostOnce: qos == 0, Capacity: mostEvents, DropNewest: true})
+	pub, err := publisher.New(publisher.Config{Address: address, Topic: topic, QoS: publisher.QoS(strconv.Itoa(int(qos))), Capacity: mostEvents, DropNewest: true})
 	if err != nil {
 		return nil, err
 	}

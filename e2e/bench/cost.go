@@ -18,7 +18,7 @@ func printCosts(address string) error {
 	}{
 		{"no address", publisher.Config{}},
 		{"broker away, queue full", publisher.Config{Address: "127.0.0.1:1", Capacity: 1024}},
-		{"broker there, QoS 0", publisher.Config{Address: address, AtMostOnce: true}},
+		{"broker there, QoS 0", publisher.Config{Address: address, QoS: publisher.AtMostOnce}},
 		{"broker there, QoS 1", publisher.Config{Address: address}},
 	} {
 		cost, err := costOfPublish(c.config)

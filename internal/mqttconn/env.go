@@ -14,7 +14,7 @@ type Broker struct {
 	Username, Password string
 	TLS                TLSFiles
 	ClientID, Topic    string // empty: the default of whoever asks
-	AtMostOnce         bool   // QoS 0 instead of 1
+	QoS                string // "0" or "1"; empty: the default of whoever asks
 	Status             bool   // keep a retained message that says who is online
 }
 
@@ -34,13 +34,10 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 		},
 		ClientID: env("MPS_MQTT_CLIENT_ID"),
 		Topic:    env("MPS_MQTT_TOPIC"),
+		QoS:      env("MPS_MQTT_QOS"),
 	}
-	switch qos := env("MPS_MQTT_QOS"); qos {
-	case "", "1":
-	case "0":
-		broker.AtMostOnce = true
-	default:
-		return Broker{}, fmt.Errorf("MPS_MQTT_QOS %q: want 0 or 1", qos)
+	if broker.QoS != "" && broker.QoS != "0" && broker.QoS != "1" {
+		return Broker{}, fmt.Errorf("MPS_MQTT_QOS %q: want 0 or 1", broker.QoS)
 	}
 	if status := env("MPS_MQTT_STATUS"); status != "" {
 		var err error
