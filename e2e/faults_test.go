@@ -83,7 +83,7 @@ func TestAFullQueueDropsTheOldestUntilTheBrokerIsBack(t *testing.T) {
 	broker.Start()
 	s := o.Check()
 	assert.EqualValues(t, (callers-1)*capacity, s.Dropped)
-	assert.Contains(t, o.log.String(), "events are lost\" overflow=")
+	assert.Contains(t, o.log.String(), "dropped.overflow=")
 }
 
 func TestAFullQueueRefusesTheNewestUntilTheBrokerIsBack(t *testing.T) {

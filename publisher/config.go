@@ -76,8 +76,9 @@ type Config struct {
 	DangerouslyTrustAnyServer bool
 	// Hooks are told what happens.
 	Hooks Hooks
-	// Logger is told of connections and losses; nil discards. It is never given
-	// an event or a secret.
+	// Logger is told of connections and losses; nil discards. It is never given a
+	// secret, nor of an event more than its topic and its size or, where Publish
+	// rejects it, the start of the field at fault.
 	Logger *slog.Logger
 
 	spoolDir string // of MPS_MQTT_SPOOL_DIR, which package spool reads
@@ -109,6 +110,8 @@ type Hooks struct {
 	// Dropped is told of accepted events that were dropped, and how many. Those that
 	// are dropped in quick succession come together.
 	Dropped func(reason DropReason, events uint64)
+	// Rejected is told of events that Publish did not accept, and how many, likewise.
+	Rejected func(reason RejectReason, events uint64)
 }
 
 const (

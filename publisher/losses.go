@@ -2,109 +2,78 @@ package publisher
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// DropReason says why an accepted event was dropped.
-type DropReason string
-
-// The reasons.
-const (
-	Overflow  DropReason = "overflow"  // Config.Capacity was reached, and newer events came
-	Expired   DropReason = "expired"   // it waited longer than Config.MessageExpiry
-	TooLarge  DropReason = "too_large" // it is longer than the broker's Maximum Packet Size
-	Refused   DropReason = "refused"   // the broker acknowledged it with an error
-	SpoolLost DropReason = "spool"     // the spool's bounds of bytes or age were reached, or it could not be read back
-)
-
-// Places of the reasons in a count.
-const (
-	overflow = iota
-	expired
-	tooLarge
-	refused
-	spoolLost
-	reasons
-)
-
-var reasonAt = [reasons]DropReason{Overflow, Expired, TooLarge, Refused, SpoolLost}
-
-// losses is what has been lost and is not reported yet, part of the queue.
+// losses is what the reporter needs to know of events that are lost, beside their
+// number; part of the queue.
 type losses struct {
-	count   [reasons]uint64 // since it was last taken
-	refusal mqttconn.Puback // the newest
-	bell    bell
+	refusal   mqttconn.Puback // the newest acknowledgement that was an error
+	rejection error           // the newest for an event at fault that is not logged yet
+	bell      bell
 }
 
-// takeLosses adds to unlogged what has been lost since the last call, and tells
-// Hooks.Dropped of it.
-func (p *Publisher) takeLosses(unlogged *[reasons]uint64) {
-	q := p.queue
+// drop counts events that were accepted and are given up. The counter is one of
+// stats.DroppedBy.
+func (q *queue) drop(counter *uint64, events uint64) {
+	*counter += events
+	q.stats.Dropped += events
+	q.losses.bell.ring()
+}
+
+// reject counts an event that Publish does not accept. The counter is one of
+// stats.RejectedBy.
+func (q *queue) reject(counter *uint64) {
+	*counter++
+	q.stats.Rejected++
+	q.losses.bell.ring()
+}
+
+// rejectEvent counts an event that can never be published, and keeps the reason for the log.
+func (q *queue) rejectEvent(counter *uint64, why error) {
 	q.mu.Lock()
-	lost := q.losses.count
-	q.losses.count = [reasons]uint64{}
-	q.losses.bell.idle = true
-	q.mu.Unlock()
-	for i, n := range lost {
-		unlogged[i] += n
-		if n > 0 && p.config.Hooks.Dropped != nil {
-			p.config.Hooks.Dropped(reasonAt[i], n)
-		}
+	defer q.mu.Unlock()
+	q.losses.rejection = why
+	q.reject(counter)
+}
+
+// reporter tells hooks and log of events that are lost.
+type reporter struct {
+	queue  *queue
+	hooks  Hooks
+	logger *slog.Logger
+
+	dropped, loggedDrops       map[DropReason]uint64 // what the hooks, and the log, have been told
+	rejected, loggedRejections map[RejectReason]uint64
+}
+
+func newReporter(q *queue, config Config) *reporter {
+	return &reporter{
+		queue: q, hooks: config.Hooks, logger: config.Logger,
+		dropped: map[DropReason]uint64{}, loggedDrops: map[DropReason]uint64{},
+		rejected: map[RejectReason]uint64{}, loggedRejections: map[RejectReason]uint64{},
 	}
 }
 
-// logLosses logs and forgets what was lost and what was rejected since it last did,
-// and reports whether there was anything.
-func (p *Publisher) logLosses(unlogged *[reasons]uint64, rejected *uint64) bool {
-	q := p.queue
-	q.mu.Lock()
-	refusal, stats := q.losses.refusal, q.stats
-	q.mu.Unlock()
-	var attrs []any
-	for i, n := range unlogged {
-		if n > 0 {
-			attrs = append(attrs, slog.Uint64(string(reasonAt[i]), n))
-		}
-	}
-	if unlogged[refused] > 0 {
-		attrs = append(attrs, slog.String("broker_says", refusal.Reason()))
-	}
-	if n := stats.Rejected - *rejected; n > 0 {
-		attrs = append(attrs, slog.Uint64("rejected", n))
-	}
-	if len(attrs) == 0 {
-		return false
-	}
-	*unlogged = [reasons]uint64{}
-	*rejected = stats.Rejected
-	attrs = append(attrs, slog.Uint64("total_dropped", stats.Dropped), slog.Uint64("total_rejected", stats.Rejected))
-	p.config.Logger.Warn("events are lost", attrs...)
-	return true
-}
-
-// reportLosses tells Hooks.Dropped within moments, and the log once a minute at most,
-// that events are lost. It is a goroutine of its own, so that a hook or a log that
-// hangs holds up nobody.
-func (p *Publisher) reportLosses(ctx context.Context) {
+// run tells the hooks within moments, and the log once a minute at most, until ctx ends.
+// It is a goroutine of its own, so that a hook or a log that hangs holds up nobody.
+func (r *reporter) run(ctx context.Context) {
 	const moment = 10 * time.Millisecond // losses come in floods
-	var (
-		unlogged [reasons]uint64
-		rejected uint64
-		quiet    <-chan time.Time // nil: the next loss is logged at once
-	)
+	var quiet <-chan time.Time           // nil: the next loss is logged at once
 	log := func() {
 		quiet = nil
-		if p.logLosses(&unlogged, &rejected) {
+		if r.log() {
 			quiet = time.After(time.Minute)
 		}
 	}
 	for ctx.Err() == nil {
 		select {
-		case <-p.queue.losses.bell.rung:
-			p.takeLosses(&unlogged)
+		case <-r.queue.losses.bell.rung:
+			r.callHooks()
 			if quiet == nil {
 				log()
 			}
@@ -117,6 +86,66 @@ func (p *Publisher) reportLosses(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-	p.takeLosses(&unlogged)
-	log()
+	r.callHooks()
+	r.log()
+}
+
+// callHooks tells the hooks what was lost since the last call.
+func (r *reporter) callHooks() {
+	r.queue.mu.Lock()
+	stats := r.queue.stats
+	r.queue.losses.bell.idle = true
+	r.queue.mu.Unlock()
+	for reason, events := range since(r.dropped, stats.DroppedBy.All()) {
+		if r.hooks.Dropped != nil {
+			r.hooks.Dropped(reason, events)
+		}
+	}
+	for reason, events := range since(r.rejected, stats.RejectedBy.All()) {
+		if r.hooks.Rejected != nil {
+			r.hooks.Rejected(reason, events)
+		}
+	}
+}
+
+// log logs what was lost since it last did, and reports whether there was anything.
+func (r *reporter) log() bool {
+	r.queue.mu.Lock()
+	refusal, rejection, stats := r.queue.losses.refusal, r.queue.losses.rejection, r.queue.stats
+	r.queue.losses.rejection = nil
+	r.queue.mu.Unlock()
+	var attrs, dropped, rejected []any
+	for reason, events := range since(r.loggedDrops, stats.DroppedBy.All()) {
+		dropped = append(dropped, slog.Uint64(string(reason), events))
+		if reason == Refused {
+			attrs = append(attrs, slog.String("broker_says", refusal.Reason()))
+		}
+	}
+	for reason, events := range since(r.loggedRejections, stats.RejectedBy.All()) {
+		rejected = append(rejected, slog.Uint64(string(reason), events))
+	}
+	if rejection != nil {
+		attrs = append(attrs, slog.Any("event_at_fault", rejection))
+	}
+	if len(dropped)+len(rejected) == 0 {
+		return false
+	}
+	attrs = append(attrs, slog.Group("dropped", dropped...), slog.Group("rejected", rejected...),
+		slog.Uint64("total_dropped", stats.Dropped), slog.Uint64("total_rejected", stats.Rejected))
+	r.logger.Warn("events are lost", attrs...)
+	return true
+}
+
+// since yields by how much each count has grown since the last call for the same earlier,
+// which it brings up to date.
+func since[R comparable](earlier map[R]uint64, counts iter.Seq2[R, uint64]) iter.Seq2[R, uint64] {
+	return func(yield func(R, uint64) bool) {
+		for reason, n := range counts {
+			grown := n - earlier[reason]
+			earlier[reason] = n
+			if grown > 0 && !yield(reason, grown) {
+				return
+			}
+		}
+	}
 }

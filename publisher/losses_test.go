@@ -32,9 +32,10 @@ func TestARefusedEventIsDroppedAndTheRestGoesOn(t *testing.T) {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
 	flush(t, pub)
-	assert.Equal(t, publisher.Stats{Accepted: 3, Acknowledged: 2, Dropped: 1}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 3, Acknowledged: 2, Dropped: 1, DroppedBy: publisher.Drops{Refused: 1}}, pub.Stats())
 	require.NoError(t, pub.Shutdown(context.Background()))
-	assert.Contains(t, log.String(), `msg="events are lost" refused=1 broker_says=`)
+	assert.Contains(t, log.String(), `msg="events are lost" broker_says=`)
+	assert.Contains(t, log.String(), `dropped.refused=1`)
 	assert.Contains(t, log.String(), "0x87")
 }
 
@@ -55,7 +56,7 @@ func TestAFullQueueDropsTheOldest(t *testing.T) {
 	for n := range 1000 {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
-	assert.Equal(t, publisher.Stats{Accepted: 1000, Dropped: 990, Pending: 10}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 1000, Dropped: 990, DroppedBy: publisher.Drops{Overflow: 990}, Pending: 10}, pub.Stats())
 	require.Error(t, pub.Shutdown(canceled()))
 	assert.EqualValues(t, 990, hooked.Load())
 	lines := strings.Count(log.String(), "events are lost")
@@ -68,5 +69,5 @@ func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
 	require.NoError(t, pub.Publish(numbered(0)))
 	<-received
 	require.ErrorIs(t, pub.Publish(numbered(1)), publisher.ErrFull)
-	assert.Equal(t, publisher.Stats{Accepted: 1, Pending: 1, Rejected: 1}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 1, Pending: 1, Rejected: 1, RejectedBy: publisher.Rejections{Full: 1}}, pub.Stats())
 }

@@ -269,8 +269,8 @@ func (w *world) checkCounts() {
 	w.check()
 	s := w.queue.snapshot()
 	w.must(s.Acknowledged == w.counts[delivered] && s.Rejected == w.refused, "%+v, but %v, and %d refused", s, w.counts, w.refused)
-	for i, n := range w.queue.losses.count {
-		w.must(n == w.counts[reasonAt[i]], "%s: %d, but %v", reasonAt[i], n, w.counts)
+	for reason, n := range s.DroppedBy.All() {
+		w.must(n == w.counts[reason], "%s: %d, but %v", reason, n, w.counts)
 	}
 	for _, before := range w.flushes {
 		left := true

@@ -106,7 +106,7 @@ func TestDropNewestRefusesWhatIsTooMuch(t *testing.T) {
 	require.NoError(t, pub.Publish(numbered(0)))
 	require.NoError(t, pub.Publish(numbered(1)))
 	require.ErrorIs(t, pub.Publish(numbered(2)), publisher.ErrFull)
-	assert.Equal(t, publisher.Stats{Accepted: 2, Pending: 2, Rejected: 1}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 2, Pending: 2, Rejected: 1, RejectedBy: publisher.Rejections{Full: 1}}, pub.Stats())
 }
 
 func TestTheBrokersLimitsAreRespected(t *testing.T) {
@@ -125,5 +125,5 @@ func TestTheBrokersLimitsAreRespected(t *testing.T) {
 	assert.Equal(t, byte(0), p.QoS)
 	assert.Contains(t, string(p.Payload), `"message":"2"`)
 	flush(t, pub)
-	assert.Equal(t, publisher.Stats{Accepted: 2, Acknowledged: 1, Dropped: 1}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 2, Acknowledged: 1, Dropped: 1, DroppedBy: publisher.Drops{TooLarge: 1}}, pub.Stats())
 }

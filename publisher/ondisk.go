@@ -209,9 +209,7 @@ func (q *queue) lostOnDisk(n uint64) {
 		return
 	}
 	q.disk.count -= n
-	q.stats.Dropped += n
-	q.losses.count[spoolLost] += n
-	q.losses.bell.ring()
+	q.drop(&q.stats.DroppedBy.SpoolLost, n)
 	q.rejoin()
 }
 

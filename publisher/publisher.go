@@ -46,16 +46,6 @@ func (e *UndeliveredError) Unwrap() error { return e.Err }
 // user properties. MPS's own are 98 to 201 bytes of JSON.
 const MaxEventBytes = 64 << 10
 
-// Stats counts events since New. Accepted = Acknowledged + Dropped + Pending.
-type Stats struct {
-	Accepted     uint64 // Publish returned nil, or taken back from the spool by New
-	Acknowledged uint64 // by the broker; at QoS 0, handed to the operating system
-	Dropped      uint64 // see DropReason
-	Pending      uint64 // not yet one of these two
-	Rejected     uint64 // Publish returned ErrFull; not in Accepted
-	SpoolErrors  uint64 // attempts to use the spool that failed; no events
-}
-
 // Publisher publishes events. Its methods may be called concurrently.
 type Publisher struct {
 	config     Config
@@ -100,6 +90,7 @@ func New(config Config) (*Publisher, error) {
 		stopped:    make(chan struct{}),
 	}
 	if len(servers) == 0 {
+		p.startReporter()
 		return p, nil
 	}
 	if config.Spool != nil {
@@ -125,9 +116,7 @@ func New(config Config) (*Publisher, error) {
 	if p.conn, err = mqttconn.Open(connect); err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	reporting, mute := context.WithCancel(context.Background())
-	p.mute = mute
-	p.reporter.Go(func() { p.reportLosses(reporting) })
+	p.startReporter()
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.workers.Go(func() { p.send(ctx) })
@@ -137,13 +126,21 @@ func New(config Config) (*Publisher, error) {
 	return p, nil
 }
 
+func (p *Publisher) startReporter() {
+	ctx, mute := context.WithCancel(context.Background())
+	p.mute = mute
+	p.reporter.Go(func() { newReporter(p.queue, p.config).run(ctx) })
+}
+
 // Publish accepts one event for delivery. It never blocks, copies what it keeps,
 // and allocates nothing in the steady state. It returns ErrFull, ErrClosed, or an
 // error that names the field of ev that cannot be published; after nil the event
 // is delivered, or counted in Stats. Events of one goroutine arrive in order.
 func (p *Publisher) Publish(ev event.Event) error {
 	if err := ev.Validate(); err != nil {
-		return fmt.Errorf("publisher: %w", err)
+		err = fmt.Errorf("publisher: %w", err)
+		p.queue.rejectEvent(&p.queue.stats.RejectedBy.Invalid, err)
+		return err
 	}
 	if p.conn == nil {
 		return p.queue.whenOpen()
@@ -154,7 +151,8 @@ func (p *Publisher) Publish(ev event.Event) error {
 	packet := blanks.Get().(*packet)
 	p.stationery.encode(packet, &ev, p.lastID.Add(1))
 	if len(packet.body) > MaxEventBytes {
-		err := fmt.Errorf("publisher: event: %d bytes with its properties, more than %d", len(packet.body), MaxEventBytes)
+		err := fmt.Errorf("publisher: event: %d bytes with topic and properties, more than %d: shorten its texts", len(packet.body), MaxEventBytes)
+		p.queue.rejectEvent(&p.queue.stats.RejectedBy.TooLarge, err)
 		recycle(packet)
 		return err
 	}

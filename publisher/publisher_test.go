@@ -384,10 +384,35 @@ func (l logLines) Write(p []byte) (int, error) {
 }
 
 func TestBadEventsAreRefusedBeforeIntake(t *testing.T) {
-	pub := start(t, publisher.Config{Address: "127.0.0.1:1"})
-	require.ErrorContains(t, pub.Publish(event.Event{Type: "boom"}), `type "boom"`)
-	huge := numbered(0)
-	huge.Message = strings.Repeat("x", publisher.MaxEventBytes)
-	require.ErrorContains(t, pub.Publish(huge), "more than 65536")
-	assert.Zero(t, pub.Stats())
+	for _, address := range []string{"127.0.0.1:1", ""} {
+		hooked := make(chan publisher.RejectReason, 10)
+		log := make(logLines, 100)
+		pub := start(t, publisher.Config{
+			Address: address, Logger: slog.New(slog.NewTextHandler(log, nil)),
+			Hooks: publisher.Hooks{Rejected: func(reason publisher.RejectReason, events uint64) {
+				assert.EqualValues(t, 1, events)
+				hooked <- reason
+			}},
+		})
+		require.ErrorContains(t, pub.Publish(event.Event{Type: "boom"}), `type "boom"`)
+		assert.Equal(t, publisher.RejectedInvalid, <-hooked)
+		for line := range log {
+			if strings.Contains(line, "events are lost") {
+				assert.Contains(t, line, `type \"boom\": want request, success or fail`)
+				assert.Contains(t, line, "rejected.invalid=1")
+				break
+			}
+		}
+		want := publisher.Stats{Rejected: 1, RejectedBy: publisher.Rejections{Invalid: 1}}
+		assert.Equal(t, want, pub.Stats())
+		if address == "" {
+			continue // what is not published is not measured
+		}
+		huge := numbered(0)
+		huge.Message = strings.Repeat("x", publisher.MaxEventBytes)
+		require.ErrorContains(t, pub.Publish(huge), "more than 65536")
+		assert.Equal(t, publisher.RejectedTooLarge, <-hooked)
+		want.Rejected, want.RejectedBy.TooLarge = 2, 1
+		assert.Equal(t, want, pub.Stats())
+	}
 }

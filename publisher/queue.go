@@ -86,6 +86,7 @@ func (q *queue) add(p *packet) (dropped *packet, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
+		q.reject(&q.stats.RejectedBy.Closed)
 		return p, ErrClosed
 	}
 	if q.disk.spooling && q.held() >= q.capacity {
@@ -93,8 +94,7 @@ func (q *queue) add(p *packet) (dropped *packet, err error) {
 	}
 	if q.held() >= q.capacity {
 		if dropped = q.makeRoom(); dropped == nil {
-			q.stats.Rejected++
-			q.losses.bell.ring()
+			q.reject(&q.stats.RejectedBy.Full)
 			return p, ErrFull
 		}
 	}
@@ -133,23 +133,17 @@ func (q *queue) makeRoom() *packet {
 	}
 	p := oldest.pop()
 	q.disk.void(p.number)
-	q.drop(overflow)
+	q.drop(&q.stats.DroppedBy.Overflow, 1)
 	q.left()
 	return p
 }
 
-// drop counts the loss of one event.
-func (q *queue) drop(reason int) {
-	q.stats.Dropped++
-	q.losses.count[reason]++
-	q.losses.bell.ring()
-}
-
-// whenOpen is add for a publisher without a broker: there is nothing to count.
+// whenOpen is add for a publisher without a broker: only what is rejected counts.
 func (q *queue) whenOpen() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
+		q.reject(&q.stats.RejectedBy.Closed)
 		return ErrClosed
 	}
 	return nil
@@ -175,10 +169,10 @@ func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 		case p.done:
 		case p.expired():
 			q.settle(p)
-			q.drop(expired)
+			q.drop(&q.stats.DroppedBy.Expired, 1)
 		case q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize:
 			q.settle(p)
-			q.drop(tooLarge)
+			q.drop(&q.stats.DroppedBy.TooLarge, 1)
 		default:
 			dst = p.appendTo(dst, q.qos, id)
 			p.tried = true
@@ -266,7 +260,7 @@ func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 		q.unacked--
 		if ack.Refused() {
 			q.losses.refusal = ack
-			q.drop(refused)
+			q.drop(&q.stats.DroppedBy.Refused, 1)
 		} else {
 			q.stats.Acknowledged++
 		}

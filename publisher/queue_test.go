@@ -67,7 +67,7 @@ func TestExpiredEventsHoldUpNobody(t *testing.T) {
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
 	_, _, n := q.take(nil)
 	assert.Equal(t, 1, n)
-	assert.Equal(t, Stats{Accepted: expired + 1, Dropped: expired, Pending: 1}, q.snapshot())
+	assert.Equal(t, Stats{Accepted: expired + 1, Dropped: expired, DroppedBy: Drops{Expired: expired}, Pending: 1}, q.snapshot())
 }
 
 func TestAHoleIsPassedWhenOneAtATimeIsAllowed(t *testing.T) {
@@ -97,5 +97,5 @@ func TestWhatIsUnderWayMayBeTooLargeForTheNextBroker(t *testing.T) {
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2, MaximumPacketSize: 50}, 1)
 	_, _, n := q.take(nil)
 	assert.Zero(t, n)
-	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Dropped: 2}, q.snapshot())
+	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Dropped: 2, DroppedBy: Drops{TooLarge: 2}}, q.snapshot())
 }

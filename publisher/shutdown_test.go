@@ -26,7 +26,7 @@ func TestShutdownIsFinalAndIdempotent(t *testing.T) {
 	require.NoError(t, pub.Shutdown(context.Background()))
 	require.NoError(t, pub.Shutdown(canceled()), "the first result")
 	require.ErrorIs(t, pub.Publish(numbered(2)), publisher.ErrClosed)
-	assert.Equal(t, publisher.Stats{Accepted: 1, Acknowledged: 1}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: 1, Acknowledged: 1, Rejected: 1, RejectedBy: publisher.Rejections{Closed: 1}}, pub.Stats())
 }
 
 // stuckLog is a log that does not return before it is released.

@@ -102,7 +102,7 @@ func TestLossesOfTheLastWriteReachHookAndLog(t *testing.T) {
 	require.NoError(t, shutdown(t, p))
 	assert.EqualValues(t, more, p.Stats().Dropped)
 	assert.EqualValues(t, more, hooked.Load())
-	assert.Contains(t, log.String(), `msg="events are lost" spool=3`)
+	assert.Contains(t, log.String(), "dropped.spool=3")
 }
 
 // slowToClose is a Spool whose Close waits.
@@ -159,7 +159,7 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 	stats := q.snapshot()
 	assert.Greater(t, stats.SpoolErrors, uint64(3))
 	stats.SpoolErrors = 0
-	assert.Equal(t, Stats{Accepted: onDisk + 1, Dropped: onDisk, Pending: 1}, stats)
+	assert.Equal(t, Stats{Accepted: onDisk + 1, Dropped: onDisk, DroppedBy: Drops{SpoolLost: onDisk}, Pending: 1}, stats)
 }
 
 // The server goes on publishing as fast as it can, so that memory is full of what the

@@ -225,7 +225,7 @@ func TestTheOldestOnDiskMakeRoomAndAreCounted(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	assert.Equal(t, map[publisher.DropReason]uint64{publisher.SpoolLost: s.Dropped}, hooked)
-	assert.Contains(t, log.String(), "events are lost\" spool=")
+	assert.Contains(t, log.String(), "dropped.spool=")
 }
 
 func TestWithDropNewestAFullSpoolRefuses(t *testing.T) {
