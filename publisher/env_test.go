@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -95,4 +96,11 @@ func TestABadClientIDIsNamedEachTime(t *testing.T) {
 	}
 	_, err := publisher.New(publisher.Config{ClientID: "a", Source: "a\nb"})
 	require.ErrorContains(t, err, `Source "a\nb"`)
+}
+
+// Two Configs with equal fields do the same, wherever they come from.
+func TestAConfigHidesNothing(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[publisher.Config]()) {
+		assert.True(t, field.IsExported(), field.Name)
+	}
 }
