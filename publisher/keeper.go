@@ -33,30 +33,29 @@ func newKeeper(q *queue, j journal.Journal, log *slog.Logger) *keeper {
 	return &keeper{queue: q, journal: j, log: log, most: mostRecords, patience: time.Minute}
 }
 
-// run works until ctx ends.
+// run works until ctx ends. An event is due for the disk when it has been seen here
+// twice, which is half of SpoolInterval apart: one that is acknowledged sooner costs no
+// write. A write that is due takes all that is there, so that no event waits for more
+// writes than the one that is under way and its own.
 func (k *keeper) run(ctx context.Context) {
 	const retry = time.Second
-	// What is written had been accepted before the round before, half an interval
-	// ago. So nothing is written that is acknowledged sooner, and nothing stays
-	// unwritten for longer than the interval.
-	var upTo uint64
+	pause := SpoolInterval / 2
 	for ctx.Err() == nil {
-		newest := k.queue.newest()
-		pause := SpoolInterval / 2
+		due := k.queue.newest()
+		switch {
+		case !k.failing && k.queue.rest():
+			k.wait(ctx, 0)
+		case k.wait(ctx, pause):
+			due = k.queue.newest()
+		}
+		pause = SpoolInterval / 2
 		if !k.load() {
 			pause = retry / 10
 		}
 		if now := time.Now(); now.Before(k.writeAt) {
 			pause = k.writeAt.Sub(now) // but what is on disk may be wanted meanwhile
-		} else if err := k.write(upTo); err != nil {
+		} else if err := k.write(k.queue.toWrite(due)); err != nil {
 			k.writeAt = now.Add(retry)
-		}
-		upTo = newest
-		switch {
-		case !k.failing && k.queue.rest():
-			k.wait(ctx, 0)
-		case k.wait(ctx, pause):
-			upTo = k.queue.newest()
 		}
 	}
 }

@@ -169,7 +169,7 @@ func (w *world) keep() {
 	}
 	newest := w.queue.newest()
 	w.keeper.load()
-	_ = w.keeper.write(w.upTo)
+	_ = w.keeper.write(w.queue.toWrite(w.upTo))
 	w.upTo = newest
 	w.resting = w.queue.rest()
 	w.checkCounts()

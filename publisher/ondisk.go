@@ -266,6 +266,21 @@ func (q *queue) newest() uint64 {
 	return q.lastNumber
 }
 
+// toWrite returns the number up to which events are to be written when those up to number
+// due have to be: all, if one of these is in memory alone.
+func (q *queue) toWrite(due uint64) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
+		for i := part.upTo(q.disk.upTo); i < part.len() && part.at(i).number <= due; i++ {
+			if !part.at(i).done {
+				return q.lastNumber
+			}
+		}
+	}
+	return due
+}
+
 // rest reports whether the keeper has nothing to do; then it will be roused.
 func (q *queue) rest() bool {
 	q.mu.Lock()

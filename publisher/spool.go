@@ -24,7 +24,9 @@ type Spool interface {
 // the queue and the spool out of the documentation.
 type journalSpool = journal.Spool
 
-// SpoolInterval is about the longest that an accepted event is in memory alone: what
-// is not acknowledged by then is on disk, and that is all that a killed process
-// loses. An event that the broker acknowledges sooner costs no disk access.
+// SpoolInterval is the longest that an accepted event waits in memory alone before it is
+// written to the spool; one that the broker acknowledges sooner costs no disk access. The
+// disk then takes the time of one write, before which it may have to end the write that is
+// under way: a killed process loses at most what was accepted within these three. One write
+// takes up to 2,048 events or 1 MiB; of more than that the newest wait for the next.
 const SpoolInterval = 10 * time.Millisecond

@@ -8,9 +8,9 @@
 //	pub, err := publisher.New(config)
 //
 // What the broker acknowledges within a few milliseconds is never written. What it
-// does not is on disk after publisher.SpoolInterval, which is all that a killed
-// process loses, and is published, in order and with the same id, by this process or
-// the next. The folder holds one file of bbolt, for one process at a time.
+// does not goes to disk after publisher.SpoolInterval, which says what a killed process
+// loses, and is published, in order and with the same id, topic and properties, by this
+// process or the next. The folder holds one file of bbolt, for one process at a time.
 package spool
 
 import (
