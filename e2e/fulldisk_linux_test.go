@@ -41,7 +41,7 @@ func (d disk) MakeRoom() {
 func startOracleOnFullDisk(t *testing.T, broker *mosquitto, capacity int) (*oracle, disk) {
 	t.Helper()
 	d := mountDisk(t)
-	s, err := spool.Open(spool.Options{Dir: filepath.Join(d.folder, "spool")})
+	s, err := spool.Open(filepath.Join(d.folder, "spool"))
 	require.NoError(t, err)
 	o := startOracle(t, broker, publisher.Config{Spool: s, Capacity: capacity})
 	o.Publish(100)

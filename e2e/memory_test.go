@@ -37,7 +37,7 @@ func fillMemory() error {
 	if err != nil {
 		return err
 	}
-	if config.Spool, err = spool.Open(spool.Options{Dir: os.Getenv("MPS_MQTT_SPOOL_DIR"), MaxBytes: spoolBytes}); err != nil {
+	if config.Spool, err = spool.FromEnv(spool.WithMaxBytes(spoolBytes)); err != nil {
 		return err
 	}
 	lost := make(chan struct{}, 1)

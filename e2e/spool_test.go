@@ -143,7 +143,7 @@ func TestAKilledPublisherLosesTheLastMomentAtMost(t *testing.T) {
 			moment = time.Duration(accepted[len(accepted)-1].At-accepted[n].At) * time.Millisecond
 		}
 		lost = append(lost, moment)
-		// SpoolInterval and one step, on a machine whose disk or processor may be busy.
+		// SpoolInterval and two writes, on a machine whose disk or processor may be busy.
 		assert.Less(t, moment, 500*time.Millisecond, "process %d: %d of %d arrived", process, n, len(accepted))
 	}
 	assert.Equal(t, []string{fmt.Sprintf("%d/0", len(processes))}, rest, "in order, without a gap but at a process's end")

@@ -64,9 +64,14 @@ type Config struct {
 	// offline with "planned":true, which expires after a day. Give the ClientID then,
 	// so that it is known to those who listen.
 	Status bool
-	// Spool keeps what is not delivered on disk: package spool has one. Without one
+	// Spool keeps what is not delivered on disk: package spool opens one. Without one
 	// events are held in memory alone. The Publisher closes it in Shutdown.
 	Spool Spool
+	// SpoolDir is the folder that MPS_MQTT_SPOOL_DIR names, as ConfigFromEnv has read it.
+	// It opens nothing: that is left to package spool, which links a database. But New
+	// fails if it is set and Spool is not, so that nobody believes events to be on disk
+	// which are not.
+	SpoolDir string
 	// KeepAlive is the longest silence on the connection, in whole seconds;
 	// default 30 s. A broker that says nothing for twice that time is given up.
 	KeepAlive time.Duration
@@ -80,8 +85,6 @@ type Config struct {
 	// secret, nor of an event more than its topic and its size or, where Publish
 	// rejects it, the start of the field at fault.
 	Logger *slog.Logger
-
-	spoolDir string // of MPS_MQTT_SPOOL_DIR, which package spool reads
 }
 
 // QoS is a quality of service of MQTT 5.0, section 4.3, by the number that MPS_MQTT_QOS
@@ -176,8 +179,8 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	if c.Spool != nil && c.Capacity < leastWithSpool {
 		return c, nil, fmt.Errorf("publisher: Capacity %d: with a Spool want %d or more", c.Capacity, leastWithSpool)
 	}
-	if c.spoolDir != "" && c.Spool == nil {
-		return c, nil, fmt.Errorf("publisher: %s is set to %q, but Config.Spool is not set: set it to what spool.FromEnv returns", mqttconn.SpoolDirVariable, c.spoolDir)
+	if c.SpoolDir != "" && c.Spool == nil {
+		return c, nil, fmt.Errorf("publisher: %s is set (SpoolDir %q), but Spool is not: write config, err := publisher.ConfigFromEnv(), then config.Spool, err = spool.FromEnv(), then publisher.New(config)", mqttconn.SpoolDirVariable, c.SpoolDir)
 	}
 	if c.Address == "" {
 		return c, nil, nil

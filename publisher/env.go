@@ -34,7 +34,7 @@ func FromEnv() (*Publisher, error) {
 //	MPS_MQTT_CA_FILE    PEM file of the certificates to trust
 //	MPS_MQTT_CERT_FILE  and MPS_MQTT_KEY_FILE, PEM files of a client certificate
 //	MPS_MQTT_STATUS     true or false, see Config.Status; default false
-//	MPS_MQTT_SPOOL_DIR  is read by spool.FromEnv, whose result belongs into Config.Spool
+//	MPS_MQTT_SPOOL_DIR  see Config.SpoolDir; spool.FromEnv opens it for Config.Spool
 //
 // The address, the user and the password may be given by a file instead:
 // MPS_MQTT_PASSWORD_FILE names one, and its closing line break is cut off.
@@ -59,6 +59,6 @@ func ConfigFromEnv() (Config, error) {
 	if _, _, err = config.withDefaults(); err != nil {
 		return Config{}, err
 	}
-	config.spoolDir = os.Getenv(mqttconn.SpoolDirVariable)
+	config.SpoolDir = os.Getenv(mqttconn.SpoolDirVariable)
 	return config, nil
 }

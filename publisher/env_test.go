@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -100,4 +101,11 @@ func TestABadClientIDIsNamedEachTime(t *testing.T) {
 func TestOnlyTwoQualitiesOfServiceAreTaken(t *testing.T) {
 	_, err := publisher.New(publisher.Config{QoS: "2"})
 	require.ErrorContains(t, err, `QoS "2" (MPS_MQTT_QOS): want 0 (AtMostOnce) or 1 (AtLeastOnce)`)
+}
+
+// Two Configs with equal fields do the same, wherever they come from.
+func TestAConfigHidesNothing(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[publisher.Config]()) {
+		assert.True(t, field.IsExported(), field.Name)
+	}
 }

@@ -6,16 +6,18 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"time"
+
+	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
 // keeper is the goroutine that owns the spool: it writes what has waited for a while,
 // and brings back what the sender needs next.
 type keeper struct {
-	queue *queue
-	spool Spool
-	log   *slog.Logger
+	queue   *queue
+	journal journal.Journal
+	log     *slog.Logger
 
-	add     []SpoolRecord
+	add     []journal.Record
 	buf     []byte
 	most    int  // records to add in one step; fewer after a failure
 	failing bool // writing does, as the log knows
@@ -27,34 +29,33 @@ type keeper struct {
 
 const mostRecords = 2048
 
-func newKeeper(q *queue, spool Spool, log *slog.Logger) *keeper {
-	return &keeper{queue: q, spool: spool, log: log, most: mostRecords, patience: time.Minute}
+func newKeeper(q *queue, j journal.Journal, log *slog.Logger) *keeper {
+	return &keeper{queue: q, journal: j, log: log, most: mostRecords, patience: time.Minute}
 }
 
-// run works until ctx ends.
+// run works until ctx ends. An event is due for the disk when it has been seen here
+// twice, which is half of SpoolInterval apart: one that is acknowledged sooner costs no
+// write. A write that is due takes all that is there, so that no event waits for more
+// writes than the one that is under way and its own.
 func (k *keeper) run(ctx context.Context) {
 	const retry = time.Second
-	// What is written had been accepted before the round before, half an interval
-	// ago. So nothing is written that is acknowledged sooner, and nothing stays
-	// unwritten for longer than the interval.
-	var upTo uint64
+	pause := SpoolInterval / 2
 	for ctx.Err() == nil {
-		newest := k.queue.newest()
-		pause := SpoolInterval / 2
+		due := k.queue.newest()
+		switch {
+		case !k.failing && k.queue.rest():
+			k.wait(ctx, 0)
+		case k.wait(ctx, pause):
+			due = k.queue.newest()
+		}
+		pause = SpoolInterval / 2
 		if !k.load() {
 			pause = retry / 10
 		}
 		if now := time.Now(); now.Before(k.writeAt) {
 			pause = k.writeAt.Sub(now) // but what is on disk may be wanted meanwhile
-		} else if err := k.write(upTo); err != nil {
+		} else if err := k.write(k.queue.toWrite(due)); err != nil {
 			k.writeAt = now.Add(retry)
-		}
-		upTo = newest
-		switch {
-		case !k.failing && k.queue.rest():
-			k.wait(ctx, 0)
-		case k.wait(ctx, pause):
-			upTo = k.queue.newest()
 		}
 	}
 }
@@ -104,7 +105,7 @@ func (k *keeper) write(upTo uint64) error {
 }
 
 func (k *keeper) commit(s step) error {
-	dropped, err := k.spool.Commit(s.SpoolStep)
+	dropped, err := k.journal.Commit(s.Step)
 	k.queue.committed(s, dropped, err)
 	if err != nil {
 		k.queue.failed()
@@ -118,7 +119,7 @@ func (k *keeper) load() bool {
 	if most == 0 {
 		return true
 	}
-	records, err := k.spool.Load(from, most)
+	records, err := k.journal.Load(from, most)
 	if err == nil {
 		k.unreadable = time.Time{}
 		k.queue.loaded(records, most)
@@ -167,7 +168,7 @@ func (p *packet) appendRecord(dst []byte) []byte {
 }
 
 // fromRecord makes p what appendRecord wrote, and reports false if it cannot be read.
-func (p *packet) fromRecord(r SpoolRecord) bool {
+func (p *packet) fromRecord(r journal.Record) bool {
 	*p = packet{body: p.body[:0], number: r.Number}
 	whole := len(r.Data) - crc32.Size
 	if whole < 1 || r.Data[0] != recordVersion || binary.BigEndian.Uint32(r.Data[whole:]) != crc32.ChecksumIEEE(r.Data[:whole]) {

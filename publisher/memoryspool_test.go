@@ -4,18 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+
+	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
-// memorySpool is a Spool in memory, in which a test says what goes wrong.
+// memorySpool is a journal in memory, in which a test says what goes wrong.
 type memorySpool struct {
-	records     []SpoolRecord
-	room        int               // for so many records
-	commitFails func() bool       // asked once in each Commit
-	loadFails   func() bool       // asked once in each Load
-	tooOld      func() bool       // asked of each record that may go for its age
-	during      func()            // what else happens while Commit or Load is at work
-	gone        func(SpoolRecord) // told of each record that has made room
-	aged        func(SpoolRecord) // told of each record that Load returns without its data
+	records     []journal.Record
+	room        int                  // for so many records
+	commitFails func() bool          // asked once in each Commit
+	loadFails   func() bool          // asked once in each Load
+	tooOld      func() bool          // asked of each record that may go for its age
+	during      func()               // what else happens while Commit or Load is at work
+	gone        func(journal.Record) // told of each record that has made room
+	aged        func(journal.Record) // told of each record that Load returns without its data
 }
 
 // newMemorySpool returns one in which nothing goes wrong.
@@ -23,14 +25,28 @@ func newMemorySpool(room int) *memorySpool {
 	no := func() bool { return false }
 	return &memorySpool{
 		room: room, commitFails: no, loadFails: no, tooOld: no,
-		during: func() {}, gone: func(SpoolRecord) {}, aged: func(SpoolRecord) {},
+		during: func() {}, gone: func(journal.Record) {}, aged: func(journal.Record) {},
 	}
 }
 
 var errDisk = errors.New("input/output error")
 
-func (*memorySpool) Enabled() bool { return true }
-func (*memorySpool) Close() error  { return nil }
+// fakeSpool is a Spool that has any journal.
+type fakeSpool struct {
+	journal.Holder
+	released chan struct{} // Close waits for it; nil: it does not
+}
+
+func spoolOf(j journal.Journal) fakeSpool { return fakeSpool{Holder: journal.Hold(j)} }
+
+func (fakeSpool) Enabled() bool { return true }
+
+func (s fakeSpool) Close() error {
+	if s.released != nil {
+		<-s.released
+	}
+	return nil
+}
 
 func (m *memorySpool) Range() (first, last, count uint64) {
 	if len(m.records) == 0 {
@@ -39,18 +55,18 @@ func (m *memorySpool) Range() (first, last, count uint64) {
 	return m.records[0].Number, m.records[len(m.records)-1].Number, uint64(len(m.records))
 }
 
-func (m *memorySpool) Commit(s SpoolStep) (dropped uint64, err error) {
+func (m *memorySpool) Commit(s journal.Step) (dropped uint64, err error) {
 	m.during()
 	defer m.during()
 	if m.commitFails() {
 		return 0, errDisk
 	}
-	kept := slices.DeleteFunc(slices.Clone(m.records), func(r SpoolRecord) bool {
+	kept := slices.DeleteFunc(slices.Clone(m.records), func(r journal.Record) bool {
 		return r.Number < s.Below || slices.Contains(s.Void, r.Number)
 	})
 	tooMany := len(kept) + len(s.Add) - m.room
-	var gone []SpoolRecord
-	kept = slices.DeleteFunc(kept, func(r SpoolRecord) bool {
+	var gone []journal.Record
+	kept = slices.DeleteFunc(kept, func(r journal.Record) bool {
 		if r.Number < s.From || tooMany <= len(gone) && !m.tooOld() {
 			return false
 		}
@@ -58,10 +74,10 @@ func (m *memorySpool) Commit(s SpoolStep) (dropped uint64, err error) {
 		return true
 	})
 	if len(s.Add) > 0 && len(kept)+len(s.Add) > m.room {
-		return 0, errors.New("full")
+		return 0, journal.ErrFull
 	}
 	for _, r := range s.Add {
-		kept = append(kept, SpoolRecord{Number: r.Number, Data: bytes.Clone(r.Data)})
+		kept = append(kept, journal.Record{Number: r.Number, Data: bytes.Clone(r.Data)})
 	}
 	m.records = kept
 	for _, r := range gone {
@@ -70,7 +86,7 @@ func (m *memorySpool) Commit(s SpoolStep) (dropped uint64, err error) {
 	return uint64(len(gone)), nil
 }
 
-func (m *memorySpool) Load(from uint64, most int) (records []SpoolRecord, err error) {
+func (m *memorySpool) Load(from uint64, most int) (records []journal.Record, err error) {
 	m.during()
 	defer m.during()
 	if m.loadFails() {
@@ -85,7 +101,7 @@ func (m *memorySpool) Load(from uint64, most int) (records []SpoolRecord, err er
 			m.aged(r)
 			data = nil
 		}
-		records = append(records, SpoolRecord{Number: r.Number, Data: data})
+		records = append(records, journal.Record{Number: r.Number, Data: data})
 	}
 	return records, nil
 }

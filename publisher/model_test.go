@@ -13,6 +13,7 @@ import (
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
 // world is what a queue and its keeper live in: a server that publishes, a broker and a
@@ -83,11 +84,11 @@ func newWorld(t *testing.T, seed uint64) *world {
 			w.somethingHappens()
 		}
 	}
-	w.disk.gone = func(r SpoolRecord) {
+	w.disk.gone = func(r journal.Record) {
 		w.must(!w.dropNewest, "number %d made room on disk", r.Number)
 		w.ends(eventIn(r.Data), SpoolLost)
 	}
-	w.disk.aged = func(r SpoolRecord) {
+	w.disk.aged = func(r journal.Record) {
 		if n := eventIn(r.Data); w.fates[n] != Overflow { // then it is no loss once more
 			w.ends(n, SpoolLost)
 		}
@@ -168,7 +169,7 @@ func (w *world) keep() {
 	}
 	newest := w.queue.newest()
 	w.keeper.load()
-	_ = w.keeper.write(w.upTo)
+	_ = w.keeper.write(w.queue.toWrite(w.upTo))
 	w.upTo = newest
 	w.resting = w.queue.rest()
 	w.checkCounts()

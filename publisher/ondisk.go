@@ -1,6 +1,10 @@
 package publisher
 
-import "math"
+import (
+	"math"
+
+	"github.com/mps-events/mps-events/publisher/internal/journal"
+)
 
 // onDisk is the queue's knowledge of the spool: which events are on disk, and which
 // of them nowhere else.
@@ -99,20 +103,20 @@ func (q *queue) rejoin() {
 
 // step is one Commit to be made.
 type step struct {
-	SpoolStep
+	journal.Step
 	upTo uint64 // every event up to this number is on disk after it, or has left
 }
 
 // nextStep returns what is to be committed so that the events up to number upTo are on
 // disk, or most of them at a time; false means that there is nothing. The records share
 // the memory of buf.
-func (q *queue) nextStep(upTo uint64, most int, add []SpoolRecord, buf []byte) (step, []byte, bool) {
+func (q *queue) nextStep(upTo uint64, most int, add []journal.Record, buf []byte) (step, []byte, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	const mostBytes = 1 << 20
 	s := step{
-		SpoolStep: SpoolStep{Below: q.oldest(), From: math.MaxUint64, Add: add[:0]},
-		upTo:      max(min(upTo, q.lastNumber), q.disk.upTo),
+		Step: journal.Step{Below: q.oldest(), From: math.MaxUint64, Add: add[:0]},
+		upTo: max(min(upTo, q.lastNumber), q.disk.upTo),
 	}
 	buf = buf[:0]
 	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
@@ -127,7 +131,7 @@ func (q *queue) nextStep(upTo uint64, most int, add []SpoolRecord, buf []byte) (
 			}
 			start := len(buf)
 			buf = p.appendRecord(buf)
-			s.Add = append(s.Add, SpoolRecord{Number: p.number, Data: buf[start:]})
+			s.Add = append(s.Add, journal.Record{Number: p.number, Data: buf[start:]})
 		}
 	}
 	if q.disk.count > 0 && !q.dropNewest {
@@ -228,7 +232,7 @@ func (q *queue) toLoad() (from uint64, most int) {
 }
 
 // loaded takes in what was asked for by toLoad.
-func (q *queue) loaded(records []SpoolRecord, most int) {
+func (q *queue) loaded(records []journal.Record, most int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var unreadable uint64
@@ -258,6 +262,21 @@ func (q *queue) newest() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.lastNumber
+}
+
+// toWrite returns the number up to which events are to be written when those up to number
+// due have to be: all, if one of these is in memory alone.
+func (q *queue) toWrite(due uint64) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
+		for i := part.upTo(q.disk.upTo); i < part.len() && part.at(i).number <= due; i++ {
+			if !part.at(i).done {
+				return q.lastNumber
+			}
+		}
+	}
+	return due
 }
 
 // rest reports whether the keeper has nothing to do; then it will be roused.

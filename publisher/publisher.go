@@ -19,6 +19,7 @@ import (
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
 var (
@@ -94,8 +95,9 @@ func New(config Config) (*Publisher, error) {
 		return p, nil
 	}
 	if config.Spool != nil {
-		p.queue.recover(config.Spool.Range())
-		p.keeper = newKeeper(p.queue, config.Spool, config.Logger)
+		disk := journal.Of(config.Spool)
+		p.queue.recover(disk.Range())
+		p.keeper = newKeeper(p.queue, disk, config.Logger)
 	}
 	connect := mqttconn.Config{
 		Servers:        servers,

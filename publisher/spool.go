@@ -1,47 +1,32 @@
 package publisher
 
-import "time"
+import (
+	"time"
+
+	"github.com/mps-events/mps-events/publisher/internal/journal"
+)
 
 // Spool keeps accepted events on disk until they are delivered, so that they survive
-// the process and outgrow its memory. Package spool has one. Its methods are called
-// by one goroutine at a time.
+// the process and outgrow its memory. The functions Open and FromEnv of package
+// publisher/spool return one; there are no others.
 type Spool interface {
-	// Enabled reports false for a spool that was not configured: then nothing else
-	// is called.
+	// Enabled reports whether the spool has a folder. One without keeps nothing, and
+	// the Publisher works as it does without a Spool.
 	Enabled() bool
-	// Range returns the numbers of the first and the last record that an earlier
-	// process left, and how many there are.
-	Range() (first, last, count uint64)
-	// Commit makes one durable step and returns how many records had to make room. On
-	// an error nothing has changed.
-	Commit(SpoolStep) (dropped uint64, err error)
-	// Load returns up to most records from number from on, in order; one that is too
-	// old comes without its data.
-	Load(from uint64, most int) ([]SpoolRecord, error)
-	// Close ends the use of the spool. What it holds is there for the next process.
+	// Close ends the use of the spool; what it holds is there for the next process.
+	// Publisher.Shutdown calls it, so that only a server whose New has failed has to.
 	Close() error
+
+	journalSpool
 }
 
-// SpoolRecord is one event on disk.
-type SpoolRecord struct {
-	Number uint64 // ascends in the order of Publish
-	Data   []byte
-}
+// journalSpool is unexported, and so is what it asks for: it keeps the protocol between
+// the queue and the spool out of the documentation.
+type journalSpool = journal.Spool
 
-// SpoolStep is what one Commit does, in this order.
-type SpoolStep struct {
-	// Below is the number below which all records go, for their events have left.
-	Below uint64
-	// Void are the numbers of further records that go.
-	Void []uint64
-	// From is the number from which on, the oldest first, records make room: those
-	// that are too old, and those that Add needs the place of. They are counted.
-	From uint64
-	// Add are the records to add. Their numbers ascend, over all steps.
-	Add []SpoolRecord
-}
-
-// SpoolInterval is about the longest that an accepted event is in memory alone: what
-// is not acknowledged by then is on disk, and that is all that a killed process
-// loses. An event that the broker acknowledges sooner costs no disk access.
+// SpoolInterval is the longest that an accepted event waits in memory alone before it is
+// written to the spool; one that the broker acknowledges sooner costs no disk access. The
+// disk then takes the time of one write, before which it may have to end the write that is
+// under way: a killed process loses at most what was accepted within these three. One write
+// takes up to 2,048 events or 1 MiB; of more than that the newest wait for the next.
 const SpoolInterval = 10 * time.Millisecond

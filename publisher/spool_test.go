@@ -50,9 +50,9 @@ func shutdown(t *testing.T, p *Publisher) error {
 }
 
 // leave has an earlier process leave events on disk.
-func leave(t *testing.T, disk Spool, events int) {
+func leave(t *testing.T, disk *memorySpool, events int) {
 	t.Helper()
-	p, err := New(Config{Address: nobody, Spool: disk})
+	p, err := New(Config{Address: nobody, Spool: spoolOf(disk)})
 	require.NoError(t, err)
 	for n := range events {
 		require.NoError(t, p.Publish(nth(n)))
@@ -64,7 +64,7 @@ func leave(t *testing.T, disk Spool, events int) {
 // end, with the wake-up for the losses before still unheard.
 func TestShutdownEndsWhileTheSpoolDropsARecordForEachNewOne(t *testing.T) {
 	for range 20 {
-		p, err := New(Config{Address: nobody, Capacity: leastWithSpool, Spool: newMemorySpool(50)})
+		p, err := New(Config{Address: nobody, Capacity: leastWithSpool, Spool: spoolOf(newMemorySpool(50))})
 		require.NoError(t, err)
 		var publishing sync.WaitGroup
 		publishing.Go(func() {
@@ -87,7 +87,7 @@ func TestLossesOfTheLastWriteReachHookAndLog(t *testing.T) {
 	var hooked atomic.Uint64
 	var log bytes.Buffer
 	p, err := New(Config{
-		Address: nobody, Capacity: leastWithSpool, Spool: disk, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Address: nobody, Capacity: leastWithSpool, Spool: spoolOf(disk), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Hooks: Hooks{Dropped: func(reason DropReason, n uint64) {
 			assert.Equal(t, SpoolLost, reason)
 			hooked.Add(n)
@@ -105,16 +105,9 @@ func TestLossesOfTheLastWriteReachHookAndLog(t *testing.T) {
 	assert.Contains(t, log.String(), "dropped.spool=3")
 }
 
-// slowToClose is a Spool whose Close waits.
-type slowToClose struct {
-	*memorySpool
-	released chan struct{}
-}
-
-func (s slowToClose) Close() error { <-s.released; return nil }
-
 func TestWhatIsOnDiskIsNotUndeliveredHoweverLongClosingTakes(t *testing.T) {
-	disk := slowToClose{newMemorySpool(math.MaxInt), make(chan struct{})}
+	disk := spoolOf(newMemorySpool(math.MaxInt))
+	disk.released = make(chan struct{})
 	defer close(disk.released)
 	p, err := New(Config{Address: nobody, Spool: disk})
 	require.NoError(t, err)
@@ -187,7 +180,7 @@ func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 					brokertest.Puback(conn, p.PacketID, 0)
 				}),
 			}
-			p, err := New(Config{Address: broker.Serve(t), Capacity: capacity, DropNewest: dropNewest, Spool: disk})
+			p, err := New(Config{Address: broker.Serve(t), Capacity: capacity, DropNewest: dropNewest, Spool: spoolOf(disk)})
 			require.NoError(t, err)
 			full := make(chan struct{})
 			var publishing sync.WaitGroup
@@ -212,7 +205,7 @@ func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 }
 
 func TestWithASpoolThereIsMemoryForEachPartOfTheQueue(t *testing.T) {
-	_, err := New(Config{Address: nobody, Capacity: leastWithSpool - 1, Spool: newMemorySpool(math.MaxInt)})
+	_, err := New(Config{Address: nobody, Capacity: leastWithSpool - 1, Spool: spoolOf(newMemorySpool(math.MaxInt))})
 	require.ErrorContains(t, err, "Capacity 15: with a Spool want 16 or more")
 	topic, err := parseTopic("t")
 	require.NoError(t, err)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/publisher"
-	"github.com/mps-events/mps-events/publisher/spool"
 )
 
 // A limit of the size of files stands for a disk that is full.
@@ -31,7 +30,7 @@ func TestAFullDiskDegradesToMemoryAndIsMended(t *testing.T) {
 
 	addr, dir := nobody(t), t.TempDir()
 	log := &lockedBuffer{}
-	pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir}), Logger: slog.New(slog.NewTextHandler(log, nil))})
+	pub := start(t, publisher.Config{Address: addr, Spool: open(t, dir), Logger: slog.New(slog.NewTextHandler(log, nil))})
 	limit(200 << 10)
 	const events = 5000
 	for n := range events {

@@ -22,6 +22,7 @@ import (
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/publisher"
+	"github.com/mps-events/mps-events/publisher/internal/journal"
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
@@ -143,7 +144,7 @@ func TestTheNextProcessDeliversWhatThisOneCouldNot(t *testing.T) {
 	addr, dir := nobody(t), t.TempDir()
 	const each = 3000
 	for process := range 3 {
-		pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir})})
+		pub := start(t, publisher.Config{Address: addr, Spool: open(t, dir)})
 		assert.EqualValues(t, process*each, pub.Stats().Accepted, "what was taken back")
 		for n := range each {
 			require.NoError(t, pub.Publish(numbered(process*each+n)))
@@ -152,20 +153,20 @@ func TestTheNextProcessDeliversWhatThisOneCouldNot(t *testing.T) {
 		require.NoError(t, pub.Shutdown(canceled()), "the spool holds it")
 	}
 	reader := comeUp(t, addr)
-	pub := start(t, publisher.Config{Address: addr, Spool: open(t, spool.Options{Dir: dir})})
+	pub := start(t, publisher.Config{Address: addr, Spool: open(t, dir)})
 	require.NoError(t, pub.Publish(numbered(3*each)))
 	reader.inOrder(3*each + 1)
 	flush(t, pub)
 	assert.Equal(t, publisher.Stats{Accepted: 3*each + 1, Acknowledged: 3*each + 1}, pub.Stats())
 	require.NoError(t, pub.Shutdown(context.Background()))
-	_, _, left := open(t, spool.Options{Dir: dir}).Range()
+	_, _, left := journal.Of(open(t, dir)).Range()
 	assert.Zero(t, left)
 }
 
 func TestTheSpoolOutgrowsMemory(t *testing.T) {
 	const capacity, events = 1000, 10_000
 	addr := nobody(t)
-	s := &counting{Spool: open(t, spool.Options{})}
+	s := count(open(t, ""))
 	pub := start(t, publisher.Config{Address: addr, Capacity: capacity, Spool: s})
 	publishAtTheDisksPace(t, pub, s, 0, events/2)
 	reader := comeUp(t, addr)
@@ -198,7 +199,7 @@ func TestTheOldestOnDiskMakeRoomAndAreCounted(t *testing.T) {
 	var mu sync.Mutex
 	hooked := map[publisher.DropReason]uint64{}
 	var log bytes.Buffer
-	spooled := &counting{Spool: open(t, spool.Options{MaxBytes: 300_000})}
+	spooled := count(open(t, "", spool.WithMaxBytes(300_000)))
 	pub := start(t, publisher.Config{
 		Address: addr, Capacity: 1000, Spool: spooled,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
@@ -230,7 +231,7 @@ func TestTheOldestOnDiskMakeRoomAndAreCounted(t *testing.T) {
 
 func TestWithDropNewestAFullSpoolRefuses(t *testing.T) {
 	addr := nobody(t)
-	pub := start(t, publisher.Config{Address: addr, Capacity: 1000, DropNewest: true, Spool: open(t, spool.Options{MaxBytes: 300_000})})
+	pub := start(t, publisher.Config{Address: addr, Capacity: 1000, DropNewest: true, Spool: open(t, "", spool.WithMaxBytes(300_000))})
 	accepted := 0
 	require.Eventually(t, func() bool {
 		for {
@@ -269,11 +270,22 @@ func (l *lockedBuffer) String() string {
 // counting is a spool that counts the records written to it.
 type counting struct {
 	*spool.Spool
+	journal.Holder // of what counts
+	*counted
+}
+
+func count(s *spool.Spool) *counting {
+	c := &counted{Journal: journal.Of(s)}
+	return &counting{Spool: s, Holder: journal.Hold(c), counted: c}
+}
+
+type counted struct {
+	journal.Journal
 	written atomic.Int64
 }
 
-func (c *counting) Commit(step publisher.SpoolStep) (uint64, error) {
-	dropped, err := c.Spool.Commit(step)
+func (c *counted) Commit(step journal.Step) (uint64, error) {
+	dropped, err := c.Journal.Commit(step)
 	if err == nil {
 		c.written.Add(int64(len(step.Add)))
 	}
@@ -283,7 +295,7 @@ func (c *counting) Commit(step publisher.SpoolStep) (uint64, error) {
 // What a broker acknowledges at once never sees the disk.
 func TestAHealthyBrokerCostsNoDiskAccess(t *testing.T) {
 	b := brokertest.Start(t, "")
-	s := &counting{Spool: open(t, spool.Options{})}
+	s := count(open(t, ""))
 	pub := start(t, publisher.Config{Address: b.Addr(), Spool: s})
 	require.NoError(t, pub.Publish(numbered(0)))
 	flush(t, pub) // connected; the first may have waited long enough to be written
@@ -304,14 +316,21 @@ func TestASpoolThatIsNotGivenIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	_, err = publisher.New(config)
 	require.ErrorContains(t, err, "MPS_MQTT_SPOOL_DIR is set")
+	for _, none := range []*spool.Spool{nil, {}} {
+		config.Spool = none
+		_, err = publisher.New(config)
+		require.ErrorContains(t, err, "config.Spool, err = spool.FromEnv()", "a Spool that keeps nothing is none")
+	}
+	_, err = publisher.New(publisher.Config{Address: config.Address, SpoolDir: config.SpoolDir})
+	require.ErrorContains(t, err, config.SpoolDir, "the field is all there is")
 	config.Spool, err = spool.FromEnv()
 	require.NoError(t, err)
 	start(t, config)
 
 	dir := t.TempDir()
-	off := start(t, publisher.Config{Spool: open(t, spool.Options{Dir: dir})}) // no address
+	off := start(t, publisher.Config{Spool: open(t, dir)}) // no address
 	require.NoError(t, off.Shutdown(context.Background()))
-	open(t, spool.Options{Dir: dir}) // it has been closed all the same
+	open(t, dir) // it has been closed all the same
 
 	t.Setenv("MPS_MQTT_SPOOL_DIR", "")
 	config, err = publisher.ConfigFromEnv()
@@ -369,7 +388,7 @@ func TestNothingIsLostThatIsNotCounted(t *testing.T) {
 		dropped += int(pub.Stats().Dropped)
 	}
 	for process := range 5 {
-		config.Spool = open(t, spool.Options{Dir: dir})
+		config.Spool = open(t, dir)
 		pub = start(t, config)
 		for range 40 {
 			for range random(200) {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/mps-events/mps-events/publisher"
+	"github.com/mps-events/mps-events/publisher/internal/journal"
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
@@ -23,39 +23,40 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func open(t *testing.T, o spool.Options) *spool.Spool {
+// open opens a spool in dir, or in a folder of its own if that is empty.
+func open(t *testing.T, dir string, options ...spool.Option) *spool.Spool {
 	t.Helper()
-	if o.Dir == "" {
-		o.Dir = filepath.Join(t.TempDir(), "made if need be")
+	if dir == "" {
+		dir = filepath.Join(t.TempDir(), "made if need be")
 	}
-	s, err := spool.Open(o)
+	s, err := spool.Open(dir, options...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-func records(from, to uint64) (all []publisher.SpoolRecord) {
+func records(from, to uint64) (all []journal.Record) {
 	for n := from; n <= to; n++ {
-		all = append(all, publisher.SpoolRecord{Number: n, Data: fmt.Append(nil, "event ", n)})
+		all = append(all, journal.Record{Number: n, Data: fmt.Append(nil, "event ", n)})
 	}
 	return all
 }
 
-type step = publisher.SpoolStep
+type step = journal.Step
 
 // nothingOnly says that no event is only on disk, so that none may make room.
 const nothingOnly = uint64(math.MaxUint64)
 
 func commit(t *testing.T, s *spool.Spool, do step) (dropped uint64) {
 	t.Helper()
-	dropped, err := s.Commit(do)
+	dropped, err := journal.Of(s).Commit(do)
 	require.NoError(t, err)
 	return dropped
 }
 
 func numbers(t *testing.T, s *spool.Spool) (all []uint64) {
 	t.Helper()
-	loaded, err := s.Load(0, math.MaxInt)
+	loaded, err := journal.Of(s).Load(0, math.MaxInt)
 	require.NoError(t, err)
 	for _, r := range loaded {
 		if r.Data != nil {
@@ -68,18 +69,18 @@ func numbers(t *testing.T, s *spool.Spool) (all []uint64) {
 
 func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, spool.Options{Dir: dir})
-	first, last, count := s.Range()
+	s := open(t, dir)
+	first, last, count := journal.Of(s).Range()
 	assert.Equal(t, []uint64{0, 0, 0}, []uint64{first, last, count})
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 9)})
 	commit(t, s, step{Below: 3, Void: []uint64{5, 77}, From: nothingOnly, Add: records(12, 13)})
-	loaded, err := s.Load(4, 3)
+	loaded, err := journal.Of(s).Load(4, 3)
 	require.NoError(t, err)
 	assert.Equal(t, append(records(4, 4), records(6, 7)...), loaded)
 	require.NoError(t, s.Close())
 
-	s = open(t, spool.Options{Dir: dir})
-	first, last, count = s.Range()
+	s = open(t, dir)
+	first, last, count = journal.Of(s).Range()
 	assert.Equal(t, []uint64{3, 13, 8}, []uint64{first, last, count})
 	assert.Equal(t, []uint64{3, 4, 6, 7, 8, 9, 12, 13}, numbers(t, s))
 	commit(t, s, step{Below: 14, From: nothingOnly})
@@ -88,36 +89,36 @@ func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
 
 func TestOneProcessAtATime(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, spool.Options{Dir: dir})
-	_, err := spool.Open(spool.Options{Dir: dir})
+	s := open(t, dir)
+	_, err := spool.Open(dir)
 	require.EqualError(t, err, "spool: "+filepath.Join(dir, "events.db")+": another process uses it")
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close(), "a second time")
-	open(t, spool.Options{Dir: dir})
+	open(t, dir)
 }
 
 func TestTheOldestMakeRoomWhenTheBoundIsReached(t *testing.T) {
 	const each = 16 + len("event 1") // what a record counts for
-	s := open(t, spool.Options{MaxBytes: int64(5 * each)})
+	s := open(t, "", spool.WithMaxBytes(int64(5*each)))
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 5)})
-	_, err := s.Commit(step{Below: 1, From: nothingOnly, Add: records(6, 6)})
-	require.ErrorIs(t, err, spool.ErrFull, "all are in memory too: none is dropped behind their back")
+	_, err := journal.Of(s).Commit(step{Below: 1, From: nothingOnly, Add: records(6, 6)})
+	require.ErrorIs(t, err, journal.ErrFull, "all are in memory too: none is dropped behind their back")
 	assert.Equal(t, []uint64{1, 2, 3, 4, 5}, numbers(t, s))
 	assert.EqualValues(t, 2, commit(t, s, step{Below: 1, From: 3, Add: records(6, 7)}))
 	assert.Equal(t, []uint64{1, 2, 5, 6, 7}, numbers(t, s))
 	assert.EqualValues(t, 0, commit(t, s, step{Below: 3, From: 5, Add: records(8, 9)}))
 	assert.Equal(t, []uint64{5, 6, 7, 8, 9}, numbers(t, s))
-	_, err = s.Commit(step{Below: 3, From: 5, Add: records(1, 6)})
-	require.ErrorIs(t, err, spool.ErrFull, "more than the bound at once")
+	_, err = journal.Of(s).Commit(step{Below: 3, From: 5, Add: records(1, 6)})
+	require.ErrorIs(t, err, journal.ErrFull, "more than the bound at once")
 	assert.Equal(t, []uint64{5, 6, 7, 8, 9}, numbers(t, s), "an error changes nothing")
 }
 
 func TestWhatIsTooOldIsDropped(t *testing.T) {
-	s := open(t, spool.Options{MaxAge: time.Nanosecond})
+	s := open(t, "", spool.WithMaxAge(time.Nanosecond))
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 3)})
-	loaded, err := s.Load(1, 10)
+	loaded, err := journal.Of(s).Load(1, 10)
 	require.NoError(t, err)
-	assert.Equal(t, []publisher.SpoolRecord{{Number: 1}, {Number: 2}, {Number: 3}}, loaded, "known, but without its data")
+	assert.Equal(t, []journal.Record{{Number: 1}, {Number: 2}, {Number: 3}}, loaded, "known, but without its data")
 	assert.EqualValues(t, 2, commit(t, s, step{Below: 1, From: 2}))
 	assert.Equal(t, []uint64{1}, numbers(t, s))
 }
@@ -128,7 +129,7 @@ func TestAnotherFileIsLeftAlone(t *testing.T) {
 	want := make([]byte, 100_000)
 	copy(want, "not a spool")
 	require.NoError(t, os.WriteFile(path, want, 0o600))
-	_, err := spool.Open(spool.Options{Dir: dir})
+	_, err := spool.Open(dir)
 	require.ErrorContains(t, err, "spool: "+path+": invalid database")
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -139,7 +140,7 @@ func TestAnotherFileIsLeftAlone(t *testing.T) {
 // what is there, never with a panic.
 func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, spool.Options{Dir: dir})
+	s := open(t, dir)
 	for n := uint64(1); n < 2000; n += 100 {
 		commit(t, s, step{Below: 1, From: nothingOnly, Add: records(n, n+99)})
 	}
@@ -155,13 +156,13 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "events.db"), do(append([]byte(nil), whole...)), 0o600))
-			s, err := spool.Open(spool.Options{Dir: dir})
+			s, err := spool.Open(dir)
 			if err != nil {
 				assert.ErrorContains(t, err, dir)
 				return
 			}
-			_, _ = s.Load(0, math.MaxInt)
-			_, _ = s.Commit(step{Below: 50, From: 100, Add: records(3000, 3010)})
+			_, _ = journal.Of(s).Load(0, math.MaxInt)
+			_, _ = journal.Of(s).Commit(step{Below: 50, From: 100, Add: records(3000, 3010)})
 			_ = s.Close()
 		})
 	}
@@ -171,7 +172,7 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 // what was there before is still there.
 func TestATornLastWriteCostsThatWriteOnly(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, spool.Options{Dir: dir})
+	s := open(t, dir)
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 3)})
 	before, err := os.ReadFile(filepath.Join(dir, "events.db"))
 	require.NoError(t, err)
@@ -188,20 +189,26 @@ func TestATornLastWriteCostsThatWriteOnly(t *testing.T) {
 		clear(after[meta*page+40 : meta*page+80])
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "events.db"), after, 0o600))
-	assert.Equal(t, []uint64{1, 2, 3}, numbers(t, open(t, spool.Options{Dir: dir})))
+	assert.Equal(t, []uint64{1, 2, 3}, numbers(t, open(t, dir)))
 }
 
 func TestBadOptionsAreNamed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	for want, o := range map[string]spool.Options{
-		"MaxBytes -1":           {Dir: "x", MaxBytes: -1},
-		"MaxAge -1ns":           {Dir: "x", MaxAge: -1},
-		"mkdir " + file:         {Dir: filepath.Join(file, "x")},
-		"open /proc/events.db:": {Dir: "/proc"},
+	for _, c := range []struct {
+		dir    string
+		option spool.Option
+		want   string
+	}{
+		{"x", spool.WithMaxBytes(0), "spool: WithMaxBytes(0): want 1 or more"},
+		{"", spool.WithMaxAge(-1), "spool: WithMaxAge(-1ns): want more than 0"},
+		{filepath.Join(file, "x"), spool.WithMaxBytes(1), "mkdir " + file},
+		{"/proc", spool.WithMaxBytes(1), "open /proc/events.db:"},
 	} {
-		_, err := spool.Open(o)
-		assert.ErrorContains(t, err, want)
+		s, err := spool.Open(c.dir, c.option)
+		require.ErrorContains(t, err, c.want)
+		assert.False(t, s.Enabled())
+		assert.NoError(t, s.Close())
 	}
 	t.Setenv("MPS_MQTT_SPOOL_DIR", file)
 	_, err := spool.FromEnv()
