@@ -40,14 +40,20 @@ type Config struct {
 	// the system's roots) and the client certificate to show (default none). They
 	// are read anew for every connection.
 	CAFile, CertFile, KeyFile string
-	// Capacity is how many events are held in memory while the broker is away or slow,
-	// of about 300 bytes each; default 65536. When it is full the oldest that is not
+	// Capacity limits the number of events that are held in memory while the broker is
+	// away or slow; default 65536. When it is reached the oldest event that is not
 	// under way makes room, and is counted as dropped. Up to half of it may be under
 	// way, those included that wait for an older one to be acknowledged. With a Spool,
 	// which holds further ones, it is 16 at least, and a quarter more may be in memory.
 	Capacity int
-	// DropNewest refuses new events with ErrFull when Capacity is reached, instead
-	// of dropping the oldest.
+	// MaxBufferedBytes limits the memory of these events, in bytes; default 64 MiB, at
+	// least 512 KiB. Whichever of the two limits is reached first drops. An event counts
+	// with its topic, properties and JSON as they are sent, and 128 bytes: about 512 in
+	// all for an ordinary one, 64 KiB for the largest. With a Spool an eighth more may be
+	// in memory.
+	MaxBufferedBytes int
+	// DropNewest refuses new events with ErrFull when Capacity or MaxBufferedBytes is
+	// reached, instead of dropping the oldest.
 	DropNewest bool
 	// MessageExpiry is how long an event is worth delivering, in whole seconds;
 	// default for ever. An event that waits longer is dropped, here or by the
@@ -118,8 +124,10 @@ type Hooks struct {
 }
 
 const (
-	defaultCapacity = 65536
-	leastWithSpool  = 16 // what is under way, what is brought back from disk and what is new share it
+	defaultCapacity         = 65536
+	defaultMaxBufferedBytes = 64 << 20
+	leastMaxBufferedBytes   = 8 * MaxEventBytes // of which half may be under way and an eighth be back from disk
+	leastWithSpool          = 16                // what is under way, what is brought back from disk and what is new share it
 )
 
 // wholeSeconds reports whether d is that, up to most of them.
@@ -149,6 +157,12 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	}
 	if c.Capacity == 0 {
 		c.Capacity = defaultCapacity
+	}
+	if c.MaxBufferedBytes == 0 {
+		c.MaxBufferedBytes = defaultMaxBufferedBytes
+	}
+	if c.MaxBufferedBytes < leastMaxBufferedBytes {
+		return c, nil, fmt.Errorf("publisher: MaxBufferedBytes %d: want %d bytes or more, or 0 for %d", c.MaxBufferedBytes, leastMaxBufferedBytes, defaultMaxBufferedBytes)
 	}
 	if c.Capacity < 0 {
 		return c, nil, fmt.Errorf("publisher: Capacity %d: want a positive number of events, or 0 for %d", c.Capacity, defaultCapacity)

@@ -5,6 +5,7 @@ type deque struct {
 	ring  []*packet // its length is a power of two
 	front int
 	count int
+	bytes int // memory of the packets in it
 }
 
 func (d *deque) len() int { return d.count }
@@ -21,6 +22,7 @@ func (d *deque) push(p *packet) {
 	}
 	d.ring[(d.front+d.count)&(len(d.ring)-1)] = p
 	d.count++
+	d.bytes += p.memory()
 }
 
 func (d *deque) pop() *packet {
@@ -28,7 +30,17 @@ func (d *deque) pop() *packet {
 	d.ring[d.front] = nil
 	d.front = (d.front + 1) & (len(d.ring) - 1)
 	d.count--
+	d.bytes -= p.memory()
 	return p
+}
+
+// within returns how many packets at the front are a number of packets and of bytes at the
+// most. The last one may exceed the bytes.
+func (d *deque) within(packets, bytes int) (n int) {
+	for ; n < min(packets, d.count) && bytes > 0; n++ {
+		bytes -= d.at(n).memory()
+	}
+	return n
 }
 
 // upTo returns how many packets at the front have a number of at most n. Numbers

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/mps-events/mps-events/publisher/internal/journal"
@@ -115,14 +116,14 @@ func (k *keeper) commit(s step) error {
 
 // load brings back what the sender needs next, and reports false if that cannot be read.
 func (k *keeper) load() bool {
-	from, most := k.queue.toLoad()
-	if most == 0 {
+	from, limit, maxBytes := k.queue.toLoad()
+	if limit == 0 {
 		return true
 	}
-	records, err := k.journal.Load(from, most)
+	records, end, err := k.journal.Load(from, limit, maxBytes)
 	if err == nil {
 		k.unreadable = time.Time{}
-		k.queue.loaded(records, most)
+		k.queue.loaded(records, end)
 		return true
 	}
 	k.queue.failed()
@@ -181,7 +182,7 @@ func (p *packet) fromRecord(r journal.Record) bool {
 	expiryAt, n := binary.Uvarint(rest)
 	rest = rest[n:]
 	deadline, n := binary.Varint(rest)
-	p.body = append(p.body, rest[n:]...)
+	p.body = append(slices.Grow(p.body, len(rest[n:])), rest[n:]...)
 	p.idAt, p.expiryAt, p.deadline = int(idAt), int(expiryAt), time.UnixMilli(deadline)
 	return true
 }

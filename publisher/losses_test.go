@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/publisher"
 )
@@ -70,4 +72,63 @@ func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
 	<-received
 	require.ErrorIs(t, pub.Publish(numbered(1)), publisher.ErrFull)
 	assert.Equal(t, publisher.Stats{Accepted: 1, Pending: 1, Rejected: 1, RejectedBy: publisher.Rejections{Full: 1}}, pub.Stats())
+}
+
+// large is an event of nearly the size that Publish accepts at most.
+func large(n int) event.Event {
+	e := numbered(n)
+	e.GUID = strings.Repeat("x", 60_000)
+	return e
+}
+
+// heap returns the bytes that are in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestMemoryIsBoundedInBytes(t *testing.T) {
+	const events, bound = 3000, 64 << 20 // of 180 MB
+	pub := start(t, publisher.Config{Address: "127.0.0.1:1"})
+	before := heap()
+	for n := range events {
+		require.NoError(t, pub.Publish(large(n)))
+	}
+	assert.Less(t, heap(), before+bound*5/4)
+	s := pub.Stats()
+	checkIdentity(t, s)
+	assert.Equal(t, s.Dropped, s.DroppedBy.Overflow)
+	assert.InDelta(t, bound/64_000, s.Pending, 100)
+}
+
+func TestAFullQueueOfFewLargeEventsRefusesOrDrops(t *testing.T) {
+	const bound = 512 << 10
+	pub := start(t, publisher.Config{Address: "127.0.0.1:1", MaxBufferedBytes: bound, DropNewest: true})
+	var accepted uint64
+	var err error
+	for err == nil {
+		if err = pub.Publish(large(0)); err == nil {
+			accepted++
+		}
+	}
+	require.ErrorIs(t, err, publisher.ErrFull)
+	require.NoError(t, pub.Publish(numbered(0)), "a small one has room")
+	assert.Equal(t, publisher.Stats{
+		Accepted: accepted + 1, Pending: accepted + 1, Rejected: 1, RejectedBy: publisher.Rejections{Full: 1},
+	}, pub.Stats())
+
+	// A large event makes as many small ones go as it needs the room of.
+	pub = start(t, publisher.Config{Address: "127.0.0.1:1", MaxBufferedBytes: bound})
+	for n := range 10_000 {
+		require.NoError(t, pub.Publish(numbered(n)))
+	}
+	full := pub.Stats().Pending
+	require.NoError(t, pub.Publish(large(0)))
+	assert.Less(t, pub.Stats().Pending, full-50)
+	checkIdentity(t, pub.Stats())
+
+	_, err = publisher.New(publisher.Config{MaxBufferedBytes: bound - 1})
+	assert.ErrorContains(t, err, "MaxBufferedBytes 524287: want 524288 bytes or more")
 }

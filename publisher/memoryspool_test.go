@@ -48,6 +48,10 @@ func (s fakeSpool) Close() error {
 	return nil
 }
 
+func (m *memorySpool) has(number uint64) bool {
+	return slices.ContainsFunc(m.records, func(r journal.Record) bool { return r.Number == number })
+}
+
 func (m *memorySpool) Range() (first, last, count uint64) {
 	if len(m.records) == 0 {
 		return 0, 0, 0
@@ -86,15 +90,18 @@ func (m *memorySpool) Commit(s journal.Step) (dropped uint64, err error) {
 	return uint64(len(gone)), nil
 }
 
-func (m *memorySpool) Load(from uint64, most int) (records []journal.Record, err error) {
+func (m *memorySpool) Load(from uint64, limit, maxBytes int) (records []journal.Record, end bool, err error) {
 	m.during()
 	defer m.during()
 	if m.loadFails() {
-		return nil, errDisk
+		return nil, false, errDisk
 	}
 	for _, r := range m.records {
-		if r.Number < from || len(records) == most {
+		if r.Number < from {
 			continue
+		}
+		if len(records) == limit || maxBytes < 0 {
+			return records, false, nil
 		}
 		data := bytes.Clone(r.Data)
 		if m.tooOld() {
@@ -102,6 +109,7 @@ func (m *memorySpool) Load(from uint64, most int) (records []journal.Record, err
 			data = nil
 		}
 		records = append(records, journal.Record{Number: r.Number, Data: data})
+		maxBytes -= len(data)
 	}
-	return records, nil
+	return records, true, nil
 }

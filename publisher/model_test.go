@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,7 @@ type world struct {
 	random     *rand.Rand
 	stationery stationery
 	capacity   int
+	maxBytes   int
 	dropNewest bool
 	disk       *memorySpool
 
@@ -66,10 +68,13 @@ func newWorld(t *testing.T, seed uint64) *world {
 	random := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
 		t: t, random: random, stationery: newStationery(Config{Source: "s"}, topic),
-		capacity: leastWithSpool + random.IntN(12), dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{},
+		capacity: leastWithSpool + random.IntN(12), maxBytes: math.MaxInt, dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{},
 	}
 	if random.IntN(4) == 0 {
 		w.capacity = 20 + random.IntN(60)
+	}
+	if random.IntN(2) == 0 {
+		w.maxBytes = 8*largestInModel + random.IntN(w.capacity*largestInModel/4)
 	}
 	failuresOfTen, ages := random.IntN(5), random.IntN(3) == 0
 	w.disk = newMemorySpool(math.MaxInt)
@@ -112,7 +117,7 @@ func eventIn(b []byte) int {
 func (w *world) must(holds bool, format string, args ...any) {
 	if !holds {
 		w.t.Helper()
-		require.FailNow(w.t, fmt.Sprintf(format, args...), "capacity %d, DropNewest %v", w.capacity, w.dropNewest)
+		require.FailNow(w.t, fmt.Sprintf(format, args...), "capacity %d, %d bytes, DropNewest %v", w.capacity, w.maxBytes, w.dropNewest)
 	}
 }
 
@@ -126,7 +131,7 @@ func (w *world) ends(n int, fate DropReason) {
 
 // start: a process takes back all that is on disk.
 func (w *world) start() {
-	w.queue = newQueue(w.capacity, w.dropNewest)
+	w.queue = newQueue(w.capacity, w.maxBytes, w.dropNewest)
 	w.queue.recover(w.disk.Range())
 	w.keeper = newKeeper(w.queue, w.disk, slog.New(slog.DiscardHandler))
 	w.resting, w.waiting, w.upTo = false, true, 0
@@ -136,25 +141,45 @@ func (w *world) start() {
 	w.link, w.open, w.writing = nil, nil, nil
 }
 
+// largestInModel is about the memory of the largest packet; the others are of all sizes below.
+const largestInModel = 4 << 10
+
 // publish: an event is refused only when memory is full, and accepted otherwise.
 func (w *world) publish() {
-	p, e := blanks.Get().(*packet), event.Event{Type: event.Success, Message: strconv.Itoa(w.next), Timestamp: 1}
+	p, e := new(packet), event.Event{Type: event.Success, Message: strconv.Itoa(w.next), Timestamp: 1}
+	if w.random.IntN(4) == 0 {
+		e.GUID = strings.Repeat("x", w.random.IntN(3<<10))
+	}
 	w.stationery.encode(p, &e, uint64(w.next))
-	dropped, err := w.queue.add(p)
-	if err != nil {
-		w.must(w.queue.held() >= w.capacity, "%v, but %d are held", err, w.queue.held())
-		w.refused++
-	} else {
-		w.next++
-		w.accepted++
-	}
-	if dropped != nil {
-		if err == nil {
-			w.must(!w.dropNewest, "an old one made room for event %d", w.next-1)
-			w.ends(eventIn(dropped.body), Overflow)
+	size, before := p.memory(), w.notUnderWay()
+	err := w.queue.add(p)
+	after := w.notUnderWay()
+	for number, n := range before {
+		_, here := after[number]
+		_, void := w.queue.disk.voids[number]
+		if !here && (void || !w.disk.has(number)) { // what is on disk has only left memory
+			w.must(!w.dropNewest, "event %d made room for event %d", n, w.next)
+			w.ends(n, Overflow)
 		}
-		recycle(dropped)
 	}
+	if err != nil {
+		w.must(w.queue.held() >= w.capacity || w.queue.heldBytes()+size > w.maxBytes, "%v, but %d are held", err, w.queue.held())
+		w.refused++
+		return
+	}
+	w.next++
+	w.accepted++
+}
+
+// notUnderWay returns the events in memory that are not under way, by their numbers.
+func (w *world) notUnderWay() map[uint64]int {
+	events := map[uint64]int{}
+	for _, part := range []*deque{&w.queue.waiting, &w.queue.later} {
+		for i := range part.len() {
+			events[part.at(i).number] = eventIn(part.at(i).body)
+		}
+	}
+	return events
 }
 
 // keep is one round of keeper.run, unless it rests. It rests when all is written, and
@@ -244,7 +269,9 @@ func (w *world) check() {
 	s := w.queue.snapshot()
 	w.must(s.Accepted == w.accepted && s.Pending <= s.Accepted, "%+v, but %d were accepted", s, w.accepted)
 	w.must(s.Acknowledged+s.Dropped+s.Pending == s.Accepted, "%+v", s)
-	w.must(w.queue.held() <= w.capacity+w.queue.window(), "%d are held", w.queue.held())
+	most, mostBytes := w.queue.window()
+	w.must(w.queue.held() <= w.capacity+most, "%d are held", w.queue.held())
+	w.must(w.queue.heldBytes()-w.maxBytes <= mostBytes+largestInModel, "%d bytes are held", w.queue.heldBytes())
 	last := uint64(0)
 	for _, part := range []*deque{&w.queue.underWay, &w.queue.waiting, &w.queue.later} {
 		for i := range part.len() {

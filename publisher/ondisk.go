@@ -52,18 +52,21 @@ func (q *queue) recover(first, last, count uint64) {
 	q.lastNumber, q.stats.Accepted = last, count
 }
 
-// window is how many events are brought back from disk ahead of being sent.
-func (q *queue) window() int { return min(q.capacity/4+1, 4096) }
+// window returns how many events, and bytes of these, are brought back from disk ahead of
+// being sent. The last one may exceed the bytes.
+func (q *queue) window() (events, bytes int) { return min(q.capacity/4+1, 4096), q.maxBytes / 8 }
 
 // wantsLoad says that the sender will soon need what is only on disk. It comes even
 // where newer events, which the disk does not take, have filled the memory: nothing else
 // would ever make room.
 func (q *queue) wantsLoad() bool {
-	return q.disk.count > 0 && q.waiting.len() <= q.window()/2 && (q.held() < q.capacity || q.held() == q.later.len())
+	events, bytes := q.window()
+	return q.disk.count > 0 && q.waiting.len() <= events/2 && q.waiting.bytes <= bytes/2 &&
+		(q.held() < q.capacity && q.heldBytes() < q.maxBytes || q.held() == q.later.len())
 }
 
 // crowded says that packets should go to disk early, and only there.
-func (q *queue) crowded() bool { return q.held() > q.capacity/2 }
+func (q *queue) crowded() bool { return q.held() > q.capacity/2 || q.heldBytes() > q.maxBytes/2 }
 
 // release lets go of packets that are on disk as well, but for those that the sender
 // needs next.
@@ -75,7 +78,8 @@ func (q *queue) release() {
 		}
 		return
 	}
-	written, keep := q.waiting.upTo(q.disk.upTo), q.window()
+	written := q.waiting.upTo(q.disk.upTo)
+	keep := q.waiting.within(q.window())
 	if written <= keep {
 		return
 	}
@@ -217,22 +221,25 @@ func (q *queue) lostOnDisk(n uint64) {
 	q.rejoin()
 }
 
-// toLoad returns from which number on, and how many records are to be brought back.
-func (q *queue) toLoad() (from uint64, most int) {
+// toLoad returns from which number on records are to be brought back, how many at the
+// most, and of how many bytes.
+func (q *queue) toLoad() (from uint64, limit, maxBytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.wantsLoad() {
-		return 0, 0
+		return 0, 0, 0
 	}
-	most = q.window() - q.waiting.len()
+	limit, maxBytes = q.window()
+	limit -= q.waiting.len()
+	maxBytes -= q.waiting.bytes
 	if room := q.capacity - q.held(); room > 0 {
-		most = min(most, room)
+		limit = min(limit, room)
 	}
-	return q.disk.from, most
+	return q.disk.from, limit, maxBytes
 }
 
-// loaded takes in what was asked for by toLoad.
-func (q *queue) loaded(records []journal.Record, most int) {
+// loaded takes in what was asked for by toLoad; the end is that of the spool.
+func (q *queue) loaded(records []journal.Record, end bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var unreadable uint64
@@ -249,7 +256,7 @@ func (q *queue) loaded(records []journal.Record, most int) {
 		q.waiting.push(p)
 		q.disk.count--
 	}
-	if len(records) < most { // there are no more
+	if end {
 		unreadable = q.disk.count
 	}
 	q.lostOnDisk(unreadable)

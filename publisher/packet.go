@@ -24,6 +24,13 @@ type packet struct {
 	done     bool   // it is acknowledged, while an older one is not yet
 }
 
+// usualBody is room for the body of an ordinary event with all its properties.
+const usualBody = 384
+
+// memory is what a packet takes while it is held: its body and about what the rest of it
+// and its place in the queue do.
+func (p *packet) memory() int { return cap(p.body) + 128 }
+
 // Identifiers of properties, MQTT 5.0, section 2.2.2.2.
 const (
 	propertyMessageExpiry = 2

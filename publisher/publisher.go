@@ -23,8 +23,8 @@ import (
 )
 
 var (
-	// ErrFull is returned by Publish when Config.Capacity events are held and none
-	// makes room: with Config.DropNewest, or with a Capacity of 1.
+	// ErrFull is returned by Publish when Config.Capacity or MaxBufferedBytes is reached
+	// and no older event makes room: with Config.DropNewest, or with a Capacity of 1.
 	ErrFull = errors.New("publisher: queue full")
 	// ErrClosed is returned by Publish after Shutdown.
 	ErrClosed = errors.New("publisher: closed")
@@ -85,7 +85,7 @@ func New(config Config) (*Publisher, error) {
 	p := &Publisher{
 		config:     config,
 		stationery: newStationery(config, topic),
-		queue:      newQueue(config.Capacity, config.DropNewest),
+		queue:      newQueue(config.Capacity, config.MaxBufferedBytes, config.DropNewest),
 		stop:       func() {},
 		mute:       func() {},
 		stopped:    make(chan struct{}),
@@ -158,11 +158,7 @@ func (p *Publisher) Publish(ev event.Event) error {
 		recycle(packet)
 		return err
 	}
-	dropped, err := p.queue.add(packet)
-	if dropped != nil {
-		recycle(dropped)
-	}
-	return err
+	return p.queue.add(packet)
 }
 
 // Flush waits until all that was accepted before the call is acknowledged or
@@ -310,11 +306,12 @@ func (p *Publisher) disconnected() {
 }
 
 // blanks are packets to be encoded into.
-var blanks = sync.Pool{New: func() any { return new(packet) }}
+var blanks = sync.Pool{New: func() any { return &packet{body: make([]byte, 0, usualBody)} }}
 
+// recycle lets p be encoded into again, unless it is large: an ordinary event in it would
+// count as a large one.
 func recycle(p *packet) {
-	const unusual = 4 << 10 // one large event must not make all later ones large
-	if cap(p.body) <= unusual {
+	if cap(p.body) <= 2*usualBody {
 		blanks.Put(p)
 	}
 }

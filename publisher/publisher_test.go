@@ -247,7 +247,7 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 }
 
 func TestABrokerThatHangsBlocksNobody(t *testing.T) {
-	pub := start(t, publisher.Config{Address: brokertest.Script{}.Serve(t), Capacity: 100_000})
+	pub := start(t, publisher.Config{Address: brokertest.Script{}.Serve(t), Capacity: 100_000, MaxBufferedBytes: 1 << 30})
 	long := numbered(0)
 	long.Message = strings.Repeat("x", 1000)
 	done := make(chan struct{})

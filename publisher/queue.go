@@ -24,6 +24,7 @@ type queue struct {
 	stats      Stats // but for Pending
 	losses     losses
 	capacity   int
+	maxBytes   int
 	dropNewest bool
 	closed     bool
 	flushes    map[chan struct{}]uint64 // who waits in Flush, and up to which number
@@ -50,13 +51,16 @@ type queue struct {
 // maxIDs is the number of packet identifiers: 1 to 65535.
 const maxIDs = 65535
 
-// mostUnderWay is how many packets may be under way. They cannot be dropped, so half of
-// the capacity is left to newer ones.
-func (q *queue) mostUnderWay() int { return min(max(q.capacity/2, 1), maxIDs) }
+// mayGoUnderWay reports whether one more packet may be under way. They cannot be dropped,
+// so half of the memory is left to newer ones.
+func (q *queue) mayGoUnderWay(p *packet) bool {
+	n := q.underWay.len()
+	return n == 0 || n < min(q.capacity/2, maxIDs) && q.underWay.bytes+p.memory() <= q.maxBytes/2
+}
 
-func newQueue(capacity int, dropNewest bool) *queue {
+func newQueue(capacity, maxBytes int, dropNewest bool) *queue {
 	return &queue{
-		capacity: capacity, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{},
+		capacity: capacity, maxBytes: maxBytes, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{},
 		losses: losses{bell: newBell()}, sender: newBell(),
 	}
 }
@@ -80,24 +84,27 @@ func (b *bell) ring() {
 	}
 }
 
-// add accepts p. When the queue is full it returns in place of p the packet that
-// was dropped, so that its memory can be used again.
-func (q *queue) add(p *packet) (dropped *packet, err error) {
+// add accepts p, and drops older packets if it has no room otherwise. It takes over p in
+// any case.
+func (q *queue) add(p *packet) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		q.reject(&q.stats.RejectedBy.Closed)
-		return p, ErrClosed
+		recycle(p)
+		return ErrClosed
 	}
-	if q.disk.spooling && q.held() >= q.capacity {
+	if q.disk.spooling && !q.fits(p) {
 		q.release()
 	}
-	if q.held() >= q.capacity {
-		if dropped = q.makeRoom(); dropped == nil {
+	for !q.fits(p) {
+		if !q.makeRoom() {
 			q.reject(&q.stats.RejectedBy.Full)
-			return p, ErrFull
+			recycle(p)
+			return ErrFull
 		}
 	}
+	wasCrowded := q.crowded()
 	q.stats.Accepted++
 	q.lastNumber++
 	p.number = q.lastNumber
@@ -107,8 +114,8 @@ func (q *queue) add(p *packet) (dropped *packet, err error) {
 		q.waiting.push(p)
 	}
 	q.rouseSender()
-	q.disk.rouse(q.held() == q.capacity/2+1) // it is about to be crowded
-	return dropped, nil
+	q.disk.rouse(q.crowded() && !wasCrowded)
+	return nil
 }
 
 // rouseSender wakes the sender, if there is a connection to send by.
@@ -121,21 +128,30 @@ func (q *queue) rouseSender() {
 // held is how many packets are in memory.
 func (q *queue) held() int { return q.underWay.len() + q.waiting.len() + q.later.len() }
 
+// heldBytes is the memory of the packets in memory.
+func (q *queue) heldBytes() int { return q.underWay.bytes + q.waiting.bytes + q.later.bytes }
+
+// fits reports whether there is room for p.
+func (q *queue) fits(p *packet) bool {
+	return q.held() < q.capacity && q.heldBytes()+p.memory() <= q.maxBytes
+}
+
 // makeRoom drops the oldest packet that is neither under way nor on disk, and
-// returns nil if there is none or if it is not the oldest that has to go.
-func (q *queue) makeRoom() *packet {
+// reports false if there is none or if it is not the oldest that has to go.
+func (q *queue) makeRoom() bool {
 	oldest := &q.waiting
 	if q.disk.count > 0 {
 		oldest = &q.later
 	}
 	if q.dropNewest || oldest.len() == 0 {
-		return nil
+		return false
 	}
 	p := oldest.pop()
 	q.disk.void(p.number)
+	recycle(p)
 	q.drop(&q.stats.DroppedBy.Overflow, 1)
 	q.left()
-	return p
+	return true
 }
 
 // whenOpen is add for a publisher without a broker: only what is rejected counts.
@@ -192,7 +208,7 @@ func (q *queue) following() *packet {
 	if q.next < q.underWay.len() {
 		return q.underWay.at(q.next)
 	}
-	if q.waiting.len() == 0 || q.underWay.len() >= q.mostUnderWay() {
+	if q.waiting.len() == 0 || !q.mayGoUnderWay(q.waiting.at(0)) {
 		return nil
 	}
 	p := q.waiting.pop()

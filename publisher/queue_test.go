@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // way. These are the ways over a hole, which no real broker makes on demand.
 func underWayWithAHole(t *testing.T) *queue {
 	t.Helper()
-	q := newQueue(100, false)
+	q := newQueue(100, math.MaxInt, false)
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
 	s := newStationery(Config{Source: "s"}, topic)
@@ -23,8 +24,7 @@ func underWayWithAHole(t *testing.T) *queue {
 	for n := range 3 {
 		p, e := new(packet), event.Connected("1")
 		s.encode(p, &e, uint64(n))
-		_, err := q.add(p)
-		require.NoError(t, err)
+		require.NoError(t, q.add(p))
 	}
 	_, _, n := q.take(nil)
 	require.Equal(t, 3, n)
@@ -50,7 +50,7 @@ func TestWhatWasWrittenToALostConnectionCountsForNothing(t *testing.T) {
 // More events than there are packet identifiers have expired while the broker was away;
 // the one that has not goes out with the first write.
 func TestExpiredEventsHoldUpNobody(t *testing.T) {
-	q := newQueue(200_000, false)
+	q := newQueue(200_000, math.MaxInt, false)
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
 	s := newStationery(Config{Source: "s", MessageExpiry: time.Hour}, topic)
@@ -61,8 +61,7 @@ func TestExpiredEventsHoldUpNobody(t *testing.T) {
 		if n < expired {
 			p.deadline = time.Now()
 		}
-		_, err := q.add(p)
-		require.NoError(t, err)
+		require.NoError(t, q.add(p))
 	}
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
 	_, _, n := q.take(nil)

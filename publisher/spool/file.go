@@ -176,19 +176,22 @@ func writtenAt(value []byte) time.Time {
 }
 
 // Load implements journal.Journal.
-func (f *file) Load(from uint64, most int) (records []journal.Record, err error) {
+func (f *file) Load(from uint64, limit, maxBytes int) (records []journal.Record, end bool, err error) {
 	err = f.guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
 			cursor := tx.Bucket(eventsBucket).Cursor()
-			for k, v := cursor.Seek(key(from)); k != nil && len(records) < most; k, v = cursor.Next() {
+			k, v := cursor.Seek(key(from))
+			for ; k != nil && len(records) < limit && maxBytes >= 0; k, v = cursor.Next() {
 				r := journal.Record{Number: number(k)}
 				if time.Since(writtenAt(v)) <= f.limits.maxAge {
 					r.Data = append(r.Data, v[8:]...) // v is gone after the transaction
 				}
 				records = append(records, r)
+				maxBytes -= len(r.Data)
 			}
+			end = k == nil
 			return nil
 		})
 	})
-	return records, err
+	return records, end, err
 }

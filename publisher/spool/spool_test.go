@@ -56,7 +56,7 @@ func commit(t *testing.T, s *spool.Spool, do step) (dropped uint64) {
 
 func numbers(t *testing.T, s *spool.Spool) (all []uint64) {
 	t.Helper()
-	loaded, err := journal.Of(s).Load(0, math.MaxInt)
+	loaded, _, err := journal.Of(s).Load(0, math.MaxInt, math.MaxInt)
 	require.NoError(t, err)
 	for _, r := range loaded {
 		if r.Data != nil {
@@ -74,7 +74,7 @@ func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
 	assert.Equal(t, []uint64{0, 0, 0}, []uint64{first, last, count})
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 9)})
 	commit(t, s, step{Below: 3, Void: []uint64{5, 77}, From: nothingOnly, Add: records(12, 13)})
-	loaded, err := journal.Of(s).Load(4, 3)
+	loaded, _, err := journal.Of(s).Load(4, 3, math.MaxInt)
 	require.NoError(t, err)
 	assert.Equal(t, append(records(4, 4), records(6, 7)...), loaded)
 	require.NoError(t, s.Close())
@@ -116,7 +116,7 @@ func TestTheOldestMakeRoomWhenTheBoundIsReached(t *testing.T) {
 func TestWhatIsTooOldIsDropped(t *testing.T) {
 	s := open(t, "", spool.WithMaxAge(time.Nanosecond))
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 3)})
-	loaded, err := journal.Of(s).Load(1, 10)
+	loaded, _, err := journal.Of(s).Load(1, 10, math.MaxInt)
 	require.NoError(t, err)
 	assert.Equal(t, []journal.Record{{Number: 1}, {Number: 2}, {Number: 3}}, loaded, "known, but without its data")
 	assert.EqualValues(t, 2, commit(t, s, step{Below: 1, From: 2}))
@@ -161,7 +161,7 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 				assert.ErrorContains(t, err, dir)
 				return
 			}
-			_, _ = journal.Of(s).Load(0, math.MaxInt)
+			_, _, _ = journal.Of(s).Load(0, math.MaxInt, math.MaxInt)
 			_, _ = journal.Of(s).Commit(step{Below: 50, From: 100, Add: records(3000, 3010)})
 			_ = s.Close()
 		})

@@ -17,9 +17,10 @@ type Journal interface {
 	// Commit makes one durable step and returns how many records had to make room. On
 	// an error nothing has changed.
 	Commit(Step) (dropped uint64, err error)
-	// Load returns up to limit records from number from on, in order; one that is too
-	// old comes without its data.
-	Load(from uint64, limit int) ([]Record, error)
+	// Load returns up to limit records from number from on, in order, and of these only
+	// the first with more than maxBytes of data in all. One that is too old comes without
+	// its data. The end is true if no record follows.
+	Load(from uint64, limit, maxBytes int) (records []Record, end bool, err error)
 }
 
 // Record is one event on disk.
