@@ -155,7 +155,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			},
 			// The connection logs these two by itself.
 			Failed: func(err error) { c.set(subscription, err) },
-			Down: func() {
+			Down: func(*mqttconn.Link, mqttconn.Ending) {
 				c.connectedAt(time.Time{})
 				c.set(subscription, errors.New("not connected to the broker"))
 			},

@@ -47,7 +47,7 @@ func openStream(b mqttconn.Broker, filter string) (*stream, error) {
 		Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 0}},
 		Handlers: mqttconn.Handlers{
 			Subscribed: func() { s.set(true) },
-			Down:       func() { s.set(false) },
+			Down:       func(*mqttconn.Link, mqttconn.Ending) { s.set(false) },
 			Message:    s.pass,
 		},
 	})

@@ -12,9 +12,9 @@ import (
 // losses is what the reporter needs to know of events that are lost, beside their
 // number; part of the queue.
 type losses struct {
-	refusal   mqttconn.Puback // the newest acknowledgement that was an error
-	rejection error           // the newest for an event at fault that is not logged yet
-	bell      bell
+	refusal mqttconn.Puback // the newest acknowledgement that was an error
+	atFault error           // the newest event that can never be published, if it is not logged yet
+	bell    bell
 }
 
 // drop counts events that were accepted and are given up. The counter is one of
@@ -37,7 +37,7 @@ func (q *queue) reject(counter *uint64) {
 func (q *queue) rejectEvent(counter *uint64, why error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.losses.rejection = why
+	q.losses.atFault = why
 	q.reject(counter)
 }
 
@@ -111,8 +111,8 @@ func (r *reporter) callHooks() {
 // log logs what was lost since it last did, and reports whether there was anything.
 func (r *reporter) log() bool {
 	r.queue.mu.Lock()
-	refusal, rejection, stats := r.queue.losses.refusal, r.queue.losses.rejection, r.queue.stats
-	r.queue.losses.rejection = nil
+	refusal, atFault, stats := r.queue.losses.refusal, r.queue.losses.atFault, r.queue.stats
+	r.queue.losses.atFault = nil
 	r.queue.mu.Unlock()
 	var attrs, dropped, rejected []any
 	for reason, events := range since(r.loggedDrops, stats.DroppedBy.All()) {
@@ -124,8 +124,8 @@ func (r *reporter) log() bool {
 	for reason, events := range since(r.loggedRejections, stats.RejectedBy.All()) {
 		rejected = append(rejected, slog.Uint64(string(reason), events))
 	}
-	if rejection != nil {
-		attrs = append(attrs, slog.Any("event_at_fault", rejection))
+	if atFault != nil {
+		attrs = append(attrs, slog.Any("event_at_fault", atFault))
 	}
 	if len(dropped)+len(rejected) == 0 {
 		return false

@@ -30,8 +30,9 @@ type world struct {
 	dropNewest bool
 	disk       *memorySpool
 
-	next  int                // the event to publish next
-	fates map[int]DropReason // of those that have left
+	next     int                // the event to publish next
+	fates    map[int]DropReason // of those that have left
+	culprits map[int]int        // events for which the broker ends the connection, and how many it has ended
 
 	// Of this process.
 	queue    *queue
@@ -53,6 +54,7 @@ type world struct {
 	qos            byte
 	receiveMaximum int
 	last           int   // event sent on it
+	controls       bool  // last was the first, and an older one may follow
 	open           []int // at QoS 1: those that are not acknowledged
 	writing        []int // those of the write that has not returned; nil: there is none
 	writingTo      *mqttconn.Link
@@ -68,7 +70,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	random := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
 		t: t, random: random, stationery: newStationery(Config{Source: "s"}, topic),
-		capacity: leastWithSpool + random.IntN(12), maxBytes: math.MaxInt, dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{},
+		capacity: leastWithSpool + random.IntN(12), maxBytes: math.MaxInt, dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{}, culprits: map[int]int{},
 	}
 	if random.IntN(4) == 0 {
 		w.capacity = 20 + random.IntN(60)
@@ -167,6 +169,9 @@ func (w *world) publish() {
 		w.refused++
 		return
 	}
+	if w.random.IntN(100) == 0 {
+		w.culprits[w.next] = 0
+	}
 	w.next++
 	w.accepted++
 }
@@ -249,7 +254,7 @@ func (w *world) somethingHappens() {
 		w.answer()
 	case 9:
 		if w.random.IntN(10) == 0 {
-			w.disconnect()
+			w.endConnection(mqttconn.Ending{ByBroker: w.random.IntN(2) == 0})
 		}
 	case 10:
 		if w.random.IntN(4) == 0 {
@@ -318,10 +323,12 @@ func (w *world) checkCounts() {
 func (w *world) settles() {
 	commitsFail := w.random.IntN(3) == 0
 	w.disk.during, w.disk.commitFails = func() {}, func() bool { return commitsFail }
-	if w.link == nil {
-		w.connect()
+	connect := func() {
+		if w.link == nil {
+			w.connect()
+		}
 	}
-	steps := []func(){w.keep, w.send, w.written, w.answer}
+	steps := []func(){w.keep, w.send, w.written, w.answer, connect}
 	for range 400 * (w.capacity + len(w.disk.records)) {
 		if w.queue.snapshot().Pending == 0 && (commitsFail || len(w.disk.records) == 0) {
 			break
@@ -332,7 +339,7 @@ func (w *world) settles() {
 	w.written()
 	w.send()
 	s := w.queue.snapshot()
-	w.must(s.Pending == 0, "stuck: %+v", s)
+	w.must(s.Pending == 0, "stuck: %+v, culprits %v", s, w.culprits)
 	w.must(commitsFail || len(w.disk.records) == 0, "%d are not forgotten on disk", len(w.disk.records))
 	w.checkCounts()
 	w.must(len(w.flushes) == 0, "Flush hangs")

@@ -35,17 +35,49 @@ func (w *world) send() {
 		w.sent(p.Content.(*packets.Publish))
 	}
 	w.must(n == 0, "take says %d more than it wrote", n)
+	w.meetCulprit()
 }
 
-// sent: on one connection events come in their order, and for the first time in their
-// order over all connections. A repeat has the packet identifier it had before, is
+// meetCulprit: the broker answers what came before a culprit, or not, and ends the connection.
+func (w *world) meetCulprit() {
+	for i, n := range w.open {
+		if _, culprit := w.culprits[n]; !culprit {
+			continue
+		}
+		w.culprits[n]++
+		if before := i; before > 0 && w.random.IntN(3) > 0 {
+			w.acknowledge(before)
+		}
+		ending := mqttconn.Ending{ByBroker: true}
+		if w.random.IntN(4) == 0 {
+			ending.Reason = packets.DisconnectPacketTooLarge
+		}
+		w.endConnection(ending)
+		return
+	}
+}
+
+// acknowledge: the broker takes the oldest events that are open.
+func (w *world) acknowledge(events int) {
+	var acks []mqttconn.Puback
+	for _, n := range w.open[:events] {
+		w.ends(n, delivered)
+		acks = append(acks, mqttconn.Puback{ID: w.ids[n]})
+	}
+	w.open = w.open[events:]
+	w.queue.acknowledge(w.link, acks)
+}
+
+// sent: on one connection events come in their order, but for the first one when there is a
+// suspect; and for the first time in their order over all connections. A repeat has the packet identifier it had before, is
 // marked as one in the same session only, and nothing is sent that has left. No more
 // are open than the broker allows.
 func (w *world) sent(p *packets.Publish) {
 	n := eventIn(p.Payload)
 	w.must(p.QoS == w.qos, "event %d at QoS %d", n, p.QoS)
 	w.must(w.fates[n] == "", "event %d is sent, but it was %s", n, w.fates[n])
-	w.must(n > w.last, "event %d after %d", n, w.last)
+	w.must(n > w.last || w.controls, "event %d after %d", n, w.last)
+	w.controls = w.last < 0 && w.queue.suspects.limit == 1
 	w.last = n
 	w.writing = append(w.writing, n)
 	w.must(n > w.newest || w.ever[n], "event %d for the first time after %d", n, w.newest)
@@ -86,7 +118,7 @@ func (w *world) answer() {
 	}
 	if lost := new(mqttconn.Link); w.random.IntN(10) == 0 { // it changes nothing
 		w.queue.acknowledge(lost, []mqttconn.Puback{{ID: w.ids[w.open[0]]}})
-		w.queue.disconnected(lost)
+		w.queue.disconnected(lost, mqttconn.Ending{ByBroker: true})
 	}
 	var acks []mqttconn.Puback
 	for range 1 + w.random.IntN(len(w.open)) {
@@ -121,7 +153,17 @@ func (w *world) connect() {
 }
 
 // disconnect: what is open has to be sent again; a write may be under way.
-func (w *world) disconnect() {
-	w.queue.disconnected(w.link)
+func (w *world) disconnect() { w.endConnection(mqttconn.Ending{}) }
+
+// endConnection: when the broker has ended several connections in a row for an event alone,
+// the event is dropped, and no other ever is.
+func (w *world) endConnection(ending mqttconn.Ending) {
+	dropped := w.queue.snapshot().DroppedBy.EndsConnection
+	w.queue.disconnected(w.link, ending)
+	if w.queue.snapshot().DroppedBy.EndsConnection > dropped {
+		w.must(len(w.open) == 1, "one of %v is dropped", w.open)
+		w.must(w.culprits[w.open[0]] >= suspectEnds+culpritEnds, "event %d has ended %d connections", w.open[0], w.culprits[w.open[0]])
+		w.ends(w.open[0], EndsConnection)
+	}
 	w.link, w.open = nil, nil
 }

@@ -22,6 +22,7 @@ type packet struct {
 	number   uint64 // how many had been accepted when this one was, itself included
 	tried    bool   // it has been written before, on whichever connection
 	done     bool   // it is acknowledged, while an older one is not yet
+	record   record // see suspects
 }
 
 // usualBody is room for the body of an ordinary event with all its properties.
@@ -142,6 +143,9 @@ func (p *packet) remaining(qos byte) int {
 	}
 	return len(p.body)
 }
+
+// topic returns the topic that p is published to.
+func (p *packet) topic() string { return string(p.body[2:p.idAt]) }
 
 // size is the packet's length on the wire, which Maximum Packet Size limits.
 func (p *packet) size(qos byte) int {

@@ -274,10 +274,8 @@ func (p *Publisher) send(ctx context.Context) {
 			}
 		}
 		if err := link.WritePackets(packets); err != nil {
-			// The reader will notice too; until the next connection is up, there
-			// is nothing to write to.
-			_ = link.Close()
-			p.queue.disconnected(link)
+			_ = link.Close() // whoever reads from it notices, too, and tells the queue
+			p.queue.writeFailed(link)
 			continue
 		}
 		p.queue.written(link)
@@ -298,8 +296,8 @@ func (p *Publisher) connected(link *mqttconn.Link, limits mqttconn.Limits) {
 	}
 }
 
-func (p *Publisher) disconnected() {
-	p.queue.disconnected(nil)
+func (p *Publisher) disconnected(link *mqttconn.Link, ending mqttconn.Ending) {
+	p.queue.disconnected(link, ending)
 	if p.up.CompareAndSwap(true, false) && p.config.Hooks.Disconnected != nil {
 		p.config.Hooks.Disconnected()
 	}

@@ -40,10 +40,13 @@ type queue struct {
 
 	// Of the current connection; link is nil without one.
 	link    *mqttconn.Link
+	broken  bool // writing to link has failed; how it ended is not known yet
 	limits  mqttconn.Limits
 	qos     byte
 	next    int // underWay[:next] has been written to link
 	unacked int // how many of these the broker has not acknowledged
+
+	suspects suspects // of the current connection, too
 
 	sender bell
 }
@@ -174,13 +177,16 @@ const batch = 64 << 10
 func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.link != nil && len(dst) < batch && (q.qos == 0 || q.unacked < q.limits.ReceiveMaximum) {
-		p := q.following()
-		if p == nil {
+	for q.link != nil && !q.broken && len(dst) < batch && (q.qos == 0 || q.unacked < min(q.limits.ReceiveMaximum, q.suspects.limit)) {
+		place, ok := q.following()
+		if !ok {
 			break
 		}
-		id := uint16((q.firstUnderWay+uint64(q.next))%maxIDs) + 1
-		q.next++
+		p := q.underWay.at(place)
+		id := uint16((q.firstUnderWay+uint64(place))%maxIDs) + 1
+		if place == q.next {
+			q.next++
+		}
 		switch {
 		case p.done:
 		case p.expired():
@@ -202,19 +208,27 @@ func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 	return dst, q.link, n
 }
 
-// following returns the packet to write next, brought under way if it was
-// waiting, or nil.
-func (q *queue) following() *packet {
+// following returns the place under way of the packet to write next, which is brought
+// there if it was waiting; false if there is none.
+func (q *queue) following() (place int, ok bool) {
+	if place, ok = q.chooseControl(); ok {
+		q.suspects.control = place
+		return place, true
+	}
 	if q.next < q.underWay.len() {
-		return q.underWay.at(q.next)
+		return q.next, true
 	}
 	if q.waiting.len() == 0 || !q.mayGoUnderWay(q.waiting.at(0)) {
-		return nil
+		return 0, false
 	}
-	p := q.waiting.pop()
-	q.underWay.push(p)
+	q.bringUnderWay()
+	return q.next, true
+}
+
+// bringUnderWay takes the oldest waiting packet among those that are under way.
+func (q *queue) bringUnderWay() {
+	q.underWay.push(q.waiting.pop())
 	q.disk.rouse(q.wantsLoad())
-	return p
 }
 
 // settle ends the way of a packet that is under way.
@@ -269,10 +283,11 @@ func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 	front := q.firstUnderWay % maxIDs
 	for _, ack := range acks {
 		place := int((uint64(ack.ID) - 1 + maxIDs - front) % maxIDs)
-		if ack.ID == 0 || q.qos == 0 || place >= q.next || q.underWay.at(place).done {
+		if ack.ID == 0 || q.qos == 0 || place >= q.next && place != q.suspects.control || q.underWay.at(place).done {
 			continue
 		}
 		q.settle(q.underWay.at(place))
+		q.passed(place)
 		q.unacked--
 		if ack.Refused() {
 			q.losses.refusal = ack
@@ -282,6 +297,7 @@ func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 		}
 	}
 	q.trim()
+	q.widen()
 	q.rouseSender()
 }
 
@@ -291,20 +307,29 @@ func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.link, q.limits, q.qos = link, limits, min(qos, limits.MaximumQoS)
-	q.next, q.unacked = 0, 0
+	q.broken, q.next, q.unacked = false, 0, 0
 	for i := range q.underWay.len() {
 		p := q.underWay.at(i)
 		p.tried = p.tried && limits.SessionPresent
 	}
+	q.beginTrial()
 	q.rouseSender()
 }
 
-// disconnected ends the connection of link, or whichever is up if link is nil.
-func (q *queue) disconnected(link *mqttconn.Link) {
+// writeFailed stops the writing to link.
+func (q *queue) writeFailed(link *mqttconn.Link) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if link == nil || link == q.link {
+	q.broken = q.broken || link == q.link
+}
+
+// disconnected ends the connection of link.
+func (q *queue) disconnected(link *mqttconn.Link, ending mqttconn.Ending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if link == q.link && link != nil {
 		q.link = nil
+		q.endTrial(ending)
 	}
 }
 

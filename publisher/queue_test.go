@@ -29,7 +29,7 @@ func underWayWithAHole(t *testing.T) *queue {
 	_, _, n := q.take(nil)
 	require.Equal(t, 3, n)
 	q.acknowledge(q.link, []mqttconn.Puback{{ID: 2}})
-	q.disconnected(nil)
+	q.disconnected(q.link, mqttconn.Ending{})
 	return q
 }
 
@@ -40,7 +40,7 @@ func TestWhatWasWrittenToALostConnectionCountsForNothing(t *testing.T) {
 	q.connected(lost, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
 	_, _, n := q.take(nil)
 	require.Equal(t, 2, n)
-	q.disconnected(lost)
+	q.disconnected(lost, mqttconn.Ending{})
 	q.connected(next, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
 	q.written(lost)
 	q.acknowledge(lost, []mqttconn.Puback{{ID: 1}})

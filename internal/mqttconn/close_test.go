@@ -118,7 +118,7 @@ func TestABrokerThatHangsIsGivenUpThoughItWantsNoKeepAlive(t *testing.T) {
 			hangs := brokertest.Script{Connack: packets.Connack{Properties: &packets.Properties{ServerKeepAlive: &none}}}
 			connectTo(t, hangs.Serve(t), mqttconn.Config{KeepAlive: time.Second, Handlers: mqttconn.Handlers{
 				Up:   func(link *mqttconn.Link, _ mqttconn.Limits) { writing.Go(func() { up(link) }) },
-				Down: func() { down <- struct{}{} },
+				Down: func(*mqttconn.Link, mqttconn.Ending) { down <- struct{}{} },
 			}})
 			await(t, down)
 		})

@@ -3,12 +3,14 @@ package mqttconn
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -24,7 +26,8 @@ type Link struct {
 	net.Conn
 	sync.Mutex
 	incoming
-	ear *ear
+	ear     *ear
+	failure atomic.Pointer[error]
 }
 
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
@@ -39,7 +42,26 @@ func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
 }
 
 // Read is what paho reads.
-func (l *Link) Read(p []byte) (int, error) { return l.incoming.Read(p) }
+func (l *Link) Read(p []byte) (int, error) {
+	n, err := l.incoming.Read(p)
+	return n, l.note(err)
+}
+
+// note keeps the first error, which is the cause of those that follow, and returns err.
+func (l *Link) note(err error) error {
+	if err != nil && !errors.Is(err, net.ErrClosed) { // which we did by ourselves
+		l.failure.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+// cause returns why the connection broke, nil if it is unknown.
+func (l *Link) cause() error {
+	if err := l.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // WritePackets writes one or more whole, ready packets, in one call to the
 // operating system. It blocks while the broker does not read, until the
@@ -52,7 +74,7 @@ func (l *Link) WritePackets(packets []byte) error {
 	l.Lock()
 	defer l.Unlock()
 	_, err := l.Write(packets)
-	return err
+	return l.note(err)
 }
 
 const dialTimeout = 10 * time.Second

@@ -14,6 +14,9 @@ import (
 	"github.com/eclipse/paho.golang/paho/log"
 )
 
+// errSilent is the cause of a connection that we end.
+var errSilent = errors.New("the broker has said nothing")
+
 // pinger asks a broker that says nothing whether it is there, and gives it up when it
 // has said nothing at all for twice the keep-alive. paho's own would give up one that is
 // busy acknowledging, because its answer to the ping comes late.
@@ -41,7 +44,7 @@ func (p pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error 
 			return nil
 		}
 		if silent := link.silence(); silent >= 2*interval {
-			return fmt.Errorf("the broker has said nothing for %v", silent.Round(time.Millisecond))
+			return link.note(fmt.Errorf("%w for %v", errSilent, silent.Round(time.Millisecond)))
 		}
 		// Who writes now need not ask; and to wait for one whom the broker keeps waiting
 		// would be to wait for the broker.

@@ -20,8 +20,8 @@ type Handlers struct {
 	Failed func(error)
 	// Subscribed is told when the Subscriptions of a connection are in force.
 	Subscribed func()
-	// Down is told when the connection is lost or closed.
-	Down func()
+	// Down is told when the connection of a link is lost or closed, and how.
+	Down func(*Link, Ending)
 	// Pubacks is told of the acknowledgements of what the owner wrote to the link
 	// by itself, all at once that have come together. It may not keep the slice.
 	Pubacks func(*Link, []Puback)
@@ -58,8 +58,8 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 func (s *session) ConnectionLost(p *packets.Disconnect) error {
 	s.mu.Lock()
 	s.up = false
-	if s.handlers.Down != nil {
-		s.handlers.Down()
+	if s.link != nil && s.handlers.Down != nil {
+		s.handlers.Down(s.link, endingOf(s.link, p))
 	}
 	s.mu.Unlock()
 	return s.State.ConnectionLost(p)

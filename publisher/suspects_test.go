@@ -1,0 +1,162 @@
+package publisher_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/publisher"
+)
+
+// choosyBroker is a broker that ends the connection for some events, and remembers in which
+// order it has acknowledged others.
+type choosyBroker struct {
+	mu           sync.Mutex
+	connections  int
+	acknowledged []int // without repeats
+}
+
+// serve starts the broker. At each PUBLISH it asks what to do: acknowledge it or, in its own
+// way, end the connection.
+func (b *choosyBroker) serve(t *testing.T, connack packets.Connack, refuses func(connection int, p *packets.Publish) (end func(net.Conn))) string {
+	t.Helper()
+	return brokertest.Script{
+		Connack: connack,
+		Connected: func(*packets.Connect) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.connections++
+		},
+		Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if end := refuses(b.connections, p); end != nil {
+				end(conn)
+				return
+			}
+			e, err := event.Parse(p.Payload)
+			assert.NoError(t, err)
+			n, err := strconv.Atoi(e.Message)
+			assert.NoError(t, err)
+			if !slices.Contains(b.acknowledged, n) {
+				b.acknowledged = append(b.acknowledged, n)
+			}
+			brokertest.Puback(conn, p.PacketID, 0)
+		}),
+	}.Serve(t)
+}
+
+// closed ends a connection without a word.
+func closed(conn net.Conn) { _ = conn.Close() }
+
+// reset ends a connection so that what was sent before it is lost, too: acknowledgements.
+func reset(conn net.Conn) {
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
+}
+
+// disconnected ends a connection with a reason.
+func disconnected(reason byte) func(net.Conn) {
+	return func(conn net.Conn) {
+		p := packets.NewControlPacket(packets.DISCONNECT)
+		p.Content.(*packets.Disconnect).ReasonCode = reason
+		_, _ = p.WriteTo(conn)
+		_ = conn.Close()
+	}
+}
+
+// A broker that announces no limits, and ends the connection for some events. The others
+// arrive in order, whatever their number and wherever the culprits are among them.
+func TestAnEventThatEndsConnectionsStopsNoOther(t *testing.T) {
+	const culprit = "culprit"
+	for name, c := range map[string]struct {
+		end      func(net.Conn)
+		culprits []int
+		capacity int
+	}{
+		"the first, closed":          {end: closed, culprits: []int{0}},
+		"one in the middle, reset":   {end: reset, culprits: []int{10}},
+		"the last, packet too large": {end: disconnected(packets.DisconnectPacketTooLarge), culprits: []int{20}},
+		"few under way":              {end: closed, culprits: []int{0}, capacity: 21},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits, mostly
+			var b choosyBroker
+			var log bytes.Buffer
+			addr := b.serve(t, packets.Connack{}, func(_ int, p *packets.Publish) func(net.Conn) {
+				if bytes.Contains(p.Payload, []byte(culprit)) {
+					return c.end
+				}
+				return nil
+			})
+			pub := start(t, publisher.Config{Address: addr, Capacity: c.capacity, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			const events = 21
+			var want []int
+			for n := range events {
+				e := numbered(n)
+				if slices.Contains(c.culprits, n) {
+					e.GUID = culprit + strings.Repeat("x", 20_000)
+				} else {
+					want = append(want, n)
+				}
+				require.NoError(t, pub.Publish(e))
+			}
+			flush(t, pub)
+			require.NoError(t, pub.Shutdown(t.Context()))
+			dropped := uint64(len(c.culprits))
+			assert.Equal(t, publisher.Stats{
+				Accepted: events, Acknowledged: events - dropped,
+				Dropped: dropped, DroppedBy: publisher.Drops{EndsConnection: dropped},
+			}, pub.Stats())
+			assert.ElementsMatch(t, want, b.acknowledged)
+			assert.Contains(t, log.String(), "dropped.ends_connection=")
+			assert.Regexp(t, `event_at_fault="[^"]*topic \\"mps/events\\", 20[0-9]{3} bytes`, log.String())
+		})
+	}
+}
+
+// What is under way when a broker goes away, again and again, is never dropped for that.
+func TestABrokerThatGoesAwayMakesNoEventACulprit(t *testing.T) {
+	for name, goesAway := range map[string]func(connection int, p *packets.Publish) func(net.Conn){
+		"at the first event of each connection": func(connection int, _ *packets.Publish) func(net.Conn) {
+			if connection <= 7 {
+				return closed
+			}
+			return nil
+		},
+		"at any event": func(int, *packets.Publish) func(net.Conn) {
+			if rand.IntN(4) == 0 {
+				return reset
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits, mostly
+			var b choosyBroker
+			pub := start(t, publisher.Config{Address: b.serve(t, packets.Connack{}, goesAway)})
+			const events = 21
+			var want []int
+			for n := range events {
+				want = append(want, n)
+				require.NoError(t, pub.Publish(numbered(n)))
+			}
+			flush(t, pub)
+			assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events}, pub.Stats(), fmt.Sprint(b.acknowledged))
+			assert.ElementsMatch(t, want, b.acknowledged)
+		})
+	}
+}
