@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"log/slog"
 	"time"
@@ -19,7 +20,7 @@ type keeper struct {
 
 	add     []journal.Record
 	buf     []byte
-	most    int  // records to add in one step; fewer after a failure
+	most    int  // records to add in one step; fewer where these had no room
 	failing bool // writing does, as the log knows
 
 	writeAt    time.Time     // not before: the last write has failed
@@ -91,12 +92,17 @@ func (k *keeper) write(upTo uint64) error {
 		}
 		k.add = s.Add
 		err := k.commit(s)
+		if errors.Is(err, journal.ErrFull) && len(s.Add) > 1 {
+			k.most = len(s.Add) / 2 // there may be room for these
+			continue
+		}
 		k.report(err)
 		if err == nil {
 			k.most = min(2*k.most, mostRecords)
 			continue
 		}
-		k.most = max(k.most/2, 1) // a small spool may have room for less
+		k.queue.failed()
+		k.most = max(k.most/2, 1) // a disk that is full may have room for less
 		if len(s.Add) > 0 {
 			_ = k.commit(k.queue.forgetting(s)) // it does not fail more than the first did
 		}
@@ -107,9 +113,6 @@ func (k *keeper) write(upTo uint64) error {
 func (k *keeper) commit(s step) error {
 	dropped, err := k.journal.Commit(s.Step)
 	k.queue.committed(s, dropped, err)
-	if err != nil {
-		k.queue.failed()
-	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"log/slog"
 	"math"
 	"sync/atomic"
 	"testing"
@@ -49,4 +50,26 @@ func TestAWriteTakesAllThatWasThereBeforeItBegan(t *testing.T) {
 	require.NoError(t, shutdown(t, p))
 	assert.Zero(t, disk.missed.Load())
 	assert.GreaterOrEqual(t, disk.writes.Load(), int64(20))
+}
+
+// A spool that has room for some of the waiting events takes these at once, so that it is
+// full when it says so.
+func TestASpoolIsFilledToItsBoundBeforeItFails(t *testing.T) {
+	const room, events = 700, 1000
+	topic, err := parseTopic("t")
+	require.NoError(t, err)
+	s := newStationery(Config{Source: "s"}, topic)
+	q, disk := newQueue(events, true), newMemorySpool(room)
+	q.recover(disk.Range())
+	k := newKeeper(q, disk, slog.New(slog.DiscardHandler))
+	for n := range events {
+		p, e := new(packet), nth(n)
+		s.encode(p, &e, uint64(n))
+		_, err := q.add(p)
+		require.NoError(t, err)
+	}
+	require.ErrorIs(t, k.write(q.newest()), journal.ErrFull)
+	assert.Len(t, disk.records, room)
+	assert.EqualValues(t, events-room, q.unwritten())
+	assert.Equal(t, Stats{Accepted: events, Pending: events, SpoolErrors: 1}, q.snapshot())
 }
