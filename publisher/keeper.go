@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,6 +17,7 @@ import (
 type keeper struct {
 	queue   *queue
 	journal journal.Journal
+	clock   journal.Clock
 	log     *slog.Logger
 
 	add     []journal.Record
@@ -125,7 +127,7 @@ func (k *keeper) load() bool {
 	records, err := k.journal.Load(from, most)
 	if err == nil {
 		k.unreadable = time.Time{}
-		k.queue.loaded(records, most)
+		k.queue.loaded(records, most, k.clock.Now())
 		return true
 	}
 	k.queue.failed()
@@ -170,21 +172,31 @@ func (p *packet) appendRecord(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
 }
 
-// fromRecord makes p what appendRecord wrote, and reports false if it cannot be read.
-func (p *packet) fromRecord(r journal.Record) bool {
+// fromRecord makes p what appendRecord wrote, and reports false if it cannot be read. A
+// deadline that was reckoned before the clock was set begins anew, with the time that the
+// event had left when it was last sent, if it was.
+func (p *packet) fromRecord(r journal.Record, now time.Time) bool {
 	*p = packet{body: p.body[:0], number: r.Number}
 	whole := len(r.Data) - crc32.Size
 	if whole < 1 || r.Data[0] != recordVersion || binary.BigEndian.Uint32(r.Data[whole:]) != crc32.ChecksumIEEE(r.Data[:whole]) {
 		return false
 	}
-	// What has the right sum was written by appendRecord.
-	rest := r.Data[1:whole]
-	idAt, n := binary.Uvarint(rest)
-	rest = rest[n:]
-	expiryAt, n := binary.Uvarint(rest)
-	rest = rest[n:]
-	deadline, n := binary.Varint(rest)
-	p.body = append(p.body, rest[n:]...)
-	p.idAt, p.expiryAt, p.deadline = int(idAt), int(expiryAt), time.UnixMilli(deadline)
+	rest := bytes.NewReader(r.Data[1:whole])
+	idAt, err1 := binary.ReadUvarint(rest)
+	expiryAt, err2 := binary.ReadUvarint(rest)
+	deadline, err3 := binary.ReadVarint(rest)
+	length := uint64(rest.Len())
+	if err1 != nil || err2 != nil || err3 != nil || idAt > length || expiryAt > length || expiryAt > 0 && length-expiryAt < 4 {
+		return false // the sum is right, but appendRecord has not written this
+	}
+	p.body = append(p.body, r.Data[whole-rest.Len():whole]...)
+	p.idAt, p.expiryAt = int(idAt), int(expiryAt)
+	if expiryAt == 0 {
+		return true
+	}
+	p.deadline = now.Add(time.UnixMilli(deadline).Sub(now))
+	if !journal.WasSet(time.UnixMilli(deadline)) {
+		p.deadline = now.Add(time.Duration(binary.BigEndian.Uint32(p.body[expiryAt:])) * time.Second)
+	}
 	return true
 }

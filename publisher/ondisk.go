@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"math"
+	"time"
 
 	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
@@ -234,7 +235,7 @@ func (q *queue) toLoad() (from uint64, most int) {
 }
 
 // loaded takes in what was asked for by toLoad.
-func (q *queue) loaded(records []journal.Record, most int) {
+func (q *queue) loaded(records []journal.Record, most int, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var unreadable uint64
@@ -244,7 +245,7 @@ func (q *queue) loaded(records []journal.Record, most int) {
 			continue
 		}
 		p := blanks.Get().(*packet)
-		if !p.fromRecord(r) {
+		if !p.fromRecord(r, now) {
 			unreadable++
 			continue
 		}
