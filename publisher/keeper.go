@@ -153,6 +153,29 @@ func (k *keeper) report(err error) {
 	k.failing = err != nil
 }
 
+// awaitKept calls enough when no connection has come up for a second and all that was
+// accepted is on disk: then waiting delivers nothing, and its end loses nothing.
+func (p *Publisher) awaitKept(ctx context.Context, enough func()) {
+	const grace = time.Second // for a connection that is being made
+	check := time.NewTicker(SpoolInterval)
+	defer check.Stop()
+	awaySince := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-check.C:
+			switch {
+			case !p.queue.away():
+				awaySince = now
+			case now.Sub(awaySince) >= grace && p.queue.unwritten() == 0:
+				enough()
+				return
+			}
+		}
+	}
+}
+
 // recordVersion is the first byte of a record; another one is from a newer program.
 const recordVersion = 1
 

@@ -290,6 +290,13 @@ func (q *queue) rest() bool {
 	return q.disk.resting
 }
 
+// away reports whether there is no connection.
+func (q *queue) away() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.link == nil
+}
+
 // unwritten is how many events are in memory alone.
 func (q *queue) unwritten() (n uint64) {
 	q.mu.Lock()
