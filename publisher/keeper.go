@@ -1,8 +1,10 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"log/slog"
 	"slices"
@@ -16,11 +18,12 @@ import (
 type keeper struct {
 	queue   *queue
 	journal journal.Journal
+	clock   journal.Clock
 	log     *slog.Logger
 
 	add     []journal.Record
 	buf     []byte
-	most    int  // records to add in one step; fewer after a failure
+	most    int  // records to add in one step; fewer where these had no room
 	failing bool // writing does, as the log knows
 
 	writeAt    time.Time     // not before: the last write has failed
@@ -92,12 +95,17 @@ func (k *keeper) write(upTo uint64) error {
 		}
 		k.add = s.Add
 		err := k.commit(s)
+		if errors.Is(err, journal.ErrFull) && len(s.Add) > 1 {
+			k.most = len(s.Add) / 2 // there may be room for these
+			continue
+		}
 		k.report(err)
 		if err == nil {
 			k.most = min(2*k.most, mostRecords)
 			continue
 		}
-		k.most = max(k.most/2, 1) // a small spool may have room for less
+		k.queue.failed()
+		k.most = max(k.most/2, 1) // a disk that is full may have room for less
 		if len(s.Add) > 0 {
 			_ = k.commit(k.queue.forgetting(s)) // it does not fail more than the first did
 		}
@@ -108,9 +116,6 @@ func (k *keeper) write(upTo uint64) error {
 func (k *keeper) commit(s step) error {
 	dropped, err := k.journal.Commit(s.Step)
 	k.queue.committed(s, dropped, err)
-	if err != nil {
-		k.queue.failed()
-	}
 	return err
 }
 
@@ -123,7 +128,7 @@ func (k *keeper) load() bool {
 	records, end, err := k.journal.Load(from, limit, maxBytes)
 	if err == nil {
 		k.unreadable = time.Time{}
-		k.queue.loaded(records, end)
+		k.queue.loaded(records, end, k.clock.Now())
 		return true
 	}
 	k.queue.failed()
@@ -149,6 +154,29 @@ func (k *keeper) report(err error) {
 	k.failing = err != nil
 }
 
+// awaitKept calls enough when no connection has come up for a second and all that was
+// accepted is on disk: then waiting delivers nothing, and its end loses nothing.
+func (p *Publisher) awaitKept(ctx context.Context, enough func()) {
+	const grace = time.Second // for a connection that is being made
+	check := time.NewTicker(SpoolInterval)
+	defer check.Stop()
+	awaySince := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-check.C:
+			switch {
+			case !p.queue.away():
+				awaySince = now
+			case now.Sub(awaySince) >= grace && p.queue.unwritten() == 0:
+				enough()
+				return
+			}
+		}
+	}
+}
+
 // recordVersion is the first byte of a record; another one is from a newer program.
 const recordVersion = 1
 
@@ -168,21 +196,31 @@ func (p *packet) appendRecord(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
 }
 
-// fromRecord makes p what appendRecord wrote, and reports false if it cannot be read.
-func (p *packet) fromRecord(r journal.Record) bool {
+// fromRecord makes p what appendRecord wrote, and reports false if it cannot be read. A
+// deadline that was reckoned before the clock was set begins anew, with the time that the
+// event had left when it was last sent, if it was.
+func (p *packet) fromRecord(r journal.Record, now time.Time) bool {
 	*p = packet{body: p.body[:0], number: r.Number}
 	whole := len(r.Data) - crc32.Size
 	if whole < 1 || r.Data[0] != recordVersion || binary.BigEndian.Uint32(r.Data[whole:]) != crc32.ChecksumIEEE(r.Data[:whole]) {
 		return false
 	}
-	// What has the right sum was written by appendRecord.
-	rest := r.Data[1:whole]
-	idAt, n := binary.Uvarint(rest)
-	rest = rest[n:]
-	expiryAt, n := binary.Uvarint(rest)
-	rest = rest[n:]
-	deadline, n := binary.Varint(rest)
-	p.body = append(slices.Grow(p.body, len(rest[n:])), rest[n:]...)
-	p.idAt, p.expiryAt, p.deadline = int(idAt), int(expiryAt), time.UnixMilli(deadline)
+	rest := bytes.NewReader(r.Data[1:whole])
+	idAt, err1 := binary.ReadUvarint(rest)
+	expiryAt, err2 := binary.ReadUvarint(rest)
+	deadline, err3 := binary.ReadVarint(rest)
+	length := uint64(rest.Len())
+	if err1 != nil || err2 != nil || err3 != nil || idAt > length || expiryAt > length || expiryAt > 0 && length-expiryAt < 4 {
+		return false // the sum is right, but appendRecord has not written this
+	}
+	p.body = append(slices.Grow(p.body, rest.Len()), r.Data[whole-rest.Len():whole]...)
+	p.idAt, p.expiryAt = int(idAt), int(expiryAt)
+	if expiryAt == 0 {
+		return true
+	}
+	p.deadline = now.Add(time.UnixMilli(deadline).Sub(now))
+	if !journal.WasSet(time.UnixMilli(deadline)) {
+		p.deadline = now.Add(time.Duration(binary.BigEndian.Uint32(p.body[expiryAt:])) * time.Second)
+	}
 	return true
 }

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"math"
+	"time"
 
 	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
@@ -239,7 +240,7 @@ func (q *queue) toLoad() (from uint64, limit, maxBytes int) {
 }
 
 // loaded takes in what was asked for by toLoad; the end is that of the spool.
-func (q *queue) loaded(records []journal.Record, end bool) {
+func (q *queue) loaded(records []journal.Record, end bool, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var unreadable uint64
@@ -249,7 +250,7 @@ func (q *queue) loaded(records []journal.Record, end bool) {
 			continue
 		}
 		p := blanks.Get().(*packet)
-		if !p.fromRecord(r) {
+		if !p.fromRecord(r, now) {
 			unreadable++
 			continue
 		}
@@ -292,6 +293,13 @@ func (q *queue) rest() bool {
 	defer q.mu.Unlock()
 	q.disk.resting = q.lastNumber <= q.disk.upTo && !q.wantsLoad() && !q.forgettable() && len(q.disk.voids) == 0
 	return q.disk.resting
+}
+
+// away reports whether there is no connection.
+func (q *queue) away() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.link == nil
 }
 
 // unwritten is how many events are in memory alone.

@@ -54,7 +54,8 @@ type stationery struct {
 func newStationery(c Config, topic topicTemplate) stationery {
 	s := stationery{topic: topic, idPrefix: rand.Text()[:12] + "-", expiry: c.MessageExpiry, cloudEvents: c.CloudEvents}
 	if s.expiry > 0 {
-		s.properties = append(s.properties, propertyMessageExpiry, 0, 0, 0, 0) // filled in by appendTo
+		seconds := uint32(s.expiry / time.Second) // appendTo writes what is left of them
+		s.properties = binary.BigEndian.AppendUint32(append(s.properties, propertyMessageExpiry), seconds)
 	}
 	s.properties = appendString(append(s.properties, propertyContentType), "application/json")
 	s.properties = appendUser(s.properties, "source", c.Source)

@@ -185,7 +185,8 @@ const overtime = time.Second
 
 // Shutdown makes Publish return ErrClosed, waits as Flush does until all is
 // delivered or ctx ends, and disconnects. It returns an *UndeliveredError if
-// events stayed behind, but for those that the spool holds for the next process.
+// events stayed behind, but for those that the spool holds for the next process: once it
+// holds all, Shutdown waits no longer than a second for a broker that is away.
 // Later calls wait for the first and return its result, or the error of their own ctx
 // if that ends before. Shutdown returns a second after the end of ctx at the latest,
 // and then no goroutine is left, unless the Logger, a hook or the spool's disk hangs.
@@ -205,7 +206,12 @@ func (p *Publisher) Shutdown(ctx context.Context) error {
 	}
 	defer close(p.stopped)
 	p.queue.close()
-	why := p.Flush(ctx)
+	draining, enough := context.WithCancel(ctx)
+	if p.keeper != nil {
+		p.workers.Go(func() { p.awaitKept(draining, enough) })
+	}
+	why := p.Flush(draining)
+	enough()
 	ended := make(chan uint64, 1)
 	go func() { ended <- p.end(ctx) }()
 	var behind uint64

@@ -77,7 +77,8 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// What the broker does not take in this time stays in the spool for the next start.
+	// What the broker does not take in this time stays in the spool for the next start; a
+	// broker that is away is not waited for.
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))

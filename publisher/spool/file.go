@@ -20,6 +20,7 @@ type file struct {
 	limits limits
 	path   string
 	db     *bbolt.DB
+	clock  journal.Clock
 
 	first, last, count uint64 // what an earlier process left
 }
@@ -85,7 +86,7 @@ func (f *file) Commit(step journal.Step) (dropped uint64, err error) {
 			c = &commit{events: tx.Bucket(eventsBucket)}
 			// Read each time: nobody knows what became of a transaction that failed.
 			c.count, c.bytes = totalsOf(tx)
-			return c.do(tx.Bucket(totalsBucket), step, f.limits)
+			return c.do(tx.Bucket(totalsBucket), step, f)
 		})
 	})
 	if err != nil {
@@ -110,7 +111,7 @@ type commit struct {
 	dropped uint64
 }
 
-func (c *commit) do(totals *bbolt.Bucket, step journal.Step, l limits) error {
+func (c *commit) do(totals *bbolt.Bucket, step journal.Step, f *file) error {
 	cursor := c.events.Cursor()
 	for k, v := cursor.First(); k != nil && number(k) < step.Below; k, v = cursor.Seek(key(number(k) + 1)) {
 		if err := c.remove(k, v); err != nil {
@@ -122,25 +123,26 @@ func (c *commit) do(totals *bbolt.Bucket, step journal.Step, l limits) error {
 			return err
 		}
 	}
-	now := time.Now()
+	now := f.clock.Now()
 	var needed int64
 	for _, r := range step.Add {
 		needed += size(r.Data)
 	}
 	const mostAged = 10_000 // in one transaction: bbolt holds in memory what it touches
-	tooOld := func(v []byte) bool { return c.dropped < mostAged && now.Sub(writtenAt(v)) > l.maxAge }
-	for k, v := cursor.Seek(key(step.From)); k != nil && (c.bytes+needed > l.maxBytes || tooOld(v)); k, v = cursor.Seek(key(number(k) + 1)) {
+	tooOld := func(v []byte) bool { return c.dropped < mostAged && f.tooOld(v, now) }
+	for k, v := cursor.Seek(key(step.From)); k != nil && (c.bytes+needed > f.limits.maxBytes || tooOld(v)); k, v = cursor.Seek(key(number(k) + 1)) {
 		if err := c.remove(k, v); err != nil {
 			return err
 		}
 		c.dropped++
 	}
-	if len(step.Add) > 0 && c.bytes+needed > l.maxBytes {
+	if len(step.Add) > 0 && c.bytes+needed > f.limits.maxBytes {
 		return journal.ErrFull
 	}
-	c.events.FillPercent = 1 // numbers ascend
+	c.events.FillPercent = 1          // numbers ascend
+	written := time.Now().UnixMilli() // not f.clock's, which may have been set since
 	for _, r := range step.Add {
-		value := binary.BigEndian.AppendUint64(make([]byte, 0, len(r.Data)+8), uint64(now.UnixMilli()))
+		value := binary.BigEndian.AppendUint64(make([]byte, 0, len(r.Data)+8), uint64(written))
 		if err := c.events.Put(key(r.Number), append(value, r.Data...)); err != nil {
 			return err
 		}
@@ -175,15 +177,22 @@ func writtenAt(value []byte) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(value)))
 }
 
+// tooOld reports whether a record was written longer than WithMaxAge ago, by a clock that
+// had been set.
+func (f *file) tooOld(value []byte, now time.Time) bool {
+	written := writtenAt(value)
+	return journal.WasSet(written) && now.Sub(written) > f.limits.maxAge
+}
+
 // Load implements journal.Journal.
 func (f *file) Load(from uint64, limit, maxBytes int) (records []journal.Record, end bool, err error) {
 	err = f.guard(func() error {
 		return f.db.View(func(tx *bbolt.Tx) error {
-			cursor := tx.Bucket(eventsBucket).Cursor()
+			cursor, now := tx.Bucket(eventsBucket).Cursor(), f.clock.Now()
 			k, v := cursor.Seek(key(from))
 			for ; k != nil && len(records) < limit && maxBytes >= 0; k, v = cursor.Next() {
 				r := journal.Record{Number: number(k)}
-				if time.Since(writtenAt(v)) <= f.limits.maxAge {
+				if len(v) >= 8 && !f.tooOld(v, now) {
 					r.Data = append(r.Data, v[8:]...) // v is gone after the transaction
 				}
 				records = append(records, r)

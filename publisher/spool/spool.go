@@ -41,7 +41,9 @@ func WithMaxBytes(n int64) Option { return func(l *limits) { l.maxBytes = n } }
 
 // WithMaxAge bounds how long an event is kept on disk; default 7 days. Older ones are
 // dropped, and counted with the reason publisher.SpoolLost, when newer ones come or when it
-// is their turn.
+// is their turn. The clock is read when the spool is opened: setting it ahead while the
+// process runs makes nothing old. An event that was written before the clock was set, at a
+// time before 2026, has no age.
 func WithMaxAge(d time.Duration) Option { return func(l *limits) { l.maxAge = d } }
 
 // Spool is an open spool, to be set as publisher.Config.Spool. It is one publisher's alone.
