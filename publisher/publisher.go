@@ -58,7 +58,7 @@ type Stats struct {
 
 // Publisher publishes events. Its methods may be called concurrently.
 type Publisher struct {
-	config     Config
+	config     *Config // fmt does not follow it to the secrets
 	stationery stationery
 	queue      *queue
 	lastID     atomic.Uint64
@@ -92,7 +92,7 @@ func New(config Config) (*Publisher, error) {
 		return nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", config.Topic, err)
 	}
 	p := &Publisher{
-		config:     config,
+		config:     &config,
 		stationery: newStationery(config, topic),
 		queue:      newQueue(config.Capacity, config.DropNewest),
 		stop:       func() {},
