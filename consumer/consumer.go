@@ -27,7 +27,7 @@ import (
 // Consumer listens to events and tells ilert. Its methods may be called
 // concurrently.
 type Consumer struct {
-	config   checked
+	config   *checked // fmt does not follow it to the secrets
 	rules    atomic.Pointer[ruleset]
 	store    *store.Store
 	pace     *pace
@@ -76,7 +76,7 @@ func New(config Config) (*Consumer, error) {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
 	c := &Consumer{
-		config:   complete,
+		config:   &complete,
 		store:    opened,
 		pace:     newPace(complete.Rate),
 		incoming: make(chan message, receiveMaximum),

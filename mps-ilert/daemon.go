@@ -22,11 +22,13 @@ import (
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/redact"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // daemonFlags are ilagent's, by the same names, and a few of ours.
 type daemonFlags struct {
+	redact.All
 	*globals
 	mqttHost, mqttName              string
 	mqttPort                        uint16

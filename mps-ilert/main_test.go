@@ -76,11 +76,17 @@ type running struct {
 // start runs the daemon with HTTP on a free port until the test ends or cancels it.
 func start(t *testing.T, broker string, flags ...string) running {
 	t.Helper()
+	return startAt(t, "mqtt://u:p4ss@"+broker, flags...)
+}
+
+// startAt does the same with the address of a broker.
+func startAt(t *testing.T, address string, flags ...string) running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	var log buffer
 	done := make(chan error, 1)
-	env := environment("ILERT_INTEGRATION_KEY", secret, "MPS_MQTT_ADDRESS", "mqtt://u:p4ss@"+broker)
+	env := environment("ILERT_INTEGRATION_KEY", secret, "MPS_MQTT_ADDRESS", address)
 	go func() { done <- run(ctx, append([]string{"daemon", "-p", "0"}, flags...), env, io.Discard, &log) }()
 	var url string
 	require.Eventually(t, func() bool {

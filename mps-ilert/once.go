@@ -11,10 +11,12 @@ import (
 
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // onceFlags are those of the two commands that tell ilert one thing and end.
 type onceFlags struct {
+	redact.All
 	*globals
 	key, ilertURL, heartbeatURL string
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // options is what the flags and the environment ask for.
 type options struct {
+	redact.All
 	http, mqtt, webSocket string
 	devices               int
 	rate                  float64

@@ -49,7 +49,7 @@ const MaxEventBytes = 64 << 10
 
 // Publisher publishes events. Its methods may be called concurrently.
 type Publisher struct {
-	config     Config
+	config     *Config // fmt does not follow it to the secrets
 	stationery stationery
 	queue      *queue
 	lastID     atomic.Uint64
@@ -83,7 +83,7 @@ func New(config Config) (*Publisher, error) {
 		return nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", config.Topic, err)
 	}
 	p := &Publisher{
-		config:     config,
+		config:     &config,
 		stationery: newStationery(config, topic),
 		queue:      newQueue(config.Capacity, config.MaxBufferedBytes, config.DropNewest),
 		stop:       func() {},
@@ -131,7 +131,7 @@ func New(config Config) (*Publisher, error) {
 func (p *Publisher) startReporter() {
 	ctx, mute := context.WithCancel(context.Background())
 	p.mute = mute
-	p.reporter.Go(func() { newReporter(p.queue, p.config).run(ctx) })
+	p.reporter.Go(func() { newReporter(p.queue, *p.config).run(ctx) })
 }
 
 // Publish accepts one event for delivery. It never blocks, copies what it keeps,

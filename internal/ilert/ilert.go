@@ -18,11 +18,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // Event is what ilert is told of an alert. IntegrationKey, EventType and Summary
 // are required by ilert.
 type Event struct {
+	redact.All     `json:"-"`
 	IntegrationKey string `json:"integrationKey"`
 	EventType      Type   `json:"eventType"`
 	Summary        string `json:"summary"`
@@ -85,9 +88,12 @@ const timeout = 30 * time.Second
 func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 	for _, address := range []string{baseURL, heartbeatURL} {
 		u, err := url.Parse(address)
+		if err == nil && (u.RawQuery != "" || u.Fragment != "") {
+			return nil, errors.New("ilert: URL: want no query and no fragment, which begin at ? and #")
+		}
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			if strings.Contains(address, "@") {
-				address = "***" // may be a password
+			if strings.ContainsAny(address, "@?#") {
+				address = "***" // may be a password or a key
 			}
 			return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", address)
 		}

@@ -2,6 +2,8 @@ package ilert_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -146,4 +148,19 @@ func TestPing(t *testing.T) {
 	err := client.Ping(context.Background(), "s3cret")
 	require.ErrorContains(t, err, "404")
 	assert.NotContains(t, err.Error(), "s3cret")
+}
+
+func TestNoURLIsQuotedThatMayHoldASecret(t *testing.T) {
+	for _, address := range []string{
+		"https://h?key=s3cret", "https://h/#s3cret", "ftp://h?key=s3cret", "ftp://h#s3cret", "https://u:s3cret@h", "https://h:s3cret@x?y",
+	} {
+		_, err := ilert.New(address, ilert.DefaultHeartbeatURL, 1)
+		require.ErrorContains(t, err, "ilert: URL", address)
+		assert.NotContains(t, err.Error(), "s3cret", address)
+	}
+	e := ilert.Event{IntegrationKey: "s3cret", Summary: "seen by ilert alone"}
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s %d", e, &e, e, e, e), "s3cret")
+	body, err := json.Marshal(e)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"integrationKey":"s3cret","eventType":"","summary":"seen by ilert alone"}`, string(body), "ilert itself is told")
 }

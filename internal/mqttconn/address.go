@@ -7,15 +7,21 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // Server is one broker to try.
 type Server struct {
+	redact.All
 	// URL has one of the schemes mqtt, mqtts, ws and wss, always a port, and
-	// never a user or a password, because errors and logs quote it.
+	// never a user, a password or a query, because errors and logs quote it.
 	URL *url.URL
 	// User is the user and password that the address held, nil without.
 	User *url.Userinfo
+	// dialed is URL with the query that the address held, which is a secret: AWS
+	// wants its signature there. Behind a pointer it is safe from reflection.
+	dialed *url.URL
 }
 
 // schemes maps every spelling of a scheme to one of four. TLS comes from the
@@ -27,21 +33,27 @@ var schemes = map[string]struct{ scheme, port string }{
 }
 
 // ParseAddress reads one address or several with commas between, such as
-// "mqtt://mosquitto:8883" or "mqtts://user:secret@a,mqtts://user:secret@b". A
-// host without a scheme means mqtt, as for MPS. No error holds a password.
+// "mqtt://mosquitto:8883" or "mqtts://user:secret@a,wss://b/mqtt?token=secret". A
+// host without a scheme means mqtt, as for MPS. No error holds a password or a query.
 func ParseAddress(address string) ([]Server, error) {
 	var servers []Server
+	query := false // in one of those before
 	for one := range strings.SplitSeq(address, ",") {
+		scheme, _, found := strings.Cut(strings.ToLower(strings.TrimSpace(one)), "://")
+		_, known := schemes[scheme]
 		server, err := parseServer(strings.TrimSpace(one))
-		// What may be the rest of a password that holds a comma is neither shown nor used.
-		rest := len(servers) > 0 && strings.Contains(one, "@") && !strings.Contains(one, "://")
-		if rest || err != nil && strings.Contains(address, "@") && !strings.Contains(one, "@") {
-			return nil, fmt.Errorf("address %d of those between commas is wrong (in a user and a password, write %%2C for a comma; before a user, write mqtt:// or another scheme)", len(servers)+1)
+		// What may be the rest of a secret that holds a comma is neither shown nor used.
+		first := len(servers) == 0
+		whole := first && strings.ContainsAny(one, "@?#") || !first && found && known
+		rest := !first && !found && (query || strings.Contains(one, "@"))
+		if rest || err != nil && !whole && strings.ContainsAny(address, "@?#") {
+			return nil, fmt.Errorf("address %d of those between commas is wrong (in a user, a password and a query, write %%2C for a comma; before a user, write mqtt:// or another scheme)", len(servers)+1)
 		}
 		if err != nil {
 			return nil, err
 		}
 		servers = append(servers, server)
+		query = query || strings.Contains(one, "?")
 	}
 	return servers, nil
 }
@@ -53,11 +65,11 @@ func parseServer(address string) (Server, error) {
 	if !strings.Contains(address, "://") {
 		address = "mqtt://" + address
 	}
-	shown := withoutUser(address)
+	shown := withoutSecrets(address)
 	u, err := url.Parse(address)
-	if err != nil {
-		if shown != address { // url's error would quote a part of the password
-			return Server{}, fmt.Errorf("%q is no address (in a user and a password, write %%2F for /, %%23 for #, %%3F for ? and %%40 for @)", shown)
+	if err != nil || u.Opaque != "" {
+		if shown != address || err == nil { // url's error would quote a part of the secret
+			return Server{}, fmt.Errorf("%q is no address (in a user, a password and a query, write %%2F for /, %%23 for #, %%3F for ? and %%40 for @)", shown)
 		}
 		var parse *url.Error
 		if errors.As(err, &parse) {
@@ -65,18 +77,24 @@ func parseServer(address string) (Server, error) {
 		}
 		return Server{}, fmt.Errorf("%q is no address: %w", shown, err)
 	}
-	user := u.User
-	u.User = nil
 	known, ok := schemes[strings.ToLower(u.Scheme)]
+	webSocket := known.scheme == "ws" || known.scheme == "wss"
 	switch {
 	case !ok:
 		return Server{}, fmt.Errorf("%q has the unknown scheme %q: want mqtt, tcp, mqtts, ssl, tls, ws or wss", shown, u.Scheme)
 	case u.Hostname() == "":
 		return Server{}, fmt.Errorf("%q names no host", shown)
-	case (known.scheme == "mqtt" || known.scheme == "mqtts") && strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+	case strings.Contains(address, "#"):
+		return Server{}, fmt.Errorf("%q has a #: write %%23 for it, in a query too", shown)
+	case !webSocket && u.RawQuery != "":
+		return Server{}, fmt.Errorf("%q has a query, which begins at the ?: only ws and wss take one (in a user and a password, write %%3F for ?)", shown)
+	case !webSocket && strings.Trim(u.Path, "/") != "":
 		return Server{}, fmt.Errorf("%q has more than scheme, user, host and port (only ws and wss take a path)", shown)
+	case strings.Contains(u.EscapedPath(), "@"):
+		return Server{}, fmt.Errorf("%q has an @ in its path: write %%40 for it, and user and password before the host", shown)
+	case !isQuery(u.RawQuery):
+		return Server{}, fmt.Errorf("%q is wrong in its query: write %% and two hex digits for what may not stand there, such as %%25 for %%", shown)
 	}
-	u.Scheme = known.scheme
 	port := u.Port()
 	if port == "" {
 		port = known.port
@@ -84,17 +102,42 @@ func parseServer(address string) (Server, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return Server{}, fmt.Errorf("%q has the port %q: want 1 to 65535", shown, port)
 	}
-	u.Host = net.JoinHostPort(u.Hostname(), port)
-	return Server{URL: u, User: user}, nil
+	user := u.User
+	u.Scheme, u.Host, u.User, u.ForceQuery = known.scheme, net.JoinHostPort(u.Hostname(), port), nil, false
+	withoutQuery := *u
+	withoutQuery.RawQuery = ""
+	return Server{URL: &withoutQuery, User: user, dialed: u}, nil
 }
 
-// withoutUser cuts what may be a user and a password out of an address, however
-// wrong it is.
-func withoutUser(address string) string {
-	at := strings.LastIndex(address, "@")
-	if at < 0 {
-		return address
+// isQuery reports whether a query is escaped as RFC 3986, section 3.4, wants it.
+func isQuery(query string) bool {
+	_, err := url.PathUnescape(query)
+	return err == nil && !strings.ContainsFunc(query, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune("\"<>[]\\^`{|}", r)
+	})
+}
+
+// withoutSecrets cuts what may be a user, a password or a query out of an address,
+// however wrong it is.
+func withoutSecrets(address string) string {
+	scheme, rest, _ := strings.Cut(address, "://")
+	if strings.ContainsAny(scheme, ":/@?#%") {
+		return "***"
 	}
-	scheme, _, _ := strings.Cut(address, "://")
-	return scheme + "://***" + address[at:]
+	scheme += "://"
+	at, end, tail := strings.LastIndex(rest, "@"), strings.IndexAny(rest, "?#"), ""
+	switch {
+	case at >= 0 && end >= 0: // each may be a part of the other
+		return scheme + "***"
+	case at >= 0:
+		scheme, rest = scheme+"***@", rest[at+1:]
+	case end >= 0:
+		rest, tail = rest[:end], rest[end:end+1]+"***"
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	name, port, _ := strings.Cut(host, ":")
+	if !strings.HasPrefix(host, "[") && strings.Trim(port, "0123456789") != "" { // a password whose host was forgotten
+		return scheme + name + ":***"
+	}
+	return scheme + rest + tail
 }

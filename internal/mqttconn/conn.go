@@ -2,21 +2,18 @@
 // connection over TCP, TLS or WebSocket, made again with backoff and jitter
 // whenever it is lost. It tells its owner of every connection, message and
 // acknowledgement, and leaves to the owner what to send and when to acknowledge.
-// No password reaches a log or an error.
+// No password and no query of an address reaches a log or an error.
 package mqttconn
 
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,10 +22,13 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/session/state"
+
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // Config says which broker to connect to and as whom.
 type Config struct {
+	redact.All
 	Servers  []Server // tried in turn
 	TLS      TLSFiles // used where the scheme asks for TLS
 	ClientID string
@@ -57,11 +57,14 @@ type Config struct {
 	Subscriptions []paho.SubscribeOptions
 	Handlers      Handlers
 	Logger        *slog.Logger // nil discards
+
+	dial dialFunc // nil: TCP
 }
 
 // Conn is a connection that is made again whenever it is lost.
 type Conn struct {
-	config      Config
+	config      *Config           // fmt does not follow it to the password
+	mask        *strings.Replacer // of secrets in what brokers and gateways say
 	session     *session
 	manager     *autopaho.ConnectionManager
 	open        context.Context // until Close
@@ -69,10 +72,9 @@ type Conn struct {
 	subscribing sync.WaitGroup
 
 	mu       sync.Mutex
-	link     *Link     // the newest, perhaps closed
-	since    time.Time // when it came up
-	attempts int       // since a connection last proved itself
-	trying   string    // the address of the newest attempt, without user
+	link     *Link // the newest, perhaps closed
+	backoff  backoff
+	trying   string // the address of the newest attempt, without secrets
 	willQoS  byte
 	noWill   bool // the broker retains nothing
 	lastWarn time.Time
@@ -93,7 +95,11 @@ func Open(config Config) (*Conn, error) {
 	if _, err := config.TLS.Config(); err != nil {
 		return nil, err
 	}
-	c := &Conn{config: config, willQoS: 1, session: &session{State: state.NewInMemory(), handlers: config.Handlers}}
+	if config.dial == nil {
+		config.dial = new(net.Dialer).DialContext
+	}
+	c := &Conn{config: &config, mask: mask(config.secrets()), willQoS: 1}
+	c.session = &session{State: state.NewInMemory(), handlers: config.Handlers, disconnected: c.disconnected}
 	c.open, c.closing = context.WithCancel(context.Background())
 	urls := make([]*url.URL, len(config.Servers))
 	for i, server := range config.Servers {
@@ -104,7 +110,7 @@ func Open(config Config) (*Conn, error) {
 		ServerUrls:            urls,
 		KeepAlive:             uint16(min(config.KeepAlive/time.Second, 65535)),
 		SessionExpiryInterval: uint32(min(config.SessionExpiry/time.Second, 1<<32-1)),
-		ReconnectBackoff:      c.backoff,
+		ReconnectBackoff:      c.nextWait,
 		AttemptConnection:     c.connect,
 		ConnectPacketBuilder:  c.fillConnect,
 		OnConnectionUp:        c.up,
@@ -118,21 +124,13 @@ func Open(config Config) (*Conn, error) {
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
 			AuthHandler:       noAuth{},
 			PingHandler:       pinger{most: config.KeepAlive},
-			OnServerDisconnect: func(d *paho.Disconnect) {
-				// Such as "session taken over": two processes have one client id.
-				reason := d.Packet().Reason()
-				if d.ReasonCode == packets.DisconnectSessionTakenOver {
-					reason += ": another process has our client id, give each its own"
-				}
-				config.Logger.Warn("the MQTT broker has disconnected us", "reason", reason, "client_id", config.ClientID)
-			},
 		},
 	})
 	return c, err
 }
 
-// Address is that of the newest attempt to connect, without user and password; empty before
-// the first.
+// Address is that of the newest attempt to connect, without user, password and query; empty
+// before the first.
 func (c *Conn) Address() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +167,7 @@ func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL)
 	c.mu.Lock()
 	c.trying = u.String()
 	c.mu.Unlock()
-	conn, err := dial(ctx, u, c.config.TLS.Config)
+	conn, err := c.dial(ctx, c.serverAt(u))
 	if err != nil {
 		return nil, err
 	}
@@ -180,32 +178,25 @@ func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL)
 	return link, nil
 }
 
-const (
-	firstBackoff = 100 * time.Millisecond
-	mostBackoff  = 30 * time.Second
-	proven       = 10 * time.Second // a connection that lived so long starts the backoff anew
-)
+// serverAt returns the server of which u is the URL.
+func (c *Conn) serverAt(u *url.URL) Server {
+	i := slices.IndexFunc(c.config.Servers, func(s Server) bool { return s.URL == u })
+	return c.config.Servers[i] // autopaho passes on the pointers that it was given
+}
 
-// backoff is full jitter. autopaho counts attempts from the last connection, but
-// a broker that accepts and at once cuts must be backed off from as well.
-func (c *Conn) backoff(int) time.Duration {
+// nextWait is asked before each attempt but those at further addresses. autopaho counts
+// attempts from the last connection, but a broker that accepts and at once cuts must be
+// backed off from as well.
+func (c *Conn) nextWait(int) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.since.IsZero() && time.Since(c.since) > proven {
-		c.attempts = 0
-	}
-	c.since = time.Time{}
-	c.attempts++
-	if c.attempts == 1 && c.link == nil {
-		return 0 // the very first
-	}
-	most := min(firstBackoff<<min(c.attempts-1, 20), mostBackoff)
-	return mathrand.N(most)
+	return c.backoff.next()
 }
 
 func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	c.mu.Lock()
-	c.since, c.lastWarn = time.Now(), time.Time{}
+	c.backoff.connected()
+	c.lastWarn = time.Time{}
 	link := c.link
 	c.mu.Unlock()
 	c.config.Logger.Info("connected to the MQTT broker", "address", link.RemoteAddr().String(), "client_id", c.config.ClientID)
@@ -218,7 +209,7 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 func (c *Conn) Subscribe(to []paho.SubscribeOptions) {
 	c.mu.Lock()
 	c.config.Subscriptions = to
-	link, connected := c.link, !c.since.IsZero()
+	link, connected := c.link, c.backoff.isUp()
 	c.mu.Unlock()
 	if connected {
 		c.subscribe(c.manager, link)
@@ -245,7 +236,14 @@ func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 }
 
 func (c *Conn) down() bool {
-	c.config.Logger.Warn("lost the connection to the MQTT broker, connecting again")
+	c.mu.Lock()
+	err := c.link.cause()
+	c.mu.Unlock()
+	var why []any
+	if err != nil { // none after a DISCONNECT
+		why = append(why, slog.Any("error", c.masked(err)))
+	}
+	c.config.Logger.Warn("lost the connection to the MQTT broker, connecting again", why...)
 	return true
 }
 
@@ -275,31 +273,6 @@ func (c *Conn) warn(err error) {
 		return
 	}
 	c.config.Logger.Warn("cannot connect to the MQTT broker, trying again", "address", address, "client_id", c.config.ClientID, "error", err)
-}
-
-// explain says in words what paho says in numbers or not at all. What answers at the
-// address may not be what its scheme says, or speak another MQTT.
-func (c *Conn) explain(err error) error {
-	c.mu.Lock()
-	scheme, _, _ := strings.Cut(c.trying, ":")
-	c.mu.Unlock()
-	var denied *autopaho.ConnackError
-	var network *net.OpError
-	switch {
-	case errors.As(err, &denied):
-		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
-		return fmt.Errorf("the broker says: %s %s (reason code %d)", reason, denied.Reason, denied.ReasonCode)
-	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
-		return err // it says enough
-	case scheme == "mqtts" || scheme == "wss":
-		return fmt.Errorf("%w (the port may not speak TLS: mqtt:// and ws:// are without)", err)
-	case scheme == "ws":
-		return fmt.Errorf("%w (the port may not speak MQTT by WebSocket)", err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), "invalid Prop"):
-		return fmt.Errorf("%w (the broker may speak only MQTT 3.1.1, where MQTT 5 is needed; or the port may speak TLS, WebSocket or HTTP)", err)
-	default:
-		return err
-	}
 }
 
 // noAuth answers a broker that begins an enhanced authentication which nobody

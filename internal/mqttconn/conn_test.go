@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,18 +128,19 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l lines) wait(t *testing.T, want string) {
+// wait returns when a line comes that holds all of want.
+func (l lines) wait(t *testing.T, want ...string) {
 	t.Helper()
 	timeout := time.After(brokertest.Wait)
 	for {
 		select {
 		case line := <-l:
 			assert.NotContains(t, line, "s3cret")
-			if strings.Contains(line, want) {
+			if !slices.ContainsFunc(want, func(part string) bool { return !strings.Contains(line, part) }) {
 				return
 			}
 		case <-timeout:
-			require.FailNow(t, "not logged: "+want)
+			require.FailNow(t, "not logged", "%q", want)
 		}
 	}
 }

@@ -25,11 +25,9 @@ type Will struct {
 // fillConnect completes the CONNECT packet for the server at u.
 func (c *Conn) fillConnect(packet *paho.Connect, u *url.URL) (*paho.Connect, error) {
 	username, password := c.config.Username, c.config.Password
-	for _, server := range c.config.Servers {
-		if server.URL == u && server.User != nil {
-			username = server.User.Username()
-			password, _ = server.User.Password()
-		}
+	if user := c.serverAt(u).User; user != nil {
+		username = user.Username()
+		password, _ = user.Password()
 	}
 	packet.Username, packet.UsernameFlag = username, username != ""
 	packet.Password, packet.PasswordFlag = []byte(password), password != ""

@@ -3,6 +3,7 @@ package mqttconn
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/eclipse/paho.golang/packets"
 )
@@ -47,5 +48,6 @@ func endingOf(link *Link, disconnect *packets.Disconnect) Ending {
 		return Ending{ByBroker: true, Reason: disconnect.ReasonCode}
 	}
 	cause := link.cause()
-	return Ending{ByBroker: cause != nil && !errors.Is(cause, errSilent)}
+	ours := cause == nil || errors.Is(cause, errSilent) || errors.Is(cause, os.ErrDeadlineExceeded)
+	return Ending{ByBroker: !ours}
 }

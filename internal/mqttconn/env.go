@@ -2,20 +2,26 @@ package mqttconn
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // Broker is what the environment says of the broker and how to log in.
 type Broker struct {
-	Address            string // for ParseAddress; empty is none
-	Username, Password string
-	TLS                TLSFiles
-	ClientID, Topic    string // empty: the default of whoever asks
-	QoS                string // "0" or "1"; empty: the default of whoever asks
-	Status             bool   // keep a retained message that says who is online
+	redact.All
+	Address         string `json:"-"` // for ParseAddress; empty is none
+	Username        string
+	Password        string `json:"-"`
+	TLS             TLSFiles
+	ClientID, Topic string // empty: the default of whoever asks
+	QoS             string // "0" or "1"; empty: the default of whoever asks
+	Status          bool   // keep a retained message that says who is online
 }
 
 // SpoolDirVariable names the folder of a publisher's spool.
@@ -62,7 +68,8 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 func (b Broker) Filter() string { return FilterOf(cmp.Or(b.Topic, DefaultTopic)) }
 
 // Secret reads a variable, or the file that its twin NAME_FILE names; a closing line break
-// is cut off. To set both is an error, which names them.
+// is cut off. To set both is an error, which names them. What is no absolute path may be
+// the secret itself, and no error shows it.
 func Secret(env func(string) string, name string) (string, error) {
 	value, file := env(name), env(name+"_FILE")
 	switch {
@@ -72,7 +79,11 @@ func Secret(env func(string) string, name string) (string, error) {
 		return "", fmt.Errorf("%s and %s_FILE are both set: want one of them", name, name)
 	}
 	content, err := os.ReadFile(file)
-	if err != nil {
+	var path *os.PathError
+	switch {
+	case errors.As(err, &path) && !filepath.IsAbs(file):
+		return "", fmt.Errorf("%s_FILE: %w (what it names is not shown, as it is no absolute path)", name, path.Err)
+	case err != nil:
 		return "", fmt.Errorf("%s_FILE: %w", name, err)
 	}
 	return strings.TrimRight(string(content), "\r\n"), nil

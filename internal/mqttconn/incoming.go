@@ -2,6 +2,7 @@ package mqttconn
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -98,6 +99,27 @@ func (in *incoming) header() (header, length int, err error) {
 		}
 	}
 	return 0, 0, fmt.Errorf("mqtt: a packet's length has more than %d bytes", longest-1)
+}
+
+// serverReference looks ahead at the broker's first packet: paho keeps to itself what a
+// CONNACK says of another server.
+func (in *incoming) serverReference() (string, error) {
+	header, length, err := in.header()
+	if err != nil || header+length > in.buffer.Size() {
+		return "", err
+	}
+	first, err := in.peek(header + length)
+	if err != nil || first[0] != packets.CONNACK<<4 {
+		return "", err
+	}
+	packet, err := packets.ReadPacket(bytes.NewReader(first))
+	if err != nil {
+		return "", err
+	}
+	if connack, ok := packet.Content.(*packets.Connack); ok && connack.Properties != nil {
+		return connack.Properties.ServerReference, nil
+	}
+	return "", nil
 }
 
 // peek looks ahead. Nothing waits to be handed on while that blocks.

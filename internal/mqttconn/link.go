@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,13 +25,14 @@ type Link struct {
 	net.Conn
 	sync.Mutex
 	incoming
-	ear     *ear
-	failure atomic.Pointer[error]
+	ear       *ear
+	greeted   bool   // the broker's first packet has come
+	reference string // the Server Reference of the broker's CONNACK
+	failure   atomic.Pointer[error]
 }
 
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
 	l := &Link{Conn: conn, ear: &ear{Reader: conn}}
-	l.ear.heard.Store(time.Now().UnixNano())
 	if pubacks == nil {
 		l.incoming = newIncoming(l.ear, nil)
 	} else {
@@ -43,6 +43,13 @@ func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
 
 // Read is what paho reads.
 func (l *Link) Read(p []byte) (int, error) {
+	if !l.greeted {
+		l.greeted = true
+		var err error
+		if l.reference, err = l.serverReference(); err != nil {
+			return 0, l.note(err)
+		}
+	}
 	n, err := l.incoming.Read(p)
 	return n, l.note(err)
 }
@@ -79,29 +86,43 @@ func (l *Link) WritePackets(packets []byte) error {
 
 const dialTimeout = 10 * time.Second
 
-// dial makes the connection that the scheme of u asks for.
-func dial(ctx context.Context, u *url.URL, tlsConfig func() (*tls.Config, error)) (net.Conn, error) {
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dial makes the connection that the scheme of the server's URL asks for.
+func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var secure *tls.Config
-	if u.Scheme == "mqtts" || u.Scheme == "wss" {
+	if server.URL.Scheme == "mqtts" || server.URL.Scheme == "wss" {
 		var err error
-		if secure, err = tlsConfig(); err != nil {
+		if secure, err = c.config.TLS.Config(); err != nil {
 			return nil, err
 		}
 	}
-	switch u.Scheme {
+	switch server.URL.Scheme {
 	case "mqtt":
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", u.Host)
+		return c.config.dial(ctx, "tcp", server.URL.Host)
 	case "mqtts":
-		return (&tls.Dialer{Config: secure}).DialContext(ctx, "tcp", u.Host)
-	default:
-		d := websocket.Dialer{TLSClientConfig: secure, Subprotocols: []string{"mqtt"}, Proxy: http.ProxyFromEnvironment}
-		ws, response, err := d.DialContext(ctx, u.String(), nil) //nolint:bodyclose // gorilla needs no Close, as its documentation says
+		conn, err := c.config.dial(ctx, "tcp", server.URL.Host)
 		if err != nil {
-			if response != nil {
-				err = fmt.Errorf("%w (HTTP status %s)", err, response.Status)
+			return nil, err
+		}
+		secure.ServerName = server.URL.Hostname()
+		if server.URL.Port() == "443" { // which HTTPS has, too: AWS tells them apart by this name
+			secure.NextProtos = []string{"mqtt"}
+		}
+		client := tls.Client(conn, secure)
+		if err := client.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return client, nil
+	default:
+		d := websocket.Dialer{TLSClientConfig: secure, Subprotocols: []string{"mqtt"}, Proxy: http.ProxyFromEnvironment, NetDialContext: c.config.dial}
+		ws, response, err := d.DialContext(ctx, server.dialed.String(), nil) //nolint:bodyclose // gorilla needs no Close, as its documentation says
+		if err != nil {
+			if response != nil { // whose own words may quote the query
+				err = fmt.Errorf("%w (HTTP status %d %s)", err, response.StatusCode, http.StatusText(response.StatusCode))
 			}
 			return nil, err
 		}
@@ -110,8 +131,8 @@ func dial(ctx context.Context, u *url.URL, tlsConfig func() (*tls.Config, error)
 }
 
 // WebSocketConn makes a stream of a WebSocket, each write one binary message, as
-// section 6 of MQTT 5.0 asks for. Reading and writing may go on at the same time,
-// two writes may not.
+// section 6 of MQTT 5.0 asks for. It closes one that sends a text message. Reading and
+// writing may go on at the same time, two writes may not.
 func WebSocketConn(ws *websocket.Conn) net.Conn { return &webSocketConn{Conn: ws} }
 
 type webSocketConn struct {
@@ -122,10 +143,14 @@ type webSocketConn struct {
 func (c *webSocketConn) Read(p []byte) (int, error) {
 	for {
 		if c.message == nil {
-			var err error
-			if _, c.message, err = c.NextReader(); err != nil {
+			kind, message, err := c.NextReader()
+			if err != nil {
 				return 0, err
 			}
+			if kind != websocket.BinaryMessage {
+				return 0, c.refuseText()
+			}
+			c.message = message
 		}
 		n, err := c.message.Read(p)
 		if err == io.EOF {
@@ -135,6 +160,13 @@ func (c *webSocketConn) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+func (c *webSocketConn) refuseText() error {
+	const why = "a WebSocket text message came, but MQTT wants binary ones"
+	_ = c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseUnsupportedData, why), time.Now().Add(time.Second))
+	_ = c.Close()
+	return errors.New(why)
 }
 
 func (c *webSocketConn) Write(p []byte) (int, error) {

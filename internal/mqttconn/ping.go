@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -18,7 +18,7 @@ import (
 var errSilent = errors.New("the broker has said nothing")
 
 // pinger asks a broker that says nothing whether it is there, and gives it up when it
-// has said nothing at all for twice the keep-alive. paho's own would give up one that is
+// has said nothing for twice the keep-alive to a connection that was being read. paho's own would give up one that is
 // busy acknowledging, because its answer to the ping comes late.
 type pinger struct {
 	most time.Duration // a broker may ask for a shorter keep-alive, not for a longer one or none
@@ -31,6 +31,10 @@ func (p pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error 
 	if !ok {
 		return errors.New("mqttconn: the pinger knows only Links")
 	}
+	return link.note(p.watch(ctx, link, keepAlive))
+}
+
+func (p pinger) watch(ctx context.Context, link *Link, keepAlive uint16) error {
 	interval := p.most
 	if asked := time.Duration(keepAlive) * time.Second; asked > 0 {
 		interval = min(interval, asked)
@@ -43,8 +47,8 @@ func (p pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error 
 		case <-ctx.Done():
 			return nil
 		}
-		if silent := link.silence(); silent >= 2*interval {
-			return link.note(fmt.Errorf("%w for %v", errSilent, silent.Round(time.Millisecond)))
+		if silent := link.ear.silence(); silent >= 2*interval {
+			return fmt.Errorf("%w for %v", errSilent, silent.Round(time.Millisecond))
 		}
 		// Who writes now need not ask; and to wait for one whom the broker keeps waiting
 		// would be to wait for the broker.
@@ -75,17 +79,32 @@ func (l *Link) ping(patience time.Duration) error {
 	return l.SetWriteDeadline(time.Time{})
 }
 
-// ear is the reader below a Link, which knows when the broker was last heard.
+// ear is the reader below a Link, which knows for how long the broker has been silent.
 type ear struct {
 	io.Reader
-	heard atomic.Int64 // Unix nanoseconds
+	mu    sync.Mutex
+	since time.Time // when the Read began that waits for the broker; zero while none does
 }
 
 func (e *ear) Read(p []byte) (int, error) {
-	n, err := e.Reader.Read(p)
-	e.heard.Store(time.Now().UnixNano())
-	return n, err
+	e.listen(time.Now())
+	defer e.listen(time.Time{})
+	return e.Reader.Read(p)
 }
 
-// silence is how long the broker has said nothing.
-func (l *Link) silence() time.Duration { return time.Since(time.Unix(0, l.ear.heard.Load())) }
+func (e *ear) listen(since time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.since = since
+}
+
+// silence returns for how long the broker has said nothing to somebody who listened. While
+// a handler is busy nobody reads, and what the broker says meanwhile is not heard.
+func (e *ear) silence() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.since.IsZero() {
+		return 0
+	}
+	return time.Since(e.since)
+}

@@ -34,9 +34,10 @@ type Handlers struct {
 // acknowledgements on a timer.
 type session struct {
 	*state.State
-	handlers Handlers
-	link     *Link // of the newest connection
-	limits   Limits
+	handlers     Handlers
+	disconnected func(*packets.Disconnect) // is told of the broker's own
+	link         *Link                     // of the newest connection
+	limits       Limits
 
 	mu sync.Mutex
 	up bool
@@ -56,6 +57,9 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 }
 
 func (s *session) ConnectionLost(p *packets.Disconnect) error {
+	if p != nil {
+		s.disconnected(p)
+	}
 	s.mu.Lock()
 	s.up = false
 	if s.link != nil && s.handlers.Down != nil {

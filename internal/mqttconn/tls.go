@@ -3,8 +3,10 @@ package mqttconn
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // TLSFiles names what TLS needs from disk, as PEM. All are optional: without CA
@@ -31,6 +33,9 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("CA certificates (MPS_MQTT_CA_FILE): %s holds no certificate in PEM", f.CA)
 		}
+	}
+	if strings.Contains(f.Key, "-----BEGIN") { // to open it would quote it
+		return nil, errors.New("client certificate: MPS_MQTT_KEY_FILE holds a key itself: want the name of a file that holds it")
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		return nil, fmt.Errorf("client certificate: certificate %q (MPS_MQTT_CERT_FILE) and key %q (MPS_MQTT_KEY_FILE) go together", f.Cert, f.Key)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // Mapping is the rule of ilert's own ilagent: each message is one event for ilert,
@@ -19,6 +20,7 @@ import (
 // customDetails) or where the Mapping says. A key of a Mapping may be a path through
 // nested objects, such as data.message. Whatever is empty changes nothing.
 type Mapping struct {
+	redact.All
 	IntegrationKey string // instead of the message's own
 	OtherKey       string // of messages that have none: the configured one
 

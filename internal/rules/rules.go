@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/redact"
 )
 
 // Message is what has arrived.
@@ -68,6 +69,7 @@ type EndAll struct{ Rule string }
 
 // Send says that ilert is told just this, in the order of arrival.
 type Send struct {
+	redact.All
 	IntegrationKey string // empty is the configured one
 	Path           string // of ilert's API
 	Event          ilert.Event

@@ -79,7 +79,7 @@ func TestADamagedRecordIsDroppedAndTheRestGoesOn(t *testing.T) {
 				require.Equal(t, want, reader.next())
 			}
 			flush(t, pub)
-			assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events - 1, Dropped: 1}, pub.Stats())
+			assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events - 1, Dropped: 1, DroppedBy: publisher.Drops{SpoolLost: 1}}, pub.Stats())
 			require.NoError(t, pub.Shutdown(context.Background()))
 			assert.EqualValues(t, 1, hooked.Load())
 		})
@@ -109,7 +109,7 @@ func TestWhatAClockThatWasNotSetHasWrittenIsNotTooOld(t *testing.T) {
 		require.Equal(t, want, reader.next())
 	}
 	flush(t, pub)
-	assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events - 1, Dropped: 1}, pub.Stats(), "a week is the default")
+	assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events - 1, Dropped: 1, DroppedBy: publisher.Drops{SpoolLost: 1}}, pub.Stats(), "a week is the default")
 }
 
 // They make no room either when newer events come.

@@ -1,0 +1,76 @@
+package mqttconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
+)
+
+// explain says in words what paho says in numbers or not at all, without secrets.
+func (c *Conn) explain(err error) error {
+	c.mu.Lock()
+	scheme, _, _ := strings.Cut(c.trying, ":")
+	link := c.link
+	c.mu.Unlock()
+	var denied *autopaho.ConnackError
+	if errors.As(err, &denied) {
+		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
+		err = errors.New("the broker says: " + inWords(reason, denied.ReasonCode, denied.Reason, link.reference))
+	} else {
+		err = withHint(err, scheme)
+	}
+	return c.masked(err)
+}
+
+// withHint adds what else may be wrong: what answers at the address may not be what its
+// scheme says, or speak another MQTT.
+func withHint(err error, scheme string) error {
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
+		return err // it says enough
+	case scheme == "mqtts" || scheme == "wss":
+		return fmt.Errorf("%w (the port may not speak TLS: mqtt:// and ws:// are without)", err)
+	case scheme == "ws":
+		return fmt.Errorf("%w (the port may not speak MQTT by WebSocket)", err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), "invalid Prop"):
+		return fmt.Errorf("%w (the broker may speak only MQTT 3.1.1, where MQTT 5 is needed; or the port may speak TLS, WebSocket or HTTP)", err)
+	default:
+		return err
+	}
+}
+
+// inWords says why a broker ends a connection: its reason code, and its Reason String
+// and Server Reference, where it sent them.
+func inWords(reason string, code byte, text, reference string) string {
+	words := fmt.Sprintf("%s (reason code 0x%02X)", reason, code)
+	if text != "" {
+		words += fmt.Sprintf(": %.300q", text)
+	}
+	if reference != "" {
+		words += fmt.Sprintf("; it names the server %.300q, which MPS_MQTT_ADDRESS may need to name", reference)
+	}
+	return words
+}
+
+// disconnected logs the broker's DISCONNECT.
+func (c *Conn) disconnected(d *packets.Disconnect) {
+	var text, reference string
+	if d.Properties != nil {
+		text, reference = d.Properties.ReasonString, d.Properties.ServerReference
+	}
+	reason := inWords(d.Reason(), d.ReasonCode, text, reference)
+	if d.ReasonCode == packets.DisconnectSessionTakenOver {
+		reason += ": another process has our client id, give each its own"
+	}
+	c.config.Logger.Warn("the MQTT broker has disconnected us",
+		slog.String("reason", c.mask.Replace(reason)), slog.String("client_id", c.config.ClientID))
+}

@@ -1,0 +1,59 @@
+package mqttconn
+
+import (
+	"cmp"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/mps-events/mps-events/internal/redact"
+)
+
+// secrets returns all that no log and no error may hold, in the forms in which a broker
+// or a gateway may repeat it.
+func (c *Config) secrets() []string {
+	all := []string{c.Password}
+	for _, server := range c.Servers {
+		if password, ok := server.User.Password(); ok {
+			all = append(all, password)
+		} else {
+			all = append(all, server.User.Username()) // a token, where it stands alone
+		}
+		if server.dialed == nil {
+			continue
+		}
+		query := server.dialed.RawQuery
+		all = append(all, query)
+		for part := range strings.SplitSeq(query, "&") {
+			_, value, found := strings.Cut(part, "=")
+			if !found {
+				value = part
+			}
+			plain, _ := url.QueryUnescape(value) // isQuery has checked it
+			all = append(all, value, plain)
+		}
+	}
+	return all
+}
+
+// mask returns what puts "***" in the place of secrets. Those of less than 4 bytes would
+// be found in ordinary words.
+func mask(secrets []string) *strings.Replacer {
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may hold another
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) >= 4 {
+			pairs = append(pairs, s, redact.Hide(s))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// masked returns err, or one that says the same without secrets.
+func (c *Conn) masked(err error) error {
+	if text := c.mask.Replace(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
+}

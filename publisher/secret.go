@@ -1,0 +1,29 @@
+package publisher
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/mps-events/mps-events/internal/redact"
+)
+
+// String returns the fields, but "***" for Address, which may hold a password or a
+// signature, and for Password. fmt prints a Config so by every verb.
+func (c Config) String() string {
+	type plain Config // has no methods
+	c.Address, c.Password = redact.Hide(c.Address), redact.Hide(c.Password)
+	return fmt.Sprintf("%+v", plain(c))
+}
+
+// GoString returns the same as String, for %#v.
+func (c Config) GoString() string { return c.String() }
+
+// Format writes the same as String, for the verbs that do not ask String.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue returns the same as String, for slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText returns the same as String, for JSON.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
