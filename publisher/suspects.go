@@ -14,7 +14,7 @@ import (
 // acknowledgement passed it. Suspects are sent one at a time. A suspect that is alone under
 // way when the broker ends the connection is the culprit, and is dropped, if the broker says
 // that the packet is at fault, or if it had acknowledged another event on that
-// connection; and if that happens twice. So a broker that merely goes away makes no culprits.
+// connection; and if that happens three times. So a broker that merely goes away makes no culprits.
 // To get that other acknowledgement the connection begins with another event, a control,
 // which is the only one that may overtake.
 type suspects struct {
@@ -26,13 +26,13 @@ type suspects struct {
 
 const (
 	suspectEnds = 3 // connections that ended while an event was under way make it a suspect
-	culpritEnds = 2 // connections that ended for a suspect alone make it the culprit
+	culpritEnds = 3 // connections that ended for a suspect alone make it the culprit
 )
 
 // record is what connections that the broker ended say of an event that was under way.
 type record struct {
 	ends     int  // how many in a row, none of which saw an acknowledgement pass the event
-	alone    bool // it was a suspect, and nothing else was under way at the end of one
+	alone    bool // it was a suspect or the control, and nothing else was under way at the end of one
 	evidence int  // how many of those say that the event is at fault
 }
 
@@ -106,11 +106,12 @@ func (q *queue) endTrial(ending mqttconn.Ending) {
 			last = p
 		}
 	}
-	if q.unacked != 1 || last == nil || last.record.ends <= suspectEnds {
+	if q.unacked != 1 || last == nil {
 		return
 	}
-	last.record.alone = true
-	if q.suspects.answered || ending.BlamesPacket() {
+	suspect := last.record.ends > suspectEnds
+	last.record.alone = suspect || q.suspects.control >= 0
+	if suspect && (q.suspects.answered || ending.BlamesPacket()) {
 		last.record.evidence++
 	}
 	if last.record.evidence == culpritEnds {

@@ -20,9 +20,10 @@ type backoff struct {
 }
 
 // next ends the connection, if there was one, and returns the wait before an attempt at
-// another.
-func (b *backoff) next() time.Duration {
-	if b.isUp() && time.Since(b.upSince) > proven {
+// another. A connection on which the broker has acknowledged something was useful, and
+// starts the backoff anew however short it was.
+func (b *backoff) next(useful bool) time.Duration {
+	if b.isUp() && (useful || time.Since(b.upSince) > proven) {
 		b.attempts = 0
 	}
 	b.upSince = time.Time{}

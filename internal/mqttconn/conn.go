@@ -190,7 +190,7 @@ func (c *Conn) serverAt(u *url.URL) Server {
 func (c *Conn) nextWait(int) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.backoff.next()
+	return c.backoff.next(c.link != nil && c.link.useful.Load())
 }
 
 func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {

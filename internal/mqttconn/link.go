@@ -29,6 +29,7 @@ type Link struct {
 	greeted   bool   // the broker's first packet has come
 	reference string // the Server Reference of the broker's CONNACK
 	failure   atomic.Pointer[error]
+	useful    atomic.Bool // the broker has acknowledged something
 }
 
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
@@ -36,7 +37,10 @@ func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
 	if pubacks == nil {
 		l.incoming = newIncoming(l.ear, nil)
 	} else {
-		l.incoming = newIncoming(l.ear, func(acks []Puback) { pubacks(l, acks) })
+		l.incoming = newIncoming(l.ear, func(acks []Puback) {
+			l.useful.Store(true)
+			pubacks(l, acks)
+		})
 	}
 	return l
 }
