@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -44,6 +45,32 @@ func Example() {
 	// Output:
 	// published: <nil>
 	// shut down: <nil>
+}
+
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "events")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	disk, err := spool.Open(dir, spool.WithMaxBytes(100<<20), spool.WithMaxAge(24*time.Hour))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pub, err := publisher.New(publisher.Config{Address: "mqtt://127.0.0.1:1", Spool: disk}) // nobody is there
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("published:", pub.Publish(event.Connected("4c4c4544-004b-4210-8033-b6c04f504633")))
+	fmt.Println("shut down:", pub.Shutdown(context.Background())) // closes the spool too
+	fmt.Println("for the next process:", pub.Stats().Pending)
+	// Output:
+	// published: <nil>
+	// shut down: <nil>
+	// for the next process: 1
 }
 
 // numbered is an event that tells its place by its message.
