@@ -192,6 +192,7 @@ func (p *packet) appendRecord(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(p.idAt))
 	dst = binary.AppendUvarint(dst, uint64(p.expiryAt))
 	dst = binary.AppendVarint(dst, deadline)
+	dst = binary.AppendVarint(dst, p.time)
 	dst = append(dst, p.body...)
 	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[start:]))
 }
@@ -209,12 +210,13 @@ func (p *packet) fromRecord(r journal.Record, now time.Time) bool {
 	idAt, err1 := binary.ReadUvarint(rest)
 	expiryAt, err2 := binary.ReadUvarint(rest)
 	deadline, err3 := binary.ReadVarint(rest)
+	at, err4 := binary.ReadVarint(rest)
 	length := uint64(rest.Len())
-	if err1 != nil || err2 != nil || err3 != nil || idAt > length || expiryAt > length || expiryAt > 0 && length-expiryAt < 4 {
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || idAt > length || expiryAt > length || expiryAt > 0 && length-expiryAt < 4 {
 		return false // the sum is right, but appendRecord has not written this
 	}
 	p.body = append(slices.Grow(p.body, rest.Len()), r.Data[whole-rest.Len():whole]...)
-	p.idAt, p.expiryAt = int(idAt), int(expiryAt)
+	p.idAt, p.expiryAt, p.time = int(idAt), int(expiryAt), at
 	if expiryAt == 0 {
 		return true
 	}

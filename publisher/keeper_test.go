@@ -108,7 +108,7 @@ func TestADeadlineSurvivesAClockThatIsSet(t *testing.T) {
 func TestARecordOfAnotherMakeIsNoPanic(t *testing.T) {
 	foreign := func(idAt, expiryAt uint64, body string) journal.Record {
 		data := binary.AppendUvarint([]byte{recordVersion}, idAt)
-		data = binary.AppendVarint(binary.AppendUvarint(data, expiryAt), 0)
+		data = append(binary.AppendUvarint(data, expiryAt), 0, 0) // deadline and time
 		data = append(data, body...)
 		return journal.Record{Data: binary.BigEndian.AppendUint32(data, crc32.ChecksumIEEE(data))}
 	}

@@ -41,7 +41,8 @@ func (q *queue) rejectEvent(counter *uint64, why error) {
 	q.reject(counter)
 }
 
-// reporter tells hooks and log of events that are lost.
+// reporter tells hooks and log of events that are lost, and the log of those that wait for
+// a broker that does not acknowledge them.
 type reporter struct {
 	queue  *queue
 	hooks  Hooks
@@ -49,6 +50,8 @@ type reporter struct {
 
 	dropped, loggedDrops       map[DropReason]uint64 // what the hooks, and the log, have been told
 	rejected, loggedRejections map[RejectReason]uint64
+
+	stall stall
 }
 
 func newReporter(q *queue, config Config) *reporter {
@@ -70,8 +73,12 @@ func (r *reporter) run(ctx context.Context) {
 			quiet = time.After(time.Minute)
 		}
 	}
+	look := time.NewTicker(stallInterval / 4)
+	defer look.Stop()
 	for ctx.Err() == nil {
 		select {
+		case now := <-look.C:
+			r.watch(now)
 		case <-r.queue.losses.bell.rung:
 			r.callHooks()
 			if quiet == nil {
@@ -134,6 +141,34 @@ func (r *reporter) log() bool {
 		slog.Uint64("total_dropped", stats.Dropped), slog.Uint64("total_rejected", stats.Rejected))
 	r.logger.Warn("events are lost", attrs...)
 	return true
+}
+
+// stallInterval is the time after which a broker that acknowledges nothing is logged.
+const stallInterval = time.Minute
+
+// stall is a time in which events were under way on a connection and none of them left.
+type stall struct {
+	link  *mqttconn.Link
+	left  uint64 // events that had been acknowledged or dropped
+	since time.Time
+}
+
+// watch logs once a minute that the broker, though it is connected, acknowledges nothing.
+func (r *reporter) watch(now time.Time) {
+	stats := r.queue.snapshot()
+	r.queue.mu.Lock()
+	link, unacked := r.queue.link, r.queue.unacked
+	r.queue.mu.Unlock()
+	left := stats.Acknowledged + stats.Dropped
+	if link == nil || unacked == 0 || link != r.stall.link || left != r.stall.left {
+		r.stall = stall{link: link, left: left, since: now}
+	}
+	if now.Sub(r.stall.since) < stallInterval {
+		return
+	}
+	r.stall.since = now
+	r.logger.Warn("the MQTT broker is connected and acknowledges nothing: events wait", slog.Int("unacknowledged", unacked),
+		slog.Uint64("pending", stats.Pending), slog.Duration("oldest_pending", stats.OldestPending.Round(time.Second)))
 }
 
 // since yields by how much each count has grown since the last call for the same earlier,

@@ -19,6 +19,7 @@ type packet struct {
 	idAt     int    // where in body a packet identifier goes: behind the topic
 	expiryAt int    // where in body the Message Expiry Interval stands; 0 is nowhere
 	deadline time.Time
+	time     int64  // the event's own, in Unix milliseconds
 	number   uint64 // how many had been accepted when this one was, itself included
 	tried    bool   // it has been written before, on whichever connection
 	done     bool   // it is acknowledged, while an older one is not yet
@@ -71,7 +72,7 @@ func newStationery(c Config, topic topicTemplate) stationery {
 
 // encode makes p carry e under the given id. It reuses the memory of p.
 func (s *stationery) encode(p *packet, e *event.Event, id uint64) {
-	*p = packet{body: p.body[:0]}
+	*p = packet{body: p.body[:0], time: e.Timestamp}
 	p.body = append(p.body, 0, 0)
 	p.body = s.topic.append(p.body, e)
 	p.idAt = len(p.body)

@@ -66,6 +66,13 @@ func flush(t *testing.T, pub *publisher.Publisher) {
 	require.NoError(t, pub.Flush(ctx))
 }
 
+// counted returns the counters of Stats, without the age that passes.
+func counted(pub *publisher.Publisher) publisher.Stats {
+	s := pub.Stats()
+	s.OldestPending = 0
+	return s
+}
+
 func checkIdentity(t *testing.T, s publisher.Stats) {
 	t.Helper()
 	require.Equal(t, s.Accepted, s.Acknowledged+s.Dropped+s.Pending, "%+v", s)

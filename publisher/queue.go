@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"sync"
+	"time"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -389,5 +390,18 @@ func (q *queue) snapshot() Stats {
 	defer q.mu.Unlock()
 	s := q.stats
 	s.Pending = uint64(q.held()-q.settled) + q.disk.count
+	if p := q.oldestHeld(); p != nil && p.time > 0 {
+		s.OldestPending = max(time.Since(time.UnixMilli(p.time)), 0)
+	}
 	return s
+}
+
+// oldestHeld returns the oldest packet in memory; nil if there is none.
+func (q *queue) oldestHeld() *packet {
+	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
+		if part.len() > 0 {
+			return part.at(0) // which is not done: trim has seen to that
+		}
+	}
+	return nil
 }

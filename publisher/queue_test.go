@@ -1,8 +1,13 @@
 package publisher
 
 import (
+	"context"
+	"log/slog"
 	"math"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -97,4 +102,77 @@ func TestWhatIsUnderWayMayBeTooLargeForTheNextBroker(t *testing.T) {
 	_, _, n := q.take(nil)
 	assert.Zero(t, n)
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Dropped: 2, DroppedBy: Drops{TooLarge: 2}}, q.snapshot())
+}
+
+// lockedLog is a log that is read while it is written.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// A broker that answers pings and never acknowledges is named after a minute, and no other.
+func TestABrokerThatAcknowledgesNothingIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedLog
+		q := newQueue(100, math.MaxInt, false)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { newReporter(q, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}).run(ctx) })
+		topic, err := parseTopic("t")
+		require.NoError(t, err)
+		s := newStationery(Config{Source: "s"}, topic)
+		add := func() {
+			p, e := new(packet), event.Connected("1")
+			e.Timestamp = time.Now().UnixMilli()
+			s.encode(p, &e, 1)
+			require.NoError(t, q.add(p))
+			q.take(nil)
+		}
+		logged := func() int {
+			synctest.Wait()
+			return strings.Count(log.String(), "acknowledges nothing")
+		}
+
+		add()
+		time.Sleep(time.Hour)
+		assert.Zero(t, logged(), "without a connection it cannot")
+		link := new(mqttconn.Link)
+		q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
+		q.take(nil)
+		for id := range uint16(10) {
+			time.Sleep(50 * time.Second)
+			add()
+			q.acknowledge(link, []mqttconn.Puback{{ID: id + 1}})
+		}
+		assert.Zero(t, logged(), "a slow one does")
+		time.Sleep(80 * time.Second)
+		assert.Equal(t, 1, logged())
+		assert.Contains(t, log.String(), "unacknowledged=1 pending=1 oldest_pending=1m10s")
+		time.Sleep(10 * time.Minute)
+		assert.InDelta(t, 11, logged(), 1, "once a minute")
+		assert.Equal(t, 11*time.Minute+20*time.Second, q.snapshot().OldestPending)
+		before := logged()
+		q.disconnected(link, mqttconn.Ending{})
+		time.Sleep(time.Hour)
+		assert.Equal(t, before, logged(), "without a connection it cannot")
+		q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
+		q.take(nil)
+		q.acknowledge(link, []mqttconn.Puback{{ID: 11}})
+		time.Sleep(time.Hour)
+		assert.Equal(t, before, logged(), "nothing is under way")
+		stop()
+		running.Wait()
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,4 +25,20 @@ func TestStatsHaveTheSameReasonsInJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &decoded))
 	assert.Equal(t, decoded.DroppedBy, maps.Collect(drops.All()))
 	assert.Equal(t, decoded.RejectedBy, maps.Collect(rejections.All()))
+}
+
+func TestStatsSayHowOldTheOldestPendingEventIs(t *testing.T) {
+	pub := start(t, publisher.Config{Address: "127.0.0.1:1", Capacity: 2})
+	assert.Zero(t, pub.Stats().OldestPending)
+	for _, c := range []struct{ age, oldest time.Duration }{
+		{time.Hour, time.Hour},
+		{10 * time.Minute, time.Hour},
+		{-time.Hour, 10 * time.Minute}, // the oldest has made room
+		{0, 0},                         // and an event of the future has no age
+	} {
+		e := numbered(0)
+		e.Timestamp = time.Now().Add(-c.age).UnixMilli()
+		require.NoError(t, pub.Publish(e))
+		assert.InDelta(t, c.oldest.Seconds(), pub.Stats().OldestPending.Seconds(), 100)
+	}
 }
