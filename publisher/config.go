@@ -110,9 +110,11 @@ const (
 // Hooks are told what happens, for metrics of the server's own; any may be nil. They
 // are called from goroutines of the Publisher, never from Publish. One that blocks
 // holds up the next of its kind, and Connected and Disconnected hold up the
-// connection as well. They may not call the Publisher's methods but Stats.
+// connection as well. They may call Publish and Stats, but neither Flush nor Shutdown,
+// which may wait for them. Connected may be called before New has returned.
 type Hooks struct {
-	// Connected is told of each connection and the broker's host and port.
+	// Connected is told of each connection and the broker's host and port. What it
+	// publishes comes behind the events that have waited for the connection.
 	Connected func(address string)
 	// Disconnected is told when it is lost or closed.
 	Disconnected func()

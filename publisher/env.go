@@ -8,17 +8,21 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// FromEnv is New of ConfigFromEnv with slog.Default as Logger: the one line for a
-// server's start. Without MPS_MQTT_ADDRESS the Publisher works and publishes
-// nothing, as the log says. With MPS_MQTT_SPOOL_DIR it fails, because it links no spool; package spool
-// shows the lines that do.
-func FromEnv() (*Publisher, error) {
+// FromEnv returns New of ConfigFromEnv, with slog.Default as Logger: the one line for a
+// server's start. Each of adjust may change the Config before that, such as its Logger.
+// Without MPS_MQTT_ADDRESS the Publisher works and publishes nothing, as the log says.
+// With MPS_MQTT_SPOOL_DIR it fails unless one of adjust sets the Spool: package
+// publisher links none, package spool shows the lines that do.
+func FromEnv(adjust ...func(*Config)) (*Publisher, error) {
 	config, err := ConfigFromEnv()
 	if err != nil {
 		return nil, err
 	}
 	config.Logger = slog.Default()
-	if config.Address == "" {
+	for _, change := range adjust {
+		change(&config)
+	}
+	if config.Address == "" && config.Logger != nil {
 		config.Logger.Info("MPS_MQTT_ADDRESS is empty: events are not published")
 	}
 	return New(config)

@@ -1,7 +1,9 @@
 package publisher_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,6 +24,23 @@ func TestWithoutAnAddressAllWorksAndNothingHappens(t *testing.T) {
 	assert.Zero(t, pub.Stats())
 	require.NoError(t, pub.Shutdown(context.Background()))
 	assert.ErrorIs(t, pub.Publish(numbered(1)), publisher.ErrClosed)
+}
+
+func TestFromEnvTakesALoggerAndWhateverElse(t *testing.T) {
+	t.Setenv("MPS_MQTT_ADDRESS", "")
+	var log bytes.Buffer
+	pub, err := publisher.FromEnv(
+		func(c *publisher.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) },
+		func(c *publisher.Config) { c.Source = "console-1" },
+	)
+	require.NoError(t, err)
+	require.NoError(t, pub.Shutdown(context.Background()))
+	assert.Contains(t, log.String(), "MPS_MQTT_ADDRESS is empty: events are not published")
+	_, err = publisher.FromEnv(func(c *publisher.Config) { c.Source = "\n" })
+	require.ErrorContains(t, err, "Source")
+	pub, err = publisher.FromEnv(func(c *publisher.Config) { c.Logger = nil })
+	require.NoError(t, err, "nil discards")
+	require.NoError(t, pub.Shutdown(context.Background()))
 }
 
 func TestEnvironment(t *testing.T) {

@@ -296,6 +296,24 @@ func TestHooksAreToldOfConnections(t *testing.T) {
 	assert.Empty(t, told)
 }
 
+func TestAHookMayPublish(t *testing.T) {
+	addr := brokertest.Start(t, "").Addr()
+	messages := brokertest.Subscribe(t, addr, "mps/events")
+	var pub *publisher.Publisher
+	made := make(chan struct{})
+	pub = start(t, publisher.Config{Address: addr, Hooks: publisher.Hooks{Connected: func(string) {
+		<-made
+		assert.NoError(t, pub.Publish(numbered(2)))
+	}}})
+	require.NoError(t, pub.Publish(numbered(1)))
+	close(made)
+	for _, want := range []string{"1", "2"} {
+		e, err := event.Parse(brokertest.Receive(t, messages).Payload)
+		require.NoError(t, err)
+		assert.Equal(t, want, e.Message)
+	}
+}
+
 // A repeat is marked as one only in the session in which it was sent before.
 func TestARepeatIsMarkedWithinItsSession(t *testing.T) {
 	for _, sessionPresent := range []bool{true, false} {
