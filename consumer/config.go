@@ -18,7 +18,7 @@ import (
 // without Mapping.
 type Config struct {
 	// Address is the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
-	// with a path for WebSocket, user and password before an @. Several with
+	// with a path and a query for WebSocket, user and password before an @. Several with
 	// commas between are tried in turn. Empty: nothing is listened to, and only what
 	// Post takes is sent.
 	Address string

@@ -32,6 +32,7 @@ type mosquitto struct {
 	id        string
 	port      int
 	tlsPort   int // of a listener that a test may configure
+	wsPort    int // of the listener for WebSockets
 }
 
 // brokerFiles are files for the broker's folder of configuration by their names.
@@ -60,14 +61,15 @@ func startMosquittoWith(t *testing.T, files brokerFiles, lines ...string) *mosqu
 	for name, content := range files {
 		all = append(all, testcontainers.ContainerFile{Reader: strings.NewReader(content), ContainerFilePath: brokerFolder + name, FileMode: 0o644})
 	}
-	m := &mosquitto{t: t, port: freePort(t), tlsPort: freePort(t)}
+	m := &mosquitto{t: t, port: freePort(t), tlsPort: freePort(t), wsPort: freePort(t)}
 	m.container, err = testcontainers.Run(ctx, cmp.Or(os.Getenv("MOSQUITTO_IMAGE"), "eclipse-mosquitto:2"),
-		testcontainers.WithExposedPorts("8883/tcp", "8884/tcp"),
+		testcontainers.WithExposedPorts("8883/tcp", "8884/tcp", "9001/tcp"),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
 			// Docker would give other random ports at each start.
 			h.PortBindings = network.PortMap{
 				network.MustParsePort("8883/tcp"): loopback(m.port),
 				network.MustParsePort("8884/tcp"): loopback(m.tlsPort),
+				network.MustParsePort("9001/tcp"): loopback(m.wsPort),
 			}
 		}),
 		testcontainers.WithFiles(all...),
@@ -94,6 +96,11 @@ func (m *mosquitto) Address() string { return "mqtt://" + m.HostPort() }
 
 // TLSAddress is that of port 8884 inside, where a test has configured TLS.
 func (m *mosquitto) TLSAddress() string { return "mqtts://127.0.0.1:" + strconv.Itoa(m.tlsPort) }
+
+// WebSocketHostPort is where the broker speaks MQTT by WebSocket.
+func (m *mosquitto) WebSocketHostPort() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.wsPort))
+}
 
 // Replace changes files; the broker reads them at its next Start.
 func (m *mosquitto) Replace(files brokerFiles) {

@@ -16,7 +16,7 @@ import (
 // environment.
 type Config struct {
 	// Address is the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
-	// with a path for WebSocket, user and password before an @. Several with
+	// with a path and a query for WebSocket, user and password before an @. Several with
 	// commas between are tried in turn. A missing scheme means mqtt, a missing
 	// port 1883, 8883, 80 or 443. Empty: nothing is published.
 	Address string
