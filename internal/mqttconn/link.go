@@ -1,6 +1,7 @@
 package mqttconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -123,7 +124,7 @@ func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 		return client, nil
 	default:
 		d := websocket.Dialer{TLSClientConfig: secure, Subprotocols: []string{"mqtt"}, Proxy: http.ProxyFromEnvironment, NetDialContext: c.config.dial}
-		ws, response, err := d.DialContext(ctx, server.dialed.String(), nil) //nolint:bodyclose // gorilla needs no Close, as its documentation says
+		ws, response, err := d.DialContext(ctx, cmp.Or(server.dialed, server.URL).String(), nil) //nolint:bodyclose // gorilla needs no Close, as its documentation says
 		if err != nil {
 			if response != nil { // whose own words may quote the query
 				err = fmt.Errorf("%w (HTTP status %d %s)", err, response.StatusCode, http.StatusText(response.StatusCode))

@@ -126,7 +126,7 @@ func TestTheNextProcessDeliversWhatThisOneCouldNot(t *testing.T) {
 			require.NoError(t, pub.Publish(numbered(process*each+n)))
 		}
 		checkIdentity(t, pub)
-		require.NoError(t, pub.Shutdown(canceled()), "the spool holds it")
+		shutdownTakes(t, pub)
 	}
 	reader := comeUp(t, addr)
 	pub := start(t, publisher.Config{Address: addr, Spool: open(t, dir)})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -46,13 +47,15 @@ func leave(t *testing.T, addr, dir string, events int) {
 	for n := range events {
 		require.NoError(t, pub.Publish(numbered(n)))
 	}
-	require.NoError(t, pub.Shutdown(canceled()))
+	shutdownTakes(t, pub)
 }
 
 // A bit that turns on the disk may turn one event into another, or into a packet for which
 // the broker ends the connection.
 func TestADamagedRecordIsDroppedAndTheRestGoesOn(t *testing.T) {
 	const events = 5
+	whole := t.TempDir()
+	leave(t, nobody(t), whole, events)
 	for name, place := range map[string]func(data []byte) int{
 		"another event": func(data []byte) int { return bytes.Index(data, []byte(`2","methods"`)) },
 		"another topic": func(data []byte) int { return bytes.Index(data, []byte("mps/events")) },
@@ -61,7 +64,7 @@ func TestADamagedRecordIsDroppedAndTheRestGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr, dir := nobody(t), t.TempDir()
-			leave(t, addr, dir, events)
+			require.NoError(t, os.CopyFS(dir, os.DirFS(whole)))
 			change(t, dir, func(number uint64, _, data []byte) {
 				if number == 3 {
 					data[place(data)] ^= 1
