@@ -121,7 +121,7 @@ func TestWithOutcomeMapsOtherwise(t *testing.T) {
 		case 404, 410:
 			return event.OutcomeOK
 		case 429:
-			return event.OutcomeClient
+			return event.OutcomeDevice
 		case 418:
 			return "a teapot"
 		default:
@@ -129,7 +129,7 @@ func TestWithOutcomeMapsOtherwise(t *testing.T) {
 		}
 	})
 	for code, want := range map[int]event.Outcome{
-		200: event.OutcomeOK, 404: event.OutcomeOK, 410: event.OutcomeOK, 429: event.OutcomeClient, 418: event.OutcomeServer, 500: event.OutcomeServer, 503: event.OutcomeUnreachable, 400: event.OutcomeClient,
+		200: event.OutcomeOK, 404: event.OutcomeOK, 410: event.OutcomeOK, 429: event.OutcomeDevice, 418: event.OutcomeClient, 500: event.OutcomeServer, 503: event.OutcomeUnreachable, 400: event.OutcomeClient,
 	} {
 		e := endOf(t, status(code), rule)
 		assert.Equal(t, want, e.Outcome, code)

@@ -38,11 +38,11 @@ type Emitter interface {
 // traceparent. The guid is the path's: in a route of MPS or Console the parameter that
 // is theirs, whatever it is called; in others the last one called guid, or else the
 // first one below /api/.../amt. The last event has the outcome and, on failure, the HTTP
-// status: below 400 is ok; 400, 401, 403, 404, 405, 409, 413, 415 and 422 are the
-// client's fault; 503 and 504 mean that the device is unreachable, as does a 404
-// of a route that needs a connected device, which is then named CIRA_Connection
-// as MPS names it; the rest, and a panic, are the server's fault. Handlers that know
-// better call SetOutcome, and WithOutcome changes the rule.
+// status: below 400 is ok; a 4xx is the client's fault, or the client went away (408,
+// 499); 503 and 504 mean that the device is unreachable, as does a 404 of a route that
+// needs a connected device, which is then named CIRA_Connection as MPS names it; the
+// rest, and a panic, are the server's fault. Handlers that know better call SetOutcome,
+// and WithOutcome changes the rule.
 //
 // The call ends when its handlers return: what a client that went away, or a
 // connection that timed out, has seen of the answer changes no event. A hijacked
@@ -61,7 +61,7 @@ func New(emitter Emitter, opts ...Option) gin.HandlerFunc {
 	}
 	return func(c *gin.Context) {
 		r := routes.of(c)
-		if r == nil || !cfg.filter(c) {
+		if r == nil || !cfg.keeps(c) {
 			return
 		}
 		// Handlers may change the request: what events say of it is taken now.

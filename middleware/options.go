@@ -10,17 +10,14 @@ import (
 type Option func(*config)
 
 type config struct {
-	filter   func(*gin.Context) bool
+	filters  []func(*gin.Context) bool
 	outcome  func(*gin.Context, int) event.Outcome // or nil
 	names    map[key]string
 	mpsWords bool
 }
 
 func newConfig(opts []Option) config {
-	cfg := config{
-		filter: func(*gin.Context) bool { return true },
-		names:  map[key]string{},
-	}
+	cfg := config{names: map[key]string{}}
 	for _, opt := range opts {
 		opt(&cfg)
 	}
@@ -29,9 +26,24 @@ func newConfig(opts []Option) config {
 
 // WithFilter limits the events to calls for which keep returns true. It is asked
 // once for each call that would make events, before the handlers, by many calls at
-// once. By default all are kept; of several filters the last one holds.
+// once, and again when gin.Engine.HandleContext sends the call to another route. By default
+// all calls are kept, and a nil keep keeps all; of several filters all must keep the call.
 func WithFilter(keep func(*gin.Context) bool) Option {
-	return func(cfg *config) { cfg.filter = keep }
+	return func(cfg *config) {
+		if keep != nil {
+			cfg.filters = append(cfg.filters, keep)
+		}
+	}
+}
+
+// keeps reports whether all filters keep the call.
+func (cfg *config) keeps(c *gin.Context) bool {
+	for _, keep := range cfg.filters {
+		if !keep(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // WithRoute names the calls of one route: method becomes the name in their events,

@@ -68,23 +68,18 @@ func statusOf(c *gin.Context) int {
 	return status
 }
 
-// byStatus says how a call ended that was answered with an HTTP status.
+// byStatus says how a call ended that was answered with an HTTP status. A 4xx says that
+// the caller made a mistake or, 408 and 499, went away; only where a device is needed
+// does a 404 say that there is none.
 func byStatus(status int, needsDevice bool) event.Outcome {
-	if status < http.StatusBadRequest {
+	switch {
+	case status < http.StatusBadRequest:
 		return event.OutcomeOK
-	}
-	switch status {
-	case http.StatusNotFound:
-		if needsDevice {
-			return event.OutcomeUnreachable
-		}
-		return event.OutcomeClient
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return event.OutcomeClient
-	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case status == http.StatusNotFound && needsDevice,
+		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return event.OutcomeUnreachable
+	case status < http.StatusInternalServerError:
+		return event.OutcomeClient
 	default:
 		return event.OutcomeServer
 	}

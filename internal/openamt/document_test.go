@@ -108,10 +108,9 @@ middleware does not read: ` + "`middleware.SetMessage`" + `. The user property `
 | HTTP status | ` + "`outcome`, `type`" + ` | ` + "`message`" + ` |
 | --- | --- | --- |
 | below 400 | ` + "`ok`, `success`" + ` | success |
-| 400, 401, 403, 404, 405, 409, 413, 415, 422 | ` + "`client`, `fail`" + ` | fail |
+| 4xx: the caller made a mistake or, 408 and 499, went away | ` + "`client`, `fail`" + ` | fail |
 | 404 where the call needs a connected device (●) | ` + "`unreachable`, `fail`" + ` | ` + "`Device Not Found`, and `CIRA_Connection` in `methods`" + ` |
 | 503, 504 | ` + "`unreachable`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
-| other 4xx | ` + "`server`, `fail`" + ` | fail |
 | other 5xx, and a panic | ` + "`server`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
 | any, after ` + "`middleware.SetOutcome(c, event.OutcomeDevice)`" + ` | ` + "`device`, `fail`" + ` | by the status; below 400 fail |
 
