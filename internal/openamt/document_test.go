@@ -100,10 +100,12 @@ that learns of it otherwise publishes ` + "`event.Deactivated(guid)`" + `.
 const everyCall = `## Every call
 
 A call of a route of the API makes one event of the type ` + "`request`" + ` when it begins and exactly one of the type
-` + "`success` or `fail`" + ` when it ends. The event has the guid where the path has one; in braces stand values of
-the path. A message that ends in a space ends where MPS or RPS put a value of the request's body, which the
+` + "`success` or `fail`" + ` when it ends; HEAD and OPTIONS make none. The event has the guid where the path has
+one; in braces stand values of the path. A message that ends in a space ends where MPS or RPS put a value of the request's body, which the
 middleware does not read: ` + "`middleware.SetMessage`" + `. The user property ` + "`outcome`" + ` says whose the failure is,
-` + "`httpstatus`" + ` the status of a failed call:
+` + "`httpstatus`" + ` the status of a failed call, and ` + "`actor`" + `, where the server asks for it by ` + "`middleware.WithActor`" + `
+or ` + "`middleware.SetActor`" + `, who called. A guid of more than 256 bytes and a message of more than 512 are shortened
+and end in ` + "`…`" + `.
 
 | HTTP status | ` + "`outcome`, `type`" + ` | ` + "`message`" + ` |
 | --- | --- | --- |
