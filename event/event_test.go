@@ -142,6 +142,19 @@ func TestIsTraceParent(t *testing.T) {
 	}
 }
 
+func TestATraceParentHasNothingButLowerHex(t *testing.T) {
+	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for i := 3; i < len(good); i++ {
+		if good[i] == '-' {
+			continue
+		}
+		for c := range 256 {
+			s := good[:i] + string([]byte{byte(c)}) + good[i+1:]
+			assert.Equal(t, strings.ContainsRune("0123456789abcdef", rune(c)), event.IsTraceParent(s), "%q", s)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, payload := range captured(f) {
 		f.Add(payload)

@@ -66,3 +66,25 @@ func ExampleWithRoute() {
 	// {"type":"request","message":"Wake Up requested","methods":["AMT_WakeUp"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
 	// {"type":"fail","message":"Wake Up request failed","methods":["AMT_WakeUp"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
 }
+
+// actorPrinter stands for the publisher: it prints the user property that names the actor.
+type actorPrinter struct{}
+
+func (actorPrinter) Publish(e event.Event) error {
+	_, err := fmt.Printf("%s by %q\n", e.Message, e.Actor)
+	return err
+}
+
+func ExampleWithActor() {
+	router := gin.New()
+	router.Use(middleware.New(actorPrinter{}, middleware.WithActor(func(c *gin.Context) string { return c.GetString("user") })))
+	// Authorization is inside, so that a call that it refuses makes events too: the request
+	// event comes before anybody knows who calls.
+	router.Use(func(c *gin.Context) { c.Set("user", "ada") })
+	router.GET("/api/v1/amt/power/state/:guid", func(c *gin.Context) { c.Status(http.StatusOK) })
+
+	get(router, "/api/v1/amt/power/state/4c4c4544-004b-4210-8033-b6c04f504633")
+	// Output:
+	// Power State requested by ""
+	// Power State received by "ada"
+}

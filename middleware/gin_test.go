@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -84,6 +85,42 @@ func TestOtherCallsMakeNoEvents(t *testing.T) {
 		assert.Equal(t, want, call(t, router, request[0], request[1]), request)
 		assert.Empty(t, rec.taken(t), request)
 	}
+}
+
+func TestRoutesOfAnyMethodMakeEvents(t *testing.T) {
+	router, rec := newRouter()
+	router.HandleMethodNotAllowed = true
+	for _, httpMethod := range []string{"QUERY", "PURGE", "PROPFIND", "TRACE", "CONNECT"} {
+		router.Handle(httpMethod, "/api/v1/things/:guid", status(200))
+		router.Handle(httpMethod, "/api/v1/files/*path", status(200))
+		router.Handle(httpMethod, "/healthz", status(200))
+		for range 2 { // learnt, and known
+			for path, name := range map[string]string{"/api/v1/things/1": "Things", "/api/v1/files/a/b": "Files"} {
+				serveOne(router, httpMethod, path)
+				onePair(t, rec.taken(t), strings.ToLower(httpMethod)+name, 200, httpMethod)
+			}
+			serveOne(router, httpMethod, "/healthz")
+			serveOne(router, httpMethod, "/api/v1/nothing")
+			serveOne(router, "MKCOL", "/api/v1/things/1") // 405
+			assert.Empty(t, rec.taken(t), httpMethod)
+		}
+	}
+}
+
+func TestAnyIsEachOfItsMethods(t *testing.T) {
+	router, rec := newRouter()
+	router.Any("/api/v1/things", status(200))
+	for httpMethod, events := range map[string]int{
+		"GET": 2, "POST": 2, "PUT": 2, "PATCH": 2, "DELETE": 2, "CONNECT": 2, "TRACE": 2, "HEAD": 0, "OPTIONS": 0, "QUERY": 0,
+	} {
+		serveOne(router, httpMethod, "/api/v1/things")
+		assert.Len(t, rec.taken(t), events, httpMethod)
+	}
+}
+
+// serveOne makes a call without the network, whose client knows less methods.
+func serveOne(router http.Handler, httpMethod, path string) {
+	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(httpMethod, path, http.NoBody))
 }
 
 func TestARedirectOfTheTrailingSlashIsNoCall(t *testing.T) {

@@ -6,11 +6,12 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// said is what the handlers of a call say about its last event.
+// said holds what the handlers of a call say about its events.
 type said struct {
 	outcome event.Outcome
 	message string
 	guid    string
+	actor   string
 }
 
 type saidKey struct{}
@@ -21,33 +22,53 @@ type saidKey struct{}
 // several calls holds; "" and what is no outcome leave it to the status. A panic is the
 // server's fault all the same, unless a gin.Recovery inside the middleware hides it.
 //
-// Like SetMessage and SetGUID it is for the call's own goroutine, before the handlers
-// return, and does nothing where the call makes no events.
-func SetOutcome(c *gin.Context, outcome event.Outcome) { toSay(c).outcome = known(outcome) }
+// Like SetMessage, SetGUID and SetActor it is for the call's own goroutine, before the
+// handlers return. It does nothing where the call makes no events, and nothing to the
+// call's events if c is a copy that gin.Context.Copy has made. A middleware in front of ours may
+// call it too.
+func SetOutcome(c *gin.Context, outcome event.Outcome) {
+	say(c, func(s *said) { s.outcome = known(outcome) })
+}
 
 // SetMessage gives the last event of the call, success or fail, a message of its own,
 // such as "Link Preference set to ME" where the table, which knows only the path, has
-// to end with "set to ". "" leaves the table's. Mind what it is made of: it goes to
-// everyone who may read the broker's topic.
-func SetMessage(c *gin.Context, message string) { toSay(c).message = message }
-
-// SetGUID names the device in the last event of the call where the path does not, as
-// in POST /api/v1/devices, whose body has the guid.
-func SetGUID(c *gin.Context, guid string) { toSay(c).guid = guid }
-
-func toSay(c *gin.Context) *said {
-	if s, ok := c.Get(saidKey{}); ok {
-		return s.(*said)
-	}
-	s := new(said)
-	c.Set(saidKey{}, s)
-	return s
+// to end with "set to ". "" leaves the table's. One of more than 512 bytes is shortened.
+// Mind what it is made of: it goes to everyone who may read the broker's topic.
+func SetMessage(c *gin.Context, message string) {
+	say(c, func(s *said) { s.message = message })
 }
 
-// saidIn returns what was said, without an allocation if nothing was.
-func saidIn(c *gin.Context) said {
+// SetGUID names the device in the last event of the call where the path does not, as
+// in POST /api/v1/devices, whose body has the guid. "" leaves the path's. One of more than
+// 256 bytes is shortened.
+func SetGUID(c *gin.Context, guid string) {
+	say(c, func(s *said) { s.guid = guid })
+}
+
+// SetActor names the person or client who makes the call, in the last event, and in the
+// request event too if a middleware before ours calls it. It needs no option and comes before what the
+// function of WithActor says; "" leaves it to that. Characters that cannot be printed become
+// "?", and a name of more than 256 bytes is shortened. The name goes to everyone who may
+// read the broker's topic: give no token, and mind what the law says of personal data.
+func SetActor(c *gin.Context, actor string) {
+	say(c, func(s *said) { s.actor = actor })
+}
+
+// say changes what is said of the call of c. It is kept with c itself before the call's events
+// begin, and of a copy.
+func say(c *gin.Context, by func(*said)) {
+	if change(c, by) {
+		return
+	}
+	s := saidBefore(c)
+	by(&s)
+	c.Set(saidKey{}, s) // a value: copies of c share it
+}
+
+// saidBefore returns what was said before the call's events began, without an allocation.
+func saidBefore(c *gin.Context) said {
 	if s, ok := c.Get(saidKey{}); ok {
-		return *s.(*said)
+		return s.(said)
 	}
 	return said{}
 }

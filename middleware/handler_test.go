@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -63,6 +64,15 @@ func TestAPanicIsTheServersFaultWhateverWasSaid(t *testing.T) {
 	}, e)
 }
 
+func TestAnOutcomeThatPanicsIsAPanicOfTheCall(t *testing.T) {
+	rec := &recorder{}
+	router := gin.New()
+	router.Use(gin.Recovery(), middleware.New(rec, middleware.WithOutcome(func(*gin.Context, int) event.Outcome { panic("boom") })))
+	router.POST(powerAction+":guid", func(*gin.Context) {})
+	assert.Equal(t, 500, call(t, router, "POST", powerAction+guid))
+	onePair(t, rec.taken(t), "AMT_PowerAction", 500, "")
+}
+
 func TestSetMessageIsForTheLastEventOnly(t *testing.T) {
 	for _, code := range []int{200, 400, 404, 500} {
 		router, rec := newRouter()
@@ -100,12 +110,53 @@ func TestWhatIsSaidOfOneCallIsNotSaidOfTheNext(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidOfACopyIsNotSaidOfTheCall(t *testing.T) {
+	router, rec := newRouter()
+	say := func(c *gin.Context, word string) {
+		middleware.SetOutcome(c, event.OutcomeServer)
+		middleware.SetMessage(c, word)
+		middleware.SetGUID(c, word)
+		middleware.SetActor(c, word)
+	}
+	var copies sync.WaitGroup
+	router.POST(powerAction+":guid", func(c *gin.Context) {
+		says := func(copied *gin.Context) {
+			copies.Go(func() {
+				for range 100 {
+					say(copied, "copy")
+				}
+			})
+		}
+		says(c.Copy()) // before anything is said
+		middleware.SetOutcome(c, event.OutcomeDevice)
+		middleware.SetMessage(c, "call")
+		middleware.SetGUID(c, "call")
+		middleware.SetActor(c, "call")
+		says(c.Copy())
+		if c.Query("wait") != "" {
+			copies.Wait()
+		} // else they outlive the call
+	})
+	for range 20 {
+		for _, query := range []string{"?wait=1", ""} {
+			call(t, router, "POST", powerAction+guid+query)
+			end := rec.taken(t)[1]
+			assert.Equal(t, event.Event{
+				Type: event.Fail, Message: "call", Methods: []string{"AMT_PowerAction"}, GUID: "call",
+				Outcome: event.OutcomeDevice, HTTPStatus: 200, Actor: "call",
+			}, end)
+		}
+	}
+	copies.Wait()
+}
+
 func TestHandlersMaySpeakWhereNoEventIsMade(t *testing.T) {
 	router := gin.New() // without our middleware
 	router.GET("/healthz", func(c *gin.Context) {
 		middleware.SetOutcome(c, event.OutcomeDevice)
 		middleware.SetMessage(c, "no")
 		middleware.SetGUID(c, guid)
+		middleware.SetActor(c, "ada")
 		c.Status(http.StatusTeapot)
 	})
 	assert.Equal(t, http.StatusTeapot, call(t, router, "GET", "/healthz"))
@@ -121,7 +172,7 @@ func TestWithOutcomeMapsOtherwise(t *testing.T) {
 		case 404, 410:
 			return event.OutcomeOK
 		case 429:
-			return event.OutcomeClient
+			return event.OutcomeDevice
 		case 418:
 			return "a teapot"
 		default:
@@ -129,7 +180,7 @@ func TestWithOutcomeMapsOtherwise(t *testing.T) {
 		}
 	})
 	for code, want := range map[int]event.Outcome{
-		200: event.OutcomeOK, 404: event.OutcomeOK, 410: event.OutcomeOK, 429: event.OutcomeClient, 418: event.OutcomeServer, 500: event.OutcomeServer, 503: event.OutcomeUnreachable, 400: event.OutcomeClient,
+		200: event.OutcomeOK, 404: event.OutcomeOK, 410: event.OutcomeOK, 429: event.OutcomeDevice, 418: event.OutcomeClient, 500: event.OutcomeServer, 503: event.OutcomeUnreachable, 400: event.OutcomeClient,
 	} {
 		e := endOf(t, status(code), rule)
 		assert.Equal(t, want, e.Outcome, code)

@@ -204,3 +204,26 @@ func TestTheWriterIsNotWrapped(t *testing.T) {
 	router.GET(stream, func(c *gin.Context) { assert.Same(t, outside, c.Writer) })
 	assert.Equal(t, 200, call(t, router, "GET", stream))
 }
+
+// wrapped is a writer that another middleware puts in the place of gin's.
+type wrapped struct {
+	gin.ResponseWriter
+	status int
+}
+
+func (w *wrapped) Status() int { return w.status }
+
+func TestAWriterWithinDecidesNothing(t *testing.T) {
+	for _, c := range []struct{ real, claimed int }{{503, 200}, {200, 500}} {
+		var asked int
+		router, rec := newRouter(middleware.WithOutcome(func(_ *gin.Context, status int) event.Outcome {
+			asked = status
+			return ""
+		}))
+		router.Use(func(g *gin.Context) { g.Writer = &wrapped{g.Writer, c.claimed} })
+		router.GET(powerState+":guid", status(c.real))
+		assert.Equal(t, c.real, call(t, router, "GET", powerState+guid))
+		onePair(t, rec.taken(t), "AMT_PowerState", c.real, "")
+		assert.Equal(t, c.real, asked)
+	}
+}

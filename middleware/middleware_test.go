@@ -103,7 +103,6 @@ func TestPowerState(t *testing.T) {
 	}
 	received := event.Event{Type: event.Success, Message: "Power State received", Outcome: event.OutcomeOK}
 	client := event.Event{Type: event.Fail, Message: "Power State request failed", Outcome: event.OutcomeClient}
-	odd := event.Event{Type: event.Fail, Message: "Power State request failed", Outcome: event.OutcomeServer}
 	broken := event.Event{Type: event.Fail, Message: "Internal Service Error", Outcome: event.OutcomeServer}
 	away := event.Event{Type: event.Fail, Message: "Internal Service Error", Outcome: event.OutcomeUnreachable}
 	unknown := event.Event{Type: event.Fail, Message: "Device Not Found", Methods: []string{"CIRA_Connection"}, Outcome: event.OutcomeUnreachable}
@@ -113,7 +112,8 @@ func TestPowerState(t *testing.T) {
 		400: ended(client, 400), 401: ended(client, 401), 403: ended(client, 403), 405: ended(client, 405),
 		409: ended(client, 409), 413: ended(client, 413), 415: ended(client, 415), 422: ended(client, 422),
 		404: ended(unknown, 404),
-		402: ended(odd, 402), 408: ended(odd, 408), 418: ended(odd, 418), 429: ended(odd, 429),
+		408: ended(client, 408), 499: ended(client, 499), // the caller went away
+		402: ended(client, 402), 410: ended(client, 410), 418: ended(client, 418), 424: ended(client, 424), 429: ended(client, 429), 451: ended(client, 451),
 		503: ended(away, 503), 504: ended(away, 504),
 		500: ended(broken, 500), 501: ended(broken, 501), 502: ended(broken, 502), 599: ended(broken, 599),
 		600: ended(broken, 0), 999: ended(broken, 0),
@@ -282,6 +282,36 @@ func TestTraceParentIsCopiedIfItIsOne(t *testing.T) {
 		require.Len(t, events, 2)
 		assert.Equal(t, want, events[0].TraceParent)
 		assert.Equal(t, want, events[1].TraceParent)
+	}
+}
+
+func TestOfSeveralTraceParentsNoneIsTaken(t *testing.T) {
+	const one, two = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	router, rec := newRouter()
+	router.GET(powerState+":guid", status(200))
+	for _, values := range [][]string{{one, two}, {one, one}, {one, ""}, {one, "injected"}, {"", one}, {one + "," + two}} {
+		req := httptest.NewRequest(http.MethodGet, powerState+guid, http.NoBody)
+		for _, value := range values {
+			req.Header.Add("traceparent", value)
+		}
+		router.ServeHTTP(httptest.NewRecorder(), req)
+		events := rec.taken(t)
+		require.Len(t, events, 2)
+		assert.Empty(t, events[0].TraceParent, values)
+		assert.Empty(t, events[1].TraceParent, values)
+	}
+}
+
+func TestAllFiltersMustKeepACall(t *testing.T) {
+	for _, c := range []struct{ one, two bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		router, rec := newRouter(
+			middleware.WithFilter(nil),
+			middleware.WithFilter(func(*gin.Context) bool { return c.one }),
+			middleware.WithFilter(func(*gin.Context) bool { return c.two }),
+		)
+		router.GET(powerState+":guid", status(200))
+		require.Equal(t, 200, call(t, router, "GET", powerState+guid))
+		assert.Equal(t, c.one && c.two, len(rec.taken(t)) == 2, c)
 	}
 }
 

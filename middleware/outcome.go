@@ -15,30 +15,30 @@ import (
 // deviceNotFound are the words of calls whose device is not connected.
 var deviceNotFound = newWords(openamt.DeviceNotFound)
 
-// ended returns the last event of a call whose handlers have returned.
-func ended(c *gin.Context, r *route, call event.Event, rule func(*gin.Context, int) event.Outcome) event.Event {
-	status, said := statusOf(c), saidIn(c)
-	call.GUID = cmp.Or(said.guid, call.GUID)
+// writeEnd makes e the last event of a call whose handlers have returned. The guid is
+// that of the path.
+func (cfg *config) writeEnd(e *event.Event, c *gin.Context, w gin.ResponseWriter, r *route, guid string, said said) {
+	status := statusOf(c, w)
+	e.Actor = cfg.actorOf(c, said, e.Actor)
+	guid = cmp.Or(said.guid, guid)
 	outcome := said.outcome
-	if outcome == "" && rule != nil {
-		outcome = known(rule(c, status))
+	if outcome == "" && cfg.outcome != nil {
+		outcome = known(cfg.outcome(c, status))
 	}
 	if outcome == "" {
 		outcome = byStatus(status, r.needsDevice)
 	}
-	var e event.Event
 	if outcome == event.OutcomeOK {
-		e = r.success.of(event.Success, call)
+		r.success.write(e, event.Success, guid)
 		e.Outcome = event.OutcomeOK
 	} else {
-		e = failed(r, call, status, outcome)
+		r.writeFail(e, status, outcome, guid)
 	}
 	e.Message = cmp.Or(said.message, e.Message)
-	return e
 }
 
-// failed returns the last event of a call that did not work.
-func failed(r *route, call event.Event, status int, outcome event.Outcome) event.Event {
+// writeFail makes e the last event of a call that did not work.
+func (r *route) writeFail(e *event.Event, status int, outcome event.Outcome, guid string) {
 	words := &r.fail
 	switch {
 	case status == http.StatusNotFound && r.needsDevice && outcome == event.OutcomeUnreachable:
@@ -46,19 +46,18 @@ func failed(r *route, call event.Event, status int, outcome event.Outcome) event
 	case status >= http.StatusInternalServerError:
 		words = &r.error
 	}
-	e := words.of(event.Fail, call)
+	words.write(e, event.Fail, guid)
 	e.Outcome = outcome
 	if status <= 599 { // net/http lets 600 to 999 pass, an event does not
 		e.HTTPStatus = status
 	}
-	return e
 }
 
 // statusOf returns the status of the answer. A gin.Recovery inside this middleware
 // leaves 200 when a handler has panicked with http.ErrAbortHandler or because a
 // connection, perhaps to the device, was broken: it notes the error and aborts.
-func statusOf(c *gin.Context) int {
-	status := c.Writer.Status()
+func statusOf(c *gin.Context, w gin.ResponseWriter) int {
+	status := w.Status()
 	if n := len(c.Errors); n > 0 && c.IsAborted() && status < http.StatusBadRequest {
 		err := c.Errors[n-1]
 		if errors.Is(err, http.ErrAbortHandler) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
@@ -68,23 +67,18 @@ func statusOf(c *gin.Context) int {
 	return status
 }
 
-// byStatus says how a call ended that was answered with an HTTP status.
+// byStatus says how a call ended that was answered with an HTTP status. A 4xx says that
+// the caller made a mistake or, 408 and 499, went away; only where a device is needed
+// does a 404 say that there is none.
 func byStatus(status int, needsDevice bool) event.Outcome {
-	if status < http.StatusBadRequest {
+	switch {
+	case status < http.StatusBadRequest:
 		return event.OutcomeOK
-	}
-	switch status {
-	case http.StatusNotFound:
-		if needsDevice {
-			return event.OutcomeUnreachable
-		}
-		return event.OutcomeClient
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return event.OutcomeClient
-	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case status == http.StatusNotFound && needsDevice,
+		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return event.OutcomeUnreachable
+	case status < http.StatusInternalServerError:
+		return event.OutcomeClient
 	default:
 		return event.OutcomeServer
 	}

@@ -3,6 +3,7 @@ package middleware
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,42 +17,73 @@ import (
 // key is a route as the router knows it.
 type key struct{ httpMethod, fullPath string }
 
+// maxOtherRoutes is the number of routes that are remembered of methods which HTTP itself
+// does not know, such as QUERY. A middleware that writes c.Request.Method may let callers
+// make them up: routes beyond it are described anew in each call.
+const maxOtherRoutes = 64
+
 // routes remembers what each of the router's routes is called. It grows to the
 // number of these routes, and reading it neither locks nor allocates.
 type routes struct {
 	names    map[key]string // given by WithRoute
 	mpsWords bool
 
-	known atomic.Pointer[map[key]*route] // replaced, never changed
+	known atomic.Pointer[map[string][]knownRoute] // by full path; replaced, never changed
 	learn sync.Mutex
+	other int // known routes that count for maxOtherRoutes
+}
+
+type knownRoute struct {
+	httpMethod string
+	route      *route // or nil: it makes no events
 }
 
 func newRoutes(cfg config) *routes {
 	rs := &routes{names: cfg.names, mpsWords: cfg.mpsWords}
-	rs.known.Store(&map[key]*route{})
+	rs.known.Store(&map[string][]knownRoute{})
 	return rs
 }
 
 // of returns the route of a call, or nil if it makes no events.
 func (rs *routes) of(c *gin.Context) *route {
 	k := key{c.Request.Method, c.FullPath()}
-	r, ok := (*rs.known.Load())[k]
-	if ok || k.fullPath == "" || !rs.standard(k) { // the method may be anything: it is not learnt
-		return r
+	if k.fullPath == "" {
+		return nil
 	}
-	if described, ok := rs.describe(k); ok {
-		call := described.Words()
-		if rs.mpsWords {
-			call = described.MPSWords()
+	for _, known := range (*rs.known.Load())[k.fullPath] {
+		if known.httpMethod == k.httpMethod {
+			return known.route
 		}
-		r = newRoute(call, described.NeedsDevice, parameters(described, k.fullPath, c.Params))
 	}
+	var r *route
+	if described, ok := rs.describe(k); ok {
+		words := described.Words()
+		if rs.mpsWords {
+			words = described.MPSWords()
+		}
+		r = newRoute(words, described.NeedsDevice, parameters(described, k.fullPath, c.Params))
+	}
+	rs.remember(k, r)
+	return r
+}
+
+// remember makes r known as the route of k, if it is the router's or there is room.
+func (rs *routes) remember(k key, r *route) {
+	other := !rs.standard(k)
 	rs.learn.Lock()
 	defer rs.learn.Unlock()
-	known := maps.Clone(*rs.known.Load())
-	known[k] = r
+	known := *rs.known.Load()
+	same := func(known knownRoute) bool { return known.httpMethod == k.httpMethod }
+	if slices.ContainsFunc(known[k.fullPath], same) || other && (rs.other == maxOtherRoutes || len(k.httpMethod) > maxMethod) {
+		return
+	}
+	if other {
+		rs.other++
+	}
+	known = maps.Clone(known)
+	// The method is a part of the request's first line, which is not to be kept.
+	known[k.fullPath] = append(slices.Clone(known[k.fullPath]), knownRoute{strings.Clone(k.httpMethod), r})
 	rs.known.Store(&known)
-	return r
 }
 
 // standard reports whether a method is one of HTTP's own or was named by WithRoute.
@@ -73,7 +105,7 @@ func (rs *routes) describe(k key) (r openamt.Route, ok bool) {
 	if k.httpMethod == http.MethodHead || k.httpMethod == http.MethodOptions {
 		return openamt.Route{}, false
 	}
-	return openamt.Lookup(k.httpMethod, k.fullPath)
+	return openamt.Lookup(shortened(k.httpMethod, maxMethod), k.fullPath)
 }
 
 // words are what an event says that is the same in every call of a route.
@@ -87,13 +119,12 @@ func newWords(w openamt.Words) words {
 	return words{methods: []string{w.Method}, message: w.Message, guid: w.GUID}
 }
 
-// of returns call's event in these words.
-func (w *words) of(t event.Type, call event.Event) event.Event {
-	call.Type, call.Message, call.Methods = t, w.message, w.methods
-	if !w.guid {
-		call.GUID = ""
+// write makes e say these words of a call whose guid is guid.
+func (w *words) write(e *event.Event, t event.Type, guid string) {
+	e.Type, e.Message, e.Methods, e.GUID = t, w.message, w.methods, ""
+	if w.guid {
+		e.GUID = guid
 	}
-	return call
 }
 
 // route is a route of the API where the router has it: under a prefix that may
@@ -173,7 +204,7 @@ func (r *route) filled(params gin.Params) *route {
 	}
 	var pairs []string
 	for i, p := range params[:min(len(params), len(r.params))] {
-		pairs = append(pairs, "{"+r.params[i]+"}", p.Value)
+		pairs = append(pairs, "{"+r.params[i]+"}", shortened(p.Value, maxMessage))
 	}
 	fill := strings.NewReplacer(pairs...)
 	f := *r

@@ -44,6 +44,10 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	}
 	router := newRouter(pub)
 
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
 	// An event of the server's own. Publish never blocks; an error says that the event
 	// can't be published as it is, or that the publisher is full or closed.
 	started := event.Event{Type: event.Success, Message: "Server started", Methods: []string{"serverStart"}, Outcome: event.OutcomeOK}
@@ -51,10 +55,6 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 		slog.Warn("no event", "error", err)
 	}
 
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
 	_, _ = fmt.Fprintln(stdout, "listening on", listener.Addr())
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
@@ -63,9 +63,19 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// First the server, whose last calls make events, then the publisher.
+	return errors.Join(err, inTime(server.Shutdown), inTime(pub.Shutdown))
+}
+
+// shutdownTimeout is the time that the server and the publisher have to end, each of them.
+const shutdownTimeout = 10 * time.Second
+
+// inTime calls shutdown with a context of its own, so that a server that uses up its time,
+// for a call that hangs, leaves the publisher all of its time for the last events.
+func inTime(shutdown func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))
+	return shutdown(ctx)
 }
 
 func newRouter(events middleware.Emitter) *gin.Engine {
@@ -75,10 +85,10 @@ func newRouter(events middleware.Emitter) *gin.Engine {
 		middleware.WithRoute(http.MethodPost, "/wake/:guid", "AMT_WakeUp"),
 		// A probe inside /api, which would make events all the time.
 		middleware.WithFilter(func(c *gin.Context) bool { return c.FullPath() != "/api/v1/health" }),
-		// In this server too many calls are the caller's fault, not the server's.
+		// In this server a bad gateway is the one to the devices: they are not there.
 		middleware.WithOutcome(func(_ *gin.Context, status int) event.Outcome {
-			if status == http.StatusTooManyRequests {
-				return event.OutcomeClient
+			if status == http.StatusBadGateway {
+				return event.OutcomeUnreachable
 			}
 			return "" // as always
 		}),

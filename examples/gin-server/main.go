@@ -57,7 +57,17 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case <-ctx.Done():
 	}
 	// First the server, whose last calls make events, then the publisher.
-	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	return errors.Join(err, inTime(server.Shutdown), inTime(pub.Shutdown))
+}
+
+// shutdownTimeout is the time that the server and the publisher have to end, each of them; a
+// test shortens it.
+var shutdownTimeout = 10 * time.Second
+
+// inTime calls shutdown with a context of its own, so that a server that uses up its time,
+// for a call that hangs, leaves the publisher all of its time for the last events.
+func inTime(shutdown func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))
+	return shutdown(ctx)
 }

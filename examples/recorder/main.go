@@ -25,7 +25,9 @@ func main() {
 	server := &http.Server{Addr: "localhost:8080", Handler: newRouter(pub), ReadHeaderTimeout: 10 * time.Second}
 	fmt.Println("listening on", server.Addr)
 	err = server.ListenAndServe() // the example gin-server shows how to end it
-	_ = pub.Shutdown(context.Background())
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	_ = pub.Shutdown(ending)
+	cancel()
 	log.Fatal(err)
 }
 

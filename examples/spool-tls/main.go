@@ -77,9 +77,19 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// What the broker does not take in this time stays in the spool for the next start; a
-	// broker that is away is not waited for.
-	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// First the server, whose last calls make events, then the publisher. What the broker does
+	// not take in its time stays in the spool for the next start; a broker that is away is not
+	// waited for.
+	return errors.Join(err, inTime(server.Shutdown), inTime(pub.Shutdown))
+}
+
+// shutdownTimeout is the time that the server and the publisher have to end, each of them.
+const shutdownTimeout = 10 * time.Second
+
+// inTime calls shutdown with a context of its own, so that a server that uses up its time,
+// for a call that hangs, leaves the publisher all of its time for the last events.
+func inTime(shutdown func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(ending), pub.Shutdown(ending))
+	return shutdown(ctx)
 }

@@ -100,18 +100,19 @@ that learns of it otherwise publishes ` + "`event.Deactivated(guid)`" + `.
 const everyCall = `## Every call
 
 A call of a route of the API makes one event of the type ` + "`request`" + ` when it begins and exactly one of the type
-` + "`success` or `fail`" + ` when it ends. The event has the guid where the path has one; in braces stand values of
-the path. A message that ends in a space ends where MPS or RPS put a value of the request's body, which the
+` + "`success` or `fail`" + ` when it ends; HEAD and OPTIONS make none. The event has the guid where the path has
+one; in braces stand values of the path. A message that ends in a space ends where MPS or RPS put a value of the request's body, which the
 middleware does not read: ` + "`middleware.SetMessage`" + `. The user property ` + "`outcome`" + ` says whose the failure is,
-` + "`httpstatus`" + ` the status of a failed call:
+` + "`httpstatus`" + ` the status of a failed call, and ` + "`actor`" + `, where the server asks for it by ` + "`middleware.WithActor`" + `
+or ` + "`middleware.SetActor`" + `, who called. A guid of more than 256 bytes and a message of more than 512 are shortened
+and end in ` + "`…`" + `.
 
 | HTTP status | ` + "`outcome`, `type`" + ` | ` + "`message`" + ` |
 | --- | --- | --- |
 | below 400 | ` + "`ok`, `success`" + ` | success |
-| 400, 401, 403, 404, 405, 409, 413, 415, 422 | ` + "`client`, `fail`" + ` | fail |
+| 4xx: the caller made a mistake or, 408 and 499, went away | ` + "`client`, `fail`" + ` | fail |
 | 404 where the call needs a connected device (●) | ` + "`unreachable`, `fail`" + ` | ` + "`Device Not Found`, and `CIRA_Connection` in `methods`" + ` |
 | 503, 504 | ` + "`unreachable`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
-| other 4xx | ` + "`server`, `fail`" + ` | fail |
 | other 5xx, and a panic | ` + "`server`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
 | any, after ` + "`middleware.SetOutcome(c, event.OutcomeDevice)`" + ` | ` + "`device`, `fail`" + ` | by the status; below 400 fail |
 

@@ -27,6 +27,13 @@ func Start(t *testing.T, run func(ctx context.Context, addr string, stdout io.Wr
 		cancel()
 		require.NoError(t, <-ended)
 	})
+	return Address(t, stdout)
+}
+
+// Address returns the address that an example prints on stdout, the rest of which it
+// discards.
+func Address(t *testing.T, stdout io.Reader) (addr string) {
+	t.Helper()
 	lines := bufio.NewReader(stdout)
 	line, err := lines.ReadString('\n')
 	require.NoError(t, err, "it prints where it listens")
