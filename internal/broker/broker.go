@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
@@ -19,6 +20,9 @@ type Broker struct {
 	tcp, webSocket string
 	close          func() error
 }
+
+// maxClose bounds Close. Where mochi is sound it needs milliseconds.
+const maxClose = 5 * time.Second
 
 // ListenError says which of the two addresses could not be listened on.
 type ListenError struct {
@@ -53,8 +57,10 @@ func Start(tcp, webSocket string) (*Broker, error) {
 // On is Start with listeners of the caller's own, such as those of TLS, which the Broker
 // closes; either may be nil.
 func On(plain, webSocket net.Listener) (*Broker, error) {
-	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
-	b := &Broker{close: sync.OnceValue(server.Close)} // mochi panics on a second Close
+	server := mochi.New(&mochi.Options{Capabilities: capabilities(), Logger: slog.New(slog.DiscardHandler)})
+	b := &Broker{close: sync.OnceValue(func() error { // mochi panics on a second Close
+		return closeWithin(maxClose, server.Close)
+	})}
 	var errs []error
 	for _, d := range []struct {
 		id       string
@@ -66,7 +72,10 @@ func On(plain, webSocket net.Listener) (*Broker, error) {
 			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.id == "ws")))
 		}
 	}
-	errs = append(errs, server.AddHook(new(auth.AllowHook), nil), server.AddHook(new(separateIDs), nil), server.Serve())
+	for _, hook := range []mochi.Hook{new(auth.AllowHook), new(separateIDs), new(noSendQuota)} {
+		errs = append(errs, server.AddHook(hook, nil))
+	}
+	errs = append(errs, server.Serve())
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("broker: %w", errors.Join(err, b.Close()))
 	}
@@ -80,5 +89,20 @@ func (b *Broker) Addr() string { return b.tcp }
 // is none.
 func (b *Broker) WebSocketAddr() string { return b.webSocket }
 
-// Close cuts every connection and stops. Later calls return the first result.
+// Close cuts every connection and stops, or returns an error after five seconds if some part
+// of mochi does not end; that part then stays behind. Later calls return the first result.
 func (b *Broker) Close() error { return b.close() }
+
+// closeWithin closes within d, which mochi does not promise: it waits for every client.
+func closeWithin(d time.Duration, closeServer func() error) error {
+	closed := make(chan error, 1)
+	go func() { closed <- closeServer() }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("broker: mochi has not let go of every client within %v; what it holds ends with the process", d)
+	}
+}

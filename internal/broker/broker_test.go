@@ -43,6 +43,50 @@ func TestCloseWaitsForNobody(t *testing.T) {
 	assert.Error(t, err)
 }
 
+// A stuckListener accepts connections that stay open whatever is done to them, which is what a
+// deadlock inside mochi looks like from outside.
+type stuckListener struct {
+	net.Listener
+	reading  chan<- struct{}
+	released <-chan struct{}
+}
+
+type stuckConn struct {
+	net.Conn
+	listener stuckListener
+}
+
+func (l stuckListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return stuckConn{conn, l}, nil
+}
+
+func (c stuckConn) Read([]byte) (int, error) {
+	c.listener.reading <- struct{}{}
+	<-c.listener.released
+	return 0, net.ErrClosed
+}
+
+func TestCloseEndsThoughAClientDoesNot(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	reading, released := make(chan struct{}), make(chan struct{})
+	defer close(released)
+	b, err := broker.On(stuckListener{listener, reading, released}, nil)
+	require.NoError(t, err)
+	client, err := net.Dial("tcp", b.Addr())
+	require.NoError(t, err)
+	defer client.Close()
+	<-reading
+	began := time.Now()
+	require.ErrorContains(t, b.Close(), "has not let go of every client")
+	assert.Less(t, time.Since(began), brokertest.Wait)
+	require.ErrorContains(t, b.Close(), "has not let go of every client", "the first result")
+}
+
 func TestATakenAddressIsNamed(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
