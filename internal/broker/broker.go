@@ -13,6 +13,8 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
+
+	"github.com/mps-events/mps-events/internal/webguard"
 )
 
 // Broker is a running broker. Its methods may be called concurrently.
@@ -36,9 +38,10 @@ func (e *ListenError) Error() string { return e.Err.Error() }
 func (e *ListenError) Unwrap() error { return e.Err }
 
 // Start listens for MQTT on tcp and, unless webSocket is empty, for MQTT by
-// WebSocket on any path of that address. Port 0 takes a free port. The error is
+// WebSocket on any path of that address. Port 0 takes a free port. A browser may reach the
+// WebSocket by localhost, an address or one of hosts, from pages of the same host. The error is
 // a *ListenError when an address is taken.
-func Start(tcp, webSocket string) (*Broker, error) {
+func Start(tcp, webSocket string, hosts ...string) (*Broker, error) {
 	plain, err := net.Listen("tcp", tcp)
 	if err != nil {
 		return nil, &ListenError{Err: err}
@@ -51,12 +54,12 @@ func Start(tcp, webSocket string) (*Broker, error) {
 		_ = plain.Close()
 		return nil, &ListenError{WebSocket: true, Err: err}
 	}
-	return On(plain, web)
+	return On(plain, web, hosts...)
 }
 
 // On is Start with listeners of the caller's own, such as those of TLS, which the Broker
 // closes; either may be nil.
-func On(plain, webSocket net.Listener) (*Broker, error) {
+func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
 	server := mochi.New(&mochi.Options{Capabilities: capabilities(), Logger: slog.New(slog.DiscardHandler)})
 	b := &Broker{close: sync.OnceValue(func() error { // mochi panics on a second Close
 		return closeWithin(maxClose, server.Close)
@@ -65,11 +68,12 @@ func On(plain, webSocket net.Listener) (*Broker, error) {
 	for _, d := range []struct {
 		id       string
 		listener net.Listener
+		guard    *webguard.Guard
 		address  *string
-	}{{"tcp", plain, &b.tcp}, {"ws", webSocket, &b.webSocket}} {
+	}{{"tcp", plain, nil, &b.tcp}, {"ws", webSocket, webguard.New(hosts...), &b.webSocket}} {
 		if d.listener != nil {
 			*d.address = d.listener.Addr().String()
-			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.id == "ws")))
+			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.guard)))
 		}
 	}
 	for _, hook := range []mochi.Hook{new(auth.AllowHook), new(separateIDs), new(noSendQuota)} {

@@ -45,10 +45,13 @@ const (
 	// those that come on top. It is above maxInflight, so that messages of QoS 1 alone never
 	// reach it.
 	maxWritesPending = 1 << 16
+	// maxPacket is the size of the largest packet in bytes, for which mochi makes room as soon as
+	// anybody announces it.
+	maxPacket = 1 << 20
 )
 
 func capabilities() *mochi.Capabilities {
 	c := mochi.NewDefaultServerCapabilities()
-	c.MaximumInflight, c.MaximumClientWritesPending = maxInflight, maxWritesPending
+	c.MaximumInflight, c.MaximumClientWritesPending, c.MaximumPacketSize = maxInflight, maxWritesPending, maxPacket
 	return c
 }
