@@ -75,8 +75,6 @@ const writeTimeout = 10 * time.Second
 // takes them.
 func (s *simulator) events(c *gin.Context) {
 	conn := http.NewResponseController(c.Writer)
-	_ = conn.SetReadDeadline(time.Time{}) // that of the request would end the stream
-	_ = conn.SetWriteDeadline(time.Time{})
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("Cache-Control", "no-store")
 	ctx := c.Request.Context()
@@ -92,7 +90,6 @@ func (s *simulator) events(c *gin.Context) {
 			if conn.Flush() != nil {
 				return
 			}
-			_ = conn.SetWriteDeadline(time.Time{})
 		case <-ctx.Done():
 			return
 		}
