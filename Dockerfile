@@ -18,7 +18,7 @@ COPY --from=build /out/mps-sim /
 COPY --from=build --chown=65532:65532 /empty /tmp
 USER 65532:65532
 # The page and REST API; the embedded broker by MQTT and by WebSocket. Loopback, the default, would end
-# at the container's own wall.
+# at the container's own wall. By other names than localhost they answer with --allowed-hosts.
 EXPOSE 3000 1883 9001
 ENTRYPOINT ["/mps-sim", "--http=0.0.0.0:3000", "--mqtt=0.0.0.0:1883", "--mqtt-ws=0.0.0.0:9001"]
 

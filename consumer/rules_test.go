@@ -311,7 +311,6 @@ func TestAServerThatIsKnownToBeBehindIsHeardAsOfNow(t *testing.T) {
 	cfg := byRules(t, b, ilert, `
 rules:
   - {name: r, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {silence: 5m}}`)
-	cfg.AtMostOnce = true // as in status_test.go
 	cfg.MaxSkew = time.Millisecond
 	c := start(t, cfg).ready(t)
 	client := brokertest.Connect(t, b.Addr(), nil)

@@ -78,7 +78,6 @@ func received(t *testing.T, c started, n uint64) {
 func TestAServerWhoseClockIsBehindIsNamedUntilItIsRight(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
-	cfg.AtMostOnce = true // acknowledgements beside publishes can deadlock the embedded broker
 	var log journal
 	cfg.Logger, cfg.MaxSkew = slog.New(slog.NewTextHandler(&log, nil)), 500*time.Millisecond
 	c := start(t, cfg).ready(t)
@@ -128,7 +127,6 @@ func TestABacklogIsNoSlowClock(t *testing.T) {
 func TestOnlySoManyServersAreWatched(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
-	cfg.AtMostOnce = true // acknowledgements beside publishes can deadlock the embedded broker
 	cfg.MaxSkew = time.Millisecond
 	c := start(t, cfg).ready(t)
 	client := brokertest.Connect(t, b.Addr(), nil)

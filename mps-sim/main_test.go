@@ -40,9 +40,9 @@ func noEnv(string) string { return "" }
 
 // running is a simulator, and what it has printed.
 type running struct {
-	t          *testing.T
-	page, mqtt string
-	stop       func()
+	t                     *testing.T
+	page, mqtt, webSocket string
+	stop                  func()
 }
 
 // start runs the command on free ports until the test ends or stop is called.
@@ -68,6 +68,7 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 	page := regexp.MustCompile(`(?m)^Page: +(http://\S+)$`).FindSubmatch(printed)
 	require.NotNil(t, page, "%s", printed)
 	r := running{t: t, page: string(page[1]), stop: stop}
+	r.webSocket = regexp.MustCompile(`ws://\S+`).FindString(string(printed))
 	if mqtt := regexp.MustCompile(`(?m)^MQTT broker: +mqtt://([^,\n]+)`).FindSubmatch(printed); mqtt != nil {
 		r.mqtt = string(mqtt[1])
 		addr, _, _ := strings.Cut(r.mqtt, " ")
@@ -288,6 +289,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		"--mqtt " + addr + ": listen":      {"--mqtt=" + addr},
 		"--mqtt-ws " + addr + ": listen":   {"--mqtt-ws=" + addr},
 		"--devices -1: want 0 to 10000":    {"--devices=-1"},
+		`--allowed-hosts "http://a": want`: {"--allowed-hosts=a,http://a"},
+		`--allowed-hosts "*": want`:        {"--allowed-hosts=*"},
 		"--rate NaN: want":                 {"--rate=NaN"},
 		"--rate -1: want":                  {"--rate=-1"},
 		`invalid argument "x" for "--seed`: {"--seed=x"},
@@ -309,7 +312,7 @@ func TestMistakesAreNamed(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"--help"}, noEnv, &out, io.Discard))
-	for _, flag := range []string{"--http", "--mqtt ", "--mqtt-ws", "--devices", "--rate", "--seed", "--ilert ", "--consumer"} {
+	for _, flag := range []string{"--http", "--mqtt ", "--mqtt-ws", "--devices", "--rate", "--seed", "--ilert ", "--consumer", "--allowed-hosts"} {
 		assert.Contains(t, out.String(), flag)
 	}
 }

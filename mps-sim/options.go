@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
+	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -17,6 +20,7 @@ import (
 type options struct {
 	redact.All
 	http, mqtt, webSocket string
+	hosts                 []string // names of this machine, in any case and form
 	devices               int
 	rate                  float64
 	seed                  uint64
@@ -34,6 +38,7 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	flags.StringVar(&o.http, "http", "127.0.0.1:3000", "address of the page and the REST API")
 	flags.StringVar(&o.mqtt, "mqtt", "127.0.0.1:1883", "address of the embedded MQTT broker")
 	flags.StringVar(&o.webSocket, "mqtt-ws", "127.0.0.1:9001", "the same by WebSocket; empty is none")
+	flags.StringSliceVar(&o.hosts, "allowed-hosts", nil, "names by which browsers and mps-ilert may ask for the page, the REST API and the WebSocket, beside localhost, addresses, this machine's name and those of --http and --mqtt-ws")
 	flags.IntVar(&o.devices, "devices", 12, "number of simulated devices")
 	flags.Float64Var(&o.rate, "rate", 1, "calls a second that the fleet's own traffic makes; 0 is none")
 	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same devices and the same happenings")
@@ -53,6 +58,11 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	case math.IsNaN(o.rate) || o.rate < 0 || o.rate > maxRate:
 		return nil, fmt.Errorf("--rate %v: want 0 to %d calls a second", o.rate, maxRate)
 	}
+	for _, host := range o.hosts {
+		if host == "" || strings.ContainsAny(host, "/*@ ") {
+			return nil, fmt.Errorf("--allowed-hosts %q: want names such as lab1 or lab1.example.com, without a scheme or a wildcard", host)
+		}
+	}
 	if o.ilertURL != "" {
 		if !o.consumer {
 			return nil, errors.New("--ilert needs the consumer: it does not go with --consumer=false")
@@ -64,9 +74,22 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 			return nil, errors.New("--ilert needs the environment variable ILERT_INTEGRATION_KEY")
 		}
 	}
+	o.nameHosts()
 	var err error
 	o.broker, err = mqttconn.BrokerFromEnv(env)
 	return &o, err
+}
+
+// nameHosts adds the names by which this machine is known without being told.
+func (o *options) nameHosts() {
+	if name, err := os.Hostname(); err == nil {
+		o.hosts = append(o.hosts, name)
+	}
+	for _, addr := range []string{o.http, o.webSocket} {
+		if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
+			o.hosts = append(o.hosts, host)
+		}
+	}
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -66,8 +67,14 @@ func (s *simulator) state(c *gin.Context) {
 	})
 }
 
-// events streams what arrives at the broker as server-sent events.
+// writeTimeout is the time in which a client has to take an answer, and the page each line of
+// its stream.
+const writeTimeout = 10 * time.Second
+
+// events streams what arrives at the broker as server-sent events, for as long as the page
+// takes them.
 func (s *simulator) events(c *gin.Context) {
+	conn := http.NewResponseController(c.Writer)
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("Cache-Control", "no-store")
 	ctx := c.Request.Context()
@@ -76,10 +83,13 @@ func (s *simulator) events(c *gin.Context) {
 	for {
 		select {
 		case line := <-messages:
+			_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 			if _, err := fmt.Fprintf(c.Writer, "data: %s\n\n", line); err != nil {
 				return
 			}
-			c.Writer.Flush()
+			if conn.Flush() != nil {
+				return
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/broker"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/webguard"
 	"github.com/mps-events/mps-events/middleware"
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
@@ -52,7 +53,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		return s, fmt.Errorf("--http %s: %w", o.http, err)
 	}
 	if o.broker.Address == "" {
-		if s.broker, err = broker.Start(o.mqtt, o.webSocket); err != nil {
+		if s.broker, err = broker.Start(o.mqtt, o.webSocket, o.hosts...); err != nil {
 			return s, nameFlag(err, o)
 		}
 		o.broker.Address = "mqtt://" + reachable(s.broker.Addr())
@@ -146,10 +147,11 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	server := &http.Server{
-		Handler:           s.router(),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       time.Minute,
-		BaseContext:       func(net.Listener) context.Context { return working }, // ends the page's streams
+		// The page's stream sets times of its own.
+		Handler:     http.MaxBytesHandler(webguard.New(s.options.hosts...).Handler(s.router()), 1<<20),
+		ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		BaseContext:    func(net.Listener) context.Context { return working }, // ends the page's streams
 	}
 	errs := make(chan error, 3)
 	var workers sync.WaitGroup
@@ -178,11 +180,11 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	<-working.Done()
 	workers.Wait()
 
+	stopServing(server)
+	<-served
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err := server.Shutdown(closing)
-	<-served
-	err = errors.Join(err, s.close(closing))
+	err := s.close(closing)
 	for {
 		select {
 		case also := <-errs:
@@ -190,6 +192,16 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 		default:
 			return err
 		}
+	}
+}
+
+// stopServing lets calls that are under way end, but cuts those that do not within a second,
+// such as one whose body never comes.
+func stopServing(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
 	}
 }
 

@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
+
+	"github.com/mps-events/mps-events/internal/webguard"
 )
 
 // Broker is a running broker. Its methods may be called concurrently.
@@ -19,6 +22,9 @@ type Broker struct {
 	tcp, webSocket string
 	close          func() error
 }
+
+// maxClose bounds Close. Where mochi is sound it needs milliseconds.
+const maxClose = 5 * time.Second
 
 // ListenError says which of the two addresses could not be listened on.
 type ListenError struct {
@@ -32,9 +38,10 @@ func (e *ListenError) Error() string { return e.Err.Error() }
 func (e *ListenError) Unwrap() error { return e.Err }
 
 // Start listens for MQTT on tcp and, unless webSocket is empty, for MQTT by
-// WebSocket on any path of that address. Port 0 takes a free port. The error is
+// WebSocket on any path of that address. Port 0 takes a free port. A browser may reach the
+// WebSocket by localhost, an address or one of hosts, from pages of the same host. The error is
 // a *ListenError when an address is taken.
-func Start(tcp, webSocket string) (*Broker, error) {
+func Start(tcp, webSocket string, hosts ...string) (*Broker, error) {
 	plain, err := net.Listen("tcp", tcp)
 	if err != nil {
 		return nil, &ListenError{Err: err}
@@ -47,26 +54,32 @@ func Start(tcp, webSocket string) (*Broker, error) {
 		_ = plain.Close()
 		return nil, &ListenError{WebSocket: true, Err: err}
 	}
-	return On(plain, web)
+	return On(plain, web, hosts...)
 }
 
 // On is Start with listeners of the caller's own, such as those of TLS, which the Broker
 // closes; either may be nil.
-func On(plain, webSocket net.Listener) (*Broker, error) {
-	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
-	b := &Broker{close: sync.OnceValue(server.Close)} // mochi panics on a second Close
+func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
+	server := mochi.New(&mochi.Options{Capabilities: capabilities(), Logger: slog.New(slog.DiscardHandler)})
+	b := &Broker{close: sync.OnceValue(func() error { // mochi panics on a second Close
+		return closeWithin(maxClose, server.Close)
+	})}
 	var errs []error
 	for _, d := range []struct {
 		id       string
 		listener net.Listener
+		guard    *webguard.Guard
 		address  *string
-	}{{"tcp", plain, &b.tcp}, {"ws", webSocket, &b.webSocket}} {
+	}{{"tcp", plain, nil, &b.tcp}, {"ws", webSocket, webguard.New(hosts...), &b.webSocket}} {
 		if d.listener != nil {
 			*d.address = d.listener.Addr().String()
-			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.id == "ws")))
+			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.guard)))
 		}
 	}
-	errs = append(errs, server.AddHook(new(auth.AllowHook), nil), server.AddHook(new(separateIDs), nil), server.Serve())
+	for _, hook := range []mochi.Hook{new(auth.AllowHook), new(separateIDs), new(noSendQuota)} {
+		errs = append(errs, server.AddHook(hook, nil))
+	}
+	errs = append(errs, server.Serve())
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("broker: %w", errors.Join(err, b.Close()))
 	}
@@ -80,5 +93,20 @@ func (b *Broker) Addr() string { return b.tcp }
 // is none.
 func (b *Broker) WebSocketAddr() string { return b.webSocket }
 
-// Close cuts every connection and stops. Later calls return the first result.
+// Close cuts every connection and stops, or returns an error after five seconds if some part
+// of mochi does not end; that part then stays behind. Later calls return the first result.
 func (b *Broker) Close() error { return b.close() }
+
+// closeWithin closes within d, which mochi does not promise: it waits for every client.
+func closeWithin(d time.Duration, closeServer func() error) error {
+	closed := make(chan error, 1)
+	go func() { closed <- closeServer() }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("broker: mochi has not let go of every client within %v; what it holds ends with the process", d)
+	}
+}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,15 +12,20 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/webguard"
 )
+
+// patience is the time in which a client has to ask for what it wants: to send its request for a
+// WebSocket, and then its CONNECT. After that its keep-alive counts.
+const patience = 10 * time.Second
 
 // door lets clients in at one address. mochi's own listeners wait in Close, without
 // end, for a connection that never said CONNECT; and its WebSocket one listens in
 // the background and drops the error when the address is taken.
 type door struct {
-	id        string
-	listener  net.Listener
-	webSocket bool
+	id       string
+	listener net.Listener
+	guard    *webguard.Guard // of MQTT by WebSocket; nil is plain MQTT
 
 	mu     sync.Mutex
 	closed bool
@@ -29,8 +35,8 @@ type door struct {
 
 var _ listeners.Listener = (*door)(nil)
 
-func newDoor(id string, listener net.Listener, webSocket bool) *door {
-	return &door{id: id, listener: listener, webSocket: webSocket, open: map[net.Conn]struct{}{}}
+func newDoor(id string, listener net.Listener, guard *webguard.Guard) *door {
+	return &door{id: id, listener: listener, guard: guard, open: map[net.Conn]struct{}{}}
 }
 
 func (d *door) Init(*slog.Logger) error { return nil }
@@ -38,7 +44,7 @@ func (d *door) ID() string              { return d.id }
 func (d *door) Address() string         { return d.listener.Addr().String() }
 
 func (d *door) Protocol() string {
-	if d.webSocket {
+	if d.guard != nil {
 		return "ws"
 	}
 	return "tcp"
@@ -46,7 +52,7 @@ func (d *door) Protocol() string {
 
 // Serve lets clients in until Close.
 func (d *door) Serve(establish listeners.EstablishFn) {
-	if d.webSocket {
+	if d.guard != nil {
 		d.serveWebSocket(establish)
 		return
 	}
@@ -62,14 +68,20 @@ func (d *door) Serve(establish listeners.EstablishFn) {
 func (d *door) serveWebSocket(establish listeners.EstablishFn) {
 	upgrader := websocket.Upgrader{
 		Subprotocols: []string{"mqtt"},
-		CheckOrigin:  func(*http.Request) bool { return true }, // a web page may be served from anywhere
+		CheckOrigin:  func(*http.Request) bool { return true }, // the guard has looked
 	}
-	const patience = 10 * time.Second
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ws, err := upgrader.Upgrade(w, r, nil); err == nil {
-			d.admit(mqttconn.WebSocketConn(ws), establish)
-		}
-	})}
+	server := &http.Server{
+		ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: 16 << 10,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := cmp.Or(d.guard.CheckHost(r), d.guard.CheckOrigin(r)); err != nil {
+				http.Error(w, err.Error(), http.StatusForbidden)
+				return
+			}
+			if ws, err := upgrader.Upgrade(w, r, nil); err == nil { // ends the server's time-outs
+				d.admit(mqttconn.WebSocketConn(ws), establish)
+			}
+		}),
+	}
 	_ = server.Serve(d.listener)
 	_ = server.Close() // who is not upgraded yet
 }
@@ -86,7 +98,8 @@ func (d *door) admit(conn net.Conn, establish listeners.EstablishFn) {
 	d.inside.Add(1)
 	d.mu.Unlock()
 	defer d.inside.Done()
-	_ = establish(d.id, conn) // its error is the client's
+	_ = conn.SetDeadline(time.Now().Add(patience)) // until mochi sets that of the keep-alive
+	_ = establish(d.id, conn)                      // its error is the client's
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.open, conn)

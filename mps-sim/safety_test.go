@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+)
+
+// ask sends a request with headers, of which Host is one, and returns the answer.
+func (r running) ask(method, path string, headers map[string]string) (status int, answer string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), brokertest.Wait) // a stream would not end
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, r.page+path, strings.NewReader(`{"action":10}`))
+	require.NoError(r.t, err)
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	request.Host = request.Header.Get("Host")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(r.t, err)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	require.NoError(r.t, err)
+	return response.StatusCode, string(content)
+}
+
+func TestWebPagesOfOthersReachNothing(t *testing.T) {
+	r := start(t, noEnv, "--rate=0", "--allowed-hosts=mps-sim,Lab1.example.com")
+	messages := brokertest.Subscribe(t, r.mqtt, "#")
+	guid := r.devices()[0].GUID
+	power := "/api/v1/amt/power/state/" + guid
+	for range 2 {
+		assert.Contains(t, string(brokertest.Receive(t, messages).Payload), "getAllDevices")
+	}
+	for name, headers := range map[string]map[string]string{
+		"DNS rebinding":       {"Host": "evil.example:3000", "Sec-Fetch-Site": "same-origin", "Origin": "http://evil.example:3000"},
+		"a page elsewhere":    {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+		"an image":            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+		"a link":              {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+		"a page at a port":    {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:8080"},
+		"an old browser":      {"Origin": "http://evil.example"},
+		"a page in a sandbox": {"Origin": "null"},
+		"an address for any":  {"Host": "0.0.0.0:3000"},
+	} {
+		for _, call := range []string{
+			"GET " + power, "GET /sim/state", "GET /sim/events", "GET /sim/alerts", "POST /sim/devices/" + guid + "/disconnect",
+			"POST /api/v1/amt/power/action/" + guid, "DELETE /api/v1/amt/deactivate/" + guid,
+			"POST /api/events", "POST /api/v1/mqtt/key", "GET /api/heartbeats/key",
+		} {
+			method, path, _ := strings.Cut(call, " ")
+			status, answer := r.ask(method, path, headers)
+			assert.Equal(t, http.StatusForbidden, status, "%s: %s", name, call)
+			assert.Contains(t, answer, "mps-sim", "the mend, or whose page may")
+		}
+	}
+	status, answer := r.ask("GET", "/", map[string]string{"Host": "lab2"})
+	assert.Equal(t, http.StatusForbidden, status)
+	assert.Contains(t, answer, "--allowed-hosts")
+
+	machine, err := os.Hostname()
+	require.NoError(t, err)
+	for name, headers := range map[string]map[string]string{
+		"curl":          {},
+		"the page":      {"Sec-Fetch-Site": "same-origin"},
+		"typed":         {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+		"localhost":     {"Host": "localhost:3000"},
+		"an address":    {"Host": "192.168.1.5:3000"},
+		"compose":       {"Host": "mps-sim:3000"},
+		"a name":        {"Host": "lab1.example.com", "Origin": "http://lab1.example.com"},
+		"the machine's": {"Host": machine + ":3000"},
+	} {
+		status, _ := r.ask("GET", power, headers)
+		assert.Equal(t, http.StatusOK, status, name)
+		status, _ = r.ask("POST", "/api/v1/amt/power/action/"+guid, headers)
+		assert.Equal(t, http.StatusOK, status, name)
+		for range 4 { // and no event of those before
+			assert.Contains(t, string(brokertest.Receive(t, messages).Payload), guid)
+		}
+	}
+	status, _ = r.ask("GET", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
+	assert.Equal(t, http.StatusOK, status, "the page itself may be linked to")
+	assert.Len(t, r.devices(), 12)
+}
+
+func TestOnlyThePageOpensTheWebSocket(t *testing.T) {
+	r := start(t, noEnv, "--rate=0", "--allowed-hosts=lab1")
+	for origin, ok := range map[string]bool{"": true, r.page: true, "http://lab1:3000": true, "http://evil.example": false} {
+		headers := http.Header{}
+		if origin != "" {
+			headers.Set("Origin", origin)
+		}
+		ws, _, err := websocket.DefaultDialer.Dial(r.webSocket, headers) //nolint:bodyclose // gorilla needs no Close, as its documentation says
+		require.Equal(t, ok, err == nil, "%s: %v", origin, err)
+		if ok {
+			require.NoError(t, ws.Close())
+		}
+	}
+}
+
+func TestSlowClientsAreCutAndStreamsAreNot(t *testing.T) {
+	r := start(t, noEnv, "--rate=0")
+	page, err := url.Parse(r.page)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*brokertest.Wait)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.page+"/sim/events", nil)
+	require.NoError(t, err)
+	stream, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer stream.Body.Close()
+
+	for _, sent := range []string{
+		"", "GET / HTTP/1.1\r\nHost: localhost\r\nX-", "POST /api/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{",
+	} {
+		conn, err := net.Dial("tcp", page.Host)
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, sent)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(brokertest.Wait)))
+		_, err = io.Copy(io.Discard, conn)
+		assert.NotErrorIs(t, err, os.ErrDeadlineExceeded, "%q keeps its connection", sent)
+	}
+
+	r.devices()
+	line, err := bufio.NewReader(stream.Body).ReadString('\n')
+	require.NoError(t, err, "the stream is older than all time-outs")
+	assert.Contains(t, line, "Devices requested")
+}
+
+func TestNoRequestIsTooLarge(t *testing.T) {
+	r := start(t, noEnv, "--rate=0")
+	status, _ := r.ask("GET", "/", map[string]string{"X": strings.Repeat("x", 64<<10)})
+	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, status)
+	status, _ = r.call("POST", "/api/events", strings.Repeat("x", 2<<20))
+	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
+}
+
+func TestSlowClientsHoldUpNoEnd(t *testing.T) {
+	r := start(t, noEnv, "--rate=0")
+	page, err := url.Parse(r.page)
+	require.NoError(t, err)
+	for _, addr := range []string{page.Host, r.mqtt} {
+		for _, sent := range []string{"", "POST /api/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"} {
+			conn, err := net.Dial("tcp", addr)
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, sent)
+			require.NoError(t, err)
+		}
+	}
+	r.devices() // so the server has seen them
+	began := time.Now()
+	r.stop() // asserts that there is no error
+	assert.Less(t, time.Since(began), brokertest.Wait)
+}
