@@ -53,7 +53,7 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	disk, err := spool.Open(dir, spool.WithMaxBytes(100<<20), spool.WithMaxAge(24*time.Hour))
 	if err != nil {
 		fmt.Println(err)
