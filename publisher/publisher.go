@@ -6,6 +6,13 @@
 // each acknowledgement; what was not acknowledged when a connection broke is
 // sent again on the next. Every event that is not delivered is counted, and
 // Accepted = Acknowledged + Dropped + Pending holds in every snapshot.
+//
+// One event stops no other. A broker may end the connection for an event, because of its
+// size or its topic, on each connection that it is sent on. After a few of these at QoS 1
+// events under suspicion are sent one at a time, and the one at fault is dropped, with the
+// reason EndsConnection, when the broker says so or acknowledges others around it. A broker
+// that is merely away, or ends every connection, has no event dropped: an event that is
+// alone is tried again until another one comes.
 package publisher
 
 import (
@@ -137,7 +144,8 @@ func (p *Publisher) startReporter() {
 // Publish accepts one event for delivery. It never blocks, copies what it keeps,
 // and allocates nothing in the steady state. It returns ErrFull, ErrClosed, or an
 // error that names the field of ev that cannot be published; after nil the event
-// is delivered, or counted in Stats. Events of one goroutine arrive in order.
+// is delivered, or counted in Stats. Events of one goroutine arrive in order, but for
+// one that is under suspicion of EndsConnection: others may overtake it.
 func (p *Publisher) Publish(ev event.Event) error {
 	if err := ev.Validate(); err != nil {
 		err = fmt.Errorf("publisher: %w", err)
