@@ -1,0 +1,181 @@
+package publisher
+
+import "github.com/mps-events/mps-events/internal/mqttconn"
+
+// The part of the queue that is under way: from the front of waiting to the connection, until
+// the broker has acknowledged it.
+
+// maxIDs is the number of packet identifiers: 1 to 65535.
+const maxIDs = 65535
+
+// mayGoUnderWay reports whether one more packet may be under way. They cannot be dropped,
+// so half of the memory is left to newer ones.
+func (q *queue) mayGoUnderWay(p *packet) bool {
+	n := q.underWay.len()
+	return n == 0 || n < min(q.capacity/2, maxIDs) && q.underWay.bytes+p.memory() <= q.maxBytes/2
+}
+
+// batch is about how many bytes go into one write.
+const batch = 64 << 10
+
+// take appends whole packets to dst, about a batch of them, marks them as written to
+// the returned link and returns how many. The oldest come first: after a
+// reconnect these are the ones that were under way. None means wait for sender.
+func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.link != nil && !q.broken && len(dst) < batch && (q.qos == 0 || q.unacked < min(q.limits.ReceiveMaximum, q.suspects.limit)) {
+		place, ok := q.following()
+		if !ok {
+			break
+		}
+		p := q.underWay.at(place)
+		id := uint16((q.firstUnderWay+uint64(place))%maxIDs) + 1
+		if place == q.next {
+			q.next++
+		}
+		switch {
+		case p.done:
+		case p.expired():
+			q.settle(p)
+			q.drop(&q.stats.DroppedBy.Expired, 1)
+		case q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize:
+			q.settle(p)
+			q.drop(&q.stats.DroppedBy.TooLarge, 1)
+		default:
+			dst = p.appendTo(dst, q.qos, id)
+			p.tried = true
+			q.unacked++
+			n++
+			continue
+		}
+		q.trim()
+	}
+	q.sender.idle = n == 0
+	return dst, q.link, n
+}
+
+// following returns the place under way of the packet to write next, which is brought
+// there if it was waiting; false if there is none.
+func (q *queue) following() (place int, ok bool) {
+	if place, ok = q.chooseControl(); ok {
+		q.suspects.control = place
+		return place, true
+	}
+	if q.next < q.underWay.len() {
+		return q.next, true
+	}
+	if q.waiting.len() == 0 || !q.mayGoUnderWay(q.waiting.at(0)) {
+		return 0, false
+	}
+	q.bringUnderWay()
+	return q.next, true
+}
+
+// bringUnderWay takes the oldest waiting packet among those that are under way.
+func (q *queue) bringUnderWay() {
+	q.underWay.push(q.waiting.pop())
+	q.disk.rouse(q.wantsLoad())
+}
+
+// settle ends the way of a packet that is under way.
+func (q *queue) settle(p *packet) {
+	p.done = true
+	q.settled++
+}
+
+// trim lets go of the oldest packets under way that are done. After a reconnect
+// some of them may not have been passed by next again.
+func (q *queue) trim() {
+	for q.underWay.len() > 0 && q.underWay.at(0).done {
+		recycle(q.underWay.pop())
+		q.settled--
+		q.firstUnderWay++
+		q.next = max(q.next-1, 0)
+	}
+	if q.disk.spooling {
+		if load := q.wantsLoad(); load || q.forgettable() {
+			q.disk.rouse(load)
+		}
+	}
+	q.left()
+}
+
+// written says that the packets last taken are in the hands of the operating
+// system, which at QoS 0 is all the acknowledgement there will be.
+func (q *queue) written(link *mqttconn.Link) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.link != link || q.qos > 0 {
+		return
+	}
+	for i := range q.next {
+		if p := q.underWay.at(i); !p.done {
+			q.settle(p)
+			q.stats.Acknowledged++
+		}
+	}
+	q.unacked = 0
+	q.trim()
+}
+
+// acknowledge settles what the broker has accepted or refused on link. An identifier
+// that is not under way there is ignored.
+func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if link != q.link {
+		return // written to a connection that is given up: it is sent again
+	}
+	front := q.firstUnderWay % maxIDs
+	for _, ack := range acks {
+		place := int((uint64(ack.ID) - 1 + maxIDs - front) % maxIDs)
+		if ack.ID == 0 || q.qos == 0 || place >= q.next && place != q.suspects.control || q.underWay.at(place).done {
+			continue
+		}
+		q.settle(q.underWay.at(place))
+		q.passed(place)
+		q.unacked--
+		if ack.Refused() {
+			q.losses.refusal = ack
+			q.drop(&q.stats.DroppedBy.Refused, 1)
+		} else {
+			q.stats.Acknowledged++
+		}
+	}
+	q.trim()
+	q.widen()
+	q.rouseSender()
+}
+
+// connected begins a connection: what is under way has to be written again. Only
+// in the same session is that a repeat, MQTT 5.0, section 3.3.1.1.
+func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.link, q.limits, q.qos = link, limits, min(qos, limits.MaximumQoS)
+	q.broken, q.next, q.unacked = false, 0, 0
+	for i := range q.underWay.len() {
+		p := q.underWay.at(i)
+		p.tried = p.tried && limits.SessionPresent
+	}
+	q.beginTrial()
+	q.rouseSender()
+}
+
+// writeFailed stops the writing to link.
+func (q *queue) writeFailed(link *mqttconn.Link) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.broken = q.broken || link == q.link
+}
+
+// disconnected ends the connection of link.
+func (q *queue) disconnected(link *mqttconn.Link, ending mqttconn.Ending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if link == q.link && link != nil {
+		q.link = nil
+		q.endTrial(ending)
+	}
+}
