@@ -167,7 +167,7 @@ func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 func (f *daemonFlags) run(cmd *cobra.Command) error {
 	for _, name := range notSupported {
 		if cmd.Flags().Changed(name) {
-			return fmt.Errorf("--%s: %w", name, errNotSupported)
+			return usageError{fmt.Errorf("--%s: not supported yet: mps-ilert listens to MQTT and HTTP, and neither to Kafka nor to ilert itself", name)}
 		}
 	}
 	hangup := make(chan os.Signal, 1)
@@ -179,7 +179,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	logger := f.logger(cmd)
 	config, err := f.config(cmd)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	counted := newMetrics()
 	config.Logger, config.Hooks.Requested = logger, counted.requested
@@ -191,7 +191,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 		defer listener.Close()
 	}
 	if config.Address == "" && listener == nil && f.heartbeat == "" {
-		return fmt.Errorf("nothing to do: set --mqtt_host, %s, --port or --heartbeat", addressVariable)
+		return usageError{fmt.Errorf("nothing to do: set --mqtt_host, %s, --port or --heartbeat", addressVariable)}
 	}
 	c, err := consumer.New(config)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
@@ -91,7 +90,7 @@ func inOurWords(f *pflag.Flag, err error) error {
 }
 
 // wrongFlag is the error of a command line that cannot be read.
-func wrongFlag(_ *cobra.Command, err error) error {
+func wrongFlag(err error) error {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		f := invalid.GetFlag()

@@ -197,12 +197,11 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 	assert.Equal(t, `{"integrationKey":"`+secret+`","eventType":"ALERT","summary":"x","alertKey":"a"}`, answer)
 	assert.Equal(t, request{http.MethodPost, "/api/events", answer}, receive(t, requests))
 	for body, want := range map[string]string{
-		`{"apiKey":"k","eventType":"BOOM","summary":"x"}`:                 "Unsupported value for field 'eventType'.",
-		`{"apiKey":"k","eventType":"ALERT","summary":"s","priority":"x"}`: "Unsupported value for field 'priority'.",
-		`{"eventType":"ALERT","summary":"x"}`:                             "integrationKey is missing",
-		`junk`:                                                            "not the JSON of an event",
-		`{"apiKey":"k","eventType":"ALERT","summary":5}`:                  "not the JSON of an event",
-		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":                         "not valid UTF-8",
+		`{"apiKey":"k","eventType":"BOOM","summary":"x"}`: "Unsupported value for field 'eventType'.",
+		`{"eventType":"ALERT","summary":"x"}`:             "integrationKey is missing",
+		`junk`:                                            "not the JSON of an event",
+		`{"apiKey":"k","eventType":"ALERT","summary":5}`:  "not the JSON of an event",
+		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":         "not valid UTF-8",
 		`{"apiKey":"k","eventType":"ALERT","summary":"x"} {"apiKey":"k","eventType":"RESOLVE"}`: "not the JSON of an event",
 	} {
 		status, answer := post(t, d.base+"/api/events", body)
@@ -289,7 +288,7 @@ func TestOneEventAndOneHeartbeat(t *testing.T) {
 	for want, args := range map[string][]string{
 		`--event_type "BOOM"`:    {"event", "-t", "BOOM", "-s", "x"},
 		`--summary is required`:  {"event", "-t", "ALERT"},
-		`--priority "MIDDLE"`:    {"event", "-t", "ALERT", "-s", "x", "-o", "MIDDLE"},
+		`--event_type is requir`: {"event", "-s", "x"},
 		"connection refused":     {"event", "-t", "ALERT", "-s", "x", "--ilert_url", "http://127.0.0.1:1"},
 		"ilert: URL \"x\"":       {"heartbeat", "--ilert_url", "x"},
 		"connect: connection re": {"heartbeat", "--heartbeat_url", "http://127.0.0.1:1"},

@@ -314,7 +314,7 @@ func TestAShellCompletesWhatFlagsTake(t *testing.T) {
 	for line, want := range map[string]string{
 		"daemon --preset ": "mps rps calls ilagent",
 		"check --preset ":  "mps rps calls",
-		"event -t ":        "ALERT ACCEPT RESOLVE",
+		"event -t ":        "ALERT ACCEPT RESOLVE COMMENT",
 		"event -o ":        "HIGH LOW",
 		"daemon --config ": "yaml yml",
 		"rules print ":     "mps rps calls",
