@@ -38,7 +38,8 @@ type Config struct {
 	// HeartbeatTopic, and neither Topics, RulesFiles nor Presets, there are none.
 	Topics []string
 	// SharedGroup makes the subscriptions shared ones: of all consumers of that group one
-	// gets each message, and none the retained ones.
+	// gets each message, and none the retained ones. It goes with Mapping only: rules need
+	// all messages in one place.
 	SharedGroup string
 	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer
 	// is away, and what is on its way when it stops is lost.

@@ -106,6 +106,8 @@ variable, and both before the files, of which the first that sets it counts. Bes
 	return cmd
 }
 
+const notSupportedYet = "not supported yet: mps-ilert listens to MQTT and HTTP, not to Kafka, and asks ilert nothing"
+
 // notSupported are flags of ilagent for Kafka and escalation policies.
 var notSupported = []string{
 	"kafka_brokers", "kafka_group_id", "policy_topic", "policy_routing_keys", "map_key_email", "map_key_shift", "shift_offset",
@@ -141,7 +143,7 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mqttCert, "mqtt_client_cert", "", "PEM file of the client certificate")
 	flags.StringVar(&f.mqttKey, "mqtt_client_key", "", "PEM file of its key")
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
-	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription")
+	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription; only with --preset ilagent")
 	flags.StringArrayVarP(&f.eventTopics, "event_topic", "e", nil, "topic filter to listen to, may be repeated (default: those of the rules)")
 	flags.StringVarP(&f.heartbeatTopic, "heartbeat_topic", "r", "", "topic on which others ask for a heartbeat")
 	f.httpFlags(flags)
@@ -167,7 +169,7 @@ func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 func (f *daemonFlags) run(cmd *cobra.Command) error {
 	for _, name := range notSupported {
 		if cmd.Flags().Changed(name) {
-			return usageError{fmt.Errorf("--%s: not supported yet: mps-ilert listens to MQTT and HTTP, and neither to Kafka nor to ilert itself", name)}
+			return usageError{fmt.Errorf("--%s: %s", name, notSupportedYet)}
 		}
 	}
 	hangup := make(chan os.Signal, 1)
@@ -308,6 +310,7 @@ func (f *daemonFlags) isIlagent(mapped bool) bool {
 		return slices.Equal(f.rules.presets, []string{presetIlagent}) && len(f.rules.files) == 0
 	}
 	return mapped || slices.ContainsFunc(f.eventTopics, func(topic string) bool {
+		topic = mqttconn.Unshared(topic)
 		return !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/")
 	})
 }

@@ -91,6 +91,10 @@ func inOurWords(f *pflag.Flag, err error) error {
 
 // wrongFlag is the error of a command line that cannot be read.
 func wrongFlag(err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && strings.HasPrefix(strings.ReplaceAll(unknown.GetSpecifiedName(), "-", "_"), "edge_") {
+		return fmt.Errorf("--%s, of ilagents newer than 0.9: %s", unknown.GetSpecifiedName(), notSupportedYet)
+	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		f := invalid.GetFlag()

@@ -36,6 +36,9 @@ type Mapping struct {
 func (m Mapping) Rules() Rules { return Rules{decide: m.decide} }
 
 func (m Mapping) decide(message Message) Decision {
+	if !m.mayWant(message.Payload) {
+		return Decision{}
+	}
 	o, err := parseObject(message.Payload)
 	if err != nil {
 		return dead("%w", err)
@@ -71,6 +74,13 @@ func (m Mapping) decide(message Message) Decision {
 		key = "" // the configured one, whichever that is when it is sent
 	}
 	return Decision{Effects: []Effect{Send{IntegrationKey: key, Path: m.Path, Event: e}}, Omitted: omitted}
+}
+
+// mayWant reports whether a payload may hold the filter's key, be it whole or broken: most on
+// a broker cannot.
+func (m Mapping) mayWant(payload []byte) bool {
+	last := m.FilterKey[strings.LastIndexByte(m.FilterKey, '.')+1:]
+	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.Contains(payload, []byte(`\u`)))
 }
 
 func (m Mapping) wants(o *object) bool {
