@@ -67,6 +67,8 @@ type Config struct {
 
 	// IlertURL is ilert's API; default https://api.ilert.com.
 	IlertURL string
+	// UserAgent tells ilert which program asks, such as mps-ilert/v1.0.0; default mps-ilert.
+	UserAgent string
 	// IntegrationKey is that of an alert source of ilert. It is a secret.
 	IntegrationKey string
 	// Rate is how many requests a minute ilert gets for each integration key, at most 10 of
@@ -174,6 +176,7 @@ func (c Config) check() (checked, error) {
 	if err != nil {
 		return checked{}, fmt.Errorf("consumer: %w", err)
 	}
+	client.UserAgent = cmp.Or(c.UserAgent, "mps-ilert")
 	return checked{c, servers, client}, nil
 }
 

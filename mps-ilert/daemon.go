@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,7 +199,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	c, err := consumer.New(config)
 	if err != nil {
-		return err
+		return f.orOwner(err)
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -222,6 +224,16 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	logger.Info("stopped")
 	return err
+}
+
+// orOwner adds to the error of a store that may not be written whose its folder should be:
+// the image's user owns no folder that is mounted into it.
+func (f *daemonFlags) orOwner(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	folder := filepath.Dir(f.file)
+	return fmt.Errorf("%w: this process is user %d, which may not write in %s: let it own that folder (chown -R %[2]d %[3]s), or run as the user who does (docker run --user ...)", err, os.Getuid(), folder)
 }
 
 // listen returns nil if no HTTP is asked for.
@@ -264,6 +276,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		HeartbeatURL:   f.heartbeatURL,
 		MQTTPath:       f.mqttURL,
 		MaxSkew:        f.maxSkew,
+		UserAgent:      userAgent(),
 	}
 	config.DryRun = f.dryRun
 	if config.Rate = int(f.rate); f.rate == 0 {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
@@ -36,13 +37,13 @@ func nameVariables(flags *pflag.FlagSet) {
 	})
 }
 
-// fromEnvironment sets the flags that are not given from their variables, and warns of
-// secrets that are.
-func fromEnvironment(flags *pflag.FlagSet, env func(string) string, log *slog.Logger) (err error) {
-	flags.VisitAll(func(f *pflag.Flag) {
+// fromEnvironment sets the flags that are not given from their variables. It warns of secrets
+// that are given to the daemon, which everybody sees for as long as it runs.
+func fromEnvironment(cmd *cobra.Command, env func(string) string, log *slog.Logger) (err error) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		switch {
 		case err != nil:
-		case f.Changed && isSecret(f.Name):
+		case f.Changed && isSecret(f.Name) && cmd.Name() == "daemon":
 			log.Warn("a secret on the command line is seen by every user of this machine; use the variable",
 				slog.String("flag", "--"+f.Name), slog.String("variable", variable(f.Name)))
 		case !f.Changed:

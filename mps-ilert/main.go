@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		SilenceUsage:  true, // a mistake is named in one line; --help shows the rest
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd.Flags(), env, g.logger(cmd))
+			return fromEnvironment(cmd, env, g.logger(cmd))
 		},
 	}
 	flags := root.PersistentFlags()
@@ -117,3 +117,6 @@ func version() string {
 	}
 	return "(devel)"
 }
+
+// userAgent is the header by which ilert is told which program asks.
+func userAgent() string { return "mps-ilert/" + strings.Trim(version(), "()") }

@@ -37,7 +37,11 @@ func (f *onceFlags) client() (*ilert.Client, string, error) {
 		return nil, "", usageError{fmt.Errorf("no integration key: set %s or --integration_key", keyVariable)}
 	}
 	client, err := ilert.New(f.ilertURL, f.heartbeatURL, 1)
-	return client, key, err
+	if err != nil {
+		return nil, "", err
+	}
+	client.UserAgent = userAgent()
+	return client, key, nil
 }
 
 func eventCommand(g *globals) *cobra.Command {
