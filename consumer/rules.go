@@ -90,9 +90,13 @@ func secretOf(name string) (key string, err error) {
 	return key, err
 }
 
-// filters are the topic filters to subscribe to, where the rules ask for some.
+// filters are the topic filters to subscribe to, where the rules ask for some. Without a broker
+// there are none.
 func (c Config) filters(ofRules []string) []string {
 	topics := slices.Clone(c.Topics)
+	if c.Address == "" {
+		return nil
+	}
 	if len(topics) == 0 && !c.onlyHeartbeats() {
 		topics = slices.Clone(ofRules)
 	}

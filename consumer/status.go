@@ -91,7 +91,7 @@ type Key struct {
 func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
-		Ready: true, Broker: c.broker(), Topics: slices.Clone(set.topics), Rules: []Rule{},
+		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(set), Behind: c.skew.read(time.Now()),
 	}
 	status.RulesReadAt, status.RulesError = c.reading.last()

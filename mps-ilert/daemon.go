@@ -194,8 +194,11 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	if listener != nil {
 		defer listener.Close()
 	}
-	if config.Address == "" && listener == nil && f.heartbeat == "" {
-		return usageError{fmt.Errorf("nothing to do: set --mqtt_host, %s, --port or --heartbeat", addressVariable)}
+	if config.Address == "" {
+		if listener == nil {
+			return usageError{fmt.Errorf("nothing to do: set --mqtt_host, %s or --port", addressVariable)}
+		}
+		logger.Warn("no MQTT broker is named: only what is posted to /api/events is taken", slog.String("mend", "set --mqtt_host or "+addressVariable))
 	}
 	c, err := consumer.New(config)
 	if err != nil {
@@ -293,6 +296,13 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	}
 	if err := f.broker(cmd, &config); err != nil {
 		return config, err
+	}
+	if config.Address == "" {
+		for _, name := range append([]string{"config", "preset", "event_topic", "heartbeat_topic", "mqtt_shared_group", "dry_run"}, mappingFlags...) {
+			if cmd.Flags().Changed(name) {
+				return config, fmt.Errorf("--%s needs a broker: set --mqtt_host or %s", name, addressVariable)
+			}
+		}
 	}
 	mapped := slices.IndexFunc(mappingFlags, cmd.Flags().Changed)
 	switch {

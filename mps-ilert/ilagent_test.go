@@ -192,6 +192,9 @@ func TestHeartbeatsArePassedOn(t *testing.T) {
 func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 	ilert, requests := ilertStandIn(t)
 	d := startDaemon(t, environment(), ilert)
+	assert.Contains(t, d.log.String(), `msg="no MQTT broker is named: only what is posted to /api/events is taken" mend="set --mqtt_host or MPS_MQTT_ADDRESS"`)
+	_, shown := get(t, d.base+"/status")
+	assert.Contains(t, shown, `"topics":[]`, "nothing is listened to")
 	status, answer := post(t, d.base+"/api/events", `{"apiKey":"`+secret+`","eventType":"ALERT","summary":"x","alertKey":"a"}`)
 	assert.Equal(t, http.StatusOK, status)
 	assert.Equal(t, `{"integrationKey":"`+secret+`","eventType":"ALERT","summary":"x","alertKey":"a"}`, answer)
