@@ -32,4 +32,5 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8977
 ENTRYPOINT ["/mps-ilert"]
-CMD ["daemon", "--port=8977"]
+# Without a broker it does not start, and says so: a port alone would look as if it worked.
+CMD ["daemon"]

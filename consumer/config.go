@@ -38,7 +38,8 @@ type Config struct {
 	// HeartbeatTopic, and neither Topics, RulesFiles nor Presets, there are none.
 	Topics []string
 	// SharedGroup makes the subscriptions shared ones: of all consumers of that group one
-	// gets each message, and none the retained ones.
+	// gets each message, and none the retained ones. It goes with Mapping only: rules need
+	// all messages in one place.
 	SharedGroup string
 	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer
 	// is away, and what is on its way when it stops is lost.
@@ -66,6 +67,8 @@ type Config struct {
 
 	// IlertURL is ilert's API; default https://api.ilert.com.
 	IlertURL string
+	// UserAgent tells ilert which program asks, such as mps-ilert/v1.0.0; default mps-ilert.
+	UserAgent string
 	// IntegrationKey is that of an alert source of ilert. It is a secret.
 	IntegrationKey string
 	// Rate is how many requests a minute ilert gets for each integration key, at most 10 of
@@ -173,6 +176,7 @@ func (c Config) check() (checked, error) {
 	if err != nil {
 		return checked{}, fmt.Errorf("consumer: %w", err)
 	}
+	client.UserAgent = cmp.Or(c.UserAgent, "mps-ilert")
 	return checked{c, servers, client}, nil
 }
 

@@ -37,10 +37,11 @@ type Consumer struct {
 
 	connected atomic.Bool // has been, at least once
 
-	requests requests
-	skew     *skew
-	counting counting
-	reading  reading
+	requests  requests
+	omissions omissions
+	skew      *skew
+	counting  counting
+	reading   reading
 
 	mu      sync.Mutex
 	conn    *mqttconn.Conn // nil without a broker, and before Run

@@ -95,6 +95,7 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 		Decision:   c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
 	change.Fingerprint, change.MayRepeat = c.fingerprint(m, properties)
+	c.omitted(m.Topic, change.Decision.Omitted)
 	if reason := change.Decision.Dead; reason != "" {
 		text := "a message cannot be understood, and is kept as a dead letter"
 		if c.config.DryRun {

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,10 +45,11 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 
 // letterOf is what is stored of an event that Post takes, and what the caller is shown.
 func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err error) {
-	e, err := parseEvent(payload)
+	e, omitted, err := parseEvent(payload)
 	if err != nil {
 		return m, nil, err
 	}
+	c.omitted(ilert.EventsPath, omitted)
 	if shown, err = json.Marshal(e); err != nil {
 		return m, nil, err
 	}
@@ -67,31 +69,29 @@ func (c *Consumer) lane(integrationKey string) string {
 	return integrationKey
 }
 
-func parseEvent(payload []byte) (ilert.Event, error) {
-	var e struct {
-		ilert.Event
-		APIKey string `json:"apiKey"`
+func parseEvent(payload []byte) (e ilert.Event, omitted []ilert.Omission, err error) {
+	var required struct {
+		IntegrationKey string     `json:"integrationKey"`
+		APIKey         string     `json:"apiKey"` // its old name
+		EventType      ilert.Type `json:"eventType"`
+		Summary        string     `json:"summary"`
 	}
+	var members map[string]json.RawMessage
 	if !utf8.Valid(payload) {
-		return e.Event, &BadEventError{"the body is not valid UTF-8"}
+		return e, nil, &BadEventError{"the body is not valid UTF-8"}
 	}
-	if err := json.Unmarshal(payload, &e); err != nil {
-		return e.Event, &BadEventError{fmt.Sprintf("the body is not the JSON of an event: %v", err)}
+	if err := cmp.Or(json.Unmarshal(payload, &required), json.Unmarshal(payload, &members)); err != nil {
+		return e, nil, &BadEventError{fmt.Sprintf("the body is not the JSON of an event: %v", err)}
 	}
-	if e.IntegrationKey == "" {
-		e.IntegrationKey = e.APIKey // its old name
+	e.IntegrationKey = cmp.Or(required.IntegrationKey, required.APIKey)
+	e.EventType, e.Summary = required.EventType, required.Summary
+	switch {
+	case e.IntegrationKey == "": // not the configured one: whoever reaches the port has to know one
+		return e, nil, &BadEventError{"integrationKey is missing"}
+	case !e.EventType.Valid():
+		return e, nil, &BadEventError{"Unsupported value for field 'eventType'."}
+	case e.EventType == ilert.Alert && e.Summary == "":
+		return e, nil, &BadEventError{"summary is missing"}
 	}
-	if e.IntegrationKey == "" { // not the configured one: whoever reaches the port has to know one
-		return e.Event, &BadEventError{"integrationKey is missing"}
-	}
-	if !e.EventType.Valid() {
-		return e.Event, &BadEventError{"Unsupported value for field 'eventType'."}
-	}
-	if e.EventType == ilert.Alert && e.Summary == "" {
-		return e.Event, &BadEventError{"summary is missing"}
-	}
-	if e.Priority != "" && e.Priority != "HIGH" && e.Priority != "LOW" {
-		return e.Event, &BadEventError{"Unsupported value for field 'priority'."}
-	}
-	return e.Event, nil
+	return e, e.SetOptional(members), nil
 }

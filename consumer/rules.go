@@ -60,6 +60,12 @@ func (c Config) loadRules() (*ruleset, error) {
 		topics = []string{mqttconn.DefaultTopic}
 	}
 	set.topics = c.filters(topics)
+	for _, topic := range set.topics {
+		if mqttconn.IsShared(topic) && topic != c.HeartbeatTopic {
+			return nil, fmt.Errorf("topic filter %q: rules need all messages in one place: of two members of a shared group (--mqtt_shared_group) "+
+				"another may get the message that ends an alert. Only ilagent's mapping may share (--preset ilagent)", topic)
+		}
+	}
 	for _, name := range loaded.Keys {
 		if set.keys[name], err = secretOf(name); err != nil {
 			return nil, fmt.Errorf("rules: integration key %s: %w", name, err)
@@ -84,14 +90,20 @@ func secretOf(name string) (key string, err error) {
 	return key, err
 }
 
-// filters are the topic filters to subscribe to, where the rules ask for some.
+// filters are the topic filters to subscribe to, where the rules ask for some. Without a broker
+// there are none.
 func (c Config) filters(ofRules []string) []string {
 	topics := slices.Clone(c.Topics)
+	if c.Address == "" {
+		return nil
+	}
 	if len(topics) == 0 && !c.onlyHeartbeats() {
 		topics = slices.Clone(ofRules)
 	}
-	if c.SharedGroup != "" {
-		for i := range topics {
+	for i := range topics {
+		if c.DryRun { // it would take messages from who does the work
+			topics[i] = mqttconn.Unshared(topics[i])
+		} else if c.SharedGroup != "" {
 			topics[i] = shared(c.SharedGroup, topics[i])
 		}
 	}
@@ -103,7 +115,7 @@ func (c Config) filters(ofRules []string) []string {
 
 // shared is the filter of a shared subscription; one that is so already stays.
 func shared(group, filter string) string {
-	if strings.HasPrefix(filter, "$share/") {
+	if mqttconn.IsShared(filter) {
 		return filter
 	}
 	return "$share/" + group + "/" + filter

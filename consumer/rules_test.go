@@ -116,21 +116,56 @@ func TestRulesMayStandInSeveralFiles(t *testing.T) {
 	require.ErrorContains(t, c.Reload(t.Context()), windows+":1:")
 }
 
-func TestRulesListenBesideHeartbeatsAndInAGroup(t *testing.T) {
+func TestRulesListenBesideHeartbeats(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := byRules(t, b, ilert, doorRules)
+	cfg.HeartbeatTopic = "beat/+"
+	start(t, cfg).ready(t)
+	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
+	ilert.expect(t, "ALERT door/1")
+}
+
+// Of two consumers of a group one would hear that a door was opened, and the other that it was
+// closed. Where each message is an event by itself they may share.
+func TestRulesTakeNoPartInASharedGroup(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
 	for name, change := range map[string]func(*consumer.Config){
-		"heartbeats of others": func(c *consumer.Config) { c.HeartbeatTopic = "beat/+" },
-		"a shared group":       func(c *consumer.Config) { c.SharedGroup = "g" },
-		"both":                 func(c *consumer.Config) { c.HeartbeatTopic, c.SharedGroup = "beat/+", "g" },
+		"a group":         func(c *consumer.Config) { c.SharedGroup = "g" },
+		"with heartbeats": func(c *consumer.Config) { c.HeartbeatTopic, c.SharedGroup = "beat/+", "g" },
+		"a filter":        func(c *consumer.Config) { c.Topics = []string{"a", "$share/g/door/+"} },
+		"a rule's filter": func(c *consumer.Config) {
+			c.RulesFiles = []string{filepath.Join(t.TempDir(), "shared.yaml")}
+			text := strings.Replace(doorRules, "door/+", "$share/g/door/+", 1)
+			require.NoError(t, os.WriteFile(c.RulesFiles[0], []byte(text), 0o600))
+		},
+		"the built-in rules": func(c *consumer.Config) { c.RulesFiles, c.Presets, c.SharedGroup = nil, []string{"mps"}, "g" },
 	} {
-		t.Run(name, func(t *testing.T) {
-			b, ilert := brokertest.Start(t, ""), record(t)
-			cfg := byRules(t, b, ilert, doorRules)
-			change(&cfg)
-			start(t, cfg).ready(t)
-			publishTo(t, b.Addr(), "door/1", `{"open":true}`)
-			ilert.expect(t, "ALERT door/1")
-		})
+		cfg := byRules(t, b, ilert, doorRules)
+		change(&cfg)
+		_, err := consumer.New(cfg)
+		assert.ErrorContains(t, err, "another may get the message that ends an alert", name)
 	}
+	cfg := config(t, b, ilert)
+	cfg.Presets, cfg.Mapping, cfg.Topics, cfg.SharedGroup = nil, &consumer.Mapping{}, []string{"t"}, "g"
+	c := start(t, cfg).ready(t)
+	assert.Equal(t, []string{"$share/g/t"}, c.Status(t.Context()).Topics)
+	publishTo(t, b.Addr(), "t", `{"summary":"x","alertKey":"a"}`)
+	ilert.expect(t, "ALERT a")
+	cfg = config(t, b, ilert) // only heartbeats
+	cfg.Presets, cfg.HeartbeatTopic, cfg.SharedGroup = nil, "beat/+", "g"
+	start(t, cfg).ready(t)
+}
+
+// A dry run runs beside the consumer that does the work, and takes no message from it.
+func TestADryRunTakesNoMessagesFromASharedGroup(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	cfg := config(t, b, ilert)
+	cfg.Presets, cfg.Mapping, cfg.Topics, cfg.SharedGroup, cfg.DryRun = nil, &consumer.Mapping{}, []string{"t", "$share/h/u"}, "g", true
+	c := start(t, cfg).ready(t)
+	assert.Equal(t, []string{"t", "u"}, c.Status(t.Context()).Topics)
+}
+
+func TestASharedGroupHasAName(t *testing.T) {
 	_, err := consumer.New(consumer.Config{StorePath: "x", SharedGroup: "a/b"})
 	assert.ErrorContains(t, err, `SharedGroup "a/b": want a name without / + and #`)
 }

@@ -34,6 +34,9 @@ type Status struct {
 	// DeadLetters are the dead of all Messages.
 	DeadLetters uint64   `json:"deadLetters"`
 	Requests    Requests `json:"requests"`
+	// LeftOut counts, since the start, the optional fields that alerts and events went out
+	// without because ilert would not take them, by ilert's names.
+	LeftOut map[string]uint64 `json:"leftOut"`
 	// Keys are the integration keys by which ilert has not taken the last event.
 	Keys []Key `json:"failingKeys"`
 	// Behind are the servers whose clocks are behind ours by more than MaxSkew, the
@@ -88,8 +91,8 @@ type Key struct {
 func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
-		Ready: true, Broker: c.broker(), Topics: slices.Clone(set.topics), Rules: []Rule{},
-		Requests: c.requests.read(), Keys: c.failingKeys(set), Behind: c.skew.read(time.Now()),
+		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
+		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(set), Behind: c.skew.read(time.Now()),
 	}
 	status.RulesReadAt, status.RulesError = c.reading.last()
 	counts, err := c.counting.read(ctx, c.store)

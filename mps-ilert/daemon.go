@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,6 +110,8 @@ variable, and both before the files, of which the first that sets it counts. Bes
 	return cmd
 }
 
+const notSupportedYet = "not supported yet: mps-ilert listens to MQTT and HTTP, not to Kafka, and asks ilert nothing"
+
 // notSupported are flags of ilagent for Kafka and escalation policies.
 var notSupported = []string{
 	"kafka_brokers", "kafka_group_id", "policy_topic", "policy_routing_keys", "map_key_email", "map_key_shift", "shift_offset",
@@ -143,7 +147,7 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mqttCert, "mqtt_client_cert", "", "PEM file of the client certificate")
 	flags.StringVar(&f.mqttKey, "mqtt_client_key", "", "PEM file of its key")
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
-	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription")
+	flags.StringVar(&f.sharedGroup, "mqtt_shared_group", "", "group of a shared subscription; only with --preset ilagent")
 	flags.StringArrayVarP(&f.eventTopics, "event_topic", "e", nil, "topic filter to listen to, may be repeated (default: those of the rules)")
 	flags.StringVarP(&f.heartbeatTopic, "heartbeat_topic", "r", "", "topic on which others ask for a heartbeat")
 	f.httpFlags(flags)
@@ -169,7 +173,7 @@ func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 func (f *daemonFlags) run(cmd *cobra.Command) error {
 	for _, name := range notSupported {
 		if cmd.Flags().Changed(name) {
-			return fmt.Errorf("--%s: %w", name, errNotSupported)
+			return usageError{fmt.Errorf("--%s: %s", name, notSupportedYet)}
 		}
 	}
 	hangup := make(chan os.Signal, 1)
@@ -181,7 +185,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	logger := f.logger(cmd)
 	config, err := f.config(cmd)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	counted := newMetrics()
 	config.Logger, config.Hooks.Requested = logger, counted.requested
@@ -192,12 +196,15 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	if listener != nil {
 		defer listener.Close()
 	}
-	if config.Address == "" && listener == nil && f.heartbeat == "" {
-		return fmt.Errorf("nothing to do: set --mqtt_host, %s, --port or --heartbeat", addressVariable)
+	if config.Address == "" {
+		if listener == nil {
+			return usageError{fmt.Errorf("nothing to do: set --mqtt_host, %s or --port", addressVariable)}
+		}
+		logger.Warn("no MQTT broker is named: only what is posted to /api/events is taken", slog.String("mend", "set --mqtt_host or "+addressVariable))
 	}
 	c, err := consumer.New(config)
 	if err != nil {
-		return err
+		return f.orOwner(err)
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -222,6 +229,16 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	logger.Info("stopped")
 	return err
+}
+
+// orOwner adds to the error of a store that may not be written whose its folder should be:
+// the image's user owns no folder that is mounted into it.
+func (f *daemonFlags) orOwner(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	folder := filepath.Dir(f.file)
+	return fmt.Errorf("%w: this process is user %d, which may not write in %s: let it own that folder (chown -R %[2]d %[3]s), or run as the user who does (docker run --user ...)", err, os.Getuid(), folder)
 }
 
 // listen returns nil if no HTTP is asked for.
@@ -264,6 +281,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		HeartbeatURL:   f.heartbeatURL,
 		MQTTPath:       f.mqttURL,
 		MaxSkew:        f.maxSkew,
+		UserAgent:      userAgent(),
 	}
 	config.DryRun = f.dryRun
 	if config.Rate = int(f.rate); f.rate == 0 {
@@ -280,6 +298,13 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	}
 	if err := f.broker(cmd, &config); err != nil {
 		return config, err
+	}
+	if config.Address == "" {
+		for _, name := range append([]string{"config", "preset", "event_topic", "heartbeat_topic", "mqtt_shared_group", "dry_run"}, mappingFlags...) {
+			if cmd.Flags().Changed(name) {
+				return config, fmt.Errorf("--%s needs a broker: set --mqtt_host or %s", name, addressVariable)
+			}
+		}
 	}
 	mapped := slices.IndexFunc(mappingFlags, cmd.Flags().Changed)
 	switch {
@@ -310,6 +335,7 @@ func (f *daemonFlags) isIlagent(mapped bool) bool {
 		return slices.Equal(f.rules.presets, []string{presetIlagent}) && len(f.rules.files) == 0
 	}
 	return mapped || slices.ContainsFunc(f.eventTopics, func(topic string) bool {
+		topic = mqttconn.Unshared(topic)
 		return !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/")
 	})
 }

@@ -37,13 +37,13 @@ func nameVariables(flags *pflag.FlagSet) {
 	})
 }
 
-// fromEnvironment sets the flags that are not given from their variables, and warns of
-// secrets that are.
-func fromEnvironment(flags *pflag.FlagSet, env func(string) string, log *slog.Logger) (err error) {
-	flags.VisitAll(func(f *pflag.Flag) {
+// fromEnvironment sets the flags that are not given from their variables. It warns of secrets
+// that are given to the daemon, which everybody sees for as long as it runs.
+func fromEnvironment(cmd *cobra.Command, env func(string) string, log *slog.Logger) (err error) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		switch {
 		case err != nil:
-		case f.Changed && isSecret(f.Name):
+		case f.Changed && isSecret(f.Name) && cmd.Name() == "daemon":
 			log.Warn("a secret on the command line is seen by every user of this machine; use the variable",
 				slog.String("flag", "--"+f.Name), slog.String("variable", variable(f.Name)))
 		case !f.Changed:
@@ -91,7 +91,11 @@ func inOurWords(f *pflag.Flag, err error) error {
 }
 
 // wrongFlag is the error of a command line that cannot be read.
-func wrongFlag(_ *cobra.Command, err error) error {
+func wrongFlag(err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && strings.HasPrefix(strings.ReplaceAll(unknown.GetSpecifiedName(), "-", "_"), "edge_") {
+		return fmt.Errorf("--%s, of ilagents newer than 0.9: %s", unknown.GetSpecifiedName(), notSupportedYet)
+	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		f := invalid.GetFlag()

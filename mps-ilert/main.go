@@ -31,11 +31,15 @@ func main() {
 	}
 }
 
-// errNotSupported is what ilagent can and mps-ilert cannot yet.
-var errNotSupported = errors.New("not supported yet")
+// usageError is the error of a command line that has to be written otherwise.
+type usageError struct{ error }
 
+// Unwrap returns what is wrong.
+func (e usageError) Unwrap() error { return e.error }
+
+// exitCode returns 2 for a command line that is wrong, as ilagent does, and 1 for all else.
 func exitCode(err error) int {
-	if errors.Is(err, errNotSupported) {
+	if errors.As(err, new(usageError)) {
 		return 2
 	}
 	return 1
@@ -59,7 +63,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		SilenceUsage:  true, // a mistake is named in one line; --help shows the rest
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd.Flags(), env, g.logger(cmd))
+			return fromEnvironment(cmd, env, g.logger(cmd))
 		},
 	}
 	flags := root.PersistentFlags()
@@ -68,7 +72,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(wrongFlag)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{wrongFlag(err)} })
 	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), checkCommand(g), rulesCommand(), versionCommand())
 	// ilagent's flags have underscores; hands that know other commands type hyphens.
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -113,3 +117,6 @@ func version() string {
 	}
 	return "(devel)"
 }
+
+// userAgent is the header by which ilert is told which program asks.
+func userAgent() string { return "mps-ilert/" + strings.Trim(version(), "()") }

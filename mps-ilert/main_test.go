@@ -247,7 +247,12 @@ func TestMistakesAreNamed(t *testing.T) {
 		args []string
 	}{
 		"set ILERT_INTEGRATION_KEY or --event_key":     {environment(), []string{"-m", "h"}},
-		"set --mqtt_host, MPS_MQTT_ADDRESS, --port":    {key, nil},
+		"nothing to do: set --mqtt_host, MPS_MQTT_A":   {key, nil},
+		"set --mqtt_host, MPS_MQTT_ADDRESS or --port":  {key, []string{"-b", "il1hbt1"}},
+		"--preset needs a broker: set --mqtt_host or ": {key, []string{"-p", "0", "--preset", "mps"}},
+		"--event_topic needs a broker: set --mqtt_hos": {key, []string{"-p", "0", "-e", "t"}},
+		"--heartbeat_topic needs a broker: set --mqtt": {key, []string{"-p", "0", "-r", "t"}},
+		"--filter_key needs a broker: set --mqtt_host": {key, []string{"-p", "0", "--filter_key", "t"}},
 		"--mqtt_port goes with --mqtt_host":            {key, []string{"-q", "1"}},
 		"--mqtt_host: want a host alone":               {key, []string{"-m", "u:" + secret + "@h:1"}},
 		"--mqtt_qos 3: want 0, 1 or 2":                 {key, []string{"-m", "h", "--mqtt_qos", "3"}},
@@ -320,7 +325,7 @@ func TestAShellCompletesWhatFlagsTake(t *testing.T) {
 	for line, want := range map[string]string{
 		"daemon --preset ": "mps rps calls ilagent",
 		"check --preset ":  "mps rps calls",
-		"event -t ":        "ALERT ACCEPT RESOLVE",
+		"event -t ":        "ALERT ACCEPT RESOLVE COMMENT",
 		"event -o ":        "HIGH LOW",
 		"daemon --config ": "yaml yml",
 		"rules print ":     "mps rps calls",

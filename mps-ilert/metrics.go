@@ -58,6 +58,7 @@ var (
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be told, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
 	oldest      = describe("oldest_waiting_seconds", "How long what waits longest has waited to be told; 0 if nothing waits.")
 	requests    = describe("requests_total", "Requests that gave ilert an event, since the start.", "outcome")
+	leftOut     = describe("fields_left_out_total", "Optional fields that alerts and events went out without because ilert would not take them, since the start.", "field")
 	reloaded    = describe("rules_last_reload_successful", "Whether the last attempt to read the rules was successful: 1 or 0.")
 	reloadedAt  = describe("rules_last_reload_success_timestamp_seconds", "When the rules in force were read, in Unix seconds.")
 	behind      = describe("sources_behind", "Servers whose clocks are behind by more than --max_skew.")
@@ -66,7 +67,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, reloaded, reloadedAt, behind,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind,
 	} {
 		to <- desc
 	}
@@ -97,6 +98,9 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	counter(requests, s.Requests.Delivered, string(consumer.Delivered))
 	counter(requests, s.Requests.Refused, string(consumer.Refused))
 	counter(requests, s.Requests.Failed, string(consumer.Failed))
+	for field, n := range s.LeftOut {
+		counter(leftOut, n, field)
+	}
 	gauge(behind, float64(len(s.Behind)))
 	if s.Messages == nil { // the store cannot be read, which is not to say that it is empty
 		return

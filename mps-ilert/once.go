@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -35,31 +36,35 @@ func (f *onceFlags) client() (*ilert.Client, string, error) {
 		return nil, "", err
 	}
 	if key = cmp.Or(f.key, key); key == "" {
-		return nil, "", fmt.Errorf("no integration key: set %s or --integration_key", keyVariable)
+		return nil, "", usageError{fmt.Errorf("no integration key: set %s or --integration_key", keyVariable)}
 	}
 	client, err := ilert.New(f.ilertURL, f.heartbeatURL, 1)
-	return client, key, err
+	if err != nil {
+		return nil, "", err
+	}
+	client.UserAgent = userAgent()
+	return client, key, nil
 }
 
 func eventCommand(g *globals) *cobra.Command {
 	f := onceFlags{globals: g}
 	var e ilert.Event
-	var eventType, image, link string
+	var eventType, alertKey, priority, details, image, link string
 	cmd := &cobra.Command{
 		Use:     "event",
 		Short:   "Tell ilert one event",
-		Long:    "Tell ilert one event. It is tried once: the exit code is 0 when ilert has taken it.",
+		Long:    "Tell ilert one event. It is tried once: the exit code is 0, and nothing is printed, when\nilert has taken it; 2 when a flag is missing or wrong, and 1 when ilert has not taken it.",
 		Example: `  mps-ilert event -t ALERT -s 'disk full' -i disk-1 -o LOW`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e.EventType = ilert.Type(eventType)
 			switch {
-			case e.EventType != ilert.Alert && e.EventType != ilert.Accept && e.EventType != ilert.Resolve:
-				return fmt.Errorf("--event_type %q: want ALERT, ACCEPT or RESOLVE", eventType)
-			case e.Priority != "" && e.Priority != "HIGH" && e.Priority != "LOW":
-				return fmt.Errorf("--priority %q: want HIGH or LOW", e.Priority)
+			case eventType == "":
+				return usageError{fmt.Errorf("--event_type is required: %s", eventTypes)}
+			case !e.EventType.Valid():
+				return usageError{fmt.Errorf("--event_type %q: want %s", eventType, eventTypes)}
 			case e.Summary == "":
-				return errors.New("--summary is required")
+				return usageError{errors.New("--summary is required")}
 			}
 			client, key, err := f.client()
 			if err != nil {
@@ -67,26 +72,39 @@ func eventCommand(g *globals) *cobra.Command {
 			}
 			defer client.CloseIdle()
 			e.IntegrationKey = key
-			e.Images, e.Links = listOf("src", image), listOf("href", link)
-			if err := client.Send(cmd.Context(), ilert.EventsPath, e, ""); err != nil {
-				return err
+			for _, o := range e.SetOptional(map[string]json.RawMessage{
+				"alertKey": quoted(alertKey), "priority": quoted(priority), "details": quoted(details),
+				"images": listOf("src", image), "links": listOf("href", link),
+			}) {
+				f.logger(cmd).Warn("an optional flag is left out: ilert would not take it", slog.String("flag", "--"+o.Field), slog.String("reason", o.Reason))
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "ilert has taken the event")
-			return err
+			return client.Send(cmd.Context(), ilert.EventsPath, e, "")
 		},
 	}
 	flags := cmd.Flags()
 	f.add(flags)
-	flags.StringVarP(&eventType, "event_type", "t", "", "ALERT, ACCEPT or RESOLVE (required)")
+	flags.StringVarP(&eventType, "event_type", "t", "", eventTypes+" (required)")
 	flags.StringVarP(&e.Summary, "summary", "s", "", "what has happened (required)")
-	flags.StringVarP(&e.AlertKey, "alert_key", "i", "", "which alert it belongs to")
-	flags.StringVarP(&e.Priority, "priority", "o", "", "HIGH or LOW")
-	flags.StringVarP(&e.Details, "details", "d", "", "more of it")
+	flags.StringVarP(&alertKey, "alert_key", "i", "", "which alert it belongs to")
+	flags.StringVarP(&priority, "priority", "o", "", "HIGH or LOW; anything else is left out, with a warning")
+	flags.StringVarP(&details, "details", "d", "", "more of it")
 	flags.StringVarP(&image, "image", "g", "", "URL of an image")
 	flags.StringVarP(&link, "link", "l", "", "URL of a page")
-	completes(cmd.RegisterFlagCompletionFunc("event_type", cobra.FixedCompletions([]string{"ALERT", "ACCEPT", "RESOLVE"}, cobra.ShellCompDirectiveNoFileComp)))
+	completes(cmd.RegisterFlagCompletionFunc("event_type", cobra.FixedCompletions([]string{"ALERT", "ACCEPT", "RESOLVE", "COMMENT"}, cobra.ShellCompDirectiveNoFileComp)))
 	completes(cmd.RegisterFlagCompletionFunc("priority", cobra.FixedCompletions([]string{"HIGH", "LOW"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
+}
+
+// eventTypes names ilert's event types, for people.
+const eventTypes = "ALERT, ACCEPT, RESOLVE or COMMENT"
+
+// quoted is a text as JSON.
+func quoted(text string) json.RawMessage {
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // texts cannot fail
+	}
+	return encoded
 }
 
 // listOf is a list of one object with one text, as ilert has images and links; nil if
@@ -115,11 +133,7 @@ func heartbeatCommand(g *globals) *cobra.Command {
 				return err
 			}
 			defer client.CloseIdle()
-			if err := client.Ping(cmd.Context(), key); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "ilert has taken the heartbeat")
-			return err
+			return client.Ping(cmd.Context(), key)
 		},
 	}
 	f.add(cmd.Flags())

@@ -25,7 +25,7 @@ func (c *Client) Ping(ctx context.Context, key string) error {
 	if err != nil {
 		return errors.New("ilert: the heartbeat's key makes no URL")
 	}
-	response, err := c.http.Do(request)
+	response, err := c.do(request)
 	if err != nil {
 		return withoutURL(err)
 	}

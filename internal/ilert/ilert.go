@@ -72,6 +72,10 @@ const DefaultURL = "https://api.ilert.com"
 
 // Client sends events. It may be used concurrently.
 type Client struct {
+	// UserAgent is the header by which ilert is told which program asks, such as
+	// mps-ilert/v1.0.0; empty is Go's own. It is set before the client is used.
+	UserAgent string
+
 	url, heartbeatURL string
 	http              *http.Client
 }
@@ -139,7 +143,7 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 	if traceParent != "" {
 		request.Header.Set("traceparent", traceParent)
 	}
-	response, err := c.http.Do(request)
+	response, err := c.do(request)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -165,6 +169,14 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		Err:        fmt.Errorf("ilert answered %s", response.Status),
 		Answer:     text,
 	}
+}
+
+// do makes a request of this program.
+func (c *Client) do(request *http.Request) (*http.Response, error) {
+	if c.UserAgent != "" {
+		request.Header.Set("User-Agent", c.UserAgent)
+	}
+	return c.http.Do(request)
 }
 
 // withoutURL is err but for the URL, which may hold the integration key.

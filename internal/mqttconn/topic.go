@@ -43,10 +43,16 @@ func CheckTopic(topic string) error {
 	return CheckString(topic)
 }
 
-// CheckFilter holds a topic filter against MQTT 5.0, section 4.7.
+// CheckFilter holds a topic filter against MQTT 5.0, sections 4.7 and 4.8.2.
 func CheckFilter(filter string) error {
 	if filter == "" {
 		return errors.New("is empty")
+	}
+	if filter == "$share" || IsShared(filter) {
+		group, of, _ := strings.Cut(strings.TrimPrefix(filter, "$share/"), "/")
+		if group == "" || of == "" || strings.ContainsAny(group, "+#") {
+			return errors.New("a shared subscription is written $share/GROUP/FILTER, such as $share/a/ilert/#")
+		}
 	}
 	levels := strings.Split(filter, "/")
 	for i, level := range levels {
@@ -58,6 +64,18 @@ func CheckFilter(filter string) error {
 		}
 	}
 	return CheckString(filter)
+}
+
+// IsShared reports whether a topic filter is that of a shared subscription.
+func IsShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
+
+// Unshared returns the topic filter within that of a shared subscription; others stay as they
+// are.
+func Unshared(filter string) string {
+	if shared, ok := strings.CutPrefix(filter, "$share/"); ok {
+		_, filter, _ = strings.Cut(shared, "/")
+	}
+	return filter
 }
 
 // FilterOf is the topic filter for all that is published to a topic or to a topic
@@ -84,9 +102,7 @@ func Covers(filter, narrower string) bool {
 // Matches reports whether a topic matches a valid topic filter, which may be that
 // of a shared subscription ($share/group/filter).
 func Matches(filter, topic string) bool {
-	if shared, ok := strings.CutPrefix(filter, "$share/"); ok {
-		_, filter, _ = strings.Cut(shared, "/")
-	}
+	filter = Unshared(filter)
 	if strings.HasPrefix(topic, "$") && (strings.HasPrefix(filter, "+") || strings.HasPrefix(filter, "#")) {
 		return false
 	}

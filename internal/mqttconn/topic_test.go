@@ -54,6 +54,15 @@ func TestWhatWouldCutTheConnectionIsRefused(t *testing.T) {
 	assert.Error(t, mqttconn.CheckFilter(""))
 }
 
+func TestASharedSubscriptionNamesItsGroupAndAFilter(t *testing.T) {
+	for _, bad := range []string{"$share", "$share/t", "$share//t", "$share/g/", "$share/+/t", "$share/#", "$share/g/a#", "$share/g/#/a"} {
+		assert.Error(t, mqttconn.CheckFilter(bad), bad)
+	}
+	for _, good := range []string{"$share/g/t", "$share/g/#", "$share/g/+/a", "$share/g//", "$SYS/#", "$shared"} {
+		assert.NoError(t, mqttconn.CheckFilter(good), good)
+	}
+}
+
 func TestCovers(t *testing.T) {
 	for _, c := range []struct {
 		filter, narrower string

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,12 +12,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/mps-events/mps-events/internal/ilert"
-)
-
-// ilert's two priorities: who is woken by an alert.
-const (
-	high = "HIGH"
-	low  = "LOW"
 )
 
 // alertTexts are what an alert says, as templates. Those of any JSON hold templates in the
@@ -42,8 +35,8 @@ func (l *loader) raise(r *rule, n ast.Node) {
 		"key":            l.template(&r.key, "key", always|notEmpty),
 		"summary":        l.template(&a.summary, "summary", inText|notEmpty),
 		"details":        l.template(&a.details, "details", inText),
-		"priority":       l.oneOf(&a.priority, "priority", always, isPriority),
-		"severity":       l.oneOf(&a.severity, "severity", always, isSeverity),
+		"priority":       l.oneOf(&a.priority, "priority", always),
+		"severity":       l.oneOf(&a.severity, "severity", always),
 		"routing_key":    l.template(&a.routingKey, "routing_key", always),
 		"links":          l.listOfObjects(&a.links, "links", inText),
 		"images":         l.listOfObjects(&a.images, "images", inText),
@@ -59,30 +52,16 @@ func (l *loader) raise(r *rule, n ast.Node) {
 }
 
 // oneOf reads a template that says one of a few things.
-func (l *loader) oneOf(to **template, what string, limits limits, check func(string) error) func(ast.Node) {
+func (l *loader) oneOf(to **template, what string, limits limits) func(ast.Node) {
 	return func(n ast.Node) {
 		before := len(l.mistakes)
 		l.template(to, what, limits)(n)
 		if text, literal := (*to).literal(); literal && len(l.mistakes) == before {
-			if err := check(text); err != nil {
-				l.fail(n, "%w", err)
+			for _, o := range new(ilert.Event).SetOptional(map[string]json.RawMessage{what: quoted(text)}) {
+				l.fail(n, "%s", o)
 			}
 		}
 	}
-}
-
-func isPriority(s string) error {
-	if s != "" && s != high && s != low {
-		return fmt.Errorf("priority %.40q: want HIGH or LOW", s)
-	}
-	return nil
-}
-
-func isSeverity(s string) error {
-	if s != "" && (len(s) != 1 || s < "1" || s > "5") {
-		return fmt.Errorf("severity %.40q: want a number from 1 to 5", s)
-	}
-	return nil
 }
 
 func (l *loader) labels(to *any, limits limits) func(ast.Node) {
@@ -132,36 +111,58 @@ func (l *loader) json(n ast.Node, what string, limits limits) any {
 	}
 }
 
-// event is what ilert is told by a message.
-func (a *alertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, err error) {
-	text := func(t *template) (s string) {
-		if err == nil {
-			s, err = t.text(machine, f)
-		}
-		return s
-	}
-	e.Summary, e.Details, e.Priority = text(a.summary), text(a.details), text(a.priority)
-	severity, routing := text(a.severity), text(a.routingKey)
-	raw := func(value any) (j json.RawMessage) {
-		if err == nil && value != nil {
-			j, err = jsonOf(value, machine, f)
-		}
-		return j
-	}
-	e.Links, e.Images, e.Labels, e.CustomDetails = raw(a.links), raw(a.images), raw(a.labels), raw(a.customDetails)
-	if routing != "" && err == nil {
-		e.RoutingKey, err = encode(routing)
-	}
-	if err = cmp.Or(err, isPriority(e.Priority), isSeverity(severity)); err != nil {
-		return e, err
+// event returns what ilert is told by a message, and what of it is left out: an alert is worth
+// more than its optional fields. The error is that of the summary.
+func (a *alertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, omitted []ilert.Omission, err error) {
+	if e.Summary, err = a.summary.text(machine, f); err != nil {
+		return e, nil, err
 	}
 	if strings.TrimSpace(e.Summary) == "" {
-		return e, errors.New("summary: is empty")
+		return e, nil, errors.New("summary: is empty")
 	}
-	if severity != "" {
-		e.Severity = json.RawMessage(severity)
+	omit := func(field string, err error) {
+		if err != nil {
+			omitted = append(omitted, ilert.Omission{Field: field, Reason: err.Error()})
+		}
 	}
-	return e, nil
+	e.Details, err = a.details.text(machine, f)
+	omit("details", err)
+	e.Priority, err = a.priority.text(machine, f)
+	omit("priority", err)
+	members := map[string]json.RawMessage{}
+	if e.Priority != ilert.High && e.Priority != ilert.Low {
+		members["priority"], e.Priority = quoted(e.Priority), ""
+	}
+	for _, one := range []struct {
+		field string
+		text  *template
+	}{{"severity", a.severity}, {"routingKey", a.routingKey}} {
+		if one.text != nil {
+			text, err := one.text.text(machine, f)
+			omit(one.field, err)
+			members[one.field] = quoted(text)
+		}
+	}
+	for _, one := range []struct {
+		field string
+		value any
+	}{{"links", a.links}, {"images", a.images}, {"labels", a.labels}, {"customDetails", a.customDetails}} {
+		if one.value != nil {
+			encoded, err := jsonOf(one.value, machine, f)
+			omit(one.field, err)
+			members[one.field] = encoded
+		}
+	}
+	return e, append(omitted, e.SetOptional(members)...), nil
+}
+
+// quoted is a text as JSON.
+func quoted(text string) json.RawMessage {
+	encoded, err := encode(text)
+	if err != nil {
+		panic(err) // texts cannot fail
+	}
+	return encoded
 }
 
 // mostJSON is how long a value of an alert may become, in bytes.
@@ -190,7 +191,7 @@ func (v *evaluator) evaluate(value any) (any, error) {
 	case *template:
 		text, err := value.json(v.machine, v.facts)
 		if v.left -= len(text); err == nil && v.left < 0 {
-			err = fmt.Errorf("links, images, labels or custom_details: more than %d bytes", mostJSON)
+			err = fmt.Errorf("more than %d bytes", mostJSON)
 		}
 		return text, err
 	case []any:

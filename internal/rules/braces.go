@@ -19,26 +19,54 @@ var (
 	variable = regexp.MustCompile(`^(topic|server|msg|rule|group)\b`)
 
 	dollar = regexp.MustCompile(`\$\{\s*([^{}]*?)\s*\}`)
-	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|event|properties|option)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
-	brace  = regexp.MustCompile(`\{\s*(msg|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
+	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|event|properties|option|payload|value_json|trigger)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
+	// theirs is the name by which others call the message.
+	theirs = regexp.MustCompile(`^(payload|value_json|trigger)\b`)
+	// shell is a variable as shells have it.
+	shell = regexp.MustCompile(`\$((?:msg|event|properties|option)(?:\??\.\w+|\[[^]]*\])*|topic|server|rule|group)\b`)
+	// bare is an expression within a text that no plain text would hold.
+	bare  = regexp.MustCompile(`(?:^|[^\w.@/$}-])((msg)((?:\.\w+)+)|(event)(\.(?:type|message|methods?|guid|timestamp|outcome|httpstatus))\b)`)
+	brace = regexp.MustCompile(`\{\s*(msg|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
 )
 
 // braces says what is wrong with the braces of a template, or with their absence.
 func (l *loader) braces(text string, t *template, limits limits) error {
 	if m := jinja.FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("%.80q: two braces are one that stands for itself; write {%s}", text, m[2])
+		return fmt.Errorf("%.80q: two braces are one that stands for itself; write {%s}", text, theirs.ReplaceAllString(m[2], "msg"))
 	}
 	if m := dollar.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%.80q: an expression has no $ before its braces; write {%s}, or {\"$\"} for one that stands for itself", text, m[1])
 	}
-	if _, literal := t.literal(); !literal {
-		return nil
+	_, literal := t.literal()
+	if literal {
+		if begins := l.expressionIn(strings.TrimSpace(text)); begins != "" {
+			return fmt.Errorf("%.80q has no braces, so it is the same text for all messages; write {%s}", text, begins)
+		}
 	}
-	if begins := l.expressionIn(strings.TrimSpace(text)); begins != "" {
-		return fmt.Errorf("%.80q has no braces, so it is the same text for all messages; write {%s}", text, begins)
+	for i, p := range t.parts {
+		if i > 0 {
+			p.text = "}" + p.text
+		}
+		if err := barePart(text, p.text); err != nil {
+			return err
+		}
+	}
+	if !literal {
+		return nil
 	}
 	if limits&varies != 0 {
 		return fmt.Errorf("%.80q is the same for all messages; want an expression in braces, such as \"{topic}\"", text)
+	}
+	return nil
+}
+
+// barePart says which expression stands without braces in a part of a text.
+func barePart(text, part string) error {
+	if m := shell.FindStringSubmatch(part); m != nil {
+		return fmt.Errorf("%.80q: an expression stands in braces, without a $; write {%s}, or {\"$\"}%[2]s for that very text", text, m[1])
+	}
+	if m := bare.FindStringSubmatch(part); m != nil {
+		return fmt.Errorf("%.80q: an expression stands in braces; write {%s}, or {%q}%s for that very text", text, m[1], m[2]+m[4], m[3]+m[5])
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ const (
 // language is what expressions are made of: no loops, nothing that makes much of little.
 func language(kind expr.Option) []expr.Option {
 	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(mostParts), kind}
-	for _, name := range []string{"len", "lower", "upper", "trim", "trimPrefix", "trimSuffix", "split", "string", "int", "float"} {
+	for _, name := range builtins {
 		options = append(options, expr.EnableBuiltin(name))
 	}
 	return append(options,
@@ -108,7 +108,7 @@ func compile(text string, kind expr.Option, options map[string]any) (*expression
 	config := conf.CreateNew()
 	tree, err := parser.ParseWithConfig(text, config)
 	if err != nil {
-		return nil, plain(err)
+		return nil, unreadable(text, err)
 	}
 	e := &expression{text: text, tree: tree.Node}
 	e.begins, e.native = beginning(tree.Node)
@@ -118,7 +118,7 @@ func compile(text string, kind expr.Option, options map[string]any) (*expression
 		return nil, w.err
 	}
 	if e.program, err = expr.Compile(text, language(kind)...); err != nil {
-		return nil, plain(err)
+		return nil, uncompilable(text, err)
 	}
 	return e, nil
 }
@@ -141,8 +141,10 @@ func (w *walker) Visit(node *ast.Node) {
 		err = errors.New("functions that loop over a list are not allowed; use in")
 	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
 		err = errors.New("variables (let) are not allowed")
-	case *ast.BuiltinNode, *ast.CallNode:
+	case *ast.BuiltinNode:
 		err = w.call()
+	case *ast.CallNode:
+		err = cmp.Or(method(n), w.call())
 	case *ast.BinaryNode:
 		err = w.binary(n)
 	case *ast.MemberNode:
@@ -209,7 +211,14 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 		if w.pattern -= stepsOf(pattern.Value); w.pattern < 0 {
 			return fmt.Errorf("matches: the patterns come to more than %d steps; want shorter ones, or fewer repetitions such as {100}", mostPattern)
 		}
+	case "<", "<=", ">", ">=":
+		return comparison(n)
+	case "startsWith", "endsWith", "contains":
+		return wildcards(n)
 	case "==", "!=", "in":
+		if err := cmp.Or(comparison(n), wildcards(n)); err != nil {
+			return err
+		}
 		field, values := literals(n)
 		known := map[string][]string{"type": eventTypes, "outcome": outcomes}[field]
 		for _, value := range values {

@@ -236,35 +236,31 @@ rules:
 
 func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
 	for rule, want := range map[string]string{
-		`when: msg.a.b == 1`:                                `rule r: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be`,
-		`when: msg.a.b.c > 1`:                               `rule r: msg.a.b.c > 1: msg.a is missing; write msg.a?.b where it may be`,
-		`when: msg.a["b"] == 1`:                             `rule r: msg.a["b"] == 1: msg.a is missing; write msg.a?.b where it may be`,
-		`when: msg.a <= 1`:                                  `rule r: msg.a <= 1: msg.a is missing; write msg.a != nil && ... where it may be, or default(msg.a, ...)`,
-		`when: topic == "" && 5 > msg?.a?.b`:                `rule r: topic == "" && 5 > msg?.a?.b: msg?.a?.b is missing; write msg?.a?.b != nil && ... where it may be, or default(msg?.a?.b, ...)`,
-		`when: msg.n + (msg.n - msg.a) > 1`:                 `rule r: msg.n + (msg.n - msg.a) > 1: msg.a is missing; write msg.a != nil && ... where it may be, or default(msg.a, ...)`,
-		`when: msg.s <= 1`:                                  `rule r: msg.s <= 1: a text and a number do not go together by <=; a number stands without quotes, and float(msg.s) makes one of a text`,
-		`when: msg.s + msg.n == ""`:                         `rule r: msg.s + msg.n == "": a text and a number do not go together by +; float(msg.s) makes a number of the text, string(...) a text of a number`,
-		`when: msg.l > msg.n`:                               `rule r: msg.l > msg.n: a list and a number do not go together by >`,
-		`when: -msg.a == 1`:                                 `rule r: -msg.a == 1: msg.a is missing; write default(msg.a, 0) where it may be`,
-		`when: lower(msg.a) == ""`:                          `rule r: lower(msg.a) == "": msg.a is missing; write default(msg.a, "") where it may be`,
-		`when: float(msg.a) > 1`:                            `rule r: float(msg.a) > 1: msg.a is missing; write default(msg.a, 0) where it may be`,
-		`when: msg.n[0:1] == ""`:                            `rule r: msg.n[0:1] == "": at character 6: only a text or a list can be cut, as in msg.id[0:8]`,
-		`when: msg.n`:                                       `rule r: msg.n: at character 1: want true or false, have a number`,
-		`when: "!msg.a"`:                                    `rule r: !msg.a: msg.a is missing; write msg.a != true where it may be`,
-		`when: msg.n % 0 == 1`:                              `rule r: msg.n % 0 == 1: at character 7: division by zero`,
-		`when: int(msg.s) == 1`:                             `rule r: int(msg.s) == 1: at character 1: "x" is no number`,
-		`when: lower(msg.n) == ""`:                          `rule r: lower(msg.n) == "": at character 1: want a text, have a number`,
-		`when: msg.s in msg.n`:                              `rule r: msg.s in msg.n: at character 7: in: want a list or an object, have a number`,
-		`when: msg.l[7] == 1`:                               `rule r: msg.l[7] == 1: at character 6: there is no [7] in a list of 1`,
-		`when: 'truncate(msg.n, 1) == ""'`:                  `rule r: truncate(msg.n, 1) == "": at character 1: truncate: want a text and a whole number, such as truncate(event.message, 80)`,
-		`raise: {key: "{msg.a}", summary: s}`:               `rule r: key: is empty`,
-		`raise: {key: " {msg.a}", summary: s}`:              `rule r: key: is empty`,
-		`raise: {key: k, summary: "{msg.a}"}`:               `rule r: summary: is empty`,
-		`raise: {key: k, summary: "{1 / 0}"}`:               `rule r: 1 / 0: this is no value that can be written: json: unsupported value: +Inf`,
-		`raise: {key: k, summary: s, priority: "{msg.s}"}`:  `rule r: priority "x": want HIGH or LOW`,
-		`raise: {key: k, summary: s, severity: "{msg.n}0"}`: `rule r: severity "10": want a number from 1 to 5`,
-		`raise: {key: k, summary: s, custom_details: {a: "{msg.n % msg.zero}"}}`: `rule r: msg.n % msg.zero: at character 7: division by zero`,
-		`raise: {key: k, summary: s, custom_details: "{0.0 / 0}"}`:               `rule r: 0.0 / 0: this is no value that can be written: json: unsupported value: NaN`,
+		`when: msg.a.b == 1`:                   `rule r: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be`,
+		`when: msg.a.b.c > 1`:                  `rule r: msg.a.b.c > 1: msg.a is missing; write msg.a?.b where it may be`,
+		`when: msg.a["b"] == 1`:                `rule r: msg.a["b"] == 1: msg.a is missing; write msg.a?.b where it may be`,
+		`when: msg.a <= 1`:                     `rule r: msg.a <= 1: msg.a is missing; write msg.a != nil && ... where it may be, or default(msg.a, ...)`,
+		`when: topic == "" && 5 > msg?.a?.b`:   `rule r: topic == "" && 5 > msg?.a?.b: msg?.a?.b is missing; write msg?.a?.b != nil && ... where it may be, or default(msg?.a?.b, ...)`,
+		`when: msg.n + (msg.n - msg.a) > 1`:    `rule r: msg.n + (msg.n - msg.a) > 1: msg.a is missing; write msg.a != nil && ... where it may be, or default(msg.a, ...)`,
+		`when: msg.s <= 1`:                     `rule r: msg.s <= 1: a text and a number do not go together by <=; a number stands without quotes, and float(msg.s) makes one of a text`,
+		`when: msg.s + msg.n == ""`:            `rule r: msg.s + msg.n == "": a text and a number do not go together by +; float(msg.s) makes a number of the text, string(...) a text of a number`,
+		`when: msg.l > msg.n`:                  `rule r: msg.l > msg.n: a list and a number do not go together by >`,
+		`when: -msg.a == 1`:                    `rule r: -msg.a == 1: msg.a is missing; write default(msg.a, 0) where it may be`,
+		`when: lower(msg.a) == ""`:             `rule r: lower(msg.a) == "": msg.a is missing; write default(msg.a, "") where it may be`,
+		`when: float(msg.a) > 1`:               `rule r: float(msg.a) > 1: msg.a is missing; write default(msg.a, 0) where it may be`,
+		`when: msg.n[0:1] == ""`:               `rule r: msg.n[0:1] == "": at character 6: only a text or a list can be cut, as in msg.id[0:8]`,
+		`when: msg.n`:                          `rule r: msg.n: at character 1: want true or false, have a number`,
+		`when: "!msg.a"`:                       `rule r: !msg.a: msg.a is missing; write msg.a != true where it may be`,
+		`when: msg.n % 0 == 1`:                 `rule r: msg.n % 0 == 1: at character 7: division by zero`,
+		`when: int(msg.s) == 1`:                `rule r: int(msg.s) == 1: at character 1: "x" is no number`,
+		`when: lower(msg.n) == ""`:             `rule r: lower(msg.n) == "": at character 1: want a text, have a number`,
+		`when: msg.s in msg.n`:                 `rule r: msg.s in msg.n: at character 7: in: want a list or an object, have a number`,
+		`when: msg.l[7] == 1`:                  `rule r: msg.l[7] == 1: at character 6: there is no [7] in a list of 1`,
+		`when: 'truncate(msg.n, 1) == ""'`:     `rule r: truncate(msg.n, 1) == "": at character 1: truncate: want a text and a whole number, such as truncate(event.message, 80)`,
+		`raise: {key: "{msg.a}", summary: s}`:  `rule r: key: is empty`,
+		`raise: {key: " {msg.a}", summary: s}`: `rule r: key: is empty`,
+		`raise: {key: k, summary: "{msg.a}"}`:  `rule r: summary: is empty`,
+		`raise: {key: k, summary: "{1 / 0}"}`:  `rule r: 1 / 0: this is no value that can be written: json: unsupported value: +Inf`,
 	} {
 		if rule[0] == 'w' {
 			rule += "\n    raise: {key: k, summary: s}"
@@ -272,6 +268,34 @@ func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
 		loaded := load(t, "rules:\n  - {name: before, accept: k}\n  - name: r\n    ends: {age: 1h}\n    "+rule)
 		d := loaded.Decide(rules.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x","l":[1]}`)})
 		assert.Equal(t, rules.Decision{Dead: want}, d, rule)
+	}
+}
+
+// An alert is worth more than what it need not say.
+func TestAnOptionalTextThatFailsIsLeftOut(t *testing.T) {
+	for raise, want := range map[string][]ilert.Omission{
+		`priority: " high "`: nil, `priority: "{msg.nothing}", severity: "{msg.nothing}", labels: {a: "{msg.nothing}"}`: nil,
+		`priority: "{msg.s}"`:                                    {{Field: "priority", Reason: `rule r: "x": want HIGH or LOW`}},
+		`severity: "{msg.n}0"`:                                   {{Field: "severity", Reason: `rule r: "10": want a number from 1 to 5`}},
+		`details: "{msg.n % msg.zero}"`:                          {{Field: "details", Reason: `rule r: msg.n % msg.zero: at character 7: division by zero`}},
+		`priority: "{msg.no + 1}"`:                               {{Field: "priority", Reason: `rule r: msg.no + 1: msg.no is missing; write msg.no != nil && ... where it may be, or default(msg.no, ...)`}},
+		`custom_details: {a: "{msg.n % msg.zero}"}, severity: 3`: {{Field: "customDetails", Reason: `rule r: msg.n % msg.zero: at character 7: division by zero`}},
+		`custom_details: "{0.0 / 0}"`:                            {{Field: "customDetails", Reason: `rule r: 0.0 / 0: this is no value that can be written: json: unsupported value: NaN`}},
+		`links: [{href: "{msg.nothing}", text: a}]`:              {{Field: "links", Reason: `rule r: one has no href`}},
+		`routing_key: "{lower(msg.n)}"`:                          {{Field: "routingKey", Reason: `rule r: lower(msg.n): at character 1: want a text, have a number`}},
+	} {
+		loaded := load(t, "rules:\n  - name: r\n    ends: {age: 1h}\n    raise: {key: k, summary: s, "+raise+"}")
+		m := rules.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x"}`)}
+		d := loaded.Decide(m)
+		assert.Equal(t, []string{"Raise k"}, effects(d), raise)
+		assert.Equal(t, want, d.Omitted, raise)
+		verdicts, err := loaded.Explain(m)
+		require.NoError(t, err)
+		said := "raises the alert k"
+		for _, o := range want {
+			said += ", without " + o.Field + ": " + strings.TrimPrefix(o.Reason, "rule r: ")
+		}
+		assert.Equal(t, []string{said}, verdicts[0].Reasons)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
@@ -269,7 +270,7 @@ func (w *work) add(c *clause, d *Decision) error {
 	case r.action == accept:
 		d.Effects = append(d.Effects, Accept{key})
 	default:
-		raised, err := w.raise(r, key)
+		raised, err := w.raise(r, key, d)
 		if err != nil {
 			return err
 		}
@@ -306,7 +307,7 @@ func (w *work) addToWindow(c *clause, d *Decision) error {
 	if err != nil {
 		return err
 	}
-	raised, err := w.raise(r, key)
+	raised, err := w.raise(r, key, d)
 	if err != nil {
 		return err
 	}
@@ -326,8 +327,11 @@ func (w *work) keyOf(r *rule) (Key, error) {
 	return Key{r.integrationKey, key}, nil
 }
 
-func (w *work) raise(r *rule, key Key) (Raise, error) {
-	e, err := r.alert.event(w.machine, &w.facts)
+func (w *work) raise(r *rule, key Key, d *Decision) (Raise, error) {
+	e, omitted, err := r.alert.event(w.machine, &w.facts)
+	for _, o := range omitted {
+		d.Omitted = append(d.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.name + ": " + o.Reason})
+	}
 	return Raise{
 		Rule: r.name, Key: key, Event: e, For: r.wait, Reminder: r.reminder, Silence: r.silence, Age: r.age,
 	}, err

@@ -61,6 +61,15 @@ func (w *work) says(c *clause) string {
 	if err := w.add(c, &d); err != nil {
 		return "it matches, but the message is dead: " + err.Error()
 	}
+	says := doing(d)
+	for _, o := range d.Omitted {
+		says += ", without " + o.Field + ": " + strings.TrimPrefix(o.Reason, "rule "+c.rule.name+": ")
+	}
+	return says
+}
+
+// doing says what the first effect of a decision does.
+func doing(d Decision) string {
 	if len(d.Effects) == 0 {
 		return "is ignored"
 	}

@@ -16,8 +16,7 @@ import (
 
 // Mapping is the rule of ilert's own ilagent: each message is one event for ilert,
 // in the order of arrival. Its parts stand under ilert's names (integrationKey or
-// apiKey, eventType, summary, alertKey, details, priority, images, links,
-// customDetails) or where the Mapping says. A key of a Mapping may be a path through
+// apiKey, eventType, summary and the optional ones of ilert.Event) or where the Mapping says. A key of a Mapping may be a path through
 // nested objects, such as data.message. Whatever is empty changes nothing.
 type Mapping struct {
 	redact.All
@@ -39,6 +38,9 @@ type Mapping struct {
 func (m Mapping) Rules() Rules { return Rules{decide: m.decide} }
 
 func (m Mapping) decide(message Message) Decision {
+	if !m.mayWant(message.Payload) {
+		return Decision{}
+	}
 	o, err := parseObject(message.Payload)
 	if err != nil {
 		return dead("%w", err)
@@ -47,16 +49,15 @@ func (m Mapping) decide(message Message) Decision {
 		return Decision{}
 	}
 	key := cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey)
-	e := ilert.Event{
-		EventType:     ilert.Type(cmp.Or(m.typeOf(o.at(m.typeKey())), o.text("eventType"), "ALERT")),
-		AlertKey:      cmp.Or(o.at(m.AlertKey), o.text("alertKey")),
-		Summary:       cmp.Or(o.at(m.SummaryKey), o.text("summary")),
-		Details:       o.text("details"),
-		Priority:      o.text("priority"),
-		Images:        o.json("images"),
-		Links:         o.json("links"),
-		CustomDetails: o.json("customDetails"),
+	var e ilert.Event
+	omitted := e.SetOptional(o.members)
+	if e.EventType = ilert.Type(m.typeOf(o.at(m.typeKey()))); e.EventType == "" {
+		e.EventType = ilert.Type(cmp.Or(o.text("eventType"), "ALERT"))
 	}
+	if e.Summary = o.at(m.SummaryKey); e.Summary == "" {
+		e.Summary = o.text("summary")
+	}
+	e.AlertKey = cmp.Or(o.at(m.AlertKey), e.AlertKey)
 	if e.Summary == "" && e.EventType == ilert.Alert {
 		e.Summary = "New alert from " + message.Topic
 	}
@@ -68,15 +69,20 @@ func (m Mapping) decide(message Message) Decision {
 		return dead("%w", o.wrong)
 	case !e.EventType.Valid():
 		return dead("%s %.40q: want %s", m.typeKey(), string(e.EventType), m.types())
-	case e.Priority != "" && e.Priority != high && e.Priority != low:
-		return dead("priority %.40q: want HIGH or LOW", e.Priority)
 	case key == "":
 		return dead("integrationKey is missing: the message has none, and none is configured")
 	}
 	if key == m.OtherKey {
 		key = "" // the configured one, whichever that is when it is sent
 	}
-	return Decision{Effects: []Effect{Send{IntegrationKey: key, Path: m.Path, Event: e}}}
+	return Decision{Effects: []Effect{Send{IntegrationKey: key, Path: m.Path, Event: e}}, Omitted: omitted}
+}
+
+// mayWant reports whether a payload may hold the filter's key, be it whole or broken: most on
+// a broker cannot.
+func (m Mapping) mayWant(payload []byte) bool {
+	last := m.FilterKey[strings.LastIndexByte(m.FilterKey, '.')+1:]
+	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.Contains(payload, []byte(`\u`)))
 }
 
 func (m Mapping) wants(o *object) bool {
@@ -173,14 +179,6 @@ func kindOf(raw json.RawMessage) string {
 	default:
 		return "a number"
 	}
-}
-
-// json returns a member as it is, nil if there is none.
-func (o *object) json(name string) json.RawMessage {
-	if raw := o.members[name]; !bytes.Equal(raw, []byte("null")) {
-		return raw
-	}
-	return nil
 }
 
 // at returns the text at a path, empty if there is none.

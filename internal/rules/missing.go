@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
@@ -93,6 +94,8 @@ func together(operator, left, right, text string) string {
 	has := func(kind string) bool { return slices.Contains(kinds, kind) }
 	both := left + " and " + right
 	switch {
+	case operator == "%" && !has("a text"):
+		return "% wants whole numbers; int(...) makes one"
 	case slices.Contains([]string{"and", "&&", "or", "||"}, operator):
 		return fmt.Sprintf("%s stands between two conditions, not between %s; compare each, as in event.guid != \"\"", operator, both)
 	case (operator == "==" || operator == "!=") && has("a list"):
@@ -117,6 +120,9 @@ var nothingThere = regexp.MustCompile(`<nil>|\bnil\b`)
 
 func missingObject(n *ast.MemberNode, message string) string {
 	name, isName := n.Property.(*ast.StringNode)
+	if isName && strings.Contains(message, "string") && slices.Contains([]string{"length", "size"}, name.Value) {
+		return fmt.Sprintf("a text has no %s; write len(%.80s)", name.Value, n.Node)
+	}
 	if !isName || !nothingThere.MatchString(message) {
 		return ""
 	}

@@ -31,15 +31,6 @@ var phrases = []struct {
 	{regexp.MustCompile(`type rules\.\w+ has no field (\w+)`), func(m []string) string {
 		return "event has no field " + m[1] + suggestion(m[1], eventFields)
 	}},
-	{regexp.MustCompile(`unknown name (\w+)`), func(m []string) string {
-		if instead := otherLanguages[strings.ToLower(m[1])]; instead != "" {
-			return "there is no " + m[1] + "; " + instead
-		}
-		if near := suggestion(m[1], names); near != "" {
-			return "there is no " + m[1] + near
-		}
-		return "there is no " + m[1] + "; a text wants quotes around it"
-	}},
 	{regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types (.+) and (.+)\)`), func(m []string) string {
 		return together(m[1], kindOfType(m[2]), kindOfType(m[3]), "")
 	}},
@@ -55,8 +46,23 @@ var phrases = []struct {
 			true: "event.method in [\"a\", \"b\"]", false: "event.message " + m[1] + " \"...\"",
 		}[m[1] == "in"]
 	}},
+	{regexp.MustCompile(`^unexpected token \w+\("(.+)"\)`), func(m []string) string { return m[1] + " does not go here" }},
 	{regexp.MustCompile(`^unexpected token EOF`), func([]string) string {
 		return "it ends too early; to YAML, # begins a comment where no quotes are around the whole"
+	}},
+	{regexp.MustCompile(`^literal not terminated`), func([]string) string { return "a text has no closing quote" }},
+	{regexp.MustCompile(`^invalid char escape`), func([]string) string {
+		return "in \" and ' a \\ is written \\\\; between ` it stands for itself, as in matches `\\d+`"
+	}},
+	{regexp.MustCompile(`^bad number syntax: "(.+)"`), func(m []string) string { return m[1] + " is no number; a text wants quotes around it" }},
+	{regexp.MustCompile(`^unrecognized character`), func([]string) string {
+		return `a key with other characters than letters, digits and _ is written msg["a key"]`
+	}},
+	{regexp.MustCompile(`^type string\[int\] is undefined`), func([]string) string {
+		return `a text has no [...]; split(topic, "/")[0] is the first level of a topic, and topic[0:1] the first character`
+	}},
+	{regexp.MustCompile(`^type string has no field (length|size)\b`), func(m []string) string {
+		return "a text has no " + m[1] + "; write len(...)"
 	}},
 	{regexp.MustCompile(`^expected bool, but got (.+)`), func(m []string) string {
 		return "want true or false, have " + kindOfType(m[1]) + `; compare it, as in event.guid != ""`
@@ -134,8 +140,7 @@ var (
 	eventTypes  = []string{"request", "success", "fail"}
 	outcomes    = []string{"", "ok", "client", "unreachable", "device", "server"}
 	eventFields = []string{"type", "message", "method", "methods", "guid", "timestamp", "outcome", "httpstatus"}
-	names       = []string{
-		"topic", "server", "event", "msg", "properties", "option", "rule", "group", "default", "truncate",
-		"len", "lower", "upper", "trim", "trimPrefix", "trimSuffix", "split", "string", "int", "float",
-	}
+	variables   = []string{"topic", "server", "event", "msg", "properties", "option", "rule", "group"}
+	builtins    = []string{"float", "int", "len", "lower", "split", "string", "trim", "trimPrefix", "trimSuffix", "upper"}
+	functions   = slices.Sorted(slices.Values(append([]string{"default", "truncate"}, builtins...)))
 )

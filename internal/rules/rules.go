@@ -32,6 +32,8 @@ type Decision struct {
 	Device string
 	// At is when it happened, by its own account; zero if it gives none.
 	At time.Time
+	// Omitted are optional fields that alerts go out without.
+	Omitted []ilert.Omission
 	// Dead says why it cannot be understood; empty if it can.
 	Dead string
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -41,7 +42,7 @@ func TestTemplates(t *testing.T) {
 		"{msg.l}":                   {`[1,"a"]`, `[1,"a"]`},
 		"{msg.o}":                   {`{"k":"v"}`, `{"k":"v"}`},
 		"{msg.nothing}{msg.no}":     {``, `""`},
-		"{msg.nothing}":             {``, `null`},
+		"{msg.nothing}":             {``, ``}, // null is none
 		`{"}"}`:                     {`}`, `"}"`},
 		`{'{' + topic + "}"}`:       {`{a/b}`, `"{a/b}"`},
 		`{"a\"}"}`:                  {`a"}`, `"a\"}"`},
@@ -96,7 +97,7 @@ func TestTextsAreCutAndClean(t *testing.T) {
 
 	r = texts(t, "{msg}")
 	d = r.Decide(rules.Message{Payload: []byte(`{"s":"` + strings.Repeat("a", 70_000) + `"}`)})
-	assert.Equal(t, "rule r: links, images, labels or custom_details: more than 65536 bytes", d.Dead)
+	assert.Equal(t, []ilert.Omission{{Field: "customDetails", Reason: "rule r: more than 65536 bytes"}}, d.Omitted)
 }
 
 func TestATextIsNotCutWithinAPlace(t *testing.T) {

@@ -1,0 +1,212 @@
+package ilert
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// OptionalFields are the fields that SetOptional sets, by ilert's names.
+var OptionalFields = []string{
+	"alertKey", "comments", "customDetails", "details", "images", "labels", "links", "priority", "routingKey", "services", "severity",
+}
+
+// Omission is an optional field of an event that is left out, because ilert would not take
+// it. An event is worth more than its fields.
+type Omission struct {
+	Field  string // as ilert names it
+	Reason string // what is wrong with it
+}
+
+// String returns the field and the reason.
+func (o Omission) String() string { return o.Field + ": " + o.Reason }
+
+// SetOptional sets the optional fields of e, alertKey among them, from the members of a JSON
+// object, by ilert's names. What has another form than ilert's schema is brought into it; what
+// cannot be is left out, and returned. null and an empty text are no value.
+func (e *Event) SetOptional(members map[string]json.RawMessage) (left []Omission) {
+	for _, field := range slices.Sorted(maps.Keys(members)) {
+		raw := bytes.TrimSpace(members[field])
+		if len(raw) == 0 || isNull(raw) {
+			continue
+		}
+		for _, reason := range e.setOptional(field, raw) {
+			left = append(left, Omission{field, reason})
+		}
+	}
+	return left
+}
+
+// setOptional sets one field, and returns what is wrong with it.
+func (e *Event) setOptional(field string, raw json.RawMessage) (wrong []string) {
+	text := func(to *string) {
+		s, ok := scalarText(raw)
+		if *to = s; !ok {
+			wrong = append(wrong, "want a text, have "+kindOf(raw))
+		}
+	}
+	switch field {
+	case "alertKey":
+		text(&e.AlertKey)
+	case "details":
+		e.Details = anyText(raw)
+	case "priority":
+		s, ok := scalarText(raw)
+		if s = strings.ToUpper(strings.TrimSpace(s)); !ok || s != "" && s != High && s != Low {
+			return []string{fmt.Sprintf("%.40s: want HIGH or LOW", raw)}
+		}
+		e.Priority = s
+	case "severity":
+		s, _ := scalarText(raw)
+		s = strings.TrimSpace(s)
+		n, err := strconv.ParseFloat(s, 64)
+		switch {
+		case s == "" && raw[0] == '"':
+		case err == nil && n >= 1 && n <= 5 && n == float64(int(n)):
+			e.Severity = json.RawMessage(strconv.Itoa(int(n)))
+		default:
+			wrong = append(wrong, fmt.Sprintf("%.40s: want a number from 1 to 5", raw))
+		}
+	case "routingKey":
+		var key string
+		if text(&key); key != "" {
+			e.RoutingKey = encode(key)
+		}
+	case "labels":
+		e.Labels, wrong = labels(raw)
+	case "links":
+		e.Links, wrong = objects(raw, "href", "text")
+	case "images":
+		e.Images, wrong = objects(raw, "src", "href", "alt")
+	case "comments":
+		e.Comments, wrong = objects(raw, "content", "creator")
+	case "services":
+		e.Services, wrong = objects(raw, "")
+	case "customDetails":
+		e.CustomDetails = raw
+	}
+	return wrong
+}
+
+// ilert's two priorities: who is woken by an alert.
+const (
+	High = "HIGH"
+	Low  = "LOW"
+)
+
+// labels makes texts of the values of an object.
+func labels(raw json.RawMessage) (json.RawMessage, []string) {
+	if raw[0] != '{' {
+		return nil, []string{"want an object of texts, have " + kindOf(raw)}
+	}
+	all := map[string]string{}
+	for name, value := range membersOf(raw) {
+		if !isNull(value) {
+			all[name] = anyText(value)
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return encode(all), nil
+}
+
+// objects keeps of a list the objects that have the first of these fields, all of which are
+// texts. What is null in an object is left out of it.
+func objects(raw json.RawMessage, required string, others ...string) (json.RawMessage, []string) {
+	if raw[0] != '[' {
+		return nil, []string{"want a list of objects, have " + kindOf(raw)}
+	}
+	var list []json.RawMessage
+	_ = json.Unmarshal(raw, &list) // it is a list
+	var all []map[string]json.RawMessage
+	var wrong []string
+	for _, one := range list {
+		if one[0] != '{' {
+			wrong = append(wrong, "want a list of objects, have "+kindOf(one)+" in it")
+			continue
+		}
+		object := membersOf(one)
+		for name, value := range object {
+			text, ok := scalarText(value)
+			switch {
+			case isNull(value):
+				delete(object, name)
+			case name != required && !slices.Contains(others, name):
+			case !ok, name == required && strings.TrimSpace(text) == "":
+				delete(object, name)
+			default:
+				object[name] = encode(text)
+			}
+		}
+		if required != "" && object[required] == nil {
+			wrong = append(wrong, "one has no "+required)
+			continue
+		}
+		all = append(all, object)
+	}
+	if len(all) == 0 {
+		return nil, wrong
+	}
+	return encode(all), wrong
+}
+
+func membersOf(object json.RawMessage) (members map[string]json.RawMessage) {
+	_ = json.Unmarshal(object, &members) // it is an object
+	return members
+}
+
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+
+// scalarText returns the text of a value that is a text, a number, true or false.
+func scalarText(raw json.RawMessage) (text string, ok bool) {
+	switch raw[0] {
+	case '{', '[':
+		return "", false
+	case '"':
+		return text, json.Unmarshal(raw, &text) == nil
+	default:
+		return string(raw), true
+	}
+}
+
+// anyText returns the text of a value, which is JSON if it is an object or a list.
+func anyText(raw json.RawMessage) string {
+	if text, ok := scalarText(raw); ok {
+		return text
+	}
+	var short bytes.Buffer
+	_ = json.Compact(&short, raw) // it is JSON
+	return short.String()
+}
+
+// kindOf names the kind of a value, which is no secret as the value may be.
+func kindOf(raw json.RawMessage) string {
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a text"
+	case 't', 'f':
+		return "true or false"
+	default:
+		return "a number"
+	}
+}
+
+// encode returns the JSON of texts, or of what was JSON before.
+func encode(value any) json.RawMessage {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // they cannot fail
+	}
+	return bytes.TrimSpace(out.Bytes())
+}

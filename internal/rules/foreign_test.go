@@ -1,0 +1,154 @@
+package rules_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// What people write who know Home Assistant, Telegraf, SQL, JavaScript or Python.
+func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
+	for condition, want := range map[string]string{
+		`celsius > 80`:                         `at character 1: there is no celsius; what the message has is msg.celsius, and a text is "celsius" in quotes`,
+		`topic == "a" && data.code == 5`:       `at character 17: there is no data; what the message has is msg.data, and a text is "data" in quotes`,
+		`payload == "x"`:                       `at character 1: there is no payload; msg is the message, read as JSON: write msg`,
+		`payload.celsius > 80`:                 `at character 1: there is no payload; msg is the message, read as JSON: write msg.celsius`,
+		`value_json.x == 1`:                    `at character 1: there is no value_json; msg is the message, read as JSON: write msg.x`,
+		`$msg.celsius > 80`:                    `at character 1: there is no $msg; write msg, without a $`,
+		`$.celsius > 80`:                       `at character 1: there is no $; msg is the message, read as JSON: write msg.celsius`,
+		`retain`:                               `at character 1: there is no retain; of a message there are msg, event, topic, properties, server`,
+		`qos == 1`:                             `at character 1: there is no qos; of a message there are msg, event, topic, properties, server`,
+		`guid == "x"`:                          `at character 1: there is no guid; an event of Open AMT has event.guid, and other messages have msg.guid`,
+		`tpoic == "x"`:                         `at character 1: there is no tpoic, did you mean "topic"?`,
+		`count > 5`:                            `at character 1: there is no count here; {count} stands alone in its braces, in the texts of a rule with a window`,
+		`exists(msg.a)`:                        `at character 1: there is no function exists; write != nil behind what may be missing`,
+		`parseFloat(msg.a) > 5`:                `at character 1: there is no function parseFloat; write float(...)`,
+		`msg.data-code == 5`:                   `at character 10: there is no code; a key with a - is written msg["data-code"]`,
+		`msg.a == 1 AND msg.b == 2`:            `at character 12: AND: write and`,
+		`msg.a == 1 Or msg.b == 2`:             `at character 12: Or: write or`,
+		`NOT msg.a`:                            `at character 1: NOT: write not`,
+		`msg.a NOT IN ["AND"]`:                 `at character 7: NOT: write not`,
+		`msg.a IN ["x"]`:                       `at character 7: IN: write in`,
+		`msg.a == 1 & msg.b == 2`:              `at character 12: &: write && or and`,
+		`msg.a == 1 | msg.b == 2`:              `at character 12: |: write || or or`,
+		`msg.a <> 1`:                           `at character 7: <>: write !=`,
+		`msg.a === 1`:                          `at character 7: ===: write ==`,
+		`msg.a !== 1`:                          `at character 7: !==: write !=`,
+		`msg.a = 1`:                            `at character 7: write == to compare`,
+		`msg.t =~ "E4"`:                        `at character 7: =~: write matches`,
+		`msg.t matches ^E[0-9]+$`:              "at character 15: a pattern stands in quotes: matches `^E[0-9]+$`",
+		`msg.t matches E4.* and msg.a == 1`:    "at character 15: a pattern stands in quotes: matches `E4.*`",
+		`msg.t matches /E4/`:                   "at character 15: a pattern stands in quotes: matches `E4`",
+		`msg.t matches E4`:                     `matches: want a pattern in quotes, that can be checked now`,
+		`msg.t matches "\d+"`:                  "at character 17: in \" and ' a \\ is written \\\\; between ` it stands for itself, as in matches `\\d+`",
+		`msg.t like "x%"`:                      `at character 7: like: write contains, startsWith, endsWith or matches`,
+		`msg.t is not null`:                    `at character 7: is not null: write != nil`,
+		`msg.t is null`:                        `at character 7: is null: write == nil`,
+		`msg.a between 5 and 10`:               `at character 7: between: write two comparisons, as in msg.a >= 5 and msg.a <= 10`,
+		`msg.a in (1, 2)`:                      `at character 7: in (: a list stands in square brackets, as in [1, 2]`,
+		`msg.a == “x”`:                         `at character 10: “: write " or '`,
+		`msg.a == "abc`:                        `at character 14: a text has no closing quote`,
+		`msg.a > 5C`:                           `at character 10: 5C is no number; a text wants quotes around it`,
+		`msg.temp°C > 5`:                       `at character 9: a key with other characters than letters, digits and _ is written msg["a key"]`,
+		`msg.a == 5 C`:                         `at character 12: C does not go here`,
+		`topic.1 == "x"`:                       `at character 6: .1: write [1]`,
+		`topic[0] == "x"`:                      `at character 6: a text has no [...]; split(topic, "/")[0] is the first level of a topic, and topic[0:1] the first character`,
+		`msg.t.contains("x")`:                  `msg.t.contains(...): write msg.t contains "x"`,
+		`msg.t.startswith("x")`:                `msg.t.startswith(...): write msg.t startsWith "x"`,
+		`topic.endsWith("x")`:                  `topic.endsWith(...): write topic endsWith "x"`,
+		`msg.list.includes("x")`:               `msg.list.includes(...): write "x" in msg.list for a list, and msg.list contains "x" for a text`,
+		`msg.t.toLowerCase() == "x"`:           `msg.t.toLowerCase(...): write lower(msg.t)`,
+		`msg.t.length() > 3`:                   `msg.t.length(...): write len(msg.t)`,
+		`topic.split("/")[1] == "x"`:           `topic.split(...): write split(topic, "/")`,
+		`msg.t.foo()`:                          `msg.t.foo(...): functions stand before what they are asked of, as in lower(msg.t): there are default, float, int, len, lower, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
+		`event.message.length > 5`:             `at character 15: a text has no length; write len(...)`,
+		`5.5 % 2 == 1`:                         `at character 5: % wants whole numbers; int(...) makes one`,
+		`msg.n % 2.5 == 0`:                     `at character 7: % wants whole numbers; int(...) makes one`,
+		`msg.celsius > "80"`:                   `msg.celsius > "80" compares texts, by which "100" comes before "20"; write msg.celsius > 80, or float(msg.celsius) > 80 where it may be a text`,
+		`msg.on == true && '80.5' <= msg.a`:    `"80.5" <= msg.a compares texts, by which "100" comes before "20"; write 80.5 <= msg.a, or 80.5 <= float(msg.a) where it may be a text`,
+		`not msg.a == 1`:                       `not msg.a == 1: not goes with msg.a alone; write not (msg.a == 1)`,
+		`topic == "factory/+/alarm"`:           `topic is never "factory/+/alarm": + and # are for topics, below the rule's name; here write split(topic, "/")[0] == "factory", or matches`,
+		`topic startsWith "factory/#"`:         `topic is never "factory/#": + and # are for topics, below the rule's name; here write split(topic, "/")[0] == "factory", or matches`,
+		`topic == "a/b" or topic in ["#"]`:     `topic is never "#": + and # are for topics, below the rule's name; here write split(topic, "/")[0] == "factory", or matches`,
+		`msg.a == 1 && && msg.b`:               `at character 15: && does not go here`,
+		`msg.a == 1)`:                          `at character 11: ) does not go here`,
+		`if msg.a then true`:                   `at character 1: if: write a ? b : c`,
+		`msg.a == 1 and topic = "x" AND msg.b`: `at character 28: AND: write and`,
+	} {
+		t.Run(condition, func(t *testing.T) {
+			assert.Equal(t, "f:5:11: when: "+want, mistakes(t, conditionOf(condition)))
+		})
+	}
+}
+
+// What looks like a mistake of the kinds above and is none.
+func TestWhatOnlyLooksForeignIsFine(t *testing.T) {
+	for _, condition := range []string{
+		`msg.t contains("x")`, `80 < msg.a < 90`, `msg.date > "2024-05-01"`, `msg.a == "80"`, `"AND" in msg.list`, `msg.AND == 1 and msg.is`, `msg.t matches "^a AND .+$"`,
+		`msg.n % 2 == 0`, `!msg.a == true`, `not (msg.a == 1)`, `topic matches "^factory/[^/]+/alarm$"`, `msg.topic == "#"`, `split(topic, "/")[1] == "press"`,
+		`event.guid | lower() == "x"`, `msg.payload == 1`, `(msg.a > 5) == (msg.b > 5)`, `msg.a > (msg.b ? 5 : 6)`, "msg.t matches `\\d+`",
+	} {
+		load(t, conditionOf(condition))
+	}
+}
+
+func TestWhatGoesWrongInAMessageIsSaidWithItsMend(t *testing.T) {
+	for condition, want := range map[string]string{
+		`msg.f % 2 == 1`:   `msg.f % 2 == 1: % wants whole numbers; int(...) makes one`,
+		`msg.t.length > 5`: `msg.t.length > 5: a text has no length; write len(msg.t)`,
+	} {
+		d := load(t, conditionOf(condition)).Decide(ruleMessage(`{"f":5.5,"t":"x"}`))
+		assert.Equal(t, "rule r: "+want, d.Dead)
+	}
+}
+
+func TestTextsWithForeignBracesAreMistakes(t *testing.T) {
+	for summary, want := range map[string]string{
+		`$msg.site hot`:             `"$msg.site hot": an expression stands in braces, without a $; write {msg.site}, or {"$"}msg.site for that very text`,
+		`hot at $msg.site.name`:     `"hot at $msg.site.name": an expression stands in braces, without a $; write {msg.site.name}, or {"$"}msg.site.name for that very text`,
+		`{topic}: $topic`:           `"{topic}: $topic": an expression stands in braces, without a $; write {topic}, or {"$"}topic for that very text`,
+		`pay $msg`:                  `"pay $msg": an expression stands in braces, without a $; write {msg}, or {"$"}msg for that very text`,
+		`hot at msg.site`:           `"hot at msg.site": an expression stands in braces; write {msg.site}, or {"msg"}.site for that very text`,
+		`{topic} says <msg.a.b>`:    `"{topic} says <msg.a.b>": an expression stands in braces; write {msg.a.b}, or {"msg"}.a.b for that very text`,
+		`event.guid has failed`:     `"event.guid has failed" has no braces, so it is the same text for all messages; write {event.guid}`,
+		`device event.guid failed`:  `"device event.guid failed": an expression stands in braces; write {event.guid}, or {"event"}.guid for that very text`,
+		`{{ value_json.site }} hot`: `"{{ value_json.site }} hot": two braces are one that stands for itself; write {msg.site}`,
+		`{{ payload }} hot`:         `"{{ payload }} hot": two braces are one that stands for itself; write {msg}`,
+		`{$msg.site} hot`:           `{$msg.site}: at character 1: there is no $msg; write msg, without a $`,
+		`{site} hot`:                `{site}: at character 1: there is no site; what the message has is msg.site, and a text is "site" in quotes`,
+		`{payload} hot`:             `{payload}: at character 1: there is no payload; msg is the message, read as JSON: write msg`,
+	} {
+		t.Run(summary, func(t *testing.T) {
+			assert.Equal(t, "f:1:61: summary: "+want, mistakes(t, fmt.Sprintf("rules: [{name: r, ends: {age: 1h}, raise: {key: k, summary: '%s'}}]", summary)))
+		})
+	}
+	for _, summary := range []string{"costs $5", "a {{b}}", "msgs from event.log", "see event.log", "mail a.msg@example.com", "{\"$\"}msg.site", "{\"msg\"}.site", "topic: {topic}", "$msgs", "https://a/?msg=1"} {
+		load(t, fmt.Sprintf("rules: [{name: r, ends: {age: 1h}, raise: {key: k, summary: '%s'}}]", summary))
+	}
+}
+
+// The documents say how large an expression may be.
+func TestTheLimitOfAnExpressionIsTheDocumentedOne(t *testing.T) {
+	text, err := os.ReadFile("../../docs/rules.md")
+	require.NoError(t, err)
+	const most = 500
+	said := regexp.MustCompile(`(?:An|an) expression (?:may have|\|) ([\d,]+) parts`).FindAllStringSubmatch(string(text), -1)
+	require.Len(t, said, 2)
+	for _, m := range said {
+		assert.Equal(t, strconv.Itoa(most), m[1])
+	}
+	load(t, conditionOf(strings.Repeat("!", most-1)+"true"))
+	assert.Contains(t, mistakes(t, conditionOf(strings.Repeat("!", most)+"true")), fmt.Sprintf("more than %d names, values and operators", most))
+}
+
+func ruleMessage(payload string) rules.Message {
+	return rules.Message{Topic: "t", Payload: []byte(payload)}
+}
