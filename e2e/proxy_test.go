@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/publisher"
 )
 
@@ -64,6 +65,24 @@ func TestConnectionsThatAreResetInMidPacketLoseNothing(t *testing.T) {
 		proxy.remove("cut")
 	}
 	assert.Zero(t, o.Check().Dropped)
+}
+
+// A gateway in front of the broker ends each connection after some bytes. Small events come through by
+// and by, and large ones never: they are dropped, one by one, and nothing else is.
+func TestEventsThatAGatewayCutsStopNoOthers(t *testing.T) {
+	t.Parallel()
+	broker := startMosquitto(t)
+	proxy := startProxy(t, broker)
+	proxy.add(`{"name":"cut","type":"limit_data","stream":"upstream","attributes":{"bytes":15000}}`)
+	o := startOracle(t, broker, publisher.Config{Address: "mqtt://" + proxy.Listen})
+	o.PublishAs(50, func(number int, e *event.Event) {
+		if number == 5 {
+			e.GUID = strings.Repeat("x", 20_000)
+		}
+	})
+	s := o.Check()
+	assert.EqualValues(t, callers, s.Dropped)
+	assert.EqualValues(t, callers, s.DroppedBy.EndsConnection)
 }
 
 func TestConnectionsThatAreSlowLoseNothing(t *testing.T) {
