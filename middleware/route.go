@@ -108,7 +108,7 @@ func (rs *routes) describe(k key) (r openamt.Route, ok bool) {
 	return openamt.Lookup(shortened(k.httpMethod, maxMethod), k.fullPath)
 }
 
-// words are what an event says that is the same in every call of a route.
+// words are the parts of an event that are the same in every call of a route.
 type words struct {
 	methods []string // shared by all events
 	message string

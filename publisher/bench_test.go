@@ -10,7 +10,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// BenchmarkPublish is what a caller pays, whether the broker is there or not:
+// BenchmarkPublish measures the cost for a caller, whether the broker is there or not:
 // here it is away and the queue is full. What a broker gets is measured by e2e/bench.
 func BenchmarkPublish(b *testing.B) {
 	pub, err := publisher.New(publisher.Config{Address: "127.0.0.1:1", Capacity: 1024})

@@ -20,7 +20,7 @@ type Config struct {
 	// commas between are tried in turn. A missing scheme means mqtt, a missing
 	// port 1883, 8883, 80 or 443. Empty: nothing is published.
 	Address string
-	// Topic is where events go; default mps/events. It may hold no wildcard, and
+	// Topic is the topic that events are published to; default mps/events. It may hold no wildcard, and
 	// the placeholders {guid}, {method} and {type}, as in
 	// mps/events/{guid}/{method}, for MQTT Explorer's tree and for access rules. A
 	// guid that is no UUID, and whatever an event does not have, becomes "none",
@@ -55,7 +55,7 @@ type Config struct {
 	// DropNewest refuses new events with ErrFull when Capacity or MaxBufferedBytes is
 	// reached, instead of dropping the oldest.
 	DropNewest bool
-	// MessageExpiry is how long an event is worth delivering, in whole seconds;
+	// MessageExpiry is the time for which an event is worth delivering, in whole seconds;
 	// default for ever. An event that waits longer is dropped, here or by the
 	// broker.
 	MessageExpiry time.Duration

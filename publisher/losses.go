@@ -9,7 +9,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// losses is what the reporter needs to know of events that are lost, beside their
+// losses holds the part of the queue that tells the reporter of lost events, beside their
 // number; part of the queue.
 type losses struct {
 	refusal mqttconn.Puback // the newest acknowledgement that was an error

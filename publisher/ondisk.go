@@ -302,7 +302,7 @@ func (q *queue) away() bool {
 	return q.link == nil
 }
 
-// unwritten is how many events are in memory alone.
+// unwritten returns the number of events that are in memory alone.
 func (q *queue) unwritten() (n uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -29,8 +29,8 @@ type packet struct {
 // usualBody is room for the body of an ordinary event with all its properties.
 const usualBody = 384
 
-// memory is what a packet takes while it is held: its body and about what the rest of it
-// and its place in the queue do.
+// memory returns the bytes that a packet takes while it is held: those of its body, and
+// 128 for the rest of it and for its place in the queue.
 func (p *packet) memory() int { return cap(p.body) + 128 }
 
 // Identifiers of properties, MQTT 5.0, section 2.2.2.2.
@@ -42,7 +42,7 @@ const (
 
 const publishType = 3 << 4
 
-// stationery is what all packets of one publisher have in common.
+// stationery is the part that all packets of one publisher have in common.
 type stationery struct {
 	topic       topicTemplate
 	properties  []byte // those that never change, encoded

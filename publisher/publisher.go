@@ -73,7 +73,7 @@ type Publisher struct {
 	result   error
 }
 
-// sessionExpiry is how long a broker remembers what is under way when a connection
+// sessionExpiry is the time for which a broker remembers what is under way when a connection
 // breaks, and with it the Last Will, which must not come before its delay.
 const sessionExpiry = 5 * time.Minute
 
@@ -187,7 +187,7 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// overtime is how long after the end of its context Shutdown may still say goodbye to
+// overtime is the time after the end of its context in which Shutdown may still say goodbye to
 // the broker and write to the spool.
 const overtime = time.Second
 
@@ -254,7 +254,7 @@ func (p *Publisher) end(ctx context.Context) (behind uint64) {
 	return p.behind()
 }
 
-// behind is how many events would be lost if the process ended now.
+// behind returns the number of events that would be lost if the process ended now.
 func (p *Publisher) behind() uint64 {
 	if p.keeper != nil {
 		return p.queue.unwritten()

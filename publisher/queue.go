@@ -119,10 +119,10 @@ func (q *queue) rouseSender() {
 	}
 }
 
-// held is how many packets are in memory.
+// held returns the number of packets in memory.
 func (q *queue) held() int { return q.underWay.len() + q.waiting.len() + q.later.len() }
 
-// heldBytes is the memory of the packets in memory.
+// heldBytes returns the memory that they take.
 func (q *queue) heldBytes() int { return q.underWay.bytes + q.waiting.bytes + q.later.bytes }
 
 // fits reports whether there is room for p.

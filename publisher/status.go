@@ -18,7 +18,7 @@ const (
 
 func (c Config) statusTopic() string { return "mps/status/" + c.ClientID }
 
-// will is what the broker says when this server goes away without a word.
+// will returns the message that the broker publishes when this server goes away without a word.
 func (c Config) will() *mqttconn.Will {
 	return &mqttconn.Will{
 		Topic:       c.statusTopic(),

@@ -6,7 +6,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// suspects is what the queue knows, of the current connection, about events for which the
+// suspects holds the queue's knowledge, on the current connection, of events for which the
 // broker may end it. Such an event would be sent again, first, on each connection, and
 // stop all others.
 //
@@ -29,7 +29,7 @@ const (
 	culpritEnds = 3 // connections that ended for a suspect alone make it the culprit
 )
 
-// record is what connections that the broker ended say of an event that was under way.
+// record counts for or against an event that connections ended while it was under way.
 type record struct {
 	ends     int  // how many in a row, none of which saw an acknowledgement pass the event
 	alone    bool // it was a suspect or the control, and nothing else was under way at the end of one

@@ -17,7 +17,7 @@ type topicTemplate struct {
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-// placeholders are what a topic may be made of. Whatever they return is safe in a
+// placeholders are the variable parts of a topic. Whatever they return is safe in a
 // topic: a level of its own, with no wildcard and nothing that a caller could
 // choose at will.
 var placeholders = map[string]func(event.Event) string{

@@ -15,7 +15,7 @@ func (q *queue) mayGoUnderWay(p *packet) bool {
 	return n == 0 || n < min(q.capacity/2, maxIDs) && q.underWay.bytes+p.memory() <= q.maxBytes/2
 }
 
-// batch is about how many bytes go into one write.
+// batch is the number of bytes at which one write is full; its last event may exceed it.
 const batch = 64 << 10
 
 // take appends whole packets to dst, about a batch of them, marks them as written to

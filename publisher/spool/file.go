@@ -167,7 +167,7 @@ func key(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, numbe
 
 func number(key []byte) uint64 { return binary.BigEndian.Uint64(key) }
 
-// size is what a record of this data counts for: it has a key of 8 bytes and the time.
+// size returns the bytes that a record of this data counts for, a key of 8 bytes and the time included.
 func size(data []byte) int64 { return int64(len(data)) + 16 }
 
 func writtenAt(value []byte) time.Time {

@@ -29,7 +29,7 @@ type Record struct {
 	Data   []byte
 }
 
-// Step is what one Commit does, in this order.
+// Step is the work of one Commit, in this order.
 type Step struct {
 	// Below is the number below which all records go, for their events have left.
 	Below uint64
