@@ -9,8 +9,8 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// losses holds the part of the queue that tells the reporter of lost events, beside their
-// number; part of the queue.
+// losses is the part of the queue that tells the reporter of lost events, beside their
+// number.
 type losses struct {
 	refusal mqttconn.Puback // the newest acknowledgement that was an error
 	atFault error           // the newest event that can never be published, if it is not logged yet
