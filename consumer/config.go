@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,12 +154,12 @@ func (c Config) check() (checked, error) {
 	if c.MaxSkew < 0 {
 		return checked{}, fmt.Errorf("consumer: MaxSkew %v: want a positive duration", c.MaxSkew)
 	}
-	for _, topic := range c.Topics {
-		err := mqttconn.CheckFilter(topic)
-		if topic == HTTPFilter {
-			err = errors.New("what comes by HTTP is counted under this name")
-		}
-		if err != nil {
+	topics := slices.Clone(c.Topics)
+	if c.HeartbeatTopic != "" {
+		topics = append(topics, c.HeartbeatTopic)
+	}
+	for _, topic := range topics {
+		if err := rules.CheckFilter(topic); err != nil {
 			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/store"
 )
@@ -31,6 +32,7 @@ type Consumer struct {
 	rules    atomic.Pointer[ruleset]
 	store    *store.Store
 	pace     *pace
+	secrets  *secrets
 	incoming chan message
 	wake     chan struct{} // holds one: the store has changed
 	pings    chan string   // keys of heartbeats
@@ -47,7 +49,7 @@ type Consumer struct {
 	conn    *mqttconn.Conn // nil without a broker, and before Run
 	since   time.Time      // when it connected; zero while it is not
 	faults  map[part]error
-	refused map[string]error // by integration key: why ilert has not taken the last event
+	refused map[ilert.IntegrationKey]failure // of those whose last event ilert has not taken
 }
 
 // part is a part of the work that can be in fault.
@@ -80,12 +82,13 @@ func New(config Config) (*Consumer, error) {
 		config:   &complete,
 		store:    opened,
 		pace:     newPace(complete.Rate),
+		secrets:  newSecrets(),
 		incoming: make(chan message, receiveMaximum),
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),
 		skew:     newSkew(complete.MaxSkew, complete.Logger),
 		faults:   map[part]error{},
-		refused:  map[string]error{},
+		refused:  map[ilert.IntegrationKey]failure{},
 	}
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
@@ -214,37 +217,6 @@ func (c *Consumer) Ready() error {
 		}
 	}
 	return errors.Join(all...)
-}
-
-// delivered notes that ilert takes the events of an integration key (nil) or why it does
-// not: one that works must not hide another that is refused.
-func (c *Consumer) delivered(integrationKey string, err error) {
-	c.mu.Lock()
-	const most = 1000
-	if err == nil {
-		delete(c.refused, integrationKey)
-	} else if len(c.refused) < most {
-		c.refused[integrationKey] = err
-	}
-	var fault error
-	for _, err := range c.refused {
-		if fault == nil || err.Error() < fault.Error() {
-			fault = err
-		}
-	}
-	if n := len(c.refused); n > 1 {
-		fault = fmt.Errorf("%w (and so for %d more integration keys)", fault, n-1)
-	}
-	c.mu.Unlock()
-	c.report(delivering, fault)
-}
-
-// nothingWaits notes that ilert owes us no answer.
-func (c *Consumer) nothingWaits() {
-	c.mu.Lock()
-	clear(c.refused)
-	c.mu.Unlock()
-	c.report(delivering, nil)
 }
 
 // set notes that a part works (nil) or why it does not.

@@ -52,7 +52,7 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 		return nil, nil // an answer comes first
 	}
 	now := time.Now()
-	notices, err := c.store.Claim(ctx, now, most, func(integrationKey string) store.Budget { return c.pace.budget(integrationKey, now) })
+	notices, err := c.store.Claim(ctx, now, most, func(key ilert.IntegrationKey) store.Budget { return c.pace.budget(key, now) })
 	for _, n := range notices {
 		c.pace.take(n.IntegrationKey, now)
 	}
@@ -115,9 +115,11 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
 	e := n.Event
-	e.IntegrationKey = c.integrationKey(n)
 	err := c.send(grace, n, e)
 	answer := store.Answer{Notice: n, At: time.Now()}
+	if n.Unproven {
+		c.pace.distrust(n.IntegrationKey, answer.At)
+	}
 	c.pace.answered(n.IntegrationKey, err, answer.At)
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
@@ -127,7 +129,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 		if !c.config.DryRun {
 			c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
 		}
-		c.delivered(n.IntegrationKey, nil)
+		c.taken(n.IntegrationKey)
 		return answer
 	case !errors.As(err, &failed): // stopping
 		answer.Result = store.Unknown
@@ -144,30 +146,23 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	if failed.RetryAfter > 0 {
 		answer.Retry = answer.At.Add(min(failed.RetryAfter, mostAsked))
 	}
-	c.delivered(n.IntegrationKey, failed)
+	c.notTaken(n, failed)
 	return answer
 }
 
 // send gives ilert the event, or says what it would.
 func (c *Consumer) send(ctx context.Context, n store.Notice, e ilert.Event) error {
 	if !c.config.DryRun {
+		secret, err := c.secretOf(n.IntegrationKey)
+		if err != nil {
+			return &ilert.Error{Class: ilert.Operator, Err: err}
+		}
+		e.IntegrationKey = secret
 		return c.counted(func() error { return c.config.ilert.Send(ctx, n.Path, e, n.TraceParent) })
 	}
-	e.IntegrationKey = ""
 	shown, err := json.Marshal(e)
 	c.config.Logger.Info("dry run: ilert would be told", slog.String("event", string(shown)))
 	return err
-}
-
-// integrationKey is the alert source's that n is for.
-func (c *Consumer) integrationKey(n store.Notice) string {
-	if n.IntegrationKey == "" {
-		return c.config.IntegrationKey
-	}
-	if key, named := c.rules.Load().keys[n.IntegrationKey]; named {
-		return key
-	}
-	return n.IntegrationKey
 }
 
 const (

@@ -209,14 +209,15 @@ func acknowledge(messages []message) {
 
 // filterOf names the topic filter that a topic is counted under: the first of the
 // configured ones that matches. The session may hold a subscription that an
-// earlier configuration made; what comes by that is not wanted.
+// earlier configuration made; what comes by that is not wanted, and is counted under what
+// is no topic filter.
 func filterOf(filters []string, topic string) (filter string, wanted bool) {
 	for _, filter := range filters {
 		if mqttconn.Matches(filter, topic) {
 			return filter, true
 		}
 	}
-	return "(an earlier subscription)", false
+	return "#an earlier subscription", false
 }
 
 // rouse tells the delivery that there may be something to tell.

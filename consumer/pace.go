@@ -25,6 +25,8 @@ const (
 	// wait doubles up to mostProbe.
 	firstProbe = time.Minute
 	mostProbe  = 5 * time.Minute
+	// mostDistrust is mostProbe for one that ilert has never taken: there may be many of these.
+	mostDistrust = time.Hour
 )
 
 // pace says how much ilert may be told of each integration key, and when. No minute sees
@@ -34,7 +36,7 @@ type pace struct {
 	probe time.Duration // see firstProbe
 
 	mu   sync.Mutex
-	keys map[string]*bucket
+	keys map[ilert.IntegrationKey]*bucket
 	most int // at so many keys those that are at rest are forgotten
 }
 
@@ -47,10 +49,11 @@ type bucket struct {
 	hold     time.Time // before then nothing goes out
 	refused  int       // how often, one after the other, an operator's mistake was the answer
 	slowed   int       // likewise, that there are too many requests
+	distrust bool      // a message brought the key, and ilert has never taken it
 }
 
 func newPace(rate int) *pace {
-	return &pace{rate: max(rate, 0), probe: firstProbe, keys: map[string]*bucket{}}
+	return &pace{rate: max(rate, 0), probe: firstProbe, keys: map[ilert.IntegrationKey]*bucket{}}
 }
 
 func (p *pace) burst() int { return min(mostBurst, p.rate) }
@@ -58,11 +61,11 @@ func (p *pace) burst() int { return min(mostBurst, p.rate) }
 func (p *pace) kept() int { return min(mostKept, p.burst()/3) }
 
 // of returns the bucket of a key, which is full at first.
-func (p *pace) of(key string, now time.Time) *bucket {
+func (p *pace) of(key ilert.IntegrationKey, now time.Time) *bucket {
 	b := p.keys[key]
 	if b == nil {
 		if len(p.keys) >= p.most {
-			maps.DeleteFunc(p.keys, func(_ string, b *bucket) bool { return p.atRest(b, now) })
+			maps.DeleteFunc(p.keys, func(_ ilert.IntegrationKey, b *bucket) bool { return p.atRest(b, now) })
 			p.most = 2*len(p.keys) + 1000
 		}
 		b = &bucket{tokens: float64(p.burst()), filled: now}
@@ -74,7 +77,10 @@ func (p *pace) of(key string, now time.Time) *bucket {
 // atRest says whether a bucket is as good as a new one.
 func (p *pace) atRest(b *bucket, now time.Time) bool {
 	p.fill(b, now)
-	return b.underWay == 0 && b.refused == 0 && now.After(b.hold) && len(b.spent) == 0
+	if b.refused > 0 { // what waits is probed then, so nothing does
+		now = now.Add(-mostProbe)
+	}
+	return b.underWay == 0 && now.After(b.hold) && len(b.spent) == 0
 }
 
 // fill adds the tokens that have come since.
@@ -89,7 +95,7 @@ func (p *pace) fill(b *bucket, now time.Time) {
 }
 
 // budget is how much ilert may be told of a key at a time.
-func (p *pace) budget(key string, now time.Time) store.Budget {
+func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.of(key, now)
@@ -118,7 +124,7 @@ func (p *pace) budget(key string, now time.Time) store.Budget {
 }
 
 // take notes that a request goes out.
-func (p *pace) take(key string, now time.Time) {
+func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.of(key, now)
@@ -131,8 +137,15 @@ func (p *pace) take(key string, now time.Time) {
 	b.spent = append(b.spent, now)
 }
 
+// distrust notes that ilert has never taken a key, which a message brought.
+func (p *pace) distrust(key ilert.IntegrationKey, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of(key, now).distrust = true
+}
+
 // answered notes what came of a request.
-func (p *pace) answered(key string, err error, now time.Time) {
+func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.of(key, now)
@@ -140,7 +153,7 @@ func (p *pace) answered(key string, err error, now time.Time) {
 	var failed *ilert.Error
 	switch {
 	case err == nil || errors.As(err, &failed) && failed.Class == ilert.Invalid:
-		b.refused, b.slowed = 0, 0 // the key is good
+		b.refused, b.slowed, b.distrust = 0, 0, false // the key is good
 		return
 	case failed == nil: // stopping
 		return
@@ -148,7 +161,11 @@ func (p *pace) answered(key string, err error, now time.Time) {
 		if b.refused == 0 || !now.Before(b.hold) { // else it was out when the first was refused
 			b.refused++
 		}
-		wait := min(p.probe<<min(b.refused-1, 10), mostProbe)
+		longest := mostProbe
+		if b.distrust {
+			longest = mostDistrust
+		}
+		wait := min(p.probe<<min(b.refused-1, 10), longest)
 		b.hold = latest(b.hold, now.Add(wait))
 	}
 	switch {

@@ -14,6 +14,8 @@ import (
 
 var noon = time.UnixMilli(1795348800000)
 
+var configured ilert.IntegrationKey
+
 func TestNoMinuteSeesMoreRequestsThanItsRateAndNoMomentMoreThanABurst(t *testing.T) {
 	p := newPace(defaultRate)
 	var sent []time.Time
@@ -21,11 +23,11 @@ func TestNoMinuteSeesMoreRequestsThanItsRateAndNoMomentMoreThanABurst(t *testing
 		if now.After(noon.Add(3*time.Minute)) && now.Before(noon.Add(4*time.Minute)) {
 			continue // nothing waits
 		}
-		b := p.budget("", now)
+		b := p.budget(configured, now)
 		require.LessOrEqual(t, b.Any, mostBurst)
 		for range b.Any {
-			p.take("", now)
-			p.answered("", nil, now)
+			p.take(configured, now)
+			p.answered(configured, nil, now)
 			sent = append(sent, now)
 		}
 	}
@@ -41,61 +43,61 @@ func TestTheTimeToAskAgainIsWhenThereIsMore(t *testing.T) {
 	p := newPace(defaultRate)
 	now := noon
 	for range 200 {
-		b := p.budget("", now)
+		b := p.budget(configured, now)
 		for range b.Any {
-			p.take("", now)
-			p.answered("", nil, now)
+			p.take(configured, now)
+			p.answered(configured, nil, now)
 		}
-		next := p.budget("", now)
+		next := p.budget(configured, now)
 		require.Zero(t, next.Any)
-		require.Zero(t, p.budget("", next.Again.Add(-10*time.Millisecond)).Any, "not before")
+		require.Zero(t, p.budget(configured, next.Again.Add(-10*time.Millisecond)).Any, "not before")
 		now = next.Again
-		require.Positive(t, p.budget("", now).Any)
+		require.Positive(t, p.budget(configured, now).Any)
 	}
 }
 
 func TestSomeRequestsAreKeptForWhatEndsAlertsOrSpeaksForMany(t *testing.T) {
 	p := newPace(defaultRate)
-	b := p.budget("", noon)
+	b := p.budget(configured, noon)
 	assert.Equal(t, 10, b.Any)
 	assert.Equal(t, 7, b.Singles)
 	for range b.Singles {
-		p.take("", noon)
+		p.take(configured, noon)
 	}
-	b = p.budget("", noon)
+	b = p.budget(configured, noon)
 	assert.Equal(t, 3, b.Any)
 	assert.Equal(t, 0, b.Singles)
-	assert.Equal(t, 1, newPace(1).budget("", noon).Singles, "of one a minute none can be kept")
+	assert.Equal(t, 1, newPace(1).budget(configured, noon).Singles, "of one a minute none can be kept")
 }
 
 func TestAKeyThatIlertRefusesIsProbedNowAndThen(t *testing.T) {
 	p, now := newPace(-1), noon
 	forbidden := &ilert.Error{Class: ilert.Operator, Err: errors.New("ilert answered 403")}
-	require.Equal(t, mostUnderWay, p.budget("wrong", now).Any)
+	require.Equal(t, mostUnderWay, p.budget(ilert.LiteralKey("wrong"), now).Any)
 	for range 3 { // were out at the same time
-		p.take("wrong", now)
+		p.take(ilert.LiteralKey("wrong"), now)
 	}
-	p.answered("wrong", forbidden, now)
-	p.answered("wrong", forbidden, now)
-	p.answered("wrong", forbidden, now)
+	p.answered(ilert.LiteralKey("wrong"), forbidden, now)
+	p.answered(ilert.LiteralKey("wrong"), forbidden, now)
+	p.answered(ilert.LiteralKey("wrong"), forbidden, now)
 	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
-		b := p.budget("wrong", now)
+		b := p.budget(ilert.LiteralKey("wrong"), now)
 		assert.Equal(t, store.Budget{Again: b.Again}, b)
 		if wait > time.Minute {
 			assert.Equal(t, wait, b.Again.Sub(now))
 		}
 		now = b.Again
-		assert.Equal(t, store.Budget{Any: 1, Singles: 1}, p.budget("wrong", now))
-		p.take("wrong", now)
-		assert.Equal(t, store.Budget{}, p.budget("wrong", now), "one at a time")
-		p.answered("wrong", forbidden, now)
-		assert.Equal(t, mostUnderWay, p.budget("right", now).Any, "another key is none of it")
+		assert.Equal(t, store.Budget{Any: 1, Singles: 1}, p.budget(ilert.LiteralKey("wrong"), now))
+		p.take(ilert.LiteralKey("wrong"), now)
+		assert.Equal(t, store.Budget{}, p.budget(ilert.LiteralKey("wrong"), now), "one at a time")
+		p.answered(ilert.LiteralKey("wrong"), forbidden, now)
+		assert.Equal(t, mostUnderWay, p.budget(ilert.LiteralKey("right"), now).Any, "another key is none of it")
 	}
 	p.retry()
-	assert.Equal(t, 1, p.budget("wrong", now).Any, "an operator says that it is mended")
-	p.take("wrong", now)
-	p.answered("wrong", nil, now)
-	assert.Equal(t, mostUnderWay, p.budget("wrong", now).Any, "it is")
+	assert.Equal(t, 1, p.budget(ilert.LiteralKey("wrong"), now).Any, "an operator says that it is mended")
+	p.take(ilert.LiteralKey("wrong"), now)
+	p.answered(ilert.LiteralKey("wrong"), nil, now)
+	assert.Equal(t, mostUnderWay, p.budget(ilert.LiteralKey("wrong"), now).Any, "it is")
 }
 
 func TestIlertMayAskAKeyToWait(t *testing.T) {
@@ -111,9 +113,9 @@ func TestIlertMayAskAKeyToWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPace(defaultRate)
-			p.take("k", noon)
-			p.answered("k", &c.answer, noon)
-			b := p.budget("k", noon)
+			p.take(ilert.LiteralKey("k"), noon)
+			p.answered(ilert.LiteralKey("k"), &c.answer, noon)
+			b := p.budget(ilert.LiteralKey("k"), noon)
 			if c.most == 0 {
 				assert.Equal(t, 9, b.Any)
 				return
@@ -121,7 +123,7 @@ func TestIlertMayAskAKeyToWait(t *testing.T) {
 			assert.Zero(t, b.Any)
 			assert.GreaterOrEqual(t, b.Again.Sub(noon), c.least)
 			assert.LessOrEqual(t, b.Again.Sub(noon), c.most)
-			assert.Equal(t, 10, p.budget("other", noon).Any)
+			assert.Equal(t, 10, p.budget(ilert.LiteralKey("other"), noon).Any)
 		})
 	}
 }
@@ -129,9 +131,36 @@ func TestIlertMayAskAKeyToWait(t *testing.T) {
 func TestKeysThatAreAtRestAreForgotten(t *testing.T) {
 	p := newPace(defaultRate)
 	for n := range 10_000 {
-		key, now := string(rune(n)), noon.Add(time.Duration(n)*time.Second)
+		key, now := ilert.LiteralKey(string(rune(n))), noon.Add(time.Duration(n)*time.Second)
 		p.take(key, now)
 		p.answered(key, nil, now)
 	}
 	assert.Less(t, len(p.keys), 2000)
+}
+
+func TestAKeyThatIlertHasNeverTakenIsProbedSeldom(t *testing.T) {
+	p, now := newPace(defaultRate), noon
+	key := ilert.LiteralKey("made up")
+	forbidden := &ilert.Error{Class: ilert.Operator, Err: errors.New("ilert answered 403")}
+	var longest time.Duration
+	for range 12 {
+		p.take(key, now)
+		p.distrust(key, now)
+		p.answered(key, forbidden, now)
+		again := p.budget(key, now).Again
+		longest, now = again.Sub(now), again
+	}
+	assert.Equal(t, time.Hour, longest)
+}
+
+func TestKeysThatIlertRefusesAreForgottenOnceNothingWaits(t *testing.T) {
+	p := newPace(defaultRate)
+	forbidden := &ilert.Error{Class: ilert.Operator, Err: errors.New("ilert answered 403")}
+	for n := range 10_000 {
+		key, now := ilert.LiteralKey(string(rune(n))), noon.Add(time.Duration(n)*time.Second)
+		p.take(key, now)
+		p.distrust(key, now)
+		p.answered(key, forbidden, now)
+	}
+	assert.Less(t, len(p.keys), 3000)
 }

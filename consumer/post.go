@@ -14,7 +14,7 @@ import (
 )
 
 // HTTPFilter is the name under which what Post takes is counted.
-const HTTPFilter = "http"
+const HTTPFilter = rules.HTTPFilter
 
 // BadEventError is returned by Post for an event that ilert would never take.
 type BadEventError struct{ Reason string }
@@ -53,20 +53,20 @@ func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, show
 	if shown, err = json.Marshal(e); err != nil {
 		return m, nil, err
 	}
-	send := rules.Send{IntegrationKey: c.lane(e.IntegrationKey), Path: ilert.EventsPath, Event: e}
+	send := rules.Send{IntegrationKey: c.keyOf(e.IntegrationKey), Path: ilert.EventsPath, Event: e}
 	return store.Message{
 		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: at,
 		Decision: rules.Decision{Effects: []rules.Effect{send}},
 	}, shown, nil
 }
 
-// lane is what the store knows an integration key as: the configured one is none, so that
-// what waits goes out by a mended one, and all of a key waits in one line.
-func (c *Consumer) lane(integrationKey string) string {
-	if integrationKey == c.config.IntegrationKey {
-		return ""
+// keyOf returns the integration key for a secret of a message: the configured one, if it
+// is that, so that what waits goes out by a mended key, and all of a key waits in one line.
+func (c *Consumer) keyOf(secret string) ilert.IntegrationKey {
+	if secret == c.config.IntegrationKey {
+		return ilert.IntegrationKey{}
 	}
-	return integrationKey
+	return ilert.LiteralKey(secret)
 }
 
 func parseEvent(payload []byte) (e ilert.Event, omitted []ilert.Omission, err error) {

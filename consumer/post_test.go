@@ -109,7 +109,7 @@ func refusing(t *testing.T) (url string, pings <-chan string) {
 
 func TestARefusedKeyIsNotHiddenByAnotherThatWorks(t *testing.T) {
 	url, _ := refusing(t)
-	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: url}).ready(t)
+	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: url, IntegrationKey: "wrong"}).ready(t)
 	_, err := c.Post(t.Context(), []byte(`{"integrationKey":"wrong","eventType":"ALERT","summary":"x"}`))
 	require.NoError(t, err)
 	c.failing(t, "403 Forbidden")
@@ -126,7 +126,7 @@ func TestHeartbeatsOfOthersArePassedOnWhileWeAreNotReady(t *testing.T) {
 	url, pings := refusing(t)
 	c := start(t, consumer.Config{
 		Address: b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: url,
-		HeartbeatURL: url, HeartbeatKey: "own", HeartbeatTopic: "beat/+", Mapping: &consumer.Mapping{},
+		HeartbeatURL: url, HeartbeatKey: "own", HeartbeatTopic: "beat/+", Mapping: &consumer.Mapping{}, IntegrationKey: "wrong",
 	})
 	_, err := c.Post(t.Context(), []byte(`{"integrationKey":"wrong","eventType":"ALERT","summary":"x"}`))
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,58 +28,76 @@ func (c *Consumer) revive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		letters, err := c.store.ToRetry(ctx, batch)
-		if err == nil && len(letters) > 0 {
-			messages := make([]store.Message, len(letters))
-			set := c.rules.Load()
-			for i, l := range letters {
-				messages[i] = c.again(set, l)
-			}
-			if err = c.store.Revive(ctx, letters, messages); err == nil {
-				c.config.Logger.Info("dead letters taken in again", slog.Int("messages", len(letters)))
-				c.outlived(ctx, set)
-				c.rouse()
-			}
-		}
-		if err != nil && ctx.Err() == nil {
+		c.forgetFailures(ctx)
+		if err := c.takeInAgain(ctx); err != nil && ctx.Err() == nil {
 			c.config.Logger.Warn("dead letters cannot be taken in again yet", slog.Any("error", err))
 		}
 	}
 }
 
+// takeInAgain takes in the dead letters that an administrator asks for, if there are any.
+func (c *Consumer) takeInAgain(ctx context.Context) error {
+	letters, err := c.store.ToRetry(ctx, batch)
+	if err != nil || len(letters) == 0 {
+		return err
+	}
+	revivals := make([]store.Revival, len(letters))
+	set := c.rules.Load()
+	for i, l := range letters {
+		revivals[i] = c.again(set, l)
+	}
+	if err := c.store.Revive(ctx, time.Now(), revivals); err != nil {
+		return err
+	}
+	kept := 0
+	for _, r := range revivals {
+		if r.Keep != "" {
+			kept++
+		}
+	}
+	c.config.Logger.Info("dead letters taken in again", slog.Int("messages", len(letters)-kept))
+	if kept > 0 {
+		c.config.Logger.Warn("dead letters cannot be taken in again, and stay: mps-ilert store list says why", slog.Int("messages", kept))
+	}
+	c.outlived(ctx, set)
+	c.rouse()
+	return nil
+}
+
 // again is what a dead letter means now.
-func (c *Consumer) again(set *ruleset, l store.Letter) store.Message {
+func (c *Consumer) again(set *ruleset, l store.Letter) store.Revival {
+	r := store.Revival{Letter: l, Message: store.Message{Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Properties: l.Properties}}
 	switch l.Filter {
 	case store.Rules:
-		return c.resend(l)
+		var e ilert.Event
+		err := json.Unmarshal(l.Payload, &e)
+		r.Message.Decision = resend(l.IntegrationKey, l.Topic, e, err)
+		return r
 	case HTTPFilter:
-	default:
-		p := &packets.Publish{Topic: l.Topic, Payload: l.Payload, Properties: &packets.Properties{}}
-		for _, one := range l.Properties {
-			p.Properties.User = append(p.Properties.User, packets.User{Key: one.Key, Value: one.Value})
+		e, _, err := parseEvent(l.Payload) // what was left out has been counted
+		key := l.IntegrationKey
+		if l.Kind == store.Unread { // of an earlier version
+			key = c.keyOf(e.IntegrationKey)
 		}
-		return c.decide(set, message{Publish: p, at: l.ReceivedAt})
+		r.Message.Decision = resend(key, l.Topic, e, err)
+		return r
 	}
-	m, _, err := c.letterOf(l.Payload, l.ReceivedAt)
+	if _, wanted := filterOf(set.topics, l.Topic); !wanted {
+		r.Keep = fmt.Sprintf("nothing listens to topic %q now", l.Topic)
+		return r
+	}
+	p := &packets.Publish{Topic: l.Topic, Payload: l.Payload, Properties: &packets.Properties{}}
+	for _, one := range l.Properties {
+		p.Properties.User = append(p.Properties.User, packets.User{Key: one.Key, Value: one.Value})
+	}
+	r.Message = c.decide(set, message{Publish: p, at: l.ReceivedAt})
+	return r
+}
+
+// resend decides to send an event just so, unless it could not be read.
+func resend(key ilert.IntegrationKey, path string, e ilert.Event, err error) rules.Decision {
 	if err != nil {
-		return dead(l, err)
+		return rules.Decision{Dead: err.Error()}
 	}
-	return m
-}
-
-// resend is what of an alert's own ilert refused, as it was.
-func (c *Consumer) resend(l store.Letter) store.Message {
-	var e ilert.Event
-	if err := json.Unmarshal(l.Payload, &e); err != nil {
-		return dead(l, err)
-	}
-	return store.Message{
-		Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt,
-		Decision: rules.Decision{Effects: []rules.Effect{rules.Send{Path: ilert.EventsPath, Event: e}}},
-	}
-}
-
-// dead is a letter that stays one.
-func dead(l store.Letter, err error) store.Message {
-	return store.Message{Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Decision: rules.Decision{Dead: err.Error()}}
+	return rules.Decision{Effects: []rules.Effect{rules.Send{IntegrationKey: key, Path: path, Event: e}}}
 }

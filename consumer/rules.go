@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -22,8 +21,9 @@ import (
 type ruleset struct {
 	rules.Rules
 	names  []string
-	topics []string          // to subscribe to
-	keys   map[string]string // integration keys by the names that rules have for them
+	keyOf  map[string]ilert.IntegrationKey // by the names
+	topics []string                        // to subscribe to
+	keys   map[ilert.IntegrationKey]string // the secrets that the rules name
 }
 
 // loadRules reads the rules that the configuration names.
@@ -54,7 +54,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keys: map[string]string{}}
+	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keyOf: loaded.KeyOf, keys: map[ilert.IntegrationKey]string{}}
 	topics := loaded.Topics
 	if len(topics) == 0 {
 		topics = []string{mqttconn.DefaultTopic}
@@ -66,28 +66,12 @@ func (c Config) loadRules() (*ruleset, error) {
 				"another may get the message that ends an alert. Only ilagent's mapping may share (--preset ilagent)", topic)
 		}
 	}
-	for _, name := range loaded.Keys {
-		if set.keys[name], err = secretOf(name); err != nil {
-			return nil, fmt.Errorf("rules: integration key %s: %w", name, err)
+	for _, key := range loaded.Keys {
+		if set.keys[key], err = readSecret(key); err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
 		}
 	}
 	return set, nil
-}
-
-// secretOf reads an integration key from where a rule says that it is.
-func secretOf(name string) (key string, err error) {
-	kind, where, _ := strings.Cut(name, ":")
-	if kind == "env" {
-		key = os.Getenv(where)
-	} else {
-		var text []byte
-		text, err = os.ReadFile(where)
-		key = strings.TrimSpace(string(text))
-	}
-	if err == nil && key == "" {
-		err = errors.New("is empty")
-	}
-	return key, err
 }
 
 // filters are the topic filters to subscribe to, where the rules ask for some. Without a broker
@@ -164,6 +148,7 @@ func (r *reading) last() (at time.Time, failure string) {
 
 // use lets rules decide.
 func (c *Consumer) use(ctx context.Context, set *ruleset) error {
+	c.secrets.keep(set.keys)
 	was := c.rules.Swap(set)
 	c.reading.worked(time.Now())
 	c.mu.Lock()
@@ -184,9 +169,9 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	return nil
 }
 
-// warnOfEnded says which rules are no more and how many alerts they had: it may be that a
-// rule has only got another name.
-func (c *Consumer) warnOfEnded(ended map[string]int) {
+// warnOfEnded says of which rules alerts are resolved and how many: it may be that a rule has
+// only got another name.
+func (c *Consumer) warnOfEnded(why string, ended map[string]int) {
 	if len(ended) == 0 {
 		return
 	}
@@ -194,14 +179,20 @@ func (c *Consumer) warnOfEnded(ended map[string]int) {
 	for _, alerts := range ended {
 		n += alerts
 	}
-	c.config.Logger.Warn("rules are no more, their alerts are resolved",
-		slog.Any("rules", slices.Sorted(maps.Keys(ended))), slog.Int("alerts", n))
+	c.config.Logger.Warn(why, slog.Any("rules", slices.Sorted(maps.Keys(ended))), slog.Int("alerts", n))
 }
 
-// retain ends the alerts of rules that are no more.
+// retain ends the alerts of rules that are no more, and those that rules have raised by
+// integration keys which they have no more.
 func (c *Consumer) retain(ctx context.Context) error {
-	ended, err := c.store.Retain(ctx, time.Now(), append([]string{ownRule}, c.rules.Load().names...))
-	c.warnOfEnded(ended)
+	rules := maps.Clone(c.rules.Load().keyOf)
+	if rules == nil {
+		rules = map[string]ilert.IntegrationKey{}
+	}
+	rules[ownRule] = ilert.IntegrationKey{}
+	ended, err := c.store.Retain(ctx, time.Now(), rules)
+	c.warnOfEnded("rules are no more, their alerts are resolved", ended.Gone)
+	c.warnOfEnded("rules have another integration key, the alerts of the former are resolved", ended.Moved)
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +38,8 @@ type Status struct {
 	LeftOut map[string]uint64 `json:"leftOut"`
 	// Keys are the integration keys by which ilert has not taken the last event.
 	Keys []Key `json:"failingKeys"`
+	// Unproven is what waits for integration keys that ilert has never taken.
+	Unproven Unproven `json:"unproven"`
 	// Behind are the servers whose clocks are behind ours by more than MaxSkew, the
 	// farthest first.
 	Behind []Source `json:"behind"`
@@ -78,12 +79,25 @@ type Alerts struct {
 	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
 }
 
+// Unproven counts the events that wait for integration keys which messages brought and ilert
+// has never taken. There are 10,000 at most and 64 MiB, none older than a day: the oldest are
+// purged.
+type Unproven struct {
+	Keys     uint64    `json:"keys"`
+	Messages uint64    `json:"messages"`
+	Oldest   time.Time `json:"oldest,omitzero"` // since when the oldest waits
+}
+
 // Key is an integration key that ilert does not take events by.
 type Key struct {
 	// Name is as the rules have it, such as env:TEAM_KEY; "configured" for
-	// Config.IntegrationKey and "of messages" for all that messages bring themselves.
-	Name  string `json:"name"`
-	Error string `json:"error"`
+	// Config.IntegrationKey; and "message:" and 8 digits of its SHA-256 for one that a
+	// message brought.
+	Name string `json:"name"`
+	// Unproven says that a message brought it and that ilert has never taken it: it is no
+	// reason not to be ready. At most 100 of these are listed.
+	Unproven bool   `json:"unproven"`
+	Error    string `json:"error"`
 }
 
 // Status says how the consumer is. It reads the store beside the work, and at most so often
@@ -92,7 +106,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
 		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
-		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(set), Behind: c.skew.read(time.Now()),
+		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
 	}
 	status.RulesReadAt, status.RulesError = c.reading.last()
 	counts, err := c.counting.read(ctx, c.store)
@@ -123,6 +137,7 @@ func (s *Status) count(counts store.Status, filters []string) {
 		Open: counts.Open, Waiting: counts.Waiting, Delayed: counts.Later, UnderWay: counts.Claimed,
 		OldestWaiting: counts.Oldest,
 	}
+	s.Unproven = Unproven{counts.UnprovenKeys, counts.Unproven, counts.OldestUnproven}
 }
 
 func (c *Consumer) broker() *Broker {
@@ -160,29 +175,6 @@ func (c *Consumer) parts(reading error) []Part {
 	for i := range all {
 		all[i].Ready = all[i].Error == ""
 	}
-	return all
-}
-
-func (c *Consumer) failingKeys(set *ruleset) []Key {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	names := map[string]error{}
-	for key, err := range c.refused {
-		name := key
-		if _, named := set.keys[key]; key == "" {
-			name = "configured"
-		} else if !named {
-			name = "of messages" // the key itself is a secret
-		}
-		if was, ok := names[name]; !ok || err.Error() < was.Error() { // always the same of several
-			names[name] = err
-		}
-	}
-	all := make([]Key, 0, len(names))
-	for name, err := range names {
-		all = append(all, Key{name, brief(err)})
-	}
-	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 

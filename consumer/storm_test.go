@@ -73,7 +73,7 @@ func (s *simulation) until(end time.Time) {
 
 func (s *simulation) claim() {
 	s.t.Helper()
-	notices, err := s.store.Claim(s.t.Context(), s.now, workers-len(s.underWay), func(key string) store.Budget { return s.pace.budget(key, s.now) })
+	notices, err := s.store.Claim(s.t.Context(), s.now, workers-len(s.underWay), func(key ilert.IntegrationKey) store.Budget { return s.pace.budget(key, s.now) })
 	require.NoError(s.t, err)
 	for _, n := range notices {
 		s.pace.take(n.IntegrationKey, s.now)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,8 @@ func (f *storeFlags) alertsCommand() *cobra.Command {
 		Long: `List the alerts that are open or wait to be told, in the order of their keys. SINCE is
 when ilert was told last, or, of what it was not told yet, since when that waits. MEMBERS
 are those of a window, or the alerts that one speaks for when there were too many to be
-told one by one. SOURCE is the alert source: where the rules have its integration key.`,
+told one by one. SOURCE is the alert source: where its integration key stands, as the rules say it.
+An alert is refused when ilert called what it was told invalid: "store list" has the dead letter.`,
 		Example: `  mps-ilert store alerts --rule silent
   mps-ilert store alerts --json --limit 0 | jq -r 'select(.state == "waits").key'`,
 		Args: cobra.NoArgs,
@@ -75,7 +75,7 @@ func alertTable(out io.Writer, all []store.Alert) error {
 				members = strconv.Itoa(a.Members)
 			}
 			_, _ = fmt.Fprintf(w, "%.200q\t%s\t%s\t%s\t%s\t%s\t%s\n",
-				a.Key.Alert, orDash(a.Rule), orDash(a.Priority), howItStands(a), since.Format(time.DateTime), members, sourceName(a.Key.Integration))
+				a.Key.Alert, orDash(a.Rule), orDash(a.Priority), howItStands(a), since.Format(time.DateTime), members, a.Key.Integration.String())
 		}
 	})
 }
@@ -89,19 +89,6 @@ func howItStands(a store.Alert) string {
 		return fmt.Sprintf("%s, tried %d times, again at %s", a.State, a.Tries, a.Until.Format(time.DateTime))
 	default:
 		return string(a.State)
-	}
-}
-
-// sourceName names an alert source by where its key stands, as rules have it. The key
-// itself is a secret.
-func sourceName(integrationKey string) string {
-	switch {
-	case integrationKey == "":
-		return "configured"
-	case strings.HasPrefix(integrationKey, "env:"), strings.HasPrefix(integrationKey, "file:"):
-		return integrationKey
-	default:
-		return "of a message"
 	}
 }
 
@@ -131,7 +118,7 @@ func alertLines(out io.Writer, all []store.Alert) error {
 	encoder := json.NewEncoder(out)
 	for _, a := range all {
 		line := alertJSON{
-			Key: a.Key.Alert, Rule: a.Rule, Source: sourceName(a.Key.Integration), Priority: a.Priority, State: a.State,
+			Key: a.Key.Alert, Rule: a.Rule, Source: a.Key.Integration.String(), Priority: a.Priority, State: a.State,
 			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm,
 		}
 		if err := encoder.Encode(line); err != nil {

@@ -61,13 +61,15 @@ var (
 	leftOut     = describe("fields_left_out_total", "Optional fields that alerts and events went out without because ilert would not take them, since the start.", "field")
 	reloaded    = describe("rules_last_reload_successful", "Whether the last attempt to read the rules was successful: 1 or 0.")
 	reloadedAt  = describe("rules_last_reload_success_timestamp_seconds", "When the rules in force were read, in Unix seconds.")
+	unprovenKey = describe("unproven_keys", "Integration keys that messages brought, for which events wait and that ilert has never taken.")
+	unproven    = describe("messages_unproven", "Messages that wait for integration keys that ilert has never taken.")
 	behind      = describe("sources_behind", "Servers whose clocks are behind by more than --max_skew.")
 )
 
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven,
 	} {
 		to <- desc
 	}
@@ -122,6 +124,8 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	gauge(alerts, float64(s.Alerts.Waiting), "waiting")
 	gauge(alerts, float64(s.Alerts.Delayed), "delayed")
 	gauge(alerts, float64(s.Alerts.UnderWay), "under_way")
+	gauge(unprovenKey, float64(s.Unproven.Keys))
+	gauge(unproven, float64(s.Unproven.Messages))
 	waited := 0.0
 	if since := s.Alerts.OldestWaiting; !since.IsZero() {
 		waited = max(time.Since(since).Seconds(), 0)

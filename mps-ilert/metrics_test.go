@@ -174,6 +174,8 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	zero["mps_ilert_oldest_waiting_seconds"] = 0
 	zero["mps_ilert_request_duration_seconds_count"] = 0
 	zero["mps_ilert_sources_behind"] = 0
+	zero["mps_ilert_unproven_keys"] = 0
+	zero["mps_ilert_messages_unproven"] = 0
 	zero["mps_ilert_rules_last_reload_successful"] = 1
 	d.expect(t, zero)
 	s := d.status(t)
@@ -218,6 +220,8 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 		`mps_ilert_messages_pending{filter="http"}`:                      1,
 		`mps_ilert_dead_letters{filter="mps/events"}`:                    2,
 		`mps_ilert_alerts{state="open"}`:                                 1,
+		`mps_ilert_unproven_keys`:                                        1,
+		`mps_ilert_messages_unproven`:                                    1,
 		`mps_ilert_rule_matches_total{rule="` + s.Rules[0].Name + `"}`:   4,
 	}
 	d.expect(t, settled)
@@ -230,7 +234,7 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	s = d.status(t)
 	assert.False(t, s.Ready)
 	assert.Equal(t, []consumer.Key{
-		{Name: "configured", Error: "ilert answered 403 Forbidden"}, {Name: "of messages", Error: "ilert answered 503 Service Unavailable"},
+		{Name: "configured", Error: "ilert answered 403 Forbidden"}, {Name: "message:ee455f85", Unproven: true, Error: "ilert answered 503 Service Unavailable"},
 	}, s.Keys)
 	assert.Regexp(t, `^ilert answered \d+ [A-Z a-z]+$`, s.Requests.LastError)
 	assert.WithinDuration(t, time.Now(), s.Requests.LastErrorAt, time.Minute)
@@ -262,6 +266,8 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	settled[`mps_ilert_alerts{state="open"}`] = 2
 	settled[`mps_ilert_requests_total{outcome="delivered"}`] = 2 // since the start
 	settled["mps_ilert_oldest_waiting_seconds"] = 0
+	settled["mps_ilert_unproven_keys"] = 0
+	settled["mps_ilert_messages_unproven"] = 0
 	d.expect(t, settled)
 	storeOf(t, file, "purge", "--all")
 	settled[`mps_ilert_messages_total{fate="purged",filter="mps/events"}`] = 2

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode/utf8"
@@ -35,21 +36,31 @@ func storeCommand(g *globals) *cobra.Command {
 		Short: "Look into the store: what became of the messages, the alerts, and the dead letters",
 		Long: `Look into the store (--file): what became of the messages, which alerts are open or wait,
 and the dead letters, which are messages that could not be understood or that ilert called
-invalid. It may be used while the daemon runs.`,
+invalid. It may be used while the daemon runs.
+
+"list" also shows the integration keys that messages brought and that ilert does not take, as
+message: and the first 8 digits of their SHA-256, and how many events wait for each. "purge"
+drops what waits for one that is named, or, where flags or --all choose, for those that ilert
+has never taken. Of these the daemon keeps 10,000 events, 64 MiB and a day at most.
+
+"retry" decides dead letters anew: by the rules of now, and against what has come since. One
+that cannot be taken in again stays, and "list" and "show" say why: because its alert has ended
+since, for instance, or because nothing listens to its topic any more.`,
 		Example: `  mps-ilert store stats
   mps-ilert store alerts
   mps-ilert store list --reason 'want a text'
   mps-ilert store retry 17 18        # once the mapping or the rules are mended
-  mps-ilert store purge --older_than 720h`,
+  mps-ilert store purge --older_than 720h
+  mps-ilert store purge message:3f2a9c1b`,
 	}
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "write JSON, a line each")
 	cmd.AddCommand(
 		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: cobra.NoArgs, RunE: f.stats},
 		f.alertsCommand(),
-		f.choosing(&cobra.Command{Use: "list [ID...]", Short: "List dead letters, the oldest first", RunE: f.list}),
+		f.choosing(&cobra.Command{Use: "list [ID|KEY...]", Short: "List dead letters, the oldest first, and integration keys that ilert does not take", RunE: f.list}),
 		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", Args: cobra.MinimumNArgs(1), RunE: f.show},
-		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon take dead letters in again", RunE: f.retry}),
-		f.changing(&cobra.Command{Use: "purge [ID...]", Short: "Throw dead letters away", RunE: f.purge}),
+		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon decide dead letters anew and take them in again", RunE: f.retry}),
+		f.changing(&cobra.Command{Use: "purge [ID|KEY...]", Short: "Throw away dead letters, and what waits for integration keys that ilert does not take", RunE: f.purge}),
 	)
 	return cmd
 }
@@ -76,6 +87,13 @@ func (f *storeFlags) changing(cmd *cobra.Command) *cobra.Command {
 // open opens the store and reads which letters are meant.
 func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*store.Store, error) {
 	for _, text := range ids {
+		if strings.HasPrefix(text, "message:") {
+			if cmd.Name() != "list" && cmd.Name() != "purge" {
+				return nil, fmt.Errorf("%s is an integration key, for which events wait: want the ID of a dead letter", text)
+			}
+			f.which.Keys = append(f.which.Keys, text)
+			continue
+		}
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("%q is no ID of a dead letter: want a number", text)
@@ -138,6 +156,8 @@ type letterJSON struct {
 	Tries      int       `json:"tries"`
 	Retry      bool      `json:"retry"`
 	Reason     string    `json:"reason"`
+	Kept       string    `json:"kept,omitempty"`   // why it was not taken in again
+	Source     string    `json:"source,omitempty"` // of what ilert refused: the integration key
 	Payload    string    `json:"payload,omitempty"`
 	Base64     []byte    `json:"payloadBase64,omitempty"`
 }
@@ -145,7 +165,10 @@ type letterJSON struct {
 func toJSON(l store.Letter) letterJSON {
 	j := letterJSON{
 		ID: l.ID, Filter: l.Filter, Topic: l.Topic, ReceivedAt: l.ReceivedAt.UTC(), DiedAt: l.DiedAt.UTC(),
-		Tries: l.Tries, Retry: l.Retry, Reason: l.Reason,
+		Tries: l.Tries, Retry: l.Retry, Reason: l.Reason, Kept: l.Kept,
+	}
+	if l.Kind != store.Unread {
+		j.Source = l.IntegrationKey.String()
 	}
 	if utf8.Valid(l.Payload) {
 		j.Payload = string(l.Payload)
@@ -156,16 +179,28 @@ func toJSON(l store.Letter) letterJSON {
 }
 
 func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
-	letters, err := f.letters(cmd, ids)
+	s, err := f.open(cmd, ids)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	letters, err := s.DeadLetters(cmd.Context(), f.which)
+	if err != nil {
+		return err
+	}
+	keys, err := s.WaitingKeys(cmd.Context(), f.which)
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return linesOf(cmd.OutOrStdout(), letters)
+		return errors.Join(linesOf(cmd.OutOrStdout(), letters), keyLines(cmd.OutOrStdout(), keys))
 	}
 	return table(cmd.OutOrStdout(), "ID\tDIED\tTOPIC\tTRIES\tREASON", func(w io.Writer) {
 		for _, l := range letters {
-			_, _ = fmt.Fprintf(w, "%d\t%s\t%q\t%d\t%.100q\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason)
+			_, _ = fmt.Fprintf(w, "%d\t%s\t%q\t%d\t%.100q%s\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason, stays(l.Kept))
+		}
+		for _, k := range keys {
+			_, _ = fmt.Fprintf(w, "%v\twaits\t%q\t%d\t%s\n", k.Key, k.Topic, k.Tries, waitsFor(k))
 		}
 	})
 }
@@ -183,9 +218,46 @@ func (f *storeFlags) show(cmd *cobra.Command, ids []string) error {
 	}
 	out := cmd.OutOrStdout()
 	for _, l := range letters {
-		_, err := fmt.Fprintf(out, "ID:       %d\nFilter:   %s\nTopic:    %q\nReceived: %s\nDied:     %s\nTries:    %d\nReason:   %q\nPayload:  %q\n\n",
-			l.ID, l.Filter, l.Topic, l.ReceivedAt.Format(time.RFC3339Nano), l.DiedAt.Format(time.RFC3339Nano), l.Tries, l.Reason, l.Payload)
+		_, err := fmt.Fprintf(out, "ID:       %d\nFilter:   %s\nTopic:    %q\nReceived: %s\nDied:     %s\nTries:    %d\nReason:   %q%s\nPayload:  %q\n\n",
+			l.ID, l.Filter, l.Topic, l.ReceivedAt.Format(time.RFC3339Nano), l.DiedAt.Format(time.RFC3339Nano), l.Tries, l.Reason, stays(l.Kept), l.Payload)
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stays says why a letter was not taken in again, if somebody has asked.
+func stays(kept string) string {
+	if kept == "" {
+		return ""
+	}
+	return fmt.Sprintf(", not taken in again: %.200q", kept)
+}
+
+// waitsFor says what waits for an integration key that a message brought.
+func waitsFor(k store.WaitingKey) string {
+	why := "ilert did not take it"
+	if k.Unproven {
+		why = "ilert has never taken this integration key"
+	}
+	return fmt.Sprintf("%d events wait since %s: %s", k.Items, k.Since.Format(time.DateTime), why)
+}
+
+// keyJSON is an integration key for which events wait as --json writes it.
+type keyJSON struct {
+	Key          string    `json:"key"`
+	Topic        string    `json:"topic"` // of one of them
+	Waiting      int       `json:"waiting"`
+	WaitingSince time.Time `json:"waitingSince"`
+	Tries        int       `json:"tries"`
+	Unproven     bool      `json:"unproven"` // ilert has never taken it
+}
+
+func keyLines(w io.Writer, keys []store.WaitingKey) error {
+	out := json.NewEncoder(w)
+	for _, k := range keys {
+		if err := out.Encode(keyJSON{k.Key.String(), k.Topic, k.Items, k.Since.UTC(), k.Tries, k.Unproven}); err != nil {
 			return err
 		}
 	}
@@ -212,17 +284,22 @@ func linesOf(w io.Writer, letters []store.Letter) error {
 }
 
 func (f *storeFlags) retry(cmd *cobra.Command, ids []string) error {
-	return f.change(cmd, ids, (*store.Store).AskToRetry, "will be taken in again by the daemon")
+	return f.change(cmd, ids, "dead letters will be decided anew by the running daemon, and taken in again if that can be: store list says what stays",
+		func(ctx context.Context, s *store.Store) (n, waiting int64, err error) {
+			n, err = s.AskToRetry(ctx, f.which)
+			return n, 0, err
+		})
 }
 
 func (f *storeFlags) purge(cmd *cobra.Command, ids []string) error {
-	return f.change(cmd, ids, (*store.Store).Purge, "purged")
+	return f.change(cmd, ids, "dead letters purged", func(ctx context.Context, s *store.Store) (n, waiting int64, err error) {
+		purged, err := s.Purge(ctx, f.which)
+		return purged.Letters, purged.Waiting, err
+	})
 }
 
-// storeChange is a method of the store that changes dead letters and counts them.
-type storeChange func(*store.Store, context.Context, store.Letters) (int64, error)
-
-func (f *storeFlags) change(cmd *cobra.Command, ids []string, do storeChange, done string) error {
+// change changes the dead letters and the waiting events that are chosen, and says how many.
+func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do func(context.Context, *store.Store) (n, waiting int64, err error)) error {
 	w := f.which
 	chosen := f.all || len(ids) > 0 || w.Filter+w.Topic+w.Reason != "" || w.Limit > 0 || f.olderThan > 0
 	if !chosen {
@@ -233,14 +310,16 @@ func (f *storeFlags) change(cmd *cobra.Command, ids []string, do storeChange, do
 		return err
 	}
 	defer s.Close()
-	n, err := do(s, cmd.Context(), f.which)
+	n, waiting, err := do(cmd.Context(), s)
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]int64{"letters": n})
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]int64{"letters": n, "waiting": waiting})
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d dead letters %s\n", n, done)
+	if _, err = fmt.Fprintf(cmd.OutOrStdout(), "%d %s\n", n, done); err == nil && waiting > 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d waiting events purged\n", waiting)
+	}
 	return err
 }
 

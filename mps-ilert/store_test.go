@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,11 +66,41 @@ func TestDeadLettersAreLookedAtMendedAndPurged(t *testing.T) {
 
 	d.stop()
 	mended := startDaemonOn(t, d.file, environment(), ilert, "-m", host, "-q", port, "-e", "t/#", "--event_key", "k")
-	assert.Contains(t, storeOf(t, d.file, "retry", "--all"), "1 dead letters will be taken in again")
+	assert.Contains(t, storeOf(t, d.file, "retry", "--all"), "1 dead letters will be decided anew")
 	assert.Contains(t, receive(t, requests).Body, "without a key")
 	require.Eventually(t, func() bool { return stats()["t/#"]["delivered"] == 1 }, brokertest.Wait, 5*time.Millisecond)
 	assert.Equal(t, map[string]int{"received": 2, "ignored": 0, "merged": 0, "delivered": 1, "dead": 0, "duplicate": 0, "purged": 1, "pending": 0}, stats()["t/#"])
 	mended.stop()
+}
+
+func TestWhatWaitsForAKeyThatIlertHasNeverTakenIsListedAndPurged(t *testing.T) {
+	ilert := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(ilert.Close)
+	d := startDaemon(t, environment(), ilert.URL)
+	for range 3 {
+		code, _ := post(t, d.base+"/api/events", `{"integrationKey":"il1api-b0gus","eventType":"ALERT","summary":"x"}`)
+		require.Equal(t, http.StatusOK, code)
+	}
+	name := "message:" + fmt.Sprintf("%x", sha256.Sum256([]byte("il1api-b0gus")))[:8]
+	require.Eventually(t, func() bool {
+		_, body := get(t, d.base+"/status")
+		return strings.Contains(body, `"failingKeys":[{"name":"`+name+`","unproven":true,"error":"ilert answered 403 Forbidden"}]`)
+	}, brokertest.Wait, 5*time.Millisecond)
+	expectAnswer(t, d.base+"/ready", http.StatusNoContent, "")
+	listed := storeOf(t, d.file, "list")
+	assert.Regexp(t, `(?m)^`+name+` +waits +"/api/events" +\d +3 events wait since \d{4}-\S+ \S+: ilert has never taken this integration key$`, listed)
+	var key keyJSON
+	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "list", "--json", name)), &key))
+	assert.Equal(t, name, key.Key)
+	assert.Equal(t, 3, key.Waiting)
+	assert.True(t, key.Unproven)
+	assert.NotContains(t, listed, "b0gus")
+	assert.Empty(t, storeOf(t, d.file, "list", "--json", "message:00000000"))
+	assert.Equal(t, "0 dead letters purged\n3 waiting events purged\n", storeOf(t, d.file, "purge", name))
+	assert.Empty(t, storeOf(t, d.file, "list", "--json"))
+	require.Eventually(t, func() bool { _, body := get(t, d.base+"/status"); return strings.Contains(body, `"failingKeys":[]`) }, brokertest.Wait, 5*time.Millisecond)
+	d.stop()
+	assert.NotContains(t, d.log.String(), "b0gus")
 }
 
 func TestAlertsAreListedBesideTheDaemon(t *testing.T) {
@@ -114,6 +148,7 @@ func TestMistakesAtTheStoreAreNamed(t *testing.T) {
 		"store: stat /nowhere/x.db":   {"-f", "/nowhere/x.db", "store", "stats"},
 		"it is no store of mps-ilert": {"-f", other, "store", "list"},
 		`"x" is no ID`:                {"-f", other, "store", "show", "x"},
+		"message:0 is an integration": {"-f", other, "store", "retry", "message:0"},
 		"which? Name IDs":             {"-f", other, "store", "purge"},
 		"--older_than \"x\": want":    {"-f", other, "store", "purge", "--older_than", "x"},
 	} {

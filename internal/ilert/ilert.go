@@ -150,7 +150,7 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		}
 		var network *net.OpError
 		dialing := errors.As(err, &network) && network.Op == "dial"
-		return &Error{Class: Temporary, Uncertain: !dialing, Err: withoutURL(err)}
+		return &Error{Class: Temporary, Uncertain: !dialing, NoConn: dialing, Err: withoutURL(err)}
 	}
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(response.Body, mostAnswer)) // also lets the connection be used again
@@ -192,6 +192,7 @@ func withoutURL(err error) error {
 type Error struct {
 	Class      Class
 	Uncertain  bool          // ilert may have taken it all the same
+	NoConn     bool          // there was no connection to ilert, whatever the event
 	RetryAfter time.Duration // what ilert asked for, 0 without
 	TooMany    bool          // 429: it gets too many requests for this key
 	Err        error

@@ -99,6 +99,7 @@ func TestNoAnswerIsTemporary(t *testing.T) {
 	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}, ""), &failed)
 	assert.Equal(t, ilert.Temporary, failed.Class)
 	assert.True(t, failed.Uncertain)
+	assert.False(t, failed.NoConn)
 	assert.NotContains(t, failed.Error(), "s3cret")
 }
 
@@ -111,6 +112,7 @@ func TestWithoutAConnectionNothingHasArrived(t *testing.T) {
 	require.ErrorAs(t, client.Send(context.Background(), ilert.EventsPath, ilert.Event{IntegrationKey: "s3cret"}, ""), &failed)
 	assert.Equal(t, ilert.Temporary, failed.Class)
 	assert.False(t, failed.Uncertain)
+	assert.True(t, failed.NoConn)
 }
 
 func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {

@@ -48,10 +48,10 @@ rules:
 `)
 	assert.Equal(t, []string{"a/+", "mps/#"}, loaded.Topics)
 	assert.Equal(t, []string{"full"}, loaded.Names)
-	assert.Equal(t, []string{"file:/run/key"}, loaded.Keys)
+	assert.Equal(t, []ilert.IntegrationKey{ilert.FileKey("/run/key")}, loaded.Keys)
 	m := failed("mps/events", "broken")
 	m.Properties = []rules.Property{{Key: "httpstatus", Value: "503"}, {Key: "outcome", Value: "server"}, {Key: "source", Value: "mps-1"}}
-	key := rules.Key{Integration: "file:/run/key", Alert: "G1/A"}
+	key := rules.Key{Integration: ilert.FileKey("/run/key"), Alert: "G1/A"}
 	assert.Equal(t, rules.Decision{
 		Matched: []string{"full"},
 		At:      time.UnixMilli(1795322346039),

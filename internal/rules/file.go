@@ -12,7 +12,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // Source is a file of rules.
@@ -46,7 +46,7 @@ type rule struct {
 	when    *expression // nil: always
 
 	key            *template
-	integrationKey string // where it is; empty is the configured one
+	integrationKey ilert.IntegrationKey
 	alert          alertTexts
 
 	wait, reminder, silence, age time.Duration
@@ -68,7 +68,7 @@ type contents struct {
 	given    map[string]any // the options as they are written, for what the file includes
 	settings map[string][]string
 	sets     bool // there are settings, known or not
-	keyOf    string
+	keyOf    ilert.IntegrationKey
 	rules    []*rule
 	includes []include
 	tests    []Test
@@ -134,7 +134,7 @@ func (l *loader) filters(to *[]string) func(ast.Node) {
 			if !ok {
 				return
 			}
-			if err := mqttconn.CheckFilter(topic); err != nil {
+			if err := CheckFilter(topic); err != nil {
 				l.fail(n, "topic filter %.80q: %w", topic, err)
 				return
 			}
@@ -144,7 +144,7 @@ func (l *loader) filters(to *[]string) func(ast.Node) {
 }
 
 // integrationKey reads where the key of another alert source is: never the key itself.
-func (l *loader) integrationKey(to *string) func(ast.Node) {
+func (l *loader) integrationKey(to *ilert.IntegrationKey) func(ast.Node) {
 	return func(n ast.Node) {
 		if _, isObject := l.pairs(n); !isObject {
 			l.fail(n, "integration_key: want {env: NAME} or {file: PATH}; a key is a secret, which no file of rules holds")
@@ -156,9 +156,9 @@ func (l *loader) integrationKey(to *string) func(ast.Node) {
 		case (env == "") == (path == ""):
 			l.fail(n, "integration_key: want one of env and file")
 		case env != "":
-			*to = "env:" + env
+			*to = ilert.EnvKey(env)
 		default:
-			*to = "file:" + path
+			*to = ilert.FileKey(path)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
@@ -29,9 +30,10 @@ type Loaded struct {
 	Topics []string
 	// Names are those of the rules, in their order.
 	Names []string
-	// Keys name the integration keys beside the configured one that alerts go out by:
-	// env:NAME or file:PATH.
-	Keys []string
+	// KeyOf has the integration key of each rule, by its name.
+	KeyOf map[string]ilert.IntegrationKey
+	// Keys are the integration keys beside the configured one that alerts go out by.
+	Keys []ilert.IntegrationKey
 	// Settings are what the files set for the command.
 	Settings map[string][]string
 	// Tests are those of the sources, not of what they include.
@@ -52,9 +54,11 @@ func (l Load) Do() (Loaded, error) {
 		return f.loaded, f.mistakes
 	}
 	loaded := f.loaded
+	loaded.KeyOf = map[string]ilert.IntegrationKey{}
 	for _, r := range f.rules {
 		loaded.Names = append(loaded.Names, r.name)
-		if r.integrationKey != "" && !slices.Contains(loaded.Keys, r.integrationKey) {
+		loaded.KeyOf[r.name] = r.integrationKey
+		if r.integrationKey != (ilert.IntegrationKey{}) && !slices.Contains(loaded.Keys, r.integrationKey) {
 			loaded.Keys = append(loaded.Keys, r.integrationKey)
 		}
 	}

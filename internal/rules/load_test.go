@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -51,7 +52,7 @@ func TestSeveralFilesAreReadInTheirOrder(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"one", "two", "three"}, loaded.Names)
 	assert.Equal(t, []string{"a", "b", "c"}, loaded.Topics)
-	assert.Equal(t, []string{"env:A"}, loaded.Keys)
+	assert.Equal(t, []ilert.IntegrationKey{ilert.EnvKey("A")}, loaded.Keys)
 	assert.Equal(t, map[string][]string{"log-level": {"debug"}, "topic": {"x", "y"}}, loaded.Settings)
 	assert.Len(t, loaded.Tests, 1)
 
@@ -85,11 +86,11 @@ rules:
   - {name: own, accept: k, integration_key: {file: /run/key}}
   - {name: elsewhere, resolve: k, integration_key: {env: OTHER}}
 `)
-	assert.Equal(t, []string{"env:COMMON", "file:/run/key", "env:OTHER"}, loaded.Keys)
+	assert.Equal(t, []ilert.IntegrationKey{ilert.EnvKey("COMMON"), ilert.FileKey("/run/key"), ilert.EnvKey("OTHER")}, loaded.Keys)
 	d := loaded.Decide(rules.Message{Payload: []byte("1")})
-	assert.Equal(t, rules.Key{Integration: "env:OTHER", Alert: "k"}, d.Effects[0].(rules.End).Key)
-	assert.Equal(t, rules.Key{Integration: "env:COMMON", Alert: "k"}, d.Effects[1].(rules.Raise).Key)
-	assert.Equal(t, rules.Key{Integration: "file:/run/key", Alert: "k"}, d.Effects[2].(rules.Accept).Key)
+	assert.Equal(t, rules.Key{Integration: ilert.EnvKey("OTHER"), Alert: "k"}, d.Effects[0].(rules.End).Key)
+	assert.Equal(t, rules.Key{Integration: ilert.EnvKey("COMMON"), Alert: "k"}, d.Effects[1].(rules.Raise).Key)
+	assert.Equal(t, rules.Key{Integration: ilert.FileKey("/run/key"), Alert: "k"}, d.Effects[2].(rules.Accept).Key)
 }
 
 func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {

@@ -72,10 +72,11 @@ func (m Mapping) decide(message Message) Decision {
 	case key == "":
 		return dead("integrationKey is missing: the message has none, and none is configured")
 	}
-	if key == m.OtherKey {
-		key = "" // the configured one, whichever that is when it is sent
+	var source ilert.IntegrationKey // the configured one, whichever that is when it is sent
+	if key != m.OtherKey {
+		source = ilert.LiteralKey(key)
 	}
-	return Decision{Effects: []Effect{Send{IntegrationKey: key, Path: m.Path, Event: e}}, Omitted: omitted}
+	return Decision{Effects: []Effect{Send{IntegrationKey: source, Path: m.Path, Event: e}}, Omitted: omitted}
 }
 
 // mayWant reports whether a payload may hold the filter's key, be it whole or broken: most on

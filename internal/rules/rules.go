@@ -44,7 +44,7 @@ type Effect interface{ effect() }
 
 // Key identifies an alert.
 type Key struct {
-	Integration string // which alert source; empty is the configured one
+	Integration ilert.IntegrationKey
 	Alert       string
 }
 
@@ -72,7 +72,7 @@ type EndAll struct{ Rule string }
 // Send says that ilert is told just this, in the order of arrival.
 type Send struct {
 	redact.All
-	IntegrationKey string // empty is the configured one
+	IntegrationKey ilert.IntegrationKey
 	Path           string // of ilert's API
 	Event          ilert.Event
 }

@@ -20,7 +20,10 @@ const (
 const high = "HIGH"
 
 // key identifies an alert as ilert does.
-type key struct{ integration, folded string }
+type key struct {
+	integration ilert.IntegrationKey
+	folded      string
+}
 
 func keyOf(k rules.Key) key {
 	return key{k.Integration, strings.ToLower(strings.TrimSpace(k.Alert))}
@@ -67,6 +70,13 @@ type raising struct {
 	group    string
 }
 
+// refusedEndMemory is the time after which an alert is forgotten whose end ilert has refused:
+// it is open there until a person closes it, or retries the dead letter.
+const refusedEndMemory = 30 * 24 * time.Hour
+
+// isRefused reports whether ilert has refused the alert, so that ilert does not know it.
+func (a *alert) isRefused() bool { return a.told == nothing && !a.pending }
+
 // open says whether the alert should be open.
 func (a *alert) open() bool { return a != nil && a.desired != ilert.Resolve }
 
@@ -78,7 +88,7 @@ func (a *alert) raise(r raising, o *origin, count fates) {
 		reminder = Reminder
 	}
 	switch {
-	case a.desired == ilert.Resolve && (a.told == ilert.Alert || a.told == ilert.Accept):
+	case a.desired == ilert.Resolve && a.pending && (a.told == ilert.Alert || a.told == ilert.Accept):
 		// Its end was not told yet, and will not be.
 		count.of(a.filter).Merged++
 		o.merged = true
@@ -109,8 +119,8 @@ func (a *alert) raise(r raising, o *origin, count fates) {
 		}
 		a.want(ilert.Alert, o).say(r)
 		a.nextTry = next
-	case a.desired == ilert.Alert && !a.pending && o.at.Sub(a.toldAt) >= reminder:
-		if a.want(ilert.Alert, o); a.windowed == r.windowed {
+	case a.isRefused(), a.desired == ilert.Alert && !a.pending && o.at.Sub(a.toldAt) >= reminder:
+		if a.want(a.desired, o); a.windowed == r.windowed {
 			a.say(r)
 		}
 	default: // also what is accepted, which stays quiet
@@ -153,8 +163,8 @@ func earlier(a, b time.Time) time.Time {
 
 // accept says that somebody looks after the alert, which is open.
 func (a *alert) accept(o *origin, count fates) {
-	if a.desired == ilert.Accept {
-		o.merged = true
+	if a.desired == ilert.Accept || a.isRefused() { // what ilert does not know it is told later, if at all
+		a.desired, o.merged = ilert.Accept, true
 		return
 	}
 	tries, nextTry := a.tries, a.nextTry
@@ -171,7 +181,7 @@ func (a *alert) accept(o *origin, count fates) {
 // remains to be told or remembered of it.
 func (a *alert) end(o *origin, count fates) (over bool) {
 	if a.desired == ilert.Resolve {
-		o.merged = true
+		o.merged = o.merged || a.pending // what ilert has refused it refuses again
 		return false
 	}
 	if a.pending { // what waits is overtaken
@@ -244,10 +254,10 @@ func (a *alert) settle(answer *Answer, count fates) (over bool) {
 		a.told = n.told
 		if current {
 			count.of(a.filter).Dead++
-			a.pending = false
-			switch a.desired {
+			a.pending = false // but what ilert should know is still so, until something ends it
+			switch n.Event.EventType {
 			case ilert.Resolve:
-				return true // it will never be told, and only a person can end it
+				a.endsAt = answer.At.Add(refusedEndMemory)
 			case ilert.Accept:
 				a.desired = ilert.Alert
 			}
@@ -265,7 +275,7 @@ func (a *alert) settle(answer *Answer, count fates) (over bool) {
 		count.of(a.filter).Merged++ // the end of what was never told
 		return true
 	}
-	return !a.pending && a.told == nothing
+	return !a.pending && a.told == nothing && a.desired == ilert.Resolve
 }
 
 // tookIn is settle when ilert took the notice.

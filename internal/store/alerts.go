@@ -16,12 +16,13 @@ type State string
 
 // The states.
 const (
-	IsOpen   State = "open"      // ilert was told of it
-	Accepted State = "accepted"  // ilert was told, too, that somebody looks after it
-	Ending   State = "ending"    // ilert is to be told that it has ended
-	Waits    State = "waits"     // ilert is to be told of it, now or again
-	Delayed  State = "delayed"   // it waits for its time
-	UnderWay State = "under way" // a request is
+	IsOpen    State = "open"      // ilert was told of it
+	Accepted  State = "accepted"  // ilert was told, too, that somebody looks after it
+	Ending    State = "ending"    // ilert is to be told that it has ended
+	Waits     State = "waits"     // ilert is to be told of it, now or again
+	Delayed   State = "delayed"   // it waits for its time
+	UnderWay  State = "under way" // a request is
+	IsRefused State = "refused"   // ilert called what it was told invalid: see the dead letters
 )
 
 // Alert is what the store knows of an alert that is open or waits.
@@ -85,6 +86,8 @@ func stateOf(desired, told ilert.Type, pending, claimed, later bool) State {
 	switch {
 	case claimed:
 		return UnderWay
+	case !pending && (desired == ilert.Resolve || told == nothing || told == unsure):
+		return IsRefused
 	case desired == ilert.Resolve:
 		return Ending
 	case told == nothing && pending && later:

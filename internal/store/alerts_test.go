@@ -38,7 +38,7 @@ func TestAlertsAreListedAsTheyStand(t *testing.T) {
 	b := open(t)
 	assert.Empty(t, b.alerts(""))
 	delayed, foreign := raising("delayed"), raising("foreign")
-	delayed.For, foreign.Key.Integration, foreign.Rule = time.Minute, "env:KEY", "other"
+	delayed.For, foreign.Key.Integration, foreign.Rule = time.Minute, doors, "other"
 	b.does(raising("a"), raising("b"), delayed, foreign)
 	assert.Equal(t, map[string]store.State{"a": store.Waits, "b": store.Waits, "foreign": store.Waits, "delayed": store.Delayed}, b.states())
 	assert.Equal(t, b.now.Add(time.Minute), b.alerts("")["delayed"].Until)
@@ -49,7 +49,7 @@ func TestAlertsAreListedAsTheyStand(t *testing.T) {
 	assert.Equal(t, map[string]store.State{"a": store.UnderWay, "b": store.UnderWay, "foreign": store.UnderWay, "delayed": store.Delayed}, b.states())
 	for _, n := range notices {
 		result := store.Told
-		if n.IntegrationKey != "" {
+		if n.IntegrationKey != configured {
 			result = store.Unknown
 		}
 		b.settle(n, result)

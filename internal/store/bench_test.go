@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
@@ -21,7 +22,7 @@ func BenchmarkClaimOfABacklog(b *testing.B) {
 			for range backlog / 100 {
 				batch := make([]store.Message, 100)
 				for i := range batch {
-					batch[i] = received(send("k", "x"))
+					batch[i] = received(send(configured, "x"))
 				}
 				require.NoError(b, s.Apply(context.Background(), batch))
 			}
@@ -103,16 +104,16 @@ func BenchmarkClaimBesideOthers(b *testing.B) {
 				for i := range batch {
 					if c.keys == 1 {
 						r := raising(fmt.Sprint("held", n+i))
-						r.Key.Integration = "held"
+						r.Key.Integration = doors
 						batch[i] = received(message(r))
 					} else {
-						batch[i] = received(send(fmt.Sprint("held", n+i), "x"))
+						batch[i] = received(send(ilert.EnvKey(fmt.Sprint("HELD", n+i)), "x"))
 					}
 				}
 				require.NoError(b, s.Apply(context.Background(), batch))
 			}
-			held := func(key string) store.Budget {
-				if key == "k" {
+			held := func(key ilert.IntegrationKey) store.Budget {
+				if key == configured {
 					return store.Unlimited(key)
 				}
 				return store.Budget{}
@@ -122,7 +123,7 @@ func BenchmarkClaimBesideOthers(b *testing.B) {
 				require.NoError(b, err)
 			}
 			for b.Loop() {
-				require.NoError(b, s.Apply(context.Background(), []store.Message{received(send("k", "x"))}))
+				require.NoError(b, s.Apply(context.Background(), []store.Message{received(send(configured, "x"))}))
 				notices, err := s.Claim(context.Background(), start, 16, held)
 				require.NoError(b, err)
 				require.Len(b, notices, 1)

@@ -15,6 +15,22 @@ import (
 
 const filter = "mps/events"
 
+// Three alert sources: the configured one, one whose key a rule names, and one whose key
+// messages bring.
+var (
+	configured ilert.IntegrationKey
+	doors      = ilert.EnvKey("DOORS_KEY")
+	third      = ilert.LiteralKey("third")
+)
+
+// by is what tells an integration key that is not the configured one.
+func by(key ilert.IntegrationKey) string {
+	if key == configured {
+		return ""
+	}
+	return " by " + key.String()
+}
+
 var start = time.UnixMilli(1795321902892)
 
 // book is an open store with short names for what the tests do to it.
@@ -81,7 +97,9 @@ func (b *book) settle(n store.Notice, result store.Result) {
 // told claims what is due and says that ilert took it; it returns what it was.
 func (b *book) told() []string {
 	b.t.Helper()
-	return b.say(func(n store.Notice) string { return string(n.Event.EventType) + " " + n.Event.AlertKey })
+	return b.say(func(n store.Notice) string {
+		return string(n.Event.EventType) + " " + n.Event.AlertKey + by(n.IntegrationKey)
+	})
 }
 
 // texts is told with the summaries.

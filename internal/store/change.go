@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // change is one transaction. It reads each row once, however many messages touch
@@ -19,13 +21,15 @@ type change struct {
 	stmts   map[string]statement // of this transaction
 	rows    map[key]*alert       // nil: known not to be there
 	dirty   map[key]struct{}
-	groups  map[groupKey]*group // likewise
-	lanes   map[string]*lane    // integration keys of what has changed
+	groups  map[groupKey]*group            // likewise
+	lanes   map[ilert.IntegrationKey]*lane // of what has changed
 	count   fates
 	matched map[string]uint64
 	fleet   fleet
 
 	arrivals arrivals
+	unproven unproven
+	sent     *bool        // whether there are dead letters of the outbox; nil: not known
 	ends     map[key]said // of alerts that are no more
 }
 
@@ -58,8 +62,8 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	c := &change{
 		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
-		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
-		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
+		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[ilert.IntegrationKey]*lane{},
+		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}},
 	}
 	if err := do(c); err != nil {
 		return err
@@ -78,7 +82,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.boundUnproven(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {
@@ -175,7 +179,7 @@ func (c *change) keysOf(rule string) (keys []key, err error) {
 		}
 	}
 	slices.SortFunc(keys, func(a, b key) int {
-		return cmp.Or(cmp.Compare(a.folded, b.folded), cmp.Compare(a.integration, b.integration))
+		return cmp.Or(cmp.Compare(a.folded, b.folded), cmp.Compare(a.integration.String(), b.integration.String()))
 	})
 	return keys, err
 }

@@ -110,5 +110,5 @@ func (c *change) prune(now time.Time) error {
 	if !due {
 		return nil
 	}
-	return errors.Join(c.pruneEnds(now), c.exec(`DELETE FROM device WHERE seen_at <= ?`, millis(now.Add(-fleetMemory))))
+	return errors.Join(c.pruneEnds(now), c.pruneUnproven(now), c.exec(`DELETE FROM device WHERE seen_at <= ?`, millis(now.Add(-fleetMemory))))
 }

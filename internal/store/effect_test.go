@@ -37,7 +37,7 @@ func TestAMessageWithSeveralEffectsHasOneFate(t *testing.T) {
 func TestARefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T) {
 	b := open(t)
 	r := raising("b")
-	r.Key.Integration, r.Event.Details = "secret", "what happened"
+	r.Key.Integration, r.Event.Details = doors, "what happened"
 	b.does(raising("a"), r, rules.Send{Path: "/p", Event: ilert.Event{Summary: "just so"}})
 	for _, n := range b.claim() {
 		b.settle(n, store.Refused)
@@ -53,13 +53,10 @@ func TestARefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]store.Tally{filter: {Received: 1, Dead: 1}, store.Rules: {Received: 2, Dead: 2}}, tallies)
 
-	var e ilert.Event
-	require.NoError(t, json.Unmarshal(letters[1].Payload, &e))
-	again := message(rules.Send{Path: letters[1].Topic, Event: e})
-	again.ReceivedAt = b.now
-	require.NoError(t, b.Revive(t.Context(), letters[1:2], []store.Message{again}))
-	b.check()
-	assert.Equal(t, []string{"ALERT b"}, b.told())
+	again := message()
+	again.Topic, again.Payload = letters[1].Topic, letters[1].Payload
+	assert.Empty(t, b.revive(letters[1], again))
+	assert.Equal(t, []string{"ALERT b by env:DOORS_KEY"}, b.told())
 }
 
 func TestAnAlertMayHaveToLastBeforeItIsTold(t *testing.T) {
@@ -303,6 +300,27 @@ func TestAllAlertsOfARuleEndAtOnce(t *testing.T) {
 	assert.Empty(t, b.told(), "also those of the same transaction")
 }
 
+func TestAlertsOfRulesThatGetAnotherIntegrationKeyEnd(t *testing.T) {
+	b := open(t)
+	w := window(rules.Window{Rule: "w", Length: minute, AtLeast: 1})
+	hit := w.hit("g", "")
+	hit.Raise.Key.Integration = doors
+	b.does(of(doors, "a", "LOW"), of(third, "b", "LOW"), of(configured, "c", "LOW"), hit)
+	b.told()
+	now := map[string]ilert.IntegrationKey{"r": third, "w": configured}
+	ended, err := b.Retain(t.Context(), b.now, now)
+	require.NoError(t, err)
+	b.check()
+	assert.Equal(t, map[string]int{"r": 2, "w": 1}, ended.Moved)
+	assert.ElementsMatch(t, []string{"RESOLVE a by env:DOORS_KEY", "RESOLVE c", "RESOLVE g by env:DOORS_KEY"}, b.told())
+	ended, err = b.Retain(t.Context(), b.now, now)
+	require.NoError(t, err)
+	assert.Empty(t, ended.Moved)
+	hit.Raise.Key.Integration = configured
+	b.does(hit)
+	assert.Equal(t, []string{"ALERT g"}, b.told())
+}
+
 func TestAlertsOfRulesThatAreGoneEnd(t *testing.T) {
 	b := open(t)
 	gone, plain := raising("gone"), raising("plain")
@@ -312,13 +330,14 @@ func TestAlertsOfRulesThatAreGoneEnd(t *testing.T) {
 	m.Decision.Matched = []string{"gone", "r", "r"}
 	b.apply(m)
 	b.told()
-	ended, err := b.Retain(t.Context(), b.now, []string{"r"})
+	rest := map[string]ilert.IntegrationKey{"r": configured}
+	ended, err := b.Retain(t.Context(), b.now, rest)
 	require.NoError(t, err)
-	assert.Equal(t, map[string]int{"gone": 1}, ended)
+	assert.Equal(t, store.Retained{Gone: map[string]int{"gone": 1}, Moved: map[string]int{}}, ended)
 	b.check()
-	ended, err = b.Retain(t.Context(), b.now, []string{"r"})
+	ended, err = b.Retain(t.Context(), b.now, rest)
 	require.NoError(t, err)
-	assert.Empty(t, ended, "what ends already")
+	assert.Empty(t, ended.Gone, "what ends already")
 	assert.Equal(t, []string{"RESOLVE gone"}, b.told())
 	b.does(w.hit("g", ""))
 	assert.Empty(t, b.told())
@@ -330,7 +349,7 @@ func TestAlertsOfRulesThatAreGoneEnd(t *testing.T) {
 func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
 	b := open(t)
 	r := raising("a")
-	r.Key.Integration = "k"
+	r.Key.Integration = third
 	r.Event = ilert.Event{
 		Summary: "<a & b>", Details: "d", Priority: "HIGH",
 		Links: json.RawMessage(`[{"href":"x"}]`), CustomDetails: json.RawMessage(`{"a":1}`), Severity: json.RawMessage(`3`),
@@ -343,11 +362,11 @@ func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
 	want := r.Event
 	want.EventType, want.AlertKey = ilert.Alert, "a"
 	assert.Equal(t, want, n[0].Event)
-	assert.Equal(t, "k", n[0].IntegrationKey)
+	assert.Equal(t, third, n[0].IntegrationKey)
 	assert.Equal(t, "00-trace", n[0].TraceParent)
 	assert.Equal(t, ilert.EventsPath, n[0].Path)
 
-	m = message(rules.Send{IntegrationKey: "k", Path: "/p", Event: want})
+	m = message(rules.Send{IntegrationKey: third, Path: "/p", Event: want})
 	m.Properties = []rules.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-other"}}
 	b.apply(m)
 	n = b.claim()

@@ -20,10 +20,10 @@ type Budget struct {
 
 // Limits returns the Budget of an integration key. It is asked of those for which
 // something is due.
-type Limits func(integrationKey string) Budget
+type Limits func(ilert.IntegrationKey) Budget
 
 // Unlimited is for who is told at once.
-func Unlimited(string) Budget { return Budget{Any: 1 << 30, Singles: 1 << 30} }
+func Unlimited(ilert.IntegrationKey) Budget { return Budget{Any: 1 << 30, Singles: 1 << 30} }
 
 // mostVisits is how many integration keys one Claim looks at.
 const mostVisits = 1000
@@ -32,7 +32,8 @@ const mostVisits = 1000
 // given by then, within the limits of each integration key: HIGH before LOW and the longest
 // due first. What is sent just so ranks as LOW. If more alerts wait than the key carries in
 // a minute, those of a rule become one. It hands none of them out again before Settle. No
-// key waits for another one: each has its turn.
+// key waits for another one, each has its turn; but those that ilert has never taken, which may
+// be any number, come behind the others.
 func (s *Store) Claim(ctx context.Context, now time.Time, most int, limits Limits) ([]Notice, error) {
 	var notices []Notice
 	err := s.change(ctx, func(c *change) error {
@@ -82,18 +83,18 @@ type candidate struct {
 	notice Notice // of a letter
 }
 
-func (c *change) lanesDue(now time.Time) (keys []string, err error) {
+func (c *change) lanesDue(now time.Time) (keys []ilert.IntegrationKey, err error) {
 	err = c.each(func(rows *sql.Rows) error {
-		var k string
+		var k ilert.IntegrationKey
 		err := rows.Scan(&k)
 		keys = append(keys, k)
 		return err
-	}, `SELECT integration_key FROM lane WHERE at <= ? ORDER BY at LIMIT ?`, now.UnixMilli(), mostVisits)
+	}, `SELECT integration_key FROM lane WHERE at <= ? ORDER BY unproven, at LIMIT ?`, now.UnixMilli(), mostVisits)
 	return keys, err
 }
 
 // visit claims what is due of an integration key, as far as its budget goes.
-func (c *change) visit(key string, now time.Time, most int, limits Limits) ([]Notice, error) {
+func (c *change) visit(key ilert.IntegrationKey, now time.Time, most int, limits Limits) ([]Notice, error) {
 	l := c.lane(key)
 	l.hold(time.Time{}, time.Time{})
 	fronts, err := c.fronts(key)
@@ -131,7 +132,7 @@ type purse struct {
 }
 
 // spend claims by priority until nothing is left, and notes what holds up the rest.
-func (c *change) spend(key string, now time.Time, p *purse, l *lane, f *fronts) (claimed []Notice, err error) {
+func (c *change) spend(key ilert.IntegrationKey, now time.Time, p *purse, l *lane, f *fronts) (claimed []Notice, err error) {
 	for priority := range priorities {
 		all, err := c.candidates(key, priority, now, p.Budget, f)
 		if err != nil {
@@ -168,7 +169,7 @@ func (c *change) take(one *candidate, now time.Time) (Notice, error) {
 
 // candidates are what of a priority is due, the longest first: more than the budget
 // allows, if there is more.
-func (c *change) candidates(key string, priority int, now time.Time, b Budget, f *fronts) (all []candidate, err error) {
+func (c *change) candidates(key ilert.IntegrationKey, priority int, now time.Time, b Budget, f *fronts) (all []candidate, err error) {
 	for kind := range kinds {
 		single := kind != others
 		most := b.Any + 1
@@ -222,7 +223,7 @@ func later(t time.Time) time.Time {
 }
 
 // lane makes the time be found anew when to look at an integration key.
-func (c *change) lane(key string) *lane {
+func (c *change) lane(key ilert.IntegrationKey) *lane {
 	l := c.lanes[key]
 	if l == nil {
 		l = new(lane)
@@ -245,7 +246,7 @@ func (c *change) flushLanes() error {
 	return nil
 }
 
-func (c *change) flushLane(key string, l *lane) error {
+func (c *change) flushLane(key ilert.IntegrationKey, l *lane) error {
 	f, err := c.fronts(key)
 	if err != nil {
 		return err
@@ -271,8 +272,12 @@ func (c *change) flushLane(key string, l *lane) error {
 			at = earlier(at, latest(from, time.UnixMilli(f[turn].Int64)))
 		}
 	}
-	return c.exec(`INSERT OR REPLACE INTO lane (integration_key, any_from, singles_from, at) VALUES (?, ?, ?, ?)`,
-		key, millis(l.anyFrom), millis(l.singlesFrom), millis(at))
+	unproven, err := c.isUnproven(key)
+	if err != nil {
+		return err
+	}
+	return c.exec(`INSERT OR REPLACE INTO lane (integration_key, any_from, singles_from, at, unproven) VALUES (?, ?, ?, ?, ?)`,
+		key, millis(l.anyFrom), millis(l.singlesFrom), millis(at), unproven)
 }
 
 func latest(a, b time.Time) time.Time {
@@ -337,7 +342,7 @@ func (f *fronts) waits() bool {
 }
 
 // fronts are those of an integration key.
-func (c *change) fronts(key string) (f fronts, err error) {
+func (c *change) fronts(key ilert.IntegrationKey) (f fronts, err error) {
 	err = c.each(func(rows *sql.Rows) error {
 		var turn int
 		var at sql.NullInt64

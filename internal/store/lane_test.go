@@ -8,20 +8,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
 // within claims up to most of what is due within budgets, by integration key.
-func (b *book) within(most int, budgets map[string]store.Budget) []store.Notice {
+func (b *book) within(most int, budgets map[ilert.IntegrationKey]store.Budget) []store.Notice {
 	b.t.Helper()
-	notices, err := b.Claim(b.t.Context(), b.now, most, func(key string) store.Budget { return budgets[key] })
+	notices, err := b.Claim(b.t.Context(), b.now, most, func(key ilert.IntegrationKey) store.Budget { return budgets[key] })
 	require.NoError(b.t, err)
 	b.check()
 	return notices
 }
 
-func of(integrationKey, alertKey, priority string) rules.Raise {
+func of(integrationKey ilert.IntegrationKey, alertKey, priority string) rules.Raise {
 	r := raising(alertKey)
 	r.Key.Integration, r.Event.Priority = integrationKey, priority
 	return r
@@ -29,22 +30,22 @@ func of(integrationKey, alertKey, priority string) rules.Raise {
 
 func keysOf(notices []store.Notice) (all []string) {
 	for _, n := range notices {
-		all = append(all, string(n.Event.EventType)+" "+n.IntegrationKey+n.Event.AlertKey)
+		all = append(all, string(n.Event.EventType)+" "+n.Event.AlertKey+by(n.IntegrationKey))
 	}
 	return all
 }
 
 func TestNoMoreIsGivenThanTheBudgetOfEachKeyAllows(t *testing.T) {
 	b := open(t)
-	b.does(of("", "1", "LOW"), of("", "2", "LOW"), of("", "3", "LOW"), of("k/", "4", "LOW"), of("k/", "5", "LOW"))
-	given := b.within(100, map[string]store.Budget{"": {Any: 2, Singles: 2, Again: b.now.Add(time.Second)}, "k/": {Again: b.now.Add(time.Minute)}})
+	b.does(of(configured, "1", "LOW"), of(configured, "2", "LOW"), of(configured, "3", "LOW"), of(doors, "4", "LOW"), of(doors, "5", "LOW"))
+	given := b.within(100, map[ilert.IntegrationKey]store.Budget{configured: {Any: 2, Singles: 2, Again: b.now.Add(time.Second)}, doors: {Again: b.now.Add(time.Minute)}})
 	assert.ElementsMatch(t, []string{"ALERT 1", "ALERT 2"}, keysOf(given))
 	assert.Equal(t, time.Second, b.next(), "until then nothing can be done")
 	b.later(time.Second)
-	assert.ElementsMatch(t, []string{"ALERT 3"}, keysOf(b.within(100, map[string]store.Budget{"": {Any: 2, Singles: 2}, "k/": {Any: 9}})))
+	assert.ElementsMatch(t, []string{"ALERT 3"}, keysOf(b.within(100, map[ilert.IntegrationKey]store.Budget{configured: {Any: 2, Singles: 2}, doors: {Any: 9}})))
 	assert.Equal(t, 59*time.Second, b.next())
 	b.later(59 * time.Second)
-	assert.ElementsMatch(t, []string{"ALERT k/4", "ALERT k/5"}, keysOf(b.within(100, map[string]store.Budget{"k/": {Any: 9, Singles: 9}})))
+	assert.ElementsMatch(t, []string{"ALERT 4 by env:DOORS_KEY", "ALERT 5 by env:DOORS_KEY"}, keysOf(b.within(100, map[ilert.IntegrationKey]store.Budget{doors: {Any: 9, Singles: 9}})))
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
@@ -53,7 +54,7 @@ func TestWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T) {
 	b.does(raising("a"))
 	b.told()
 	b.does(raising("b"), rules.Send{})
-	none := map[string]store.Budget{"": {Any: 3, Again: b.now.Add(time.Minute)}}
+	none := map[ilert.IntegrationKey]store.Budget{configured: {Any: 3, Again: b.now.Add(time.Minute)}}
 	assert.Empty(t, b.within(100, none))
 	assert.Equal(t, time.Minute, b.next())
 	b.does(ending("a"))
@@ -65,7 +66,7 @@ func TestWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T) {
 func TestAnAnswerMayChangeTheBudget(t *testing.T) {
 	b := open(t)
 	b.does(raising("a"), raising("b"))
-	given := b.within(100, map[string]store.Budget{"": {Any: 1, Singles: 1}})
+	given := b.within(100, map[ilert.IntegrationKey]store.Budget{configured: {Any: 1, Singles: 1}})
 	require.Len(t, given, 1)
 	assert.Greater(t, b.next(), 100*365*24*time.Hour, "an answer comes first")
 	assert.Empty(t, b.claim(), "nobody looks before")
@@ -77,16 +78,16 @@ func TestAnAnswerMayChangeTheBudget(t *testing.T) {
 func TestWhatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T) {
 	b := open(t)
 	b.does(raising("a"))
-	assert.Empty(t, b.within(100, map[string]store.Budget{"": {Again: b.now.Add(5 * minute)}}))
+	assert.Empty(t, b.within(100, map[ilert.IntegrationKey]store.Budget{configured: {Again: b.now.Add(5 * minute)}}))
 	assert.Empty(t, b.claim())
-	_, err := b.Retain(t.Context(), b.now, []string{"r"})
+	_, err := b.Retain(t.Context(), b.now, map[string]ilert.IntegrationKey{"r": configured})
 	require.NoError(t, err)
 	assert.Len(t, b.claim(), 1)
 }
 
 func TestAHeldKeyIsLookedAtByTheNextProcess(t *testing.T) {
 	b := open(t)
-	b.does(raising("a"), rules.Send{IntegrationKey: "k"})
+	b.does(raising("a"), rules.Send{IntegrationKey: doors})
 	assert.Empty(t, b.within(100, nil))
 	assert.Empty(t, b.claim())
 	b.restart()
@@ -96,7 +97,7 @@ func TestAHeldKeyIsLookedAtByTheNextProcess(t *testing.T) {
 func TestWhatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T) {
 	b := open(t)
 	b.does(raising("a"))
-	assert.Empty(t, b.within(100, map[string]store.Budget{"": {Again: b.now.Add(5 * minute)}}))
+	assert.Empty(t, b.within(100, map[ilert.IntegrationKey]store.Budget{configured: {Again: b.now.Add(5 * minute)}}))
 	b.does(ending("a"))
 	assert.Equal(t, time.Duration(-1), b.next())
 }
@@ -104,23 +105,25 @@ func TestWhatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T) {
 // One key with much to tell takes all that is free, but the others have their turn.
 func TestKeysTakeTurns(t *testing.T) {
 	b := open(t)
+	b.apply(send(third, "taken before"))
+	b.told()
 	var all []rules.Effect
 	for n := range 100 {
-		all = append(all, of("loud/", fmt.Sprint(n), "HIGH"))
+		all = append(all, of(doors, fmt.Sprint(n), "HIGH"))
 	}
 	b.does(all...)
 	b.later(time.Second)
-	b.does(of("low/", "1", "LOW"), send("box", "2").Decision.Effects[0])
+	b.does(of(configured, "1", "LOW"), send(third, "2").Decision.Effects[0])
 	b.later(time.Millisecond)
-	assert.Len(t, b.within(10, unlimited("loud/", "low/", "box")), 10)
-	second := keysOf(b.within(10, unlimited("loud/", "low/", "box")))
-	assert.Contains(t, second, "ALERT low/1")
-	assert.Contains(t, second, "ALERT box")
+	assert.Len(t, b.within(10, unlimited(doors, configured, third)), 10)
+	second := keysOf(b.within(10, unlimited(doors, configured, third)))
+	assert.Contains(t, second, "ALERT 1")
+	assert.Contains(t, second, "ALERT  by "+third.String())
 	assert.Len(t, second, 10)
 }
 
-func unlimited(keys ...string) map[string]store.Budget {
-	all := map[string]store.Budget{}
+func unlimited(keys ...ilert.IntegrationKey) map[ilert.IntegrationKey]store.Budget {
+	all := map[ilert.IntegrationKey]store.Budget{}
 	for _, k := range keys {
 		all[k] = store.Unlimited(k)
 	}
@@ -129,7 +132,7 @@ func unlimited(keys ...string) map[string]store.Budget {
 
 func TestAKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T) {
 	b := open(t)
-	b.does(of("", "ended", "LOW"))
+	b.does(of(configured, "ended", "LOW"))
 	b.told()
 	b.later(time.Second)
 	b.does(raising("1"))
@@ -138,10 +141,10 @@ func TestAKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T) {
 	b.later(time.Second)
 	b.does(rules.Send{})
 	b.later(time.Second)
-	b.does(of("", "2", "HIGH"), of("", "3", ""))
+	b.does(of(configured, "2", "HIGH"), of(configured, "3", ""))
 	var order []string
 	for range 5 {
-		given := b.within(1, unlimited(""))
+		given := b.within(1, unlimited(configured))
 		order = append(order, keysOf(given)...)
 	}
 	assert.Equal(t, []string{"ALERT 2", "ALERT 1", "RESOLVE ended", " ", "ALERT 3"}, order)

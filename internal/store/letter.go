@@ -2,13 +2,16 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -25,9 +28,30 @@ type Letter struct {
 	Reason     string
 	Tries      int  // requests to ilert
 	Retry      bool // it is to be taken in again
+	// Kept says why it was not taken in again the last time; empty if nobody has asked.
+	Kept string
+
+	// Of what ilert refused; otherwise zero.
+	Kind           Kind
+	IntegrationKey ilert.IntegrationKey
+	EventType      ilert.Type
+	foldedKey      string     // of the alert
+	overtakenBy    ilert.Type // a later event of the alert key that says otherwise
 }
 
-// Letters chooses dead letters: those to which all of what is set applies.
+// Kind says what a dead letter is.
+type Kind string
+
+// The kinds.
+const (
+	Unread  Kind = ""      // a message that could not be understood
+	OfAlert Kind = "alert" // a notice of an alert that ilert refused
+	Sent    Kind = "send"  // an outbox item that ilert refused
+)
+
+// Letters chooses dead letters, and outbox items that wait for integration keys of messages:
+// those to which all of what is set applies. IDs, Reason and Limit choose no outbox items, and
+// Keys alone no dead letters.
 type Letters struct {
 	IDs    []int64
 	Filter string
@@ -35,6 +59,34 @@ type Letters struct {
 	Reason string    // a part of the reason, in any case
 	Before time.Time // of which they died
 	Limit  int       // the oldest so many; 0 is all
+	Keys   []string  // integration keys as String names them
+}
+
+// choosesLetters reports whether dead letters are chosen.
+func (l Letters) choosesLetters() bool { return len(l.Keys) == 0 || len(l.IDs) > 0 }
+
+// choosesWaiting reports whether outbox items are chosen.
+func (l Letters) choosesWaiting() bool {
+	return len(l.Keys) > 0 || len(l.IDs) == 0 && l.Reason == "" && l.Limit == 0
+}
+
+func (l Letters) names(k ilert.IntegrationKey) bool {
+	return len(l.Keys) == 0 || slices.Contains(l.Keys, k.String())
+}
+
+// whereWaiting is the condition for outbox items in SQL, but for Keys.
+func (l Letters) whereWaiting() (condition string, args []any) {
+	condition = "integration_key LIKE 'key:%'"
+	if l.Filter != "" {
+		condition, args = condition+" AND filter = ?", append(args, l.Filter)
+	}
+	if l.Topic != "" {
+		condition, args = condition+" AND topic = ?", append(args, l.Topic)
+	}
+	if !l.Before.IsZero() {
+		condition, args = condition+" AND queued_at < ?", append(args, l.Before.UnixMilli())
+	}
+	return condition, args
 }
 
 // where is the condition in SQL.
@@ -70,17 +122,22 @@ func (l Letters) where() (condition string, args []any) {
 }
 
 // bury keeps a dead letter.
-func (c *change) bury(m *Message, reason string, at time.Time) error {
+func (c *change) bury(l *Letter) error {
 	return c.exec(`
-		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, properties, retry)
-		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, ?, 0)`,
-		m.Filter, m.Topic, m.Payload, millis(m.ReceivedAt), millis(at), reason, m.Tries, propertiesOf(m.Properties))
+		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, properties, retry, kind, integration_key, folded_key, event_type, overtaken_by)
+		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
+		l.Filter, l.Topic, l.Payload, millis(l.ReceivedAt), millis(l.DiedAt), l.Reason, l.Tries, propertiesOf(l.Properties),
+		l.Kind, l.IntegrationKey, l.foldedKey, l.EventType, l.overtakenBy)
 }
 
-const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, properties, retry`
+const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, properties, retry, kept,
+	kind, integration_key, folded_key, event_type, overtaken_by`
 
 // DeadLetters returns dead letters, the oldest first.
 func (s *Store) DeadLetters(ctx context.Context, which Letters) ([]Letter, error) {
+	if !which.choosesLetters() {
+		return nil, nil
+	}
 	where, args := which.where()
 	return s.letters(ctx, `SELECT `+letterColumns+` FROM dead_letter WHERE `+where+` ORDER BY id`, args...)
 }
@@ -96,7 +153,8 @@ func (s *Store) letters(ctx context.Context, query string, args ...any) ([]Lette
 		var l Letter
 		var receivedAt, diedAt int64
 		var properties properties
-		if err := rows.Scan(&l.ID, &l.Filter, &l.Topic, &l.Payload, &receivedAt, &diedAt, &l.Reason, &l.Tries, &properties, &l.Retry); err != nil {
+		if err := rows.Scan(&l.ID, &l.Filter, &l.Topic, &l.Payload, &receivedAt, &diedAt, &l.Reason, &l.Tries, &properties, &l.Retry, &l.Kept,
+			&l.Kind, &l.IntegrationKey, &l.foldedKey, &l.EventType, &l.overtakenBy); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 		l.Properties = properties.list()
@@ -117,61 +175,62 @@ func (s *Store) AskToRetry(ctx context.Context, which Letters) (int64, error) {
 	return result.RowsAffected()
 }
 
-// Purge throws dead letters away, and returns how many. They are counted as purged.
-func (s *Store) Purge(ctx context.Context, which Letters) (n int64, err error) {
-	err = s.change(ctx, func(c *change) error {
-		where, args := which.where()
-		//nolint:gosec // see AskToRetry
-		rows, err := c.tx.QueryContext(ctx, `DELETE FROM dead_letter WHERE `+where+` RETURNING filter`, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var filter string
-			if err := rows.Scan(&filter); err != nil {
+// Purged counts what Purge has thrown away.
+type Purged struct {
+	Letters int64
+	Waiting int64 // outbox items
+}
+
+// Purge throws dead letters away, and outbox items that wait for integration keys of messages:
+// for those that Keys names, or else for all that ilert has never taken. They are counted as
+// purged.
+func (s *Store) Purge(ctx context.Context, which Letters) (n Purged, err error) {
+	err = s.change(ctx, func(c *change) (err error) {
+		if which.choosesLetters() {
+			if n.Letters, err = c.purgeLetters(which); err != nil {
 				return err
 			}
-			c.count.of(filter).Dead--
-			c.count.of(filter).Purged++
-			n++
 		}
-		return errors.Join(rows.Err(), rows.Close())
+		if which.choosesWaiting() {
+			n.Waiting, err = c.purgeWaiting(which)
+		}
+		return err
 	})
 	return n, err
 }
 
-// ToRetry returns up to most dead letters that somebody has asked to be taken in again.
-func (s *Store) ToRetry(ctx context.Context, most int) ([]Letter, error) {
-	return s.letters(ctx, `SELECT `+letterColumns+` FROM dead_letter WHERE retry = 1 ORDER BY id LIMIT ?`, most)
+func (c *change) purgeLetters(which Letters) (n int64, err error) {
+	where, args := which.where()
+	err = c.each(func(rows *sql.Rows) error {
+		var filter string
+		err := rows.Scan(&filter)
+		c.count.of(filter).Dead--
+		c.count.of(filter).Purged++
+		n++
+		return err
+	}, `DELETE FROM dead_letter WHERE `+where+` RETURNING filter`, args...)
+	return n, err
 }
 
-// Revive is Apply for the messages that letters were: messages[i] is what letters[i]
-// means now.
-func (s *Store) Revive(ctx context.Context, letters []Letter, messages []Message) error {
-	return s.change(ctx, func(c *change) error {
-		now := time.Now()
-		for i, l := range letters {
-			result, err := c.result(`DELETE FROM dead_letter WHERE id = ?`, l.ID)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				continue // purged meanwhile
-			}
-			c.count.of(l.Filter).Dead--
-			messages[i].Filter = l.Filter // under which it was received
-			c.see(&messages[i])
-			if err := c.apply(&messages[i], now); err != nil {
-				return err
-			}
+func (c *change) purgeWaiting(which Letters) (n int64, err error) {
+	where, args := which.whereWaiting()
+	if len(which.Keys) == 0 {
+		return c.purgeOutbox(where+" AND unproven > 0", args...)
+	}
+	var keys []ilert.IntegrationKey
+	err = c.each(func(rows *sql.Rows) error {
+		var k ilert.IntegrationKey
+		err := rows.Scan(&k)
+		if which.names(k) {
+			keys = append(keys, k)
 		}
-		return nil
-	})
+		return err
+	}, `SELECT DISTINCT integration_key FROM outbox WHERE `+where, args...)
+	for _, k := range keys {
+		purged, failed := c.purgeOutbox(where+" AND integration_key = ?", append(slices.Clone(args), k)...)
+		n, err = n+purged, errors.Join(err, failed)
+	}
+	return n, err
 }
 
 // OpenBeside opens an existing store beside the daemon that uses it, for what may be done

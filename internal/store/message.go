@@ -31,8 +31,8 @@ type Message struct {
 
 // Rules is what letters have for a topic filter that no message caused, such as the
 // end of an alert by time, or a message's second alert. Their payload is what ilert
-// was told.
-const Rules = "rules"
+// was told. No topic filter begins so.
+const Rules = "#rules"
 
 // nobody stands for the topic filter of what waits and is no message's.
 const nobody = ""
@@ -45,6 +45,8 @@ type origin struct {
 	waits   bool      // the message waits to be told, or did before it was overtaken
 	merged  bool      // it says what was told or waits already
 	hits    []hit     // that may raise alerts, once all effects are known
+	revived bool      // the message is a dead letter that is taken in again
+	stale   int       // effects of such a message that what has come since says otherwise
 }
 
 // when is the time of a message: the smaller of its own and of its arrival, so that a
@@ -70,34 +72,59 @@ func (s *Store) Do(ctx context.Context, at time.Time, effects ...rules.Effect) e
 	})
 }
 
+// letter returns m as a dead letter.
+func (m *Message) letter(reason string, at time.Time) *Letter {
+	return &Letter{
+		Filter: m.Filter, Topic: m.Topic, Payload: m.Payload, Properties: m.Properties,
+		ReceivedAt: m.ReceivedAt, DiedAt: at, Reason: reason, Tries: m.Tries,
+	}
+}
+
 // apply does what m does, which arrived now, and counts its one fate.
 func (c *change) apply(m *Message, now time.Time) error {
+	c.countMatches(m)
+	if reason := m.Decision.Dead; reason != "" {
+		c.count.of(m.Filter).Dead++
+		return c.bury(m.letter(reason, now))
+	}
+	o := origin{message: m, at: m.when(), arrived: now.Truncate(time.Millisecond)}
+	if err := c.do(&o); err != nil {
+		return err
+	}
+	c.countFate(&o)
+	return nil
+}
+
+func (c *change) countMatches(m *Message) {
 	for _, rule := range m.Decision.Matched {
 		c.matched[rule]++
 	}
-	if reason := m.Decision.Dead; reason != "" {
-		c.count.of(m.Filter).Dead++
-		return c.bury(m, reason, now)
-	}
-	o := origin{message: m, at: m.when(), arrived: now.Truncate(time.Millisecond)}
-	for _, effect := range m.Decision.Effects {
-		if err := c.effect(effect, &o); err != nil {
+}
+
+// do does all that the message of a change does.
+func (c *change) do(o *origin) error {
+	for _, effect := range o.message.Decision.Effects {
+		if err := c.effect(effect, o); err != nil {
 			return err
 		}
 	}
 	for _, h := range o.hits {
-		if err := c.weigh(h, &o); err != nil {
+		if err := c.weigh(h, o); err != nil {
 			return err
 		}
 	}
-	switch {
+	return nil
+}
+
+// countFate counts the one fate of the message of a change.
+func (c *change) countFate(o *origin) {
+	switch filter := o.message.Filter; {
 	case o.waits: // and is counted by what waits
 	case o.merged:
-		c.count.of(m.Filter).Merged++
+		c.count.of(filter).Merged++
 	default:
-		c.count.of(m.Filter).Ignored++
+		c.count.of(filter).Ignored++
 	}
-	return nil
 }
 
 func (c *change) effect(effect rules.Effect, o *origin) error {
@@ -137,7 +164,8 @@ func (c *change) raise(r raising, o *origin) error {
 			return err
 		}
 	}
-	if a.said.stale(o) {
+	if a.said.stale(o) && (!o.revived || a.desired != ilert.Alert) {
+		o.stale++
 		return nil
 	}
 	a.said.hear(o)
@@ -161,8 +189,12 @@ func (c *change) expire(a *alert, o *origin) (*alert, error) {
 
 func (c *change) accept(k rules.Key, o *origin) error {
 	a, err := c.load(keyOf(k))
-	if err != nil || a == nil || a.desired == ilert.Resolve || a.said.stale(o) {
+	if err != nil || a == nil || a.desired == ilert.Resolve {
 		return err
+	}
+	if a.said.stale(o) {
+		o.stale++
+		return nil
 	}
 	a.said.hear(o)
 	if a.storm != alone { // who looks after one of many looks not after them all
@@ -176,8 +208,12 @@ func (c *change) accept(k rules.Key, o *origin) error {
 
 func (c *change) endKey(k key, o *origin) error {
 	a, err := c.load(k)
-	if err != nil || a == nil || a.said.stale(o) { // the end of what is not open, or of what has begun since
+	if err != nil || a == nil { // the end of what is not open
 		return err
+	}
+	if a.said.stale(o) { // or of what has begun since
+		o.stale++
+		return nil
 	}
 	a.said.hear(o)
 	return c.end(a, o)
@@ -244,6 +280,11 @@ func (a *alert) attribute(o *origin) {
 	}
 	a.filter, a.topic, a.payload, a.receivedAt = m.Filter, m.Topic, m.Payload, m.ReceivedAt
 	o.waits = true
+}
+
+// message returns the message that waits, or waited last.
+func (a *alert) message() *Message {
+	return &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Properties: a.properties.list()}
 }
 
 // textOf is e in JSON, without the integration key.

@@ -11,11 +11,12 @@ import (
 // Notice is one thing to tell ilert: an alert's newest state, or what is to be sent
 // just so. It is handed out by Claim and goes back by Settle.
 type Notice struct {
-	IntegrationKey string      // empty is the configured one
+	IntegrationKey ilert.IntegrationKey
 	Tries          int         // how often ilert was tried before
 	TraceParent    string      // of the message that caused it, if it had one
 	Path           string      // of ilert's API
 	Event          ilert.Event // complete but for the integration key
+	Unproven       bool        // a message brought the integration key, and ilert has never taken it
 
 	letter  int64 // in the outbox; 0 for an alert
 	key     key   // of the alert
@@ -112,8 +113,7 @@ func (c *change) settle(answer *Answer) error {
 	}
 	listing := a.storm == itself && n.Event.EventType == ilert.Alert
 	if answer.Result == Refused && a.version == n.version && (!listing || a.filter != nobody) {
-		letter := &Message{Filter: a.filter, Topic: a.topic, Payload: a.payload, ReceivedAt: a.receivedAt, Properties: a.properties.list()}
-		if err := c.refuse(letter, answer); err != nil {
+		if err := c.refuse(a.message(), a.key, answer); err != nil {
 			return err
 		}
 	}
@@ -134,9 +134,9 @@ func (c *change) settle(answer *Answer) error {
 	return nil
 }
 
-// refuse buries m, whose notice ilert called invalid. Of what is nobody's the notice
+// refuse buries m, whose notice of k ilert called invalid. Of what is nobody's the notice
 // is kept, and counted as if it had been received.
-func (c *change) refuse(m *Message, answer *Answer) error {
+func (c *change) refuse(m *Message, k key, answer *Answer) error {
 	n := &answer.Notice
 	if m.Filter == nobody {
 		m.Filter, m.Topic, m.Payload = Rules, n.Path, []byte(textOf(n.Event))
@@ -144,5 +144,15 @@ func (c *change) refuse(m *Message, answer *Answer) error {
 		c.count.of(Rules).Dead++
 	}
 	m.Tries = n.Tries + 1
-	return c.bury(m, answer.Reason, answer.At)
+	l := m.letter(answer.Reason, answer.At)
+	l.Kind, l.IntegrationKey, l.foldedKey, l.EventType = OfAlert, k.integration, k.folded, n.Event.EventType
+	if n.letter != 0 {
+		l.Kind = Sent
+		var err error
+		if l.overtakenBy, err = c.overtaken(n.letter, k, l.EventType); err != nil {
+			return err
+		}
+		c.sent = nil
+	}
+	return c.bury(l)
 }

@@ -4,8 +4,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -17,15 +19,82 @@ func (c *change) post(send rules.Send, o *origin) error {
 	var a alert // whose message counts
 	a.attribute(o)
 	c.lane(send.IntegrationKey)
+	k := keyOf(rules.Key{Integration: send.IntegrationKey, Alert: send.Event.AlertKey})
+	if err := c.overtake(k, send.Event.EventType); err != nil {
+		return err
+	}
+	body := textOf(send.Event)
+	unproven, err := c.isUnproven(send.IntegrationKey)
+	if err != nil {
+		return err
+	}
+	bytes := 0
+	if unproven {
+		bytes = len(body) + len(a.payload)
+		c.unproven.added = true
+	}
 	return c.exec(`
-		INSERT INTO outbox (integration_key, path, body, claimed, tries, next_try, filter, topic, payload, received_at, properties)
-		VALUES (?, ?, ?, 0, 0, ?, ?, ?, coalesce(?, x''), ?, ?)`,
-		send.IntegrationKey, send.Path, textOf(send.Event), millis(o.at), a.filter, a.topic, a.payload, millis(a.receivedAt), a.properties)
+		INSERT INTO outbox (integration_key, path, body, claimed, tries, next_try, filter, topic, payload, received_at, properties,
+			folded_key, event_type, queued_at, unproven)
+		VALUES (?, ?, ?, 0, 0, ?, ?, ?, coalesce(?, x''), ?, ?, ?, ?, ?, ?)`,
+		send.IntegrationKey, send.Path, body, millis(o.at), a.filter, a.topic, a.payload, millis(a.receivedAt), a.properties,
+		k.folded, send.Event.EventType, millis(o.arrived), bytes)
+}
+
+// contradicts returns the event types that say otherwise of an alert than another one.
+func contradicts(t ilert.Type) (earlier []ilert.Type) {
+	switch t {
+	case ilert.Alert:
+		return []ilert.Type{ilert.Resolve}
+	case ilert.Resolve:
+		return []ilert.Type{ilert.Alert, ilert.Accept}
+	}
+	return nil
+}
+
+// overtake marks the dead letters of the outbox that an event of their alert key contradicts,
+// so that they are not sent after it.
+func (c *change) overtake(k key, by ilert.Type) error {
+	if c.sent == nil { // once a transaction: mostly there are none
+		c.sent = new(bool)
+		if err := c.row(`SELECT EXISTS (SELECT 1 FROM dead_letter WHERE kind = 'send' AND folded_key <> '')`).Scan(c.sent); err != nil {
+			return err
+		}
+	}
+	if !*c.sent || k.folded == "" {
+		return nil
+	}
+	for _, earlier := range contradicts(by) {
+		err := c.exec(`
+			UPDATE dead_letter SET overtaken_by = ?
+			WHERE kind = 'send' AND folded_key <> '' AND integration_key = ? AND folded_key = ? AND event_type = ?`, by, k.integration, k.folded, earlier)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overtaken returns the event type that waits behind a refused outbox item and contradicts it,
+// if there is one among the next of its integration key.
+func (c *change) overtaken(id int64, k key, refused ilert.Type) (by ilert.Type, err error) {
+	const next = 1000
+	err = c.each(func(rows *sql.Rows) error {
+		var later ilert.Type
+		err := rows.Scan(&later)
+		if slices.Contains(contradicts(later), refused) {
+			by = later
+		}
+		return err
+	}, `
+		SELECT event_type FROM (SELECT id, event_type, folded_key FROM outbox WHERE integration_key = ? AND id > ? ORDER BY id LIMIT ?)
+		WHERE folded_key = ? AND folded_key <> '' ORDER BY id`, k.integration, id, next, k.folded)
+	return by, err
 }
 
 // headLetter returns the first letter of an integration key, or nil if it is not to be
 // sent by now.
-func (c *change) headLetter(integrationKey string, now time.Time) (*candidate, error) {
+func (c *change) headLetter(integrationKey ilert.IntegrationKey, now time.Time) (*candidate, error) {
 	head := candidate{single: true}
 	n := &head.notice
 	n.IntegrationKey = integrationKey
@@ -34,8 +103,8 @@ func (c *change) headLetter(integrationKey string, now time.Time) (*candidate, e
 	var claimed bool
 	var nextTry int64
 	err := c.row(`
-		SELECT id, path, body, tries, properties, claimed, next_try FROM outbox WHERE integration_key = ? ORDER BY id LIMIT 1`, integrationKey).
-		Scan(&n.letter, &n.Path, &body, &n.Tries, &properties, &claimed, &nextTry)
+		SELECT id, path, body, tries, properties, claimed, next_try, unproven > 0 FROM outbox WHERE integration_key = ? ORDER BY id LIMIT 1`, integrationKey).
+		Scan(&n.letter, &n.Path, &body, &n.Tries, &properties, &claimed, &nextTry, &n.Unproven)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (claimed || nextTry > now.UnixMilli()) {
 		return nil, nil
 	}
@@ -67,11 +136,12 @@ func (c *change) settleLetter(answer *Answer) error {
 	if err != nil {
 		return err
 	}
+	n := &answer.Notice
 	if answer.Result == Told {
 		c.count.of(m.Filter).Delivered++
-		return nil
+		return c.prove(n.IntegrationKey, answer.At)
 	}
 	c.count.of(m.Filter).Dead++
 	m.ReceivedAt, m.Properties = timeOf(receivedAt), properties.list()
-	return c.refuse(&m, answer)
+	return c.refuse(&m, keyOf(rules.Key{Integration: n.IntegrationKey, Alert: n.Event.AlertKey}), answer)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-func send(integrationKey, summary string) store.Message {
+func send(integrationKey ilert.IntegrationKey, summary string) store.Message {
 	m := message(rules.Send{IntegrationKey: integrationKey, Path: "/api/some", Event: ilert.Event{EventType: ilert.Alert, Summary: summary}})
 	m.Topic, m.Payload = "t", []byte("of "+summary)
 	return m
@@ -21,7 +21,7 @@ func send(integrationKey, summary string) store.Message {
 // bodies are what notices say, with their keys.
 func bodies(notices []store.Notice) (all []string) {
 	for _, n := range notices {
-		all = append(all, n.IntegrationKey+": "+n.Event.Summary)
+		all = append(all, n.Event.Summary+by(n.IntegrationKey))
 	}
 	return all
 }
@@ -29,7 +29,7 @@ func bodies(notices []store.Notice) (all []string) {
 // An answer whose commit was in doubt is stored again.
 func TestALetterMayBeSettledTwice(t *testing.T) {
 	b := open(t)
-	b.apply(send("", "1"))
+	b.apply(send(configured, "1"))
 	n := b.claim()[0]
 	b.settle(n, store.Told)
 	b.settle(n, store.Told)
@@ -38,10 +38,10 @@ func TestALetterMayBeSettledTwice(t *testing.T) {
 
 func TestWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T) {
 	b := open(t)
-	b.apply(send("", "1"), send("k", "2"), send("", "3"), send("", "4"), send("k", "5"))
+	b.apply(send(configured, "1"), send(third, "2"), send(configured, "3"), send(configured, "4"), send(third, "5"))
 	assert.EqualValues(t, 5, b.tally().Pending)
 	first := b.claim()
-	require.Equal(t, []string{": 1", "k: 2"}, bodies(first), "one of each key at a time")
+	require.Equal(t, []string{"1", "2" + by(third)}, bodies(first), "one of each key at a time")
 	assert.Empty(t, b.claim())
 
 	later := b.now.Add(time.Minute)
@@ -51,7 +51,7 @@ func TestWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T) {
 	}))
 	b.check()
 	second := b.claim()
-	require.Equal(t, []string{"k: 5"}, bodies(second), "the other key waits for its first")
+	require.Equal(t, []string{"5" + by(third)}, bodies(second), "the other key waits for its first")
 	next, waiting, err := b.NextTry(t.Context())
 	require.NoError(t, err)
 	assert.True(t, waiting)
@@ -59,7 +59,7 @@ func TestWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T) {
 	b.settle(second[0], store.Told)
 
 	b.now = later
-	for _, want := range []string{": 1", ": 3", ": 4"} {
+	for _, want := range []string{"1", "3", "4"} {
 		due := b.claim()
 		require.Equal(t, []string{want}, bodies(due))
 		b.settle(due[0], store.Told)
@@ -69,9 +69,9 @@ func TestWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T) {
 
 func TestWhatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T) {
 	b := open(t)
-	b.apply(send("", "1"), send("", "2"))
+	b.apply(send(configured, "1"), send(configured, "2"))
 	b.settle(b.claim()[0], store.Refused)
-	assert.Equal(t, []string{": 2"}, bodies(b.claim()))
+	assert.Equal(t, []string{"2"}, bodies(b.claim()))
 	letters := b.letters()
 	require.Len(t, letters, 1)
 	assert.Equal(t, "of 1", string(letters[0].Payload))
@@ -81,8 +81,8 @@ func TestWhatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T) {
 
 func TestWhatWasUnderWayWhenTheProcessDiedIsSentAgain(t *testing.T) {
 	b := open(t)
-	b.apply(send("", "1"), send("", "2"))
+	b.apply(send(configured, "1"), send(configured, "2"))
 	require.Len(t, b.claim(), 1)
 	b.restart()
-	assert.Equal(t, []string{": 1"}, bodies(b.claim()))
+	assert.Equal(t, []string{"1"}, bodies(b.claim()))
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -20,7 +21,7 @@ func (c *change) preload(keys []key) error {
 	if len(keys) < few {
 		return nil
 	}
-	wanted := map[string][]string{}
+	wanted := map[ilert.IntegrationKey][]string{}
 	for _, k := range keys {
 		if _, known := c.rows[k]; !known {
 			c.rows[k] = nil

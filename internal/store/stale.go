@@ -21,6 +21,9 @@ type said struct {
 // stale says whether a change was overtaken by what another source has said.
 func (s said) stale(o *origin) bool {
 	m := o.message
+	if o.revived {
+		return s.by != "" && o.at.Before(s.at)
+	}
 	return m != nil && m.MaxSkew > 0 && s.by != "" && m.Source != "" && m.Source != s.by && o.at.Add(m.MaxSkew).Before(s.at)
 }
 

@@ -18,6 +18,10 @@ type Status struct {
 	// Oldest is since when what waits longest has waited; zero if nothing does. What was
 	// not tried yet waits from its time on, and what was, from the arrival of its message.
 	Oldest time.Time
+	// Of the outbox items whose integration keys messages brought and ilert has never taken:
+	// how many keys, how many items, and since when the oldest waits.
+	UnprovenKeys, Unproven uint64
+	OldestUnproven         time.Time
 }
 
 // reader is for who only reads, if there is one.
@@ -57,6 +61,13 @@ func (s *Store) Status(ctx context.Context, now time.Time) (Status, error) {
 	if err != nil {
 		return all, fmt.Errorf("store: %w", err)
 	}
+	var unproven sql.NullInt64
+	err = tx.QueryRowContext(ctx, `SELECT count(DISTINCT integration_key), count(*), min(queued_at) FROM outbox WHERE unproven > 0`).
+		Scan(&all.UnprovenKeys, &all.Unproven, &unproven)
+	if err != nil {
+		return all, fmt.Errorf("store: %w", err)
+	}
+	all.OldestUnproven = timeOf(unproven.Int64)
 	all.Oldest = earlier(timeOf(alert.Int64), timeOf(letter.Int64))
 	return all, nil
 }

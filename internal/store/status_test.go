@@ -67,10 +67,10 @@ func TestStatusSaysWhereTheAlertsStand(t *testing.T) {
 
 func TestWhatIsSentJustSoWaitsToo(t *testing.T) {
 	b := open(t)
-	b.apply(send("k", "x"))
+	b.apply(send(doors, "x"))
 	came := b.now
 	b.later(time.Minute)
-	b.apply(send("k", "y"))
+	b.apply(send(doors, "y"))
 	assert.Equal(t, came, b.status().Oldest)
 	assert.Equal(t, []string{"ALERT x"}, b.texts())
 	assert.Equal(t, b.now, b.status().Oldest)

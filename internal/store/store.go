@@ -16,7 +16,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -85,9 +84,11 @@ const afterRestart = `
 	UPDATE alert SET claimed = 0 WHERE claimed = 1;
 	UPDATE outbox SET claimed = 0 WHERE claimed = 1;
 	DELETE FROM lane;
-	INSERT INTO lane (integration_key, any_from, singles_from, at)
-		SELECT DISTINCT integration_key, 0, 0, 0 FROM alert WHERE pending = 1 AND claimed = 0
-		UNION SELECT DISTINCT integration_key, 0, 0, 0 FROM outbox`
+	INSERT INTO lane (integration_key, any_from, singles_from, at, unproven)
+		SELECT integration_key, 0, 0, 0, max(unproven) FROM (
+			SELECT DISTINCT integration_key, 0 AS unproven FROM alert WHERE pending = 1 AND claimed = 0
+			UNION SELECT integration_key, unproven > 0 FROM outbox)
+		GROUP BY integration_key`
 
 // OpenInMemory opens a store that keeps nothing, for who wants to see what messages
 // would do.
@@ -222,42 +223,5 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 			}
 		}
 		return nil
-	})
-}
-
-// Retain ends the alerts of all rules but these, as of a time, and forgets their
-// windows; it returns how many of each rule. Alerts without a rule stay. All that waits is
-// looked at by the next Claim, whatever held it up: an operator may have mended that, too.
-func (s *Store) Retain(ctx context.Context, at time.Time, rules []string) (ended map[string]int, err error) {
-	ended = map[string]int{}
-	return ended, s.change(ctx, func(c *change) error {
-		var gone []string
-		err := c.each(func(rows *sql.Rows) error {
-			var rule string
-			err := rows.Scan(&rule)
-			if !slices.Contains(rules, rule) {
-				gone = append(gone, rule)
-			}
-			return err
-		}, `SELECT rule FROM alert WHERE rule <> '' UNION SELECT rule FROM window_group UNION SELECT rule FROM rule_tally`)
-		if err != nil {
-			return err
-		}
-		for _, rule := range gone {
-			var open int
-			if err := c.row(`SELECT count(*) FROM alert WHERE rule = ? AND desired <> 'RESOLVE'`, rule).Scan(&open); err != nil {
-				return err
-			}
-			if open > 0 {
-				ended[rule] = open
-			}
-			if err := c.endAll(rule, &origin{at: at, arrived: at}); err != nil {
-				return err
-			}
-			if err := c.exec(`DELETE FROM rule_tally WHERE rule = ?`, rule); err != nil {
-				return err
-			}
-		}
-		return c.exec(`UPDATE lane SET any_from = 0, singles_from = 0, at = 0`)
 	})
 }

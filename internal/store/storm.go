@@ -40,7 +40,7 @@ const firstsDue = `integration_key = ?1 AND turn IN (1, 4, 7) AND pending = 1 AN
 // gather makes storms of what is due of an integration key if that, with what storms did
 // not tell yet, is more than goes out in a minute. It returns how many alerts have joined
 // them.
-func (c *change) gather(integrationKey string, now time.Time, minute int) (joined int, err error) {
+func (c *change) gather(integrationKey ilert.IntegrationKey, now time.Time, minute int) (joined int, err error) {
 	if minute <= 0 {
 		return 0, nil
 	}
@@ -83,7 +83,7 @@ func (c *change) gather(integrationKey string, now time.Time, minute int) (joine
 
 // drift lets the n alerts of a rule that are due join its storm, which begins with two, and
 // returns how many have.
-func (c *change) drift(integrationKey, rule string, n int, priority string, now time.Time) (joined int, err error) {
+func (c *change) drift(integrationKey ilert.IntegrationKey, rule string, n int, priority string, now time.Time) (joined int, err error) {
 	k := stormKey(integrationKey, rule)
 	s, err := c.load(k)
 	if err != nil || s == nil && n < 2 || s != nil && s.storm != itself || s != nil && !s.open() && n < 2 {
@@ -115,7 +115,7 @@ func (c *change) drift(integrationKey, rule string, n int, priority string, now 
 
 const stormPrefix = "storm/"
 
-func stormKey(integrationKey, rule string) key {
+func stormKey(integrationKey ilert.IntegrationKey, rule string) key {
 	return key{integrationKey, strings.ToLower(strings.TrimSpace(stormPrefix + rule))}
 }
 
@@ -126,6 +126,7 @@ func (a *alert) swell(n int, priority string, now time.Time, count fates) {
 	if priority == high || a.priority == "" {
 		a.priority = priority
 	}
+	a.endsAt = time.Time{}                       // ilert may have refused its end
 	if a.desired == ilert.Resolve && a.pending { // its end was not told, and will not be
 		count.of(a.filter).Merged++
 	}
@@ -249,8 +250,9 @@ func (c *change) settleMember(s, m *alert, told ilert.Type, answer *Answer) erro
 		c.count.of(m.filter).Dead++
 		s.untold--
 		s.size--
-		c.forget(m.key)
-		return c.refuse(&Message{Filter: m.filter, Topic: m.topic, Payload: m.payload, ReceivedAt: m.receivedAt, Properties: m.properties.list()}, answer)
+		m.storm, m.told, m.pending = alone, told, false
+		c.keep(m)
+		return c.refuse(m.message(), m.key, answer)
 	case NotTold:
 		m.told = told
 	}

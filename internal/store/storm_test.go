@@ -16,7 +16,7 @@ import (
 )
 
 // narrow is a budget that few alerts are too many for.
-func narrow(string) store.Budget { return store.Budget{Any: 10, Singles: 7, Minute: 5} }
+func narrow(ilert.IntegrationKey) store.Budget { return store.Budget{Any: 10, Singles: 7, Minute: 5} }
 
 // narrowly claims within a narrow budget.
 func (b *book) narrowly() []store.Notice {
@@ -130,7 +130,7 @@ func TestWhoComesWhileTheStormLastsJoinsIt(t *testing.T) {
 func TestAnAlertThatEndsBeforeItsStormIsToldCostsNothing(t *testing.T) {
 	b := open(t)
 	names := b.fails("r", 0, 6)
-	_, err := b.Claim(t.Context(), b.now, 100, func(string) store.Budget { return store.Budget{Any: 1, Minute: 5, Singles: 1} })
+	_, err := b.Claim(t.Context(), b.now, 100, func(ilert.IntegrationKey) store.Budget { return store.Budget{Any: 1, Minute: 5, Singles: 1} })
 	require.NoError(t, err)
 	b.restart()
 	for _, name := range names[1:] {
@@ -164,7 +164,7 @@ func TestARefusedStormIsADeadLetterForEachAlertThatItLists(t *testing.T) {
 	assert.Equal(t, "no", b.letters()[0].Reason)
 	assert.Equal(t, []string{"ALERT LOW storm/r 2 alerts of rule r"}, b.passes(), "the others go on")
 	b.does(ending("r0000"))
-	assert.EqualValues(t, 1, b.tally().Ignored, "it is forgotten")
+	assert.EqualValues(t, 1, b.tally().Merged, "the end of what ilert never knew")
 	b.does(rules.EndAll{Rule: "r"})
 	assert.Len(t, b.passes(), 1)
 	assert.Zero(t, b.tally().Pending)
@@ -227,7 +227,7 @@ func TestWhatIsNoStormWaitsForItsBudgetBesideOne(t *testing.T) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.fails("other", 0, 1)
-	budget := map[string]store.Budget{"": {Any: 3, Again: b.now.Add(minute), Minute: 5}}
+	budget := map[ilert.IntegrationKey]store.Budget{configured: {Any: 3, Again: b.now.Add(minute), Minute: 5}}
 	due := b.within(100, budget)
 	assert.Equal(t, []string{"ALERT storm/r"}, keysOf(due))
 	assert.Equal(t, minute, b.next())
@@ -237,7 +237,7 @@ func TestStormsOfIntegrationKeysAreApart(t *testing.T) {
 	b := open(t)
 	for n := range 12 {
 		r := raising(fmt.Sprint(n % 6))
-		r.Key.Integration = []string{"a", "b"}[n/6]
+		r.Key.Integration = []ilert.IntegrationKey{configured, doors}[n/6]
 		b.does(r)
 	}
 	due := b.narrowly()

@@ -31,6 +31,10 @@ func (c *change) timers(now time.Time) error {
 		if err != nil {
 			return err
 		}
+		if !a.open() { // ilert has refused its end
+			c.forget(k)
+			continue
+		}
 		owes, err := c.owesNames(a)
 		switch {
 		case err != nil:

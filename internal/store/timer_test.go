@@ -51,12 +51,16 @@ func TestWhatHasPassedIsForgotten(t *testing.T) {
 	assert.Zero(t, b.rows("device"))
 }
 
-func TestTheWindowOfARefusedAlertIsForgotten(t *testing.T) {
+func TestTheWindowOfARefusedAlertIsForgottenWhenItEnds(t *testing.T) {
 	b := open(t)
-	b.hits(site(2, 1), "a", "b")
+	w := site(2, 1)
+	b.hits(w, "a", "b")
 	b.settle(b.claim()[0], store.Refused)
-	b.later(b.next())
+	b.later(time.Hour)
 	b.claim()
+	assert.Equal(t, 2, b.rows("member"), "they are still away")
+	b.leaves(w, "a", "b")
+	assert.Empty(t, b.told())
 	assert.Zero(t, b.rows("window_group"))
 	assert.Zero(t, b.rows("member"))
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // A model of ilert is told whatever the store wants it to be told, with every
-// kind of answer, in random order; when the dust settles it knows what is true.
+// kind of answer, in random order; when the dust settles, and what it has refused is
+// retried, each of its alert sources knows what is true of its own.
 func TestIlertEndsWithTheTruth(t *testing.T) {
 	for range 3 {
 		seed := rand.Uint64()
@@ -93,6 +94,9 @@ func (w *world) step() {
 			n := w.underWay[0]
 			w.underWay = w.underWay[1:]
 			result := []store.Result{store.Told, store.Unknown, store.NotTold}[w.r.IntN(3)]
+			if w.r.IntN(6) == 0 {
+				result = store.Refused
+			}
 			if result == store.Told || result == store.Unknown && w.r.IntN(2) == 0 {
 				w.arrive(n)
 			}
@@ -118,7 +122,7 @@ func (w *world) some() []store.Notice {
 	}
 	little := store.Budget{Any: w.r.IntN(4), Again: w.now.Add(minute), Minute: 3}
 	little.Singles = little.Any - 1
-	return w.within(1+w.r.IntN(3), map[string]store.Budget{"": little})
+	return w.within(1+w.r.IntN(3), map[ilert.IntegrationKey]store.Budget{configured: little, doors: little})
 }
 
 // drop is many alerts at once, or their ends.
@@ -129,7 +133,7 @@ func (w *world) drop() {
 		if !over && w.r.IntN(4) == 0 {
 			continue
 		}
-		effect := rules.Effect(ending(key))
+		effect := rules.Effect(rules.End{Key: keyAt(key)})
 		if over {
 			w.over(key)
 		} else {
@@ -158,15 +162,25 @@ func (w *world) something() {
 	w.does(effects...)
 }
 
+// keyAt is an alert key with the alert source that the alert belongs to.
+func keyAt(alert string) rules.Key {
+	k := rules.Key{Alert: alert}
+	switch alert {
+	case "one", "two", "storm/pair", "silent", "site":
+		k.Integration = doors
+	}
+	return k
+}
+
 func (w *world) plain(key string) rules.Effect {
 	f := w.fact(key)
 	switch w.r.IntN(4) {
 	case 0:
 		w.over(key)
-		return ending(key)
+		return rules.End{Key: keyAt(key)}
 	case 1:
 		f.accepted = f.open
-		return accepting(key)
+		return rules.Accept{Key: keyAt(key)}
 	}
 	return w.raise(key)
 }
@@ -177,7 +191,7 @@ func (w *world) raise(key string) rules.Effect {
 	if w.r.IntN(10) == 0 {
 		r.Event.Priority = "HIGH"
 	}
-	r.Key, r.Event.Summary = rules.Key{Alert: key}, key
+	r.Key, r.Event.Summary = keyAt(key), key
 	if !f.open {
 		*f = fact{open: true, began: w.now}
 		if r.Age > 0 {
@@ -230,7 +244,7 @@ func (w *world) gone() rules.Effect {
 	}
 	f.peak = max(f.peak, len(f.members))
 	hit := gone.hit("site", name)
-	hit.Raise.Event.Summary = place("members")
+	hit.Raise.Key, hit.Raise.Event.Summary = keyAt("site"), place("members")
 	return hit
 }
 
@@ -249,6 +263,7 @@ func (w *world) time() {
 // arrive is what ilert makes of a notice.
 func (w *world) arrive(n store.Notice) {
 	key := n.Event.AlertKey
+	assert.Equal(w.t, keyAt(key).Integration, n.IntegrationKey, key)
 	switch n.Event.EventType {
 	case ilert.Alert:
 		w.open[key] = true
@@ -279,6 +294,23 @@ func (w *world) settleDust() {
 	for _, n := range w.underWay {
 		w.settle(n, store.Unknown)
 	}
+	w.settleWhatWaits()
+	for w.retryAll() {
+		w.settleWhatWaits()
+	}
+	w.time()
+	w.compare()
+}
+
+// retryAll retries all dead letters, and reports whether some were taken in again.
+func (w *world) retryAll() (some bool) {
+	for _, l := range w.letters() {
+		some = w.revive(l, store.Message{Topic: l.Topic, Payload: l.Payload}) == "" || some
+	}
+	return some
+}
+
+func (w *world) settleWhatWaits() {
 	for {
 		for _, n := range w.claim() {
 			w.arrive(n)
@@ -290,7 +322,10 @@ func (w *world) settleDust() {
 		}
 		w.later(next)
 	}
-	w.time()
+}
+
+// compare compares what ilert believes with what is true.
+func (w *world) compare() {
 	needed := map[string]bool{}
 	for key, f := range w.facts {
 		if f.open && !w.open[key] {

@@ -1,0 +1,121 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// failure says why ilert has not taken the last event of an integration key.
+type failure struct {
+	err      *ilert.Error
+	unproven bool // a message brought the key, and ilert has never taken it
+}
+
+// counts reports whether the failure keeps the consumer from being ready. An unproven key
+// says nothing of this daemon, for anybody can make one up, unless ilert is not there at all.
+func (f failure) counts() bool { return !f.unproven || f.err.NoConn }
+
+// maxUnprovenFailures is the number of unproven keys whose failures are remembered and shown.
+const maxUnprovenFailures = 100
+
+// taken notes that ilert takes the events of an integration key.
+func (c *Consumer) taken(key ilert.IntegrationKey) {
+	c.mu.Lock()
+	delete(c.refused, key)
+	c.mu.Unlock()
+	c.reportDelivery()
+}
+
+// notTaken notes why ilert does not take the event of a notice: a key that works must not
+// hide another that is refused.
+func (c *Consumer) notTaken(n store.Notice, err *ilert.Error) {
+	if err.Class == ilert.Operator {
+		c.secrets.refresh(n.IntegrationKey)
+	}
+	c.mu.Lock()
+	unproven := 0
+	for _, f := range c.refused {
+		if f.unproven {
+			unproven++
+		}
+	}
+	if _, known := c.refused[n.IntegrationKey]; known || !n.Unproven || unproven < maxUnprovenFailures {
+		c.refused[n.IntegrationKey] = failure{err, n.Unproven}
+	}
+	c.mu.Unlock()
+	c.reportDelivery()
+}
+
+// nothingWaits notes that ilert owes us no answer.
+func (c *Consumer) nothingWaits() {
+	c.mu.Lock()
+	clear(c.refused)
+	c.mu.Unlock()
+	c.reportDelivery()
+}
+
+// forgetFailures forgets those of integration keys for which nothing waits any more, since it
+// was purged or has ended.
+func (c *Consumer) forgetFailures(ctx context.Context) {
+	c.mu.Lock()
+	keys := slices.Collect(maps.Keys(c.refused))
+	c.mu.Unlock()
+	if len(keys) == 0 {
+		return
+	}
+	idle, err := c.store.Idle(ctx, keys)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.config.Logger.Warn("whether anything waits for refused integration keys cannot be read yet", slog.Any("error", err))
+		}
+		return
+	}
+	c.mu.Lock()
+	for _, key := range idle {
+		delete(c.refused, key)
+	}
+	c.mu.Unlock()
+	if len(idle) > 0 {
+		c.reportDelivery()
+	}
+}
+
+// reportDelivery reports whether ilert takes what it is to be told.
+func (c *Consumer) reportDelivery() {
+	c.mu.Lock()
+	var fault error
+	n := 0
+	for _, f := range c.refused {
+		if !f.counts() {
+			continue
+		}
+		n++
+		if fault == nil || f.err.Error() < fault.Error() {
+			fault = f.err
+		}
+	}
+	if n > 1 {
+		fault = fmt.Errorf("%w (and so for %d more integration keys)", fault, n-1)
+	}
+	c.mu.Unlock()
+	c.report(delivering, fault)
+}
+
+// failingKeys lists the integration keys by which ilert has not taken the last event.
+func (c *Consumer) failingKeys() []Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]Key, 0, len(c.refused))
+	for key, f := range c.refused {
+		all = append(all, Key{key.String(), f.unproven, brief(f.err)})
+	}
+	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}

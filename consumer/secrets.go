@@ -1,0 +1,82 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// secrets holds the integration keys that rules name, as they were read last. It forgets
+// none: the alerts of a rule that is gone are still resolved by its key.
+type secrets struct {
+	mu    sync.Mutex
+	known map[ilert.IntegrationKey]string
+}
+
+func newSecrets() *secrets { return &secrets{known: map[ilert.IntegrationKey]string{}} }
+
+// keep takes in what was read with the rules.
+func (s *secrets) keep(read map[ilert.IntegrationKey]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.known, read)
+}
+
+// of returns the secret of a key that a rule names or named.
+func (s *secrets) of(key ilert.IntegrationKey) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if secret, known := s.known[key]; known {
+		return secret, nil
+	}
+	secret, err := readSecret(key)
+	if err == nil {
+		s.known[key] = secret
+	}
+	return secret, err
+}
+
+// refresh reads the secret of a key again that ilert has refused: somebody may have changed it.
+func (s *secrets) refresh(key ilert.IntegrationKey) {
+	secret, err := readSecret(key)
+	if err != nil {
+		return // what was read before is as good as nothing
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[key] = secret
+}
+
+// readSecret reads an integration key from where a rule says that it is.
+func readSecret(key ilert.IntegrationKey) (secret string, err error) {
+	if variable, is := key.Env(); is {
+		secret = os.Getenv(variable)
+	} else if path, is := key.File(); is {
+		var text []byte
+		text, err = os.ReadFile(path)
+		secret = strings.TrimSpace(string(text))
+	}
+	if err == nil && secret == "" {
+		err = errors.New("is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("integration key %v: %w", key, err)
+	}
+	return secret, nil
+}
+
+// secretOf returns the secret that ilert is given for an integration key.
+func (c *Consumer) secretOf(key ilert.IntegrationKey) (string, error) {
+	if key == (ilert.IntegrationKey{}) {
+		return c.config.IntegrationKey, nil
+	}
+	if secret, is := key.Literal(); is {
+		return secret, nil
+	}
+	return c.secrets.of(key)
+}
