@@ -130,7 +130,7 @@ func TestAKeyThatCannotBeReadAnyMoreIsNamed(t *testing.T) {
 	t.Setenv("DOORS_KEY", "")
 	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(withoutDoors), 0o600))
 	c = start(t, cfg)
-	c.failingKey(t, consumer.Key{Name: "env:DOORS_KEY", Error: "integration key env:DOORS_KEY: is empty"})
+	c.failingKey(t, consumer.Key{Name: "env:DOORS_KEY", Error: "integration key env:DOORS_KEY: is empty: alerts that were raised by it wait, bring it back and restart"})
 	require.ErrorContains(t, c.Ready(), "integration key env:DOORS_KEY: is empty")
 	ilert.expect(t, "ALERT door/1 by doors")
 

@@ -35,10 +35,11 @@ func (s *secrets) of(key ilert.IntegrationKey) (string, error) {
 		return secret, nil
 	}
 	secret, err := readSecret(key)
-	if err == nil {
-		s.known[key] = secret
+	if err != nil {
+		return "", fmt.Errorf("%w: alerts that were raised by it wait, bring it back and restart", err)
 	}
-	return secret, err
+	s.known[key] = secret
+	return secret, nil
 }
 
 // refresh reads the secret of a key again that ilert has refused: somebody may have changed it.

@@ -93,6 +93,11 @@ rules:
 	assert.Equal(t, rules.Key{Integration: ilert.FileKey("/run/key"), Alert: "k"}, d.Effects[2].(rules.Accept).Key)
 }
 
+func TestWhatIsCountedByHTTPIsNoTopicFilter(t *testing.T) {
+	assert.Equal(t, `f:1:9: topic filter "http": what comes by HTTP is counted under this name: write http/#, which matches the topic http, too`,
+		mistakes(t, "topics: http\nrules: [{name: a, accept: k}]"))
+}
+
 func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {
 	for rule, ends := range map[string]bool{
 		`{name: a, raise: {key: "a/{topic}", summary: s}}`:                                                           false,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -48,6 +49,19 @@ func FuzzMapping(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestTheKeyOfAMessageIsASecretAndNoName(t *testing.T) {
+	for text, want := range map[string]ilert.IntegrationKey{
+		"":          {},
+		"k":         {},
+		"env:HOME":  ilert.LiteralKey("env:HOME"),
+		"file:/key": ilert.LiteralKey("file:/key"),
+		"other":     ilert.LiteralKey("other"),
+	} {
+		d := mapping.Rules().Decide(rules.Message{Topic: "t", Payload: []byte(`{"kind":"ALARM","integrationKey":"` + text + `"}`)})
+		assert.Equal(t, want, d.Effects[0].(rules.Send).IntegrationKey, text)
+	}
 }
 
 func BenchmarkMapping(b *testing.B) {
