@@ -35,7 +35,8 @@ type Consumer struct {
 	wake     chan struct{} // holds one: the store has changed
 	pings    chan string   // keys of heartbeats
 
-	connected atomic.Bool // has been, at least once
+	connected  atomic.Bool   // has been, at least once
+	subscribed chan struct{} // holds one: the session has other subscriptions
 
 	requests  requests
 	omissions omissions
@@ -83,9 +84,11 @@ func New(config Config) (*Consumer, error) {
 		incoming: make(chan message, receiveMaximum),
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),
-		skew:     newSkew(complete.MaxSkew, complete.Logger),
-		faults:   map[part]error{},
-		refused:  map[string]error{},
+
+		subscribed: make(chan struct{}, 1),
+		skew:       newSkew(complete.MaxSkew, complete.Logger),
+		faults:     map[part]error{},
+		refused:    map[string]error{},
 	}
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
@@ -118,6 +121,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.beat(ctx) })
 	loops.Go(func() { c.revive(ctx) })
 	loops.Go(func() { c.watch(ctx) })
+	loops.Go(func() { c.noteSession(ctx) })
 	loops.Wait()
 
 	const goodbye = 2 * time.Second
@@ -142,17 +146,23 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		ReceiveMaximum:    receiveMaximum,
 		MaximumPacketSize: maximumPacketSize,
 		Subscriptions:     c.subscriptions(set),
+		Unsubscriptions:   c.recallSession(ctx, set.topics),
 		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
 				c.connectedAt(time.Now())
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {
-					c.config.Logger.Warn("the MQTT broker has forgotten our session: events that came while we were away are lost")
+					c.config.Logger.Warn("the MQTT broker has forgotten our session, or is another one: events that came while we were away are lost",
+						slog.String("client_id", c.config.ClientID))
 				}
 			},
 			Subscribed: func() {
 				c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
 				c.set(subscription, nil)
+				select {
+				case c.subscribed <- struct{}{}:
+				default:
+				}
 			},
 			// The connection logs these two by itself.
 			Failed: func(err error) { c.set(subscription, err) },
@@ -175,7 +185,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 	c.conn = conn
 	c.mu.Unlock()
 	if now := c.rules.Load(); now != set { // they have been read again before there was a connection to say so on
-		conn.Subscribe(c.subscriptions(now))
+		conn.Subscribe(c.subscriptions(now), c.recallSession(ctx, now.topics))
 	}
 	return conn.Close, nil
 }
