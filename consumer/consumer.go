@@ -60,6 +60,7 @@ const (
 	claiming     part = "store, what to tell"
 	settling     part = "store, what was told"
 	delivering   part = "ilert"
+	reaching     part = "ilert, at the start"
 )
 
 // New opens the store. The error names the field of config, or the file, that is
@@ -91,7 +92,10 @@ func New(config Config) (*Consumer, error) {
 		refused:    map[string]error{},
 	}
 	if config.Address != "" {
-		c.faults[subscription] = errors.New("not subscribed yet")
+		c.faults[subscription] = errNotSubscribed
+	}
+	if config.LookForIlert && !config.DryRun {
+		c.faults[reaching] = errors.New("has not answered yet")
 	}
 	if err := c.use(context.Background(), set); err != nil {
 		return nil, errors.Join(err, opened.Close())
@@ -122,6 +126,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.revive(ctx) })
 	loops.Go(func() { c.watch(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })
+	loops.Go(func() { c.reach(ctx) })
 	loops.Wait()
 
 	const goodbye = 2 * time.Second
@@ -168,7 +173,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			Failed: func(err error) { c.set(subscription, err) },
 			Down: func() {
 				c.connectedAt(time.Time{})
-				c.set(subscription, errors.New("not connected to the broker"))
+				c.set(subscription, errNotConnected)
 			},
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
@@ -213,14 +218,18 @@ func (c *Consumer) connectedAt(at time.Time) {
 }
 
 // Ready returns nil while the consumer is subscribed, stores what arrives and can
-// tell ilert, and otherwise what is in the way.
+// tell ilert, and otherwise what is in the way: only the kind of error, for anybody may ask.
 func (c *Consumer) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []error
 	for _, p := range []part{subscription, storing, claiming, settling, delivering} {
-		if err := c.faults[p]; err != nil {
-			all = append(all, fmt.Errorf("%s: %w", p, err))
+		err := c.faults[p]
+		if p == delivering && err == nil {
+			err = c.faults[reaching]
+		}
+		if err != nil {
+			all = append(all, fmt.Errorf("%s: %w", p, outside(p, err)))
 		}
 	}
 	return errors.Join(all...)

@@ -280,10 +280,14 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		MQTTPath:       f.mqttURL,
 		MaxSkew:        f.maxSkew,
 		UserAgent:      userAgent(),
+		LookForIlert:   true,
 	}
 	config.DryRun = f.dryRun
 	if config.Rate = int(f.rate); f.rate == 0 {
 		config.Rate = -1
+	}
+	if strings.ContainsAny(config.IntegrationKey, " \t\r\n\"'") {
+		return config, errors.New(keyVariable + ": an integration key holds no blanks, line breaks or quotes")
 	}
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")

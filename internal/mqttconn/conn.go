@@ -60,8 +60,8 @@ type Config struct {
 	// be. They are ended once, when the Subscriptions are made, so that no message is missed
 	// between the two.
 	Unsubscriptions []string
-	Handlers      Handlers
-	Logger        *slog.Logger // nil discards
+	Handlers        Handlers
+	Logger          *slog.Logger // nil discards
 }
 
 // Conn is a connection that is made again whenever it is lost.
@@ -310,7 +310,7 @@ func (c *Conn) explain(err error) error {
 	switch {
 	case errors.As(err, &denied):
 		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
-		return fmt.Errorf("the broker says: %s %s (reason code %d)", reason, denied.Reason, denied.ReasonCode)
+		return &deniedError{fmt.Sprintf("the broker says: %s %s (reason code %d)", reason, denied.Reason, denied.ReasonCode), denied}
 	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
 		return err // it says enough
 	case scheme == "mqtts" || scheme == "wss":
@@ -323,6 +323,17 @@ func (c *Conn) explain(err error) error {
 		return err
 	}
 }
+
+// deniedError is the broker's refusal of a connection, in words.
+type deniedError struct {
+	text   string
+	denied *autopaho.ConnackError
+}
+
+func (e *deniedError) Error() string { return e.text }
+
+// Unwrap returns the refusal.
+func (e *deniedError) Unwrap() error { return e.denied }
 
 // noAuth answers a broker that begins an enhanced authentication which nobody
 // asked for. Without a handler paho would panic.
