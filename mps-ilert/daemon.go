@@ -141,7 +141,7 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mqttUsername, "mqtt_username", "", "user at the broker")
 	flags.StringVar(&f.mqttPassword, "mqtt_password", "", "password at the broker")
 	flags.BoolVar(&f.mqttTLS, "mqtt_tls", false, "speak TLS to the broker")
-	flags.StringVar(&f.mqttCA, "mqtt_ca", "", "PEM file of the certificates to trust (default: the system's)")
+	flags.StringVar(&f.mqttCA, "mqtt_ca", "", "PEM file of the certificates to trust (default: the system's); like the next two read anew for every connection")
 	flags.StringVar(&f.mqttCert, "mqtt_client_cert", "", "PEM file of the client certificate")
 	flags.StringVar(&f.mqttKey, "mqtt_client_key", "", "PEM file of its key")
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
