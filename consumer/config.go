@@ -68,6 +68,10 @@ type Config struct {
 
 	// IlertURL is ilert's API; default https://api.ilert.com.
 	IlertURL string
+	// LookForIlert lets Run ask ilert, without raising anything, until it has answered once;
+	// before that Ready returns an error. Whether it takes IntegrationKey shows only with an
+	// event. Not with DryRun.
+	LookForIlert bool
 	// UserAgent tells ilert which program asks, such as mps-ilert/v1.0.0; default mps-ilert.
 	UserAgent string
 	// IntegrationKey is that of an alert source of ilert. It is a secret.

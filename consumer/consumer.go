@@ -37,7 +37,8 @@ type Consumer struct {
 	wake     chan struct{} // holds one: the store has changed
 	pings    chan string   // keys of heartbeats
 
-	connected atomic.Bool // has been, at least once
+	connected  atomic.Bool   // has been, at least once
+	subscribed chan struct{} // holds one: the session has other subscriptions
 
 	requests  requests
 	omissions omissions
@@ -61,6 +62,7 @@ const (
 	claiming     part = "store, what to tell"
 	settling     part = "store, what was told"
 	delivering   part = "ilert"
+	reaching     part = "ilert, at the start"
 )
 
 // New opens the store. The error names the field of config, or the file, that is
@@ -86,12 +88,17 @@ func New(config Config) (*Consumer, error) {
 		incoming: make(chan message, receiveMaximum),
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),
-		skew:     newSkew(complete.MaxSkew, complete.Logger),
-		faults:   map[part]error{},
-		refused:  map[ilert.IntegrationKey]failure{},
+
+		subscribed: make(chan struct{}, 1),
+		skew:       newSkew(complete.MaxSkew, complete.Logger),
+		faults:     map[part]error{},
+		refused:    map[ilert.IntegrationKey]failure{},
 	}
 	if config.Address != "" {
-		c.faults[subscription] = errors.New("not subscribed yet")
+		c.faults[subscription] = errNotSubscribed
+	}
+	if config.LookForIlert && !config.DryRun {
+		c.faults[reaching] = errors.New("has not answered yet")
 	}
 	if err := c.use(context.Background(), set); err != nil {
 		return nil, errors.Join(err, opened.Close())
@@ -121,6 +128,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.beat(ctx) })
 	loops.Go(func() { c.revive(ctx) })
 	loops.Go(func() { c.watch(ctx) })
+	loops.Go(func() { c.noteSession(ctx) })
+	loops.Go(func() { c.reach(ctx) })
 	loops.Wait()
 
 	const goodbye = 2 * time.Second
@@ -145,23 +154,29 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		ReceiveMaximum:    receiveMaximum,
 		MaximumPacketSize: maximumPacketSize,
 		Subscriptions:     c.subscriptions(set),
+		Unsubscriptions:   c.recallSession(ctx, set.topics),
 		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
 			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
 				c.connectedAt(time.Now())
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {
-					c.config.Logger.Warn("the MQTT broker has forgotten our session: events that came while we were away are lost")
+					c.config.Logger.Warn("the MQTT broker has forgotten our session, or is another one: events that came while we were away are lost",
+						slog.String("client_id", c.config.ClientID))
 				}
 			},
 			Subscribed: func() {
 				c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
 				c.set(subscription, nil)
+				select {
+				case c.subscribed <- struct{}{}:
+				default:
+				}
 			},
 			// The connection logs these two by itself.
 			Failed: func(err error) { c.set(subscription, err) },
 			Down: func(*mqttconn.Link, mqttconn.Ending) {
 				c.connectedAt(time.Time{})
-				c.set(subscription, errors.New("not connected to the broker"))
+				c.set(subscription, errNotConnected)
 			},
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
@@ -178,7 +193,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 	c.conn = conn
 	c.mu.Unlock()
 	if now := c.rules.Load(); now != set { // they have been read again before there was a connection to say so on
-		conn.Subscribe(c.subscriptions(now))
+		conn.Subscribe(c.subscriptions(now), c.recallSession(ctx, now.topics))
 	}
 	return conn.Close, nil
 }
@@ -206,14 +221,18 @@ func (c *Consumer) connectedAt(at time.Time) {
 }
 
 // Ready returns nil while the consumer is subscribed, stores what arrives and can
-// tell ilert, and otherwise what is in the way.
+// tell ilert, and otherwise what is in the way: only the kind of error, for anybody may ask.
 func (c *Consumer) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []error
 	for _, p := range []part{subscription, storing, claiming, settling, delivering} {
-		if err := c.faults[p]; err != nil {
-			all = append(all, fmt.Errorf("%s: %w", p, err))
+		err := c.faults[p]
+		if p == delivering && err == nil {
+			err = c.faults[reaching]
+		}
+		if err != nil {
+			all = append(all, fmt.Errorf("%s: %w", p, outside(p, err)))
 		}
 	}
 	return errors.Join(all...)

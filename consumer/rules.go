@@ -155,7 +155,7 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	conn := c.conn
 	c.mu.Unlock()
 	if conn != nil && !slices.Equal(was.topics, set.topics) {
-		conn.Subscribe(c.subscriptions(set))
+		conn.Subscribe(c.subscriptions(set), c.recallSession(ctx, set.topics))
 	}
 	if c.config.Mapping != nil {
 		return nil

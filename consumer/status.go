@@ -170,7 +170,7 @@ func (c *Consumer) parts(reading error) []Part {
 	all := []Part{
 		{Name: string(subscription), Error: first(c.faults[subscription])},
 		{Name: string(storing), Error: first(c.faults[storing], c.faults[claiming], c.faults[settling], reading)},
-		{Name: string(delivering), Error: first(c.faults[delivering])},
+		{Name: string(delivering), Error: first(c.faults[delivering], c.faults[reaching])},
 	}
 	for i := range all {
 		all[i].Ready = all[i].Error == ""

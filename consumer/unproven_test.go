@@ -30,6 +30,9 @@ func (r *recorder) refuse(keys ...string) {
 	}
 }
 
+// notTaken is the error of an integration key that ilert refuses.
+const notTaken = "ilert answered 401 Unauthorized: check ILERT_INTEGRATION_KEY, or the key that the rule or the message names instead"
+
 func eventBy(key string) []byte {
 	return fmt.Appendf(nil, `{"integrationKey":%q,"eventType":"ALERT","summary":"x","alertKey":"a"}`, key)
 }
@@ -73,7 +76,7 @@ func TestAKeyThatIlertHasNeverTakenTakesNothingDown(t *testing.T) {
 			cfg.Presets, cfg.Mapping, cfg.Topics = nil, &consumer.Mapping{}, []string{"t"}
 			c := start(t, cfg).ready(t)
 			send(t, c, b.Addr())
-			bogus := consumer.Key{Name: keyName("bogus"), Unproven: true, Error: "ilert answered 401 Unauthorized"}
+			bogus := consumer.Key{Name: keyName("bogus"), Unproven: true, Error: notTaken}
 			c.failingKey(t, bogus)
 			require.NoError(t, c.Ready(), "and so the heartbeat goes on")
 			require.Eventually(t, func() bool { return c.Status(t.Context()).Unproven.Keys == 1 }, brokertest.Wait, 5*time.Millisecond)
@@ -106,7 +109,7 @@ func TestAKeyThatIlertTookBeforeIsNoLongerTaken(t *testing.T) {
 	_, err = c.Post(t.Context(), eventBy("third"))
 	require.NoError(t, err)
 	c.failing(t, "401 Unauthorized")
-	c.failingKey(t, consumer.Key{Name: keyName("third"), Error: "ilert answered 401 Unauthorized"})
+	c.failingKey(t, consumer.Key{Name: keyName("third"), Error: notTaken})
 	assert.Zero(t, purge(t, cfg, store.Letters{}), "only by its name")
 	assert.Equal(t, store.Purged{Waiting: 1}, purge(t, cfg, store.Letters{Keys: []string{keyName("third")}}))
 	c.ready(t)
@@ -120,7 +123,7 @@ func TestAnIlertThatIsAwayIsNoMatterOfTheKey(t *testing.T) {
 	ilert.Close()
 	_, err := c.Post(t.Context(), eventBy("new"))
 	require.NoError(t, err)
-	c.failing(t, "refused")
+	c.failing(t, "ilert does not answer")
 }
 
 func TestManyKeysThatAreMadeUpHoldUpNobody(t *testing.T) {

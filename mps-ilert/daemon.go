@@ -143,7 +143,7 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mqttUsername, "mqtt_username", "", "user at the broker")
 	flags.StringVar(&f.mqttPassword, "mqtt_password", "", "password at the broker")
 	flags.BoolVar(&f.mqttTLS, "mqtt_tls", false, "speak TLS to the broker")
-	flags.StringVar(&f.mqttCA, "mqtt_ca", "", "PEM file of the certificates to trust (default: the system's)")
+	flags.StringVar(&f.mqttCA, "mqtt_ca", "", "PEM file of the certificates to trust (default: the system's); like the next two read anew for every connection")
 	flags.StringVar(&f.mqttCert, "mqtt_client_cert", "", "PEM file of the client certificate")
 	flags.StringVar(&f.mqttKey, "mqtt_client_key", "", "PEM file of its key")
 	flags.Uint8Var(&f.mqttQoS, "mqtt_qos", 1, "QoS of the subscription, 0 to 2; at 0 the broker keeps nothing while we are away, and 2 is taken for 1")
@@ -282,10 +282,14 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		MQTTPath:       f.mqttURL,
 		MaxSkew:        f.maxSkew,
 		UserAgent:      userAgent(),
+		LookForIlert:   true,
 	}
 	config.DryRun = f.dryRun
 	if config.Rate = int(f.rate); f.rate == 0 {
 		config.Rate = -1
+	}
+	if strings.ContainsAny(config.IntegrationKey, " \t\r\n\"'") {
+		return config, errors.New(keyVariable + ": an integration key holds no blanks, line breaks or quotes")
 	}
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")

@@ -234,9 +234,9 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	s = d.status(t)
 	assert.False(t, s.Ready)
 	assert.Equal(t, []consumer.Key{
-		{Name: "configured", Error: "ilert answered 403 Forbidden"}, {Name: "message:ee455f85", Unproven: true, Error: "ilert answered 503 Service Unavailable"},
+		{Name: "configured", Error: "ilert answered 403 Forbidden: check ILERT_INTEGRATION_KEY, or the key that the rule or the message names instead"}, {Name: "message:ee455f85", Unproven: true, Error: "ilert answered 503 Service Unavailable"},
 	}, s.Keys)
-	assert.Regexp(t, `^ilert answered \d+ [A-Z a-z]+$`, s.Requests.LastError)
+	assert.Regexp(t, `^ilert answered \d+ [A-Z a-z]+(: check ILERT_INTEGRATION_KEY.*)?$`, s.Requests.LastError)
 	assert.WithinDuration(t, time.Now(), s.Requests.LastErrorAt, time.Minute)
 	assert.WithinDuration(t, time.Now(), s.Alerts.OldestWaiting, time.Minute)
 	m := d.metrics(t)

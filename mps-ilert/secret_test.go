@@ -21,7 +21,8 @@ func TestTheQueryOfTheBrokersAddressIsASecret(t *testing.T) {
 	b, err := broker.Start("127.0.0.1:0", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Close() })
-	d := startAt(t, "ws://u:canary1@"+b.WebSocketAddr()+"/mqtt?X-Amz-Security-Token=canary2", "-vvv", "-f", filepath.Join(t.TempDir(), "x.db"))
+	ilert, _ := ilertStandIn(t)
+	d := startAt(t, "ws://u:canary1@"+b.WebSocketAddr()+"/mqtt?X-Amz-Security-Token=canary2", "-vvv", "--ilert_url", ilert, "-f", filepath.Join(t.TempDir(), "x.db"))
 	var seen string
 	for _, path := range []string{"/", "/health", "/ready", "/status", "/metrics"} {
 		response, err := http.Get(d.url + path)

@@ -84,7 +84,7 @@ func TestWhatWaitsForAKeyThatIlertHasNeverTakenIsListedAndPurged(t *testing.T) {
 	name := "message:" + fmt.Sprintf("%x", sha256.Sum256([]byte("il1api-b0gus")))[:8]
 	require.Eventually(t, func() bool {
 		_, body := get(t, d.base+"/status")
-		return strings.Contains(body, `"failingKeys":[{"name":"`+name+`","unproven":true,"error":"ilert answered 403 Forbidden"}]`)
+		return strings.Contains(body, `"failingKeys":[{"name":"`+name+`","unproven":true,"error":"ilert answered 403 Forbidden: check `)
 	}, brokertest.Wait, 5*time.Millisecond)
 	expectAnswer(t, d.base+"/ready", http.StatusNoContent, "")
 	listed := storeOf(t, d.file, "list")

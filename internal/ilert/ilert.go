@@ -125,6 +125,35 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 // CloseIdle closes the connections that wait for another Send.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
+// Address is where the API is: scheme, host and port.
+func (c *Client) Address() string {
+	u, err := url.Parse(c.url)
+	if err != nil {
+		return "" // New has parsed it
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// Reach asks the API for nothing, and returns nil when it answers anything at all. It blocks
+// for ten seconds at most. The error is an *Error, or that of ctx.
+func (c *Client) Reach(ctx context.Context) error {
+	const patience = 10 * time.Second
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(asking, http.MethodHead, c.url+"/", http.NoBody)
+	if err != nil {
+		return &Error{Class: Temporary, Err: withoutURL(err)}
+	}
+	response, err := c.do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return &Error{Class: Temporary, Err: withoutURL(err)}
+	}
+	return response.Body.Close()
+}
+
 // Send delivers one event to a path of the API and returns nil when ilert has taken
 // it, which is any 2xx: ilert queues an event and says no more. traceParent is the header
 // of W3C's Trace Context, empty for none. The error is an *Error, or that of ctx; no error
@@ -166,7 +195,8 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		Uncertain:  response.StatusCode >= 500,
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now()),
 		TooMany:    response.StatusCode == http.StatusTooManyRequests,
-		Err:        fmt.Errorf("ilert answered %s", response.Status),
+		Status:     response.StatusCode,
+		Err:        fmt.Errorf("ilert answered %d %s%s", response.StatusCode, http.StatusText(response.StatusCode), mend(response.StatusCode)),
 		Answer:     text,
 	}
 }
@@ -195,8 +225,9 @@ type Error struct {
 	NoConn     bool          // there was no connection to ilert, whatever the event
 	RetryAfter time.Duration // what ilert asked for, 0 without
 	TooMany    bool          // 429: it gets too many requests for this key
-	Err        error
-	Answer     string // ilert's own words, which may quote the event; empty without
+	Status     int           // of ilert's answer, 0 without one
+	Err        error         // the status and what to do, or why there is no answer
+	Answer     string        // ilert's own words, which may quote the event; empty without
 }
 
 func (e *Error) Error() string {
@@ -235,6 +266,22 @@ func classOf(status int) Class {
 		return Temporary
 	}
 	return Operator
+}
+
+// mend says what to do about an answer; empty where there is nothing to do but wait.
+func mend(status int) string {
+	const key = "ILERT_INTEGRATION_KEY, or the key that the rule or the message names instead"
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return ": check " + key
+	case status == http.StatusPaymentRequired:
+		return ": check the plan of the ilert account"
+	case status == http.StatusNotFound:
+		return ": check --ilert_url and " + key
+	case classOf(status) == Operator:
+		return ": check --ilert_url"
+	}
+	return ""
 }
 
 // retryAfter reads the header in both forms of RFC 9110, section 10.2.3.

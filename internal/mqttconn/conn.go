@@ -55,8 +55,12 @@ type Config struct {
 	Goodbye func(Limits) []byte
 	// Subscriptions are made on every connection; Subscribe replaces them.
 	Subscriptions []paho.SubscribeOptions
-	Handlers      Handlers
-	Logger        *slog.Logger // nil discards
+	// Unsubscriptions are topic filters that the session may be subscribed to and should not
+	// be. They are ended once, when the Subscriptions are made, so that no message is missed
+	// between the two.
+	Unsubscriptions []string
+	Handlers        Handlers
+	Logger          *slog.Logger // nil discards
 
 	dial dialFunc // nil: TCP
 }
@@ -203,12 +207,12 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	c.subscribe(manager, link)
 }
 
-// Subscribe replaces Config.Subscriptions, at once where there is a connection. It does not
-// wait; the handlers are told as they are of every subscription. What the session was
-// subscribed to before it stays subscribed to.
-func (c *Conn) Subscribe(to []paho.SubscribeOptions) {
+// Subscribe replaces Config.Subscriptions and Config.Unsubscriptions, at once where there is a
+// connection. It does not wait; the handlers are told as they are of every subscription. What
+// else the session was subscribed to it stays subscribed to.
+func (c *Conn) Subscribe(to []paho.SubscribeOptions, from []string) {
 	c.mu.Lock()
-	c.config.Subscriptions = to
+	c.config.Subscriptions, c.config.Unsubscriptions = to, from
 	link, connected := c.link, c.backoff.isUp()
 	c.mu.Unlock()
 	if connected {
@@ -219,7 +223,7 @@ func (c *Conn) Subscribe(to []paho.SubscribeOptions) {
 func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	to := c.config.Subscriptions
+	to, from := c.config.Subscriptions, c.config.Unsubscriptions
 	if len(to) == 0 || c.open.Err() != nil {
 		return
 	}
@@ -228,11 +232,28 @@ func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 		if err != nil {
 			err = fmt.Errorf("subscribing: %w", err)
 			defer link.Close() // connected but deaf is worse than trying again
+		} else if len(from) > 0 {
+			c.unsubscribe(manager, from)
 		}
 		if current := c.session.subscribed(link, err); current && err != nil {
 			c.warn(err)
 		}
 	})
+}
+
+// unsubscribe ends subscriptions of an earlier time. A broker that refuses that goes on
+// sending what nobody wants, which is no reason to do without it.
+func (c *Conn) unsubscribe(manager *autopaho.ConnectionManager, from []string) {
+	if _, err := manager.Unsubscribe(c.open, &paho.Unsubscribe{Topics: from}); err != nil {
+		c.config.Logger.Warn("cannot unsubscribe from topics that are not wanted any more", "topics", from, "error", err)
+		return
+	}
+	c.config.Logger.Info("unsubscribed from topics that are not wanted any more", "topics", from)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Equal(c.config.Unsubscriptions, from) {
+		c.config.Unsubscriptions = nil
+	}
 }
 
 func (c *Conn) down() bool {

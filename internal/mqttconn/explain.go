@@ -23,12 +23,22 @@ func (c *Conn) explain(err error) error {
 	var denied *autopaho.ConnackError
 	if errors.As(err, &denied) {
 		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
-		err = errors.New("the broker says: " + inWords(reason, denied.ReasonCode, denied.Reason, link.reference))
-	} else {
-		err = withHint(err, scheme)
+		words := "the broker says: " + inWords(reason, denied.ReasonCode, denied.Reason, link.reference)
+		return &deniedError{c.mask.Replace(words), denied}
 	}
-	return c.masked(err)
+	return c.masked(withHint(err, scheme))
 }
+
+// deniedError is the broker's refusal of a connection, in words.
+type deniedError struct {
+	words  string
+	denied *autopaho.ConnackError
+}
+
+func (e *deniedError) Error() string { return e.words }
+
+// Unwrap returns the refusal.
+func (e *deniedError) Unwrap() error { return e.denied }
 
 // withHint adds what else may be wrong: what answers at the address may not be what its
 // scheme says, or speak another MQTT.

@@ -1,0 +1,43 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+)
+
+// recallSession notes which topic filters the broker's session is about to be subscribed to,
+// and returns those that it may still be subscribed to and that are not wanted any more. It
+// also notes whether there was a session before this process. Without the store the
+// consumer goes on: it only knows less.
+func (c *Consumer) recallSession(ctx context.Context, wanted []string) (unwanted []string) {
+	already, err := c.store.Subscribing(ctx, c.config.ClientID, wanted)
+	if err != nil {
+		c.config.Logger.Warn("it is not known which topics the session at the broker is subscribed to", slog.Any("error", err))
+		return nil
+	}
+	if len(already) > 0 {
+		c.connected.Store(true)
+	}
+	return without(already, wanted)
+}
+
+// without returns the texts of all that are not among some.
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
+}
+
+// noteSession keeps in the store what the session is subscribed to, each time that this has
+// changed, until ctx ends.
+func (c *Consumer) noteSession(ctx context.Context) {
+	for {
+		select {
+		case <-c.subscribed:
+			if err := c.store.Subscribed(ctx, c.config.ClientID, c.rules.Load().topics); err != nil && ctx.Err() == nil {
+				c.config.Logger.Warn("the topics that the session is subscribed to cannot be stored", slog.Any("error", err))
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
