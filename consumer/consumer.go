@@ -28,7 +28,7 @@ import (
 // Consumer listens to events and tells ilert. Its methods may be called
 // concurrently.
 type Consumer struct {
-	config   *checked // fmt does not follow it to the secrets
+	config   *struct{ *checked } // so that fmt does not follow it to the secrets
 	rules    atomic.Pointer[ruleset]
 	store    *store.Store
 	pace     *pace
@@ -81,7 +81,7 @@ func New(config Config) (*Consumer, error) {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
 	c := &Consumer{
-		config:   &complete,
+		config:   &struct{ *checked }{&complete},
 		store:    opened,
 		pace:     newPace(complete.Rate),
 		secrets:  newSecrets(),

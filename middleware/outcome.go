@@ -48,7 +48,7 @@ func (r *route) writeFail(e *event.Event, status int, outcome event.Outcome, gui
 	}
 	words.write(e, event.Fail, guid)
 	e.Outcome = outcome
-	if status <= 599 { // net/http lets 600 to 999 pass, an event does not
+	if status >= 100 && status <= 599 { // a writer lets others pass, an event does not
 		e.HTTPStatus = status
 	}
 }

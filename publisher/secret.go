@@ -9,9 +9,12 @@ import (
 )
 
 // String returns the fields, but "***" for Address, which may hold a password or a
-// signature, and for Password. fmt prints a Config so by every verb.
+// signature, for Password, and for a Username without one, which may be a token. fmt prints a Config so by every verb.
 func (c Config) String() string {
-	type plain Config // has no methods
+	type plain Config     // has no methods
+	if c.Password == "" { // then the user may be a token
+		c.Username = redact.Hide(c.Username)
+	}
 	c.Address, c.Password = redact.Hide(c.Address), redact.Hide(c.Password)
 	return fmt.Sprintf("%+v", plain(c))
 }

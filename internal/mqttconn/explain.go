@@ -23,8 +23,7 @@ func (c *Conn) explain(err error) error {
 	var denied *autopaho.ConnackError
 	if errors.As(err, &denied) {
 		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
-		words := "the broker says: " + inWords(reason, denied.ReasonCode, denied.Reason, link.reference)
-		return &deniedError{c.mask.Replace(words), denied}
+		return &deniedError{"the broker says: " + c.inWords(reason, denied.ReasonCode, denied.Reason, link.reference), denied}
 	}
 	return c.masked(withHint(err, scheme))
 }
@@ -60,7 +59,8 @@ func withHint(err error, scheme string) error {
 
 // inWords says why a broker ends a connection: its reason code, and its Reason String
 // and Server Reference, where it sent them.
-func inWords(reason string, code byte, text, reference string) string {
+func (c *Conn) inWords(reason string, code byte, text, reference string) string {
+	text, reference = c.mask.Replace(text), c.mask.Replace(reference) // before a secret is quoted or cut
 	words := fmt.Sprintf("%s (reason code 0x%02X)", reason, code)
 	if text != "" {
 		words += fmt.Sprintf(": %.300q", text)
@@ -77,10 +77,10 @@ func (c *Conn) disconnected(d *packets.Disconnect) {
 	if d.Properties != nil {
 		text, reference = d.Properties.ReasonString, d.Properties.ServerReference
 	}
-	reason := inWords(d.Reason(), d.ReasonCode, text, reference)
+	reason := c.inWords(d.Reason(), d.ReasonCode, text, reference)
 	if d.ReasonCode == packets.DisconnectSessionTakenOver {
 		reason += ": another process has our client id, give each its own"
 	}
 	c.config.Logger.Warn("the MQTT broker has disconnected us",
-		slog.String("reason", c.mask.Replace(reason)), slog.String("client_id", c.config.ClientID))
+		slog.String("reason", reason), slog.String("client_id", c.config.ClientID))
 }

@@ -13,12 +13,15 @@ import (
 // secrets returns all that no log and no error may hold, in the forms in which a broker
 // or a gateway may repeat it.
 func (c *Config) secrets() []string {
-	all := []string{c.Password}
+	all := []string{cmp.Or(c.Password, c.Username)} // a token, where it stands alone
 	for _, server := range c.Servers {
-		if password, ok := server.User.Password(); ok {
-			all = append(all, password)
-		} else {
-			all = append(all, server.User.Username()) // a token, where it stands alone
+		if user := server.User; user != nil {
+			name, escaped, found := strings.Cut(user.String(), ":")
+			if password, _ := user.Password(); found {
+				all = append(all, password, escaped)
+			} else {
+				all = append(all, user.Username(), name)
+			}
 		}
 		if server.dialed == nil {
 			continue
