@@ -43,8 +43,8 @@ type Config struct {
 	// Capacity limits the number of events that are held in memory while the broker is
 	// away or slow; default 65536. When it is reached the oldest event that is not
 	// under way makes room, and is counted as dropped. Up to half of it may be under
-	// way, those included that wait for an older one to be acknowledged. With a Spool,
-	// which holds further ones, it is 16 at least, and a quarter more may be in memory.
+	// way. With a Spool, which holds further ones, it is 16 at least, and a quarter more
+	// may be in memory.
 	Capacity int
 	// MaxBufferedBytes limits the memory of these events, in bytes; default 64 MiB, at
 	// least 512 KiB. Whichever of the two limits is reached first drops. An event counts
@@ -109,8 +109,8 @@ const (
 
 // Hooks are told what happens, for metrics of the server's own; any may be nil. They
 // are called from goroutines of the Publisher, never from Publish. One that blocks
-// holds up the next of its kind, and Connected and Disconnected hold up the
-// connection as well. They may call Publish and Stats, but neither Flush nor Shutdown,
+// holds up the next ones: Connected and Disconnected the connection, Dropped and Rejected
+// each other and the log of losses. They may call Publish and Stats, but neither Flush nor Shutdown,
 // which may wait for them. Connected may be called before New has returned.
 type Hooks struct {
 	// Connected is told of each connection and the broker's host and port. What it

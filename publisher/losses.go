@@ -12,9 +12,19 @@ import (
 // losses is the part of the queue that tells the reporter of lost events, beside their
 // number.
 type losses struct {
-	refusal mqttconn.Puback // the newest acknowledgement that was an error
-	atFault error           // the newest event that can never be published, if it is not logged yet
-	bell    bell
+	refusal  mqttconn.Puback // the newest acknowledgement that was an error
+	rejected error           // the newest event that can never be published, if it is not logged yet
+	culprits []string        // the first events that ended connections, of those that are not logged yet
+	bell     bell
+}
+
+// noteCulprit keeps the description of an event that ended connections for the log, if there
+// are not many.
+func (l *losses) noteCulprit(event string) {
+	const maxCulprits = 10
+	if len(l.culprits) < maxCulprits {
+		l.culprits = append(l.culprits, event)
+	}
 }
 
 // drop counts events that were accepted and are given up. The counter is one of
@@ -37,7 +47,7 @@ func (q *queue) reject(counter *uint64) {
 func (q *queue) rejectEvent(counter *uint64, why error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.losses.atFault = why
+	q.losses.rejected = why
 	q.reject(counter)
 }
 
@@ -118,21 +128,24 @@ func (r *reporter) callHooks() {
 // log logs what was lost since it last did, and reports whether there was anything.
 func (r *reporter) log() bool {
 	r.queue.mu.Lock()
-	refusal, atFault, stats := r.queue.losses.refusal, r.queue.losses.atFault, r.queue.stats
-	r.queue.losses.atFault = nil
+	lost, stats := r.queue.losses, r.queue.stats
+	r.queue.losses.rejected, r.queue.losses.culprits = nil, nil
 	r.queue.mu.Unlock()
 	var attrs, dropped, rejected []any
 	for reason, events := range since(r.loggedDrops, stats.DroppedBy.All()) {
 		dropped = append(dropped, slog.Uint64(string(reason), events))
 		if reason == Refused {
-			attrs = append(attrs, slog.String("broker_says", refusal.Reason()))
+			attrs = append(attrs, slog.String("broker_says", lost.refusal.Reason()))
 		}
 	}
 	for reason, events := range since(r.loggedRejections, stats.RejectedBy.All()) {
 		rejected = append(rejected, slog.Uint64(string(reason), events))
 	}
-	if atFault != nil {
-		attrs = append(attrs, slog.Any("event_at_fault", atFault))
+	if lost.rejected != nil {
+		attrs = append(attrs, slog.Any("rejected_event", lost.rejected))
+	}
+	if lost.culprits != nil {
+		attrs = append(attrs, slog.Any("ended_connections", lost.culprits))
 	}
 	if len(dropped)+len(rejected) == 0 {
 		return false

@@ -9,10 +9,11 @@
 //
 // One event stops no other. A broker may end the connection for an event, because of its
 // size or its topic, on each connection that it is sent on. After a few of these at QoS 1
-// events under suspicion are sent one at a time, and the one at fault is dropped, with the
-// reason EndsConnection, when the broker says so or acknowledges others around it. A broker
-// that is merely away, or ends every connection, has no event dropped: an event that is
-// alone is tried again until another one comes.
+// connections begin in turn with the event under suspicion and with another one, and the
+// one at fault is dropped, with the reason EndsConnection, if only the others are
+// acknowledged, or if the broker says that it will never take it. A broker that is away, or
+// ends connections at random or after some events, has no event dropped: an event that is alone
+// is tried again until another one comes.
 package publisher
 
 import (
@@ -31,7 +32,7 @@ import (
 
 var (
 	// ErrFull is returned by Publish when Config.Capacity or MaxBufferedBytes is reached
-	// and no older event makes room: with Config.DropNewest, or with a Capacity of 1.
+	// and no older event makes room: with Config.DropNewest, or when all are under way.
 	ErrFull = errors.New("publisher: queue full")
 	// ErrClosed is returned by Publish after Shutdown.
 	ErrClosed = errors.New("publisher: closed")
@@ -56,13 +57,17 @@ const MaxEventBytes = 64 << 10
 
 // Publisher publishes events. Its methods may be called concurrently.
 type Publisher struct {
-	config     *Config // fmt does not follow it to the secrets
+	config     *struct{ *Config } // so that fmt does not follow it to the secrets
 	stationery stationery
 	queue      *queue
 	lastID     atomic.Uint64
 	conn       *mqttconn.Conn // nil without an address
 	keeper     *keeper        // nil without a spool
 	up         atomic.Bool    // what Hooks have been told
+
+	// Used by the handlers of the connection, which are called one at a time.
+	status       statusTrial
+	searchLogged time.Time
 
 	stop     context.CancelFunc // of the workers
 	workers  sync.WaitGroup
@@ -90,7 +95,7 @@ func New(config Config) (*Publisher, error) {
 		return nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", config.Topic, err)
 	}
 	p := &Publisher{
-		config:     &config,
+		config:     &struct{ *Config }{&config},
 		stationery: newStationery(config, topic),
 		queue:      newQueue(config.Capacity, config.MaxBufferedBytes, config.DropNewest),
 		stop:       func() {},
@@ -138,7 +143,7 @@ func New(config Config) (*Publisher, error) {
 func (p *Publisher) startReporter() {
 	ctx, mute := context.WithCancel(context.Background())
 	p.mute = mute
-	p.reporter.Go(func() { newReporter(p.queue, *p.config).run(ctx) })
+	p.reporter.Go(func() { newReporter(p.queue, *p.config.Config).run(ctx) })
 }
 
 // Publish accepts one event for delivery. It never blocks, copies what it keeps,
@@ -297,21 +302,26 @@ func (p *Publisher) send(ctx context.Context) {
 }
 
 func (p *Publisher) connected(link *mqttconn.Link, limits mqttconn.Limits) {
-	if p.config.Status {
+	if p.config.Status && p.status.allowed(p.config.Logger, p.config.statusTopic()) {
 		_ = link.WritePackets(p.config.online(limits)) // if it fails, so will all else on this link
 	}
 	qos := byte(1)
 	if p.config.QoS == AtMostOnce {
 		qos = 0
 	}
-	p.queue.connected(link, limits, qos)
+	if searching := p.queue.connected(link, limits, qos); searching && time.Since(p.searchLogged) >= time.Minute {
+		p.searchLogged = time.Now()
+		p.config.Logger.Warn("the MQTT broker ends connections while the same events are under way: looking for one at fault, others wait meanwhile")
+	}
 	if p.up.CompareAndSwap(false, true) && p.config.Hooks.Connected != nil {
 		p.config.Hooks.Connected(link.RemoteAddr().String())
 	}
 }
 
 func (p *Publisher) disconnected(link *mqttconn.Link, ending mqttconn.Ending) {
-	p.queue.disconnected(link, ending)
+	if ended, inVain := p.queue.disconnected(link, ending); ended {
+		p.status.ended(inVain)
+	}
 	if p.up.CompareAndSwap(true, false) && p.config.Hooks.Disconnected != nil {
 		p.config.Hooks.Disconnected()
 	}

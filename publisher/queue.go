@@ -119,8 +119,9 @@ func (q *queue) rouseSender() {
 	}
 }
 
-// held returns the number of packets in memory.
-func (q *queue) held() int { return q.underWay.len() + q.waiting.len() + q.later.len() }
+// held returns the number of packets in memory that have not left. One that has, while an
+// older one is under way, only keeps its place there.
+func (q *queue) held() int { return q.underWay.len() - q.settled + q.waiting.len() + q.later.len() }
 
 // heldBytes returns the memory that they take.
 func (q *queue) heldBytes() int { return q.underWay.bytes + q.waiting.bytes + q.later.bytes }
@@ -214,7 +215,7 @@ func (q *queue) snapshot() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.stats
-	s.Pending = uint64(q.held()-q.settled) + q.disk.count
+	s.Pending = uint64(q.held()) + q.disk.count
 	if p := q.oldestHeld(); p != nil && p.time > 0 {
 		s.OldestPending = max(time.Since(time.UnixMilli(p.time)), 0)
 	}

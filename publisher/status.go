@@ -3,6 +3,7 @@ package publisher
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -15,6 +16,34 @@ const (
 	statusExpiry = 24 * time.Hour   // of a planned offline: a server that was taken down for good leaves nothing
 	statusType   = "application/json"
 )
+
+// statusTrial finds out whether the broker ends connections for the status message, which goes
+// first on each: then no event would ever be acknowledged.
+type statusTrial struct {
+	inVain   int  // connections in a row on which no event was acknowledged
+	withheld bool // the status message was not sent on this connection
+	atFault  bool // a connection without it was good, after several with it that were not
+}
+
+// allowed reports whether a new connection may begin with the status message on topic. After
+// several in vain every other one goes without.
+func (s *statusTrial) allowed(log *slog.Logger, topic string) bool {
+	if !s.atFault && s.inVain == suspectEnds {
+		log.Warn("the MQTT broker ends each connection: trying without the status message as well", slog.String("topic", topic))
+	}
+	s.withheld = s.atFault || s.inVain >= suspectEnds && (s.inVain-suspectEnds)%2 == 0
+	return !s.withheld
+}
+
+// ended takes in how the connection has ended.
+func (s *statusTrial) ended(inVain bool) {
+	if inVain {
+		s.inVain++
+		return
+	}
+	s.atFault = s.atFault || s.withheld && s.inVain >= suspectEnds
+	s.inVain = 0
+}
 
 func (c Config) statusTopic() string { return "mps/status/" + c.ClientID }
 

@@ -11,12 +11,12 @@ import (
 // stop all others.
 //
 // An event is a suspect when it was under way at the end of several connections, and no
-// acknowledgement passed it. Suspects are sent one at a time. A suspect that is alone under
-// way when the broker ends the connection is the culprit, and is dropped, if the broker says
-// that the packet is at fault, or if it had acknowledged another event on that
-// connection; and if that happens three times. So a broker that merely goes away makes no culprits.
-// To get that other acknowledgement the connection begins with another event, a control,
-// which is the only one that may overtake.
+// acknowledgement passed it. As long as there are suspects a connection begins with one event
+// alone: in turn with the oldest suspect, and with another event, the control. The suspect is
+// the culprit, and is dropped, when several connections ended at it, while those between took
+// the control; or when the broker says of them all that the packet is at fault. So a broker that
+// goes away at random, or after some events, makes no culprits. The control is the only event
+// that may overtake.
 type suspects struct {
 	limit    int    // of events that may be unacknowledged; it doubles when all are acknowledged
 	control  int    // place under way of the control; -1 without one
@@ -26,21 +26,22 @@ type suspects struct {
 
 const (
 	suspectEnds = 3 // connections that ended while an event was under way make it a suspect
-	culpritEnds = 3 // connections that ended for a suspect alone make it the culprit
+	culpritEnds = 5 // connections that ended at a suspect, as their first event, make it the culprit
 )
 
-// record counts for or against an event that connections ended while it was under way.
+// record counts against an event the connections that the broker ended.
 type record struct {
-	ends     int  // how many in a row, none of which saw an acknowledgement pass the event
-	alone    bool // it was a suspect or the control, and nothing else was under way at the end of one
-	evidence int  // how many of those say that the event is at fault
+	ends      int  // in a row while the event was under way, and no acknowledgement passed it
+	atFirst   int  // of those that began with the event, alone
+	confirmed int  // of these, before the broker took a control, or said that the packet is at fault
+	recent    bool // the last connection was one that began and ended with the event alone
 }
 
 // beginTrial starts a connection.
 func (q *queue) beginTrial() {
 	q.suspects = suspects{limit: maxIDs, control: -1}
 	for i := range q.underWay.len() {
-		if p := q.underWay.at(i); !p.done && p.record.ends >= suspectEnds {
+		if p := q.underWay.at(i); !p.done && (p.record.ends >= suspectEnds || p.record.recent) {
 			q.suspects.limit = 1
 			return
 		}
@@ -48,24 +49,24 @@ func (q *queue) beginTrial() {
 }
 
 // chooseControl returns the place under way of the event with which a connection begins
-// because the oldest one, alone, has seen the end of another; false if the oldest one may be
-// sent, or if there is no other.
+// because the one before ended at the oldest event; false if it is the turn of the oldest, or
+// if there is no other.
 func (q *queue) chooseControl() (place int, ok bool) {
-	if q.next > 0 || q.suspects.answered || q.qos == 0 || q.underWay.len() == 0 || !q.underWay.at(0).record.alone {
+	if q.next > 0 || q.suspects.control >= 0 || q.suspects.answered || q.qos == 0 || q.underWay.len() == 0 || !q.underWay.at(0).record.recent {
 		return 0, false
 	}
 	for i := range q.underWay.len() {
-		if p := q.underWay.at(i); !p.done && !p.record.alone {
+		if p := q.underWay.at(i); !p.done && !p.record.recent {
 			return i, true
 		}
 	}
-	if q.waiting.len() > 0 && q.underWay.len() <= min(q.capacity/2, maxIDs-1) {
+	if q.waiting.len() > 0 && q.underWay.len()-q.settled <= q.capacity/2 && q.underWay.len() < maxIDs {
 		q.bringUnderWay()
 		return q.underWay.len() - 1, true
 	}
 	for i := 1; i < q.underWay.len(); i++ { // they have all been tried: once more
 		if p := q.underWay.at(i); !p.done {
-			p.record.alone = false
+			p.record.recent = false
 			place, ok = i, true
 		}
 	}
@@ -75,23 +76,28 @@ func (q *queue) chooseControl() (place int, ok bool) {
 // passed notes that the broker has acknowledged the event at a place under way.
 func (q *queue) passed(place int) {
 	q.suspects.answered = true
-	if place == q.suspects.control {
-		q.suspects.control = -1
-	} else {
+	if place != q.suspects.control {
 		q.suspects.passed = max(q.suspects.passed, q.underWay.at(place).number)
+		return
+	}
+	q.suspects.control = -1
+	q.underWay.at(0).record.recent = false
+	for i := range q.underWay.len() {
+		r := &q.underWay.at(i).record
+		r.confirmed = r.atFirst
 	}
 }
 
 // widen lets more events be under way once all that were have been acknowledged.
 func (q *queue) widen() {
-	if q.unacked == 0 && (q.underWay.len() == 0 || !q.underWay.at(0).record.alone) {
+	if q.unacked == 0 {
 		q.suspects.limit = min(2*q.suspects.limit, maxIDs)
 	}
 }
 
 // endTrial concludes what it says of the events under way that the connection has ended.
 func (q *queue) endTrial(ending mqttconn.Ending) {
-	if !ending.ByBroker || q.qos == 0 {
+	if !ending.ByBroker || ending.ExcusesPackets() || q.qos == 0 {
 		return
 	}
 	var last *packet
@@ -106,27 +112,27 @@ func (q *queue) endTrial(ending mqttconn.Ending) {
 			last = p
 		}
 	}
-	if q.unacked != 1 || last == nil {
+	if q.unacked != 1 || last == nil || q.suspects.answered {
 		return
 	}
-	suspect := last.record.ends > suspectEnds
-	last.record.alone = suspect || q.suspects.control >= 0
-	if suspect && (q.suspects.answered || ending.BlamesPacket()) {
-		last.record.evidence++
+	if last.record.ends <= suspectEnds && q.suspects.control < 0 {
+		return // it is no suspect yet
 	}
-	if last.record.evidence == culpritEnds {
+	last.record.recent = true
+	last.record.atFirst++
+	if ending.BlamesPacket() {
+		last.record.confirmed = last.record.atFirst
+	}
+	if last.record.atFirst >= culpritEnds && last.record.confirmed >= culpritEnds-1 {
 		q.dropCulprit(last, ending)
 	}
 }
 
-// dropCulprit drops the event for which the broker ends connections. As this explains how
-// earlier ones ended, no other event is a suspect any more.
+// dropCulprit drops the event for which the broker ends connections. What is known of others
+// stays: where there was one there may be more.
 func (q *queue) dropCulprit(p *packet, ending mqttconn.Ending) {
-	q.losses.atFault = fmt.Errorf("topic %q, %d bytes: the broker ends the connection for it: %v", p.topic(), p.size(q.qos), ending)
+	q.losses.noteCulprit(fmt.Sprintf("topic %q, %d bytes, last end of a connection: %v", p.topic(), p.size(q.qos), ending))
 	q.settle(p)
 	q.drop(&q.stats.DroppedBy.EndsConnection, 1)
-	for i := range q.underWay.len() {
-		q.underWay.at(i).record = record{}
-	}
 	q.trim()
 }

@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/stretchr/testify/assert"
@@ -83,10 +85,12 @@ func disconnected(reason byte) func(net.Conn) {
 	}
 }
 
+// culprit is in every event for which a broker of these tests ends the connection.
+const culprit = "culprit"
+
 // A broker that announces no limits, and ends the connection for some events. The others
 // arrive in order, whatever their number and wherever the culprits are among them.
 func TestAnEventThatEndsConnectionsStopsNoOther(t *testing.T) {
-	const culprit = "culprit"
 	one := uint16(1)
 	for name, c := range map[string]struct {
 		end      func(net.Conn)
@@ -132,18 +136,59 @@ func TestAnEventThatEndsConnectionsStopsNoOther(t *testing.T) {
 			}, pub.Stats())
 			assert.Equal(t, want, b.taken(), "in their order")
 			assert.Contains(t, log.String(), "dropped.ends_connection=")
-			assert.Regexp(t, `event_at_fault="[^"]*topic \\"mps/events\\", 20[0-9]{3} bytes`, log.String())
+			assert.Regexp(t, `ended_connections="[^"]*topic \\"mps/events\\", 20[0-9]{3} bytes`, log.String())
+		})
+	}
+}
+
+// Where memory is short culprits take most of it, and the others still come through.
+func TestCulpritsLeaveRoomInASmallQueue(t *testing.T) {
+	for capacity, culprits := range map[int]int{2: 1, 3: 1, 4: 1, 5: 2, 20: 10} {
+		t.Run(fmt.Sprint("capacity ", capacity), func(t *testing.T) {
+			t.Parallel() // it waits, mostly
+			var b choosyBroker
+			pub := start(t, publisher.Config{Capacity: capacity, Address: b.serve(t, packets.Connack{}, func(_ int, p *packets.Publish) func(net.Conn) {
+				if bytes.Contains(p.Payload, []byte(culprit)) {
+					return closed
+				}
+				return nil
+			})})
+			e := numbered(0)
+			e.GUID = culprit
+			for range culprits {
+				require.NoError(t, pub.Publish(e))
+			}
+			for n := 1; pub.Stats().DroppedBy.EndsConnection < uint64(culprits); n++ {
+				require.Less(t, n, 60_000, "%+v", pub.Stats())
+				_ = pub.Publish(numbered(n)) // which finds the queue full, at times
+				<-time.After(time.Millisecond)
+			}
+			flush(t, pub)
+			assert.NotEmpty(t, b.taken())
 		})
 	}
 }
 
 // What is under way when a broker goes away, again and again, is never dropped for that.
 func TestABrokerThatGoesAwayMakesNoEventACulprit(t *testing.T) {
-	var received int
+	var received, latest int
 	for name, goesAway := range map[string]func(connection int, p *packets.Publish) func(net.Conn){
 		"at the first event of each connection": func(connection int, _ *packets.Publish) func(net.Conn) {
 			if connection <= 6 {
 				return closed
+			}
+			return nil
+		},
+		"after each first event": func(connection int, _ *packets.Publish) func(net.Conn) {
+			if connection == latest {
+				return closed
+			}
+			latest = connection
+			return nil
+		},
+		"for it is busy": func(connection int, _ *packets.Publish) func(net.Conn) {
+			if connection <= 4 || connection <= 12 && connection%2 == 0 {
+				return disconnected(packets.DisconnectServerBusy)
 			}
 			return nil
 		},

@@ -11,8 +11,8 @@ const maxIDs = 65535
 // mayGoUnderWay reports whether one more packet may be under way. They cannot be dropped,
 // so half of the memory is left to newer ones.
 func (q *queue) mayGoUnderWay(p *packet) bool {
-	n := q.underWay.len()
-	return n == 0 || n < min(q.capacity/2, maxIDs) && q.underWay.bytes+p.memory() <= q.maxBytes/2
+	n := q.underWay.len() - q.settled
+	return n == 0 || n < q.capacity/2 && q.underWay.len() < maxIDs && q.underWay.bytes+p.memory() <= q.maxBytes/2
 }
 
 // batch is the number of bytes at which one write is full; its last event may exceed it.
@@ -150,7 +150,8 @@ func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 
 // connected begins a connection: what is under way has to be written again. Only
 // in the same session is that a repeat, MQTT 5.0, section 3.3.1.1.
-func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte) {
+// It reports whether there are suspects.
+func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte) (searching bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.link, q.limits, q.qos = link, limits, min(qos, limits.MaximumQoS)
@@ -161,6 +162,7 @@ func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte)
 	}
 	q.beginTrial()
 	q.rouseSender()
+	return q.suspects.limit == 1
 }
 
 // writeFailed stops the writing to link.
@@ -170,12 +172,16 @@ func (q *queue) writeFailed(link *mqttconn.Link) {
 	q.broken = q.broken || link == q.link
 }
 
-// disconnected ends the connection of link.
-func (q *queue) disconnected(link *mqttconn.Link, ending mqttconn.Ending) {
+// disconnected ends the connection of link, and reports false if it had ended before. The
+// connection was in vain if the broker ended it and had acknowledged none of the events that
+// were under way.
+func (q *queue) disconnected(link *mqttconn.Link, ending mqttconn.Ending) (ended, inVain bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if link == q.link && link != nil {
-		q.link = nil
-		q.endTrial(ending)
+	if link != q.link || link == nil {
+		return false, false
 	}
+	q.link = nil
+	q.endTrial(ending)
+	return true, ending.ByBroker && q.unacked > 0 && !q.suspects.answered
 }

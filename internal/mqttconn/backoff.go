@@ -8,6 +8,7 @@ import (
 const (
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 30 * time.Second
+	maxUpBackoff = 2 * time.Second  // after a connection that came up and did not prove itself
 	proven       = 10 * time.Second // a connection that lived so long starts the backoff anew
 )
 
@@ -23,15 +24,19 @@ type backoff struct {
 // another. A connection on which the broker has acknowledged something was useful, and
 // starts the backoff anew however short it was.
 func (b *backoff) next(useful bool) time.Duration {
-	if b.isUp() && (useful || time.Since(b.upSince) > proven) {
-		b.attempts = 0
+	highest := maxBackoff
+	if b.isUp() {
+		highest = maxUpBackoff
+		if useful || time.Since(b.upSince) > proven {
+			b.attempts = 0
+		}
 	}
 	b.upSince = time.Time{}
 	if !b.tried {
 		b.tried = true
 		return 0
 	}
-	longest := min(firstBackoff<<min(b.attempts, 20), maxBackoff)
+	longest := min(firstBackoff<<min(b.attempts, 20), highest)
 	b.attempts++
 	return rand.N(longest)
 }

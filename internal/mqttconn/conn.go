@@ -67,7 +67,7 @@ type Config struct {
 
 // Conn is a connection that is made again whenever it is lost.
 type Conn struct {
-	config      *Config           // fmt does not follow it to the password
+	config      *struct{ *Config } // so that fmt does not follow it to the password
 	mask        *strings.Replacer // of secrets in what brokers and gateways say
 	session     *session
 	manager     *autopaho.ConnectionManager
@@ -102,7 +102,7 @@ func Open(config Config) (*Conn, error) {
 	if config.dial == nil {
 		config.dial = new(net.Dialer).DialContext
 	}
-	c := &Conn{config: &config, mask: mask(config.secrets()), willQoS: 1}
+	c := &Conn{config: &struct{ *Config }{&config}, mask: mask(config.secrets()), willQoS: 1}
 	c.session = &session{State: state.NewInMemory(), handlers: config.Handlers, disconnected: c.disconnected}
 	c.open, c.closing = context.WithCancel(context.Background())
 	urls := make([]*url.URL, len(config.Servers))

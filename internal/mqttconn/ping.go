@@ -14,9 +14,6 @@ import (
 	"github.com/eclipse/paho.golang/paho/log"
 )
 
-// errSilent is the cause of a connection that we end.
-var errSilent = errors.New("the broker has said nothing")
-
 // pinger asks a broker that says nothing whether it is there, and gives it up when it
 // has said nothing for twice the keep-alive to a connection that was being read. paho's own would give up one that is
 // busy acknowledging, because its answer to the ping comes late.
@@ -48,7 +45,7 @@ func (p pinger) watch(ctx context.Context, link *Link, keepAlive uint16) error {
 			return nil
 		}
 		if silent := link.ear.silence(); silent >= 2*interval {
-			return fmt.Errorf("%w for %v", errSilent, silent.Round(time.Millisecond))
+			return fmt.Errorf("the broker has said nothing for %v", silent.Round(time.Millisecond))
 		}
 		// Who writes now need not ask; and to wait for one whom the broker keeps waiting
 		// would be to wait for the broker.
