@@ -158,6 +158,11 @@ func TestCulpritsLeaveRoomInASmallQueue(t *testing.T) {
 			for range culprits {
 				require.NoError(t, pub.Publish(e))
 			}
+			require.Eventually(t, func() bool { // so that they are under way, and cannot be dropped to make room
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				return b.connections > 1
+			}, brokertest.Wait, time.Millisecond)
 			for n := 1; pub.Stats().DroppedBy.EndsConnection < uint64(culprits); n++ {
 				require.Less(t, n, 60_000, "%+v", pub.Stats())
 				_ = pub.Publish(numbered(n)) // which finds the queue full, at times
