@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type simulation struct {
 	named    map[string]time.Time // by alert key: when ilert first heard of it
 	open     map[string]bool      // alerts of ilert's
 	tooMany  int
+	refuses  func(ilert.Event) bool // nil: none
 	requests map[ilert.Type]int
 }
 
@@ -79,10 +81,18 @@ func (s *simulation) claim() {
 		s.pace.take(n.IntegrationKey, s.now)
 		answer := store.Answer{Notice: n, Result: store.Told, At: s.now.Add(latency)}
 		err := s.arrive(n.Event)
-		if err != nil {
+		switch {
+		case err == nil:
+		case err.Class == ilert.Invalid:
+			answer.Result, answer.Reason = store.Refused, "no"
+		default:
 			answer.Result, answer.Retry = store.NotTold, answer.At.Add(time.Second)
 		}
-		s.underWay = append(s.underWay, underWay{answer, err})
+		one := underWay{answer: answer}
+		if err != nil {
+			one.err = err
+		}
+		s.underWay = append(s.underWay, one)
 	}
 }
 
@@ -94,20 +104,28 @@ func (s *simulation) settle() {
 		s.pace.answered(one.answer.Notice.IntegrationKey, one.err, s.now)
 		require.NoError(s.t, s.store.Settle(s.t.Context(), []store.Answer{one.answer}))
 	}
+	tallies, err := s.store.Tallies(s.t.Context())
+	require.NoError(s.t, err)
+	for filter, t := range tallies {
+		require.Equal(s.t, t.Received, t.Ignored+t.Duplicate+t.Merged+t.Delivered+t.Dead+t.Purged+t.Pending, "%s: %+v", filter, t)
+	}
 }
 
 // arrive is what ilert makes of an event.
-func (s *simulation) arrive(e ilert.Event) error {
+func (s *simulation) arrive(e ilert.Event) *ilert.Error {
 	s.arrived = append(s.arrived, s.now)
 	if n := len(s.arrived); n > ofAMinute && s.now.Sub(s.arrived[n-1-ofAMinute]) < time.Minute {
 		s.tooMany++
 		return &ilert.Error{TooMany: true}
 	}
+	if s.refuses != nil && s.refuses(e) {
+		return &ilert.Error{Class: ilert.Invalid}
+	}
 	s.requests[e.EventType]++
 	s.open[e.AlertKey] = e.EventType != ilert.Resolve
 	names := []string{e.AlertKey}
 	if strings.HasPrefix(e.AlertKey, "storm/") {
-		names = strings.Split(e.Details, "\n")
+		names = slices.DeleteFunc(strings.Split(e.Details, "\n"), func(line string) bool { return strings.HasSuffix(line, " more") })
 	}
 	for _, name := range names {
 		if _, known := s.named[name]; !known && e.EventType == ilert.Alert {
@@ -176,4 +194,38 @@ func TestAStormOfTenThousandDevicesIsToldInTimeAndEndsAltogether(t *testing.T) {
 	assert.Zero(t, tallies["f"].Pending)
 	t.Logf("first page after %v, each device named within %v, %d requests to tell them and %d to end them",
 		first, longest, alerts, s.requests[ilert.Resolve])
+}
+
+// Halves cost requests: they go out at the pace of the key, and other alerts among them.
+func TestTheSearchForWhatIlertRefusesKeepsThePaceAndHoldsUpNothing(t *testing.T) {
+	const devices = 1000
+	s := simulate(t)
+	culprits := []string{"device-0003", "device-0500", "device-0999"}
+	s.refuses = func(e ilert.Event) bool {
+		return slices.ContainsFunc(culprits, func(c string) bool { return e.AlertKey == c || strings.Contains(e.Details, c) })
+	}
+	var effects []rules.Effect
+	for n := range devices {
+		name := fmt.Sprintf("device-%04d", n)
+		effects = append(effects, rules.Raise{Rule: "device-failed", Key: rules.Key{Alert: name}, Event: ilert.Event{Summary: name, Priority: "HIGH"}})
+	}
+	s.apply(effects)
+	s.until(noon.Add(10 * time.Second))
+	s.apply([]rules.Effect{rules.Raise{Rule: "fire", Key: rules.Key{Alert: "fire"}, Event: ilert.Event{Summary: "fire", Priority: "HIGH"}}})
+	s.until(noon.Add(3 * time.Minute))
+	assert.Equal(t, devices-len(culprits)+1, len(s.named)) //nolint:testifylint // they are many
+	assert.Less(t, s.named["fire"].Sub(noon), 20*time.Second)
+	assert.Zero(t, s.tooMany)
+	assert.Less(t, len(s.arrived), 100)
+	letters, err := s.store.DeadLetters(t.Context(), store.Letters{})
+	require.NoError(t, err)
+	assert.Len(t, letters, len(culprits))
+	tallies, err := s.store.Tallies(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, store.Tally{Received: devices + 1, Delivered: devices + 1 - 3, Dead: 3}, tallies["f"])
+	var last time.Time
+	for _, at := range s.named {
+		last = latest(last, at)
+	}
+	t.Logf("%d requests, the last alert is known after %v", len(s.arrived), last.Sub(noon))
 }

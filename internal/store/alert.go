@@ -54,6 +54,8 @@ type alert struct {
 	storm    storming
 	size     int // of a storm: how many it speaks for
 	untold   int // and of how many ilert was not told
+	// maxListed is how many members the next notice of a storm may list; 0 is as many as fit.
+	maxListed int
 
 	// Of the message that waits, or waited last.
 	filter     string

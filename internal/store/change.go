@@ -129,7 +129,7 @@ func timeOf(millis int64) time.Time {
 }
 
 const columns = `integration_key, folded_key, alert_key, rule, windowed, grp, desired, told, told_at, body, priority, age_at, ends_at, said_at, said_by,
-	version, pending, listing, claimed, tries, next_try, turn, storm, size, untold,
+	version, pending, listing, claimed, tries, next_try, turn, storm, size, untold, max_listed,
 	filter, topic, payload, received_at, properties`
 
 func scan(row interface{ Scan(...any) error }) (*alert, error) {
@@ -137,7 +137,7 @@ func scan(row interface{ Scan(...any) error }) (*alert, error) {
 	var toldAt, ageAt, endsAt, saidAt, nextTry, receivedAt int64
 	var turn int // follows from the others
 	err := row.Scan(&a.key.integration, &a.key.folded, &a.alertKey, &a.rule, &a.windowed, &a.group, &a.desired, &a.told, &toldAt,
-		&a.body, &a.priority, &ageAt, &endsAt, &saidAt, &a.said.by, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry, &turn, &a.storm, &a.size, &a.untold,
+		&a.body, &a.priority, &ageAt, &endsAt, &saidAt, &a.said.by, &a.version, &a.pending, &a.listing, &a.claimed, &a.tries, &nextTry, &turn, &a.storm, &a.size, &a.untold, &a.maxListed,
 		&a.filter, &a.topic, &a.payload, &receivedAt, &a.properties)
 	a.toldAt, a.ageAt, a.endsAt, a.said.at = timeOf(toldAt), timeOf(ageAt), timeOf(endsAt), timeOf(saidAt)
 	a.nextTry, a.receivedAt = timeOf(nextTry), timeOf(receivedAt)
@@ -204,9 +204,9 @@ func (c *change) flushAlerts() error {
 		if a == nil {
 			err = c.exec(`DELETE FROM alert WHERE integration_key = ? AND folded_key = ?`, k.integration, k.folded)
 		} else {
-			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
+			err = c.exec(`INSERT OR REPLACE INTO alert (`+columns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?, x''),?,?)`,
 				a.key.integration, a.key.folded, a.alertKey, a.rule, a.windowed, a.group, a.desired, a.told, millis(a.toldAt),
-				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), millis(a.said.at), a.said.by, a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry), a.turn(), a.storm, a.size, a.untold,
+				a.body, a.priority, millis(a.ageAt), millis(a.endsAt), millis(a.said.at), a.said.by, a.version, a.pending, a.listing, a.claimed, a.tries, millis(a.nextTry), a.turn(), a.storm, a.size, a.untold, a.maxListed,
 				a.filter, a.topic, a.payload, millis(a.receivedAt), a.properties)
 		}
 		if err != nil {

@@ -149,22 +149,30 @@ func (c *change) spend(key ilert.IntegrationKey, now time.Time, p *purse, l *lan
 			case one.single:
 				p.Singles--
 			}
-			p.Any--
-			n, err := c.take(&one, now)
+			n, some, err := c.take(&one, now)
 			if err != nil {
 				return nil, err
 			}
-			claimed = append(claimed, n)
+			if some {
+				p.Any--
+				claimed = append(claimed, n)
+			}
 		}
 	}
 	return claimed, nil
 }
 
-func (c *change) take(one *candidate, now time.Time) (Notice, error) {
-	if one.alert == nil {
-		return c.claimLetter(one.notice)
+// take claims a candidate, and returns false if there is nothing to send of it.
+func (c *change) take(one *candidate, now time.Time) (n Notice, some bool, err error) {
+	switch {
+	case one.alert == nil:
+		n, err = c.claimLetter(one.notice)
+	case one.alert.storm == itself:
+		return c.claimStorm(one.alert, now)
+	default:
+		n, err = c.claim(one.alert, now)
 	}
-	return c.claim(one.alert, now)
+	return n, true, err
 }
 
 // candidates are what of a priority is due, the longest first: more than the budget
@@ -297,7 +305,7 @@ var priorities = []string{high, low, ""}
 const (
 	others = iota // ends, and what speaks for many
 	firsts        // alerts of one thing that was never told
-	again         // and told before, perhaps
+	again         // and told before, perhaps; what joins no storm, and the halves of one
 	kinds
 )
 
@@ -311,9 +319,11 @@ func (a *alert) turn() int {
 	switch {
 	case a.storm == inStorm:
 		return -1 // it does not go alone
+	case a.storm == itself && a.maxListed > 0 && a.next() == ilert.Alert:
+		return priority*kinds + again // many halves must not hold up what else waits
 	case a.next() != ilert.Alert || a.windowed || a.storm == itself:
 		return priority*kinds + others
-	case a.told == nothing:
+	case a.told == nothing && a.storm != apart:
 		return priority*kinds + firsts
 	default:
 		return priority*kinds + again

@@ -169,7 +169,7 @@ func (c *change) raise(r raising, o *origin) error {
 		return nil
 	}
 	a.said.hear(o)
-	if a.storm != alone {
+	if a.storm == inStorm || a.storm == itself {
 		return c.raiseInStorm(a, r, o)
 	}
 	a.raise(r, o, c.count)
@@ -197,7 +197,7 @@ func (c *change) accept(k rules.Key, o *origin) error {
 		return nil
 	}
 	a.said.hear(o)
-	if a.storm != alone { // who looks after one of many looks not after them all
+	if a.storm == inStorm || a.storm == itself { // who looks after one of many looks not after them all
 		o.merged = true
 		return nil
 	}

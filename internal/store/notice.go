@@ -24,7 +24,8 @@ type Notice struct {
 	told    ilert.Type // what was told before it was claimed
 	listed  []string   // members whose names ilert is told for the first time
 	more    bool       // others wait for the next notice
-	members []listed   // of a storm
+	members []listed   // of a storm: those whom ilert is told for the first time
+	names   int        // of a storm: how many members it lists
 }
 
 // Answer is what became of a Notice.
@@ -47,14 +48,16 @@ const (
 	Refused               // ilert calls it invalid
 )
 
-func (c *change) claim(a *alert, now time.Time) (Notice, error) {
-	n := Notice{
+// notice returns a notice of the alert that says nothing yet.
+func (a *alert) notice() Notice {
+	return Notice{
 		IntegrationKey: a.key.integration, Tries: a.tries, TraceParent: a.properties.traceParent(), Path: ilert.EventsPath,
 		key: a.key, version: a.version, told: a.told,
 	}
-	if a.storm == itself {
-		return c.claimStorm(a, n)
-	}
+}
+
+func (c *change) claim(a *alert, now time.Time) (Notice, error) {
+	n := a.notice()
 	body := []byte(a.body)
 	if a.windowed {
 		numbers, list, err := c.numbers(a, now)
@@ -111,8 +114,10 @@ func (c *change) settle(answer *Answer) error {
 	if err != nil || a == nil || !a.claimed { // settled before
 		return err
 	}
-	listing := a.storm == itself && n.Event.EventType == ilert.Alert
-	if answer.Result == Refused && a.version == n.version && (!listing || a.filter != nobody) {
+	if a.storm == itself && n.Event.EventType == ilert.Alert {
+		return c.settleStorm(a, *answer)
+	}
+	if answer.Result == Refused && a.version == n.version {
 		if err := c.refuse(a.message(), a.key, answer); err != nil {
 			return err
 		}
@@ -122,9 +127,6 @@ func (c *change) settle(answer *Answer) error {
 		if err := c.listed(a, over, answer); err != nil {
 			return err
 		}
-	}
-	if listing {
-		return c.settleStorm(a, over, answer)
 	}
 	if over {
 		c.forget(n.key)

@@ -83,7 +83,7 @@ func (c *change) names(query string, args ...any) (all, untold []string, err err
 		var name string
 		var told bool
 		err := rows.Scan(&name, &told)
-		all = append(all, name)
+		all = append(all, ilert.Line(name))
 		if !told {
 			untold = append(untold, name)
 		}

@@ -272,6 +272,7 @@ func TestAStoreOfVersion1IsBroughtUpToDate(t *testing.T) {
 		`ALTER TABLE outbox DROP COLUMN unproven`, `ALTER TABLE outbox DROP COLUMN queued_at`, `ALTER TABLE outbox DROP COLUMN folded_key`, `ALTER TABLE outbox DROP COLUMN event_type`,
 		`ALTER TABLE dead_letter DROP COLUMN kind`, `ALTER TABLE dead_letter DROP COLUMN integration_key`, `ALTER TABLE dead_letter DROP COLUMN folded_key`,
 		`ALTER TABLE dead_letter DROP COLUMN event_type`, `ALTER TABLE dead_letter DROP COLUMN overtaken_by`, `ALTER TABLE dead_letter DROP COLUMN kept`,
+		`ALTER TABLE alert DROP COLUMN max_listed`,
 		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1), (1, 1)`,
 		`INSERT INTO outbox (id, integration_key, path, body, claimed, tries, next_try, filter, topic, payload, received_at, properties)
 			VALUES (1, 'env:DOORS_KEY', '/p', '{"summary":"of a message"}', 0, 0, 0, 'http', 't', x'', 1, ''),

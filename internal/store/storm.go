@@ -1,13 +1,14 @@
 package store
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // When more alerts wait than ilert takes, those of a rule go out as one, a storm: an alert
@@ -21,17 +22,13 @@ const (
 	alone storming = iota
 	inStorm
 	itself
+	// apart is the state of an alert whose name ilert has refused in a storm: it goes alone.
+	apart
 )
 
 // mostGathered is how many alerts of a rule one look at an integration key lets join its
 // storm, so that nobody waits for long.
 const mostGathered = 20_000
-
-// listed is a member that a notice lists.
-type listed struct {
-	key  key
-	told ilert.Type // what was told of it before
-}
 
 // firstsDue is the condition for alerts of an integration key (?1) that are due by a time
 // (?2) and were never told.
@@ -84,13 +81,12 @@ func (c *change) gather(integrationKey ilert.IntegrationKey, now time.Time, minu
 // drift lets the n alerts of a rule that are due join its storm, which begins with two, and
 // returns how many have.
 func (c *change) drift(integrationKey ilert.IntegrationKey, rule string, n int, priority string, now time.Time) (joined int, err error) {
-	k := stormKey(integrationKey, rule)
-	s, err := c.load(k)
-	if err != nil || s == nil && n < 2 || s != nil && s.storm != itself || s != nil && !s.open() && n < 2 {
+	s, free, err := c.storm(integrationKey, rule)
+	if err != nil || !s.open() && n < 2 || s == nil && free == "" {
 		return 0, err
 	}
 	if s == nil {
-		s = &alert{key: k, alertKey: stormPrefix + rule, group: rule, storm: itself, priority: priority}
+		s = &alert{key: keyOf(rules.Key{Integration: integrationKey, Alert: free}), alertKey: free, group: rule, storm: itself, priority: priority}
 	}
 	result, err := c.result(`
 		UPDATE alert SET storm = 1, turn = -1
@@ -115,8 +111,23 @@ func (c *change) drift(integrationKey ilert.IntegrationKey, rule string, n int, 
 
 const stormPrefix = "storm/"
 
-func stormKey(integrationKey ilert.IntegrationKey, rule string) key {
-	return key{integrationKey, strings.ToLower(strings.TrimSpace(stormPrefix + rule))}
+// storm returns the storm of a rule, or nil and the alert key for a new one, which is empty if
+// there is none. Rules whose names ilert cannot tell apart in an alert key have different
+// keys, and an alert that has the key of a storm keeps it.
+func (c *change) storm(integrationKey ilert.IntegrationKey, rule string) (s *alert, free string, err error) {
+	plain := stormPrefix + ilert.Line(rule)
+	for _, alertKey := range []string{plain, fmt.Sprintf("%s~%.4x", plain, sha256.Sum256([]byte(rule)))} {
+		a, err := c.load(keyOf(rules.Key{Integration: integrationKey, Alert: alertKey}))
+		switch {
+		case err != nil:
+			return nil, "", err
+		case a == nil && free == "":
+			free = alertKey
+		case a != nil && a.storm == itself && a.group == rule:
+			return a, "", nil
+		}
+	}
+	return nil, free, nil
 }
 
 // swell takes n members into a storm.
@@ -141,129 +152,10 @@ func (a *alert) listNow(now time.Time) {
 	a.listing = true
 }
 
-// claimStorm is what ilert is told of a storm: how many, and who is new to it.
-func (c *change) claimStorm(s *alert, n Notice) (Notice, error) {
-	n.Event = ilert.Event{
-		EventType: s.next(), AlertKey: s.alertKey, Priority: s.priority,
-		Summary: fmt.Sprintf("%d alerts of rule %s", s.size, s.group),
-	}
-	if s.desired == ilert.Resolve {
-		n.Event.Summary = fmt.Sprintf("all alerts of rule %s have ended", s.group)
-	} else if err := c.listMembers(s, &n); err != nil {
-		return n, err
-	}
-	s.claim(&n)
-	c.keep(s)
-	return n, nil
-}
-
-func (c *change) listMembers(s *alert, n *Notice) error {
-	of, pending := s.untold, true
-	if of == 0 { // ilert is reminded
-		of, pending = s.size, false
-	}
-	var keys []key
-	err := c.each(func(rows *sql.Rows) error {
-		k := key{integration: s.key.integration}
-		err := rows.Scan(&k.folded)
-		keys = append(keys, k)
-		return err
-	}, `
-		SELECT folded_key FROM alert
-		WHERE integration_key = ? AND pending = ? AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ?`,
-		s.key.integration, pending, s.group, mostListed)
-	if err != nil {
-		return err
-	}
-	if err := c.preload(keys); err != nil {
-		return err
-	}
-	names := make([]string, len(keys))
-	for i, k := range keys {
-		m, err := c.load(k)
-		if err != nil {
-			return err
-		}
-		if names[i] = m.alertKey; !pending {
-			continue
-		}
-		n.members = append(n.members, listed{k, m.told})
-		m.claimed, m.told = true, unsure
-		c.keep(m)
-	}
-	n.Event.Details = strings.Join(names, "\n")
-	if more := of - len(names); more > 0 {
-		n.Event.Details += fmt.Sprintf("\nand %d more", more)
-	}
-	return nil
-}
-
-// settleStorm takes in what became of a notice that lists members.
-func (c *change) settleStorm(s *alert, over bool, answer *Answer) error {
-	var keys []key
-	for _, one := range answer.Notice.members {
-		keys = append(keys, one.key)
-	}
-	if err := c.preload(keys); err != nil {
-		return err
-	}
-	for _, one := range answer.Notice.members {
-		m, err := c.load(one.key)
-		if err != nil {
-			return err
-		}
-		if m == nil || m.storm != inStorm || !m.claimed {
-			continue // it has ended meanwhile
-		}
-		if err := c.settleMember(s, m, one.told, answer); err != nil {
-			return err
-		}
-	}
-	switch {
-	case s.desired == ilert.Resolve && over:
-		c.forget(s.key)
-	case s.desired == ilert.Resolve:
-		c.keep(s)
-	case s.size == 0: // ilert has refused them all
-		if s.end(&origin{at: answer.At}, c.count) {
-			c.forget(s.key)
-		} else {
-			c.keep(s)
-		}
-	default:
-		if s.untold > 0 && !s.pending {
-			s.listNow(answer.At)
-		}
-		c.keep(s)
-	}
-	return nil
-}
-
-func (c *change) settleMember(s, m *alert, told ilert.Type, answer *Answer) error {
-	m.claimed = false
-	switch answer.Result {
-	case Told:
-		m.told, m.toldAt, m.pending = ilert.Alert, answer.At, false
-		c.count.of(m.filter).Delivered++
-		s.untold--
-	case Refused:
-		c.count.of(m.filter).Dead++
-		s.untold--
-		s.size--
-		m.storm, m.told, m.pending = alone, told, false
-		c.keep(m)
-		return c.refuse(m.message(), m.key, answer)
-	case NotTold:
-		m.told = told
-	}
-	c.keep(m)
-	return nil
-}
-
 // stormOf returns the storm that speaks for a member.
 func (c *change) stormOf(m *alert) (*alert, error) {
-	s, err := c.load(stormKey(m.key.integration, m.rule))
-	if err == nil && (s == nil || s.storm != itself) {
+	s, _, err := c.storm(m.key.integration, m.rule)
+	if err == nil && s == nil {
 		err = errors.New("an alert's storm is missing")
 	}
 	return s, err

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"database/sql"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +51,9 @@ func (b *book) fails(rule string, from, to int) (names []string) {
 		r := raising(fmt.Sprintf("%s%04d", rule, n))
 		r.Rule = rule
 		names = append(names, r.Key.Alert)
-		messages = append(messages, message(r))
+		m := message(r)
+		m.Payload = []byte(r.Key.Alert)
+		messages = append(messages, m)
 	}
 	b.apply(messages...)
 	return names
@@ -154,22 +158,6 @@ func TestAnAlertThatEndsBeforeItsStormIsToldCostsNothing(t *testing.T) {
 	assert.Equal(t, store.Tally{Received: 12, Merged: 12}, c.tally())
 }
 
-func TestARefusedStormIsADeadLetterForEachAlertThatItLists(t *testing.T) {
-	b := open(t)
-	b.fails("r", 0, 202)
-	due := b.narrowly()
-	b.settle(due[0], store.Refused)
-	assert.EqualValues(t, 200, b.tally().Dead)
-	assert.Len(t, b.letters(), 200)
-	assert.Equal(t, "no", b.letters()[0].Reason)
-	assert.Equal(t, []string{"ALERT LOW storm/r 2 alerts of rule r"}, b.passes(), "the others go on")
-	b.does(ending("r0000"))
-	assert.EqualValues(t, 1, b.tally().Merged, "the end of what ilert never knew")
-	b.does(rules.EndAll{Rule: "r"})
-	assert.Len(t, b.passes(), 1)
-	assert.Zero(t, b.tally().Pending)
-}
-
 func TestAStormIsLouderAsItsLoudest(t *testing.T) {
 	b := open(t)
 	b.fails("r", 0, 6)
@@ -244,4 +232,133 @@ func TestStormsOfIntegrationKeysAreApart(t *testing.T) {
 	require.Len(t, due, 2)
 	assert.Equal(t, ilert.Alert, due[0].Event.EventType)
 	assert.NotEqual(t, due[0].IntegrationKey, due[1].IntegrationKey)
+}
+
+// named raises so many alerts of a rule, one message each, whose keys begin with a text.
+func (b *book) named(rule, prefix string, n int) (names []string) {
+	b.t.Helper()
+	for i := range n {
+		r := raising(fmt.Sprint(prefix, i))
+		r.Rule = rule
+		b.does(r)
+		names = append(names, r.Key.Alert)
+	}
+	return names
+}
+
+func TestRulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn(t *testing.T) {
+	for _, other := range []string{"hot", "HOT", "Hot ", " Hot", "Hot\n", "Hot\x00", "Hot\xff", "H\u00f6t"} {
+		t.Run(fmt.Sprintf("%q", other), func(t *testing.T) {
+			b := open(t)
+			members := map[string][]string{"Hot": b.named("Hot", "a", 6), other: b.named(other, "b", 8)}
+			keys := map[string]string{}
+			for range 2 {
+				for _, n := range b.narrowly() {
+					rule := "Hot"
+					if strings.HasPrefix(n.Event.Details, "b") {
+						rule = other
+					}
+					assert.Equal(t, strings.Join(members[rule], "\n"), n.Event.Details)
+					keys[strings.ToLower(strings.TrimSpace(n.Event.AlertKey))] = rule
+					b.settle(n, store.Told)
+				}
+			}
+			assert.Len(t, keys, 2)
+			b.restart()
+			b.named(other, "c", 6)
+			assert.Len(t, b.passes(), 1)
+			for _, name := range members["Hot"] {
+				b.does(ending(name))
+			}
+			assert.Len(t, b.passes(), 1)
+			b.does(rules.EndAll{Rule: other})
+			assert.Len(t, b.passes(), 1)
+			assert.Equal(t, time.Duration(-1), b.next())
+			assert.Zero(t, b.tally().Pending)
+		})
+	}
+}
+
+// An alert may have the key that a storm would have.
+func TestAStormTakesNoKeyThatAnAlertHas(t *testing.T) {
+	b := open(t)
+	b.named("", "storm/r", 1)
+	r := raising("Storm/R")
+	r.Rule = "other"
+	b.does(r)
+	assert.Len(t, b.passes(), 2)
+	names := b.fails("r", 0, 6)
+	due := b.narrowly()
+	require.Len(t, due, 1)
+	assert.Equal(t, strings.Join(names, "\n"), due[0].Event.Details)
+	assert.NotEqual(t, "storm/r", strings.ToLower(due[0].Event.AlertKey))
+	b.settle(due[0], store.Told)
+	b.does(ending("storm/r"))
+	assert.Equal(t, []string{"RESOLVE LOW Storm/R Storm/R failed"}, b.passes())
+}
+
+// What a message brings must not break the list, or be a reason to refuse it.
+func TestTheNamesOfAStormAreHarmless(t *testing.T) {
+	b := open(t)
+	long := strings.Repeat("long ", 1000)
+	b.does(raising("1\nand 17 more"), raising("2\x00\x1b[31m"), raising("3\xff\xfe"), raising("4\u2028\u202e"), raising("5 "+long+"end"), raising("6 is fine, \u00fc and \u4e16"))
+	due := b.narrowly()
+	require.Len(t, due, 1)
+	lines := strings.Split(due[0].Event.Details, "\n")
+	require.Len(t, lines, 6)
+	assert.Equal(t, []string{"1 and 17 more", "2\uFFFD\uFFFD[31m", "3\uFFFD", "4\uFFFD\uFFFD", "6 is fine, \u00fc and \u4e16"}, slices.Delete(lines, 4, 5))
+	five := strings.Split(due[0].Event.Details, "\n")[4]
+	assert.LessOrEqual(t, len(five), 150)
+	assert.True(t, strings.HasPrefix(five, "5 long long") && strings.HasSuffix(five, "long end"), five)
+
+	b = open(t)
+	b.named(strings.Repeat("\x00\n", 1000), "a", 6)
+	n := b.narrowly()[0]
+	assert.Less(t, len(n.Event.Summary), 250)
+	assert.Less(t, len(n.Event.AlertKey), 250)
+	assert.NotContains(t, n.Event.Summary+n.Event.AlertKey, "\x00")
+	assert.NotContains(t, n.Event.Summary+n.Event.AlertKey, "\n")
+	b.settle(n, store.Told)
+}
+
+// What counts the members of a storm and what they are may differ in a store, as in those in
+// which rules whose names differ by case had one storm.
+func TestAStormThatListsNobodyIsNeverSent(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 6)
+	b.passes()
+	damage := func(query string) {
+		db, err := sql.Open("sqlite", "file:"+url.PathEscape(b.path))
+		require.NoError(t, err)
+		_, err = db.ExecContext(t.Context(), query)
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+		b.restart()
+	}
+	damage(`UPDATE alert SET size = size + 3, untold = 3, pending = 1 WHERE storm = 2`)
+	due := b.narrowly()
+	require.Len(t, due, 1)
+	assert.Equal(t, "6 alerts of rule r", due[0].Event.Summary)
+	assert.Len(t, strings.Split(due[0].Event.Details, "\n"), 6)
+	b.settle(due[0], store.Told)
+	assert.Empty(t, b.narrowly())
+	damage(`DELETE FROM alert WHERE storm = 1`)
+	damage(`UPDATE alert SET untold = 3, pending = 1 WHERE storm = 2`)
+	assert.Empty(t, b.narrowly())
+	assert.Equal(t, []string{"RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+// One look takes in 20,000 alerts. Those behind them must not be sent alone before they join.
+func TestNoAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany(t *testing.T) {
+	b := open(t)
+	b.fails("r", 0, 20_010)
+	for range 2 {
+		due := b.narrowly()
+		require.Len(t, due, 1)
+		assert.Equal(t, "storm/r", due[0].Event.AlertKey)
+		b.settle(due[0], store.Told)
+		assert.Equal(t, time.Duration(0), b.next())
+	}
+	assert.Equal(t, "20010 alerts of rule r", b.narrowly()[0].Event.Summary)
 }
