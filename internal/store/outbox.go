@@ -24,13 +24,15 @@ func (c *change) post(send rules.Send, o *origin) error {
 		return err
 	}
 	body := textOf(send.Event)
+	c.added = true
 	unproven, err := c.isUnproven(send.IntegrationKey)
 	if err != nil {
 		return err
 	}
 	bytes := 0
 	if unproven {
-		bytes = len(body) + len(a.payload)
+		secret, _ := send.IntegrationKey.Literal()
+		bytes = len(body) + len(secret) + len(a.topic) + len(a.payload) + len(a.properties)
 		c.unproven.added = true
 	}
 	return c.exec(`

@@ -48,5 +48,5 @@ func TestAStoreFromANewerVersionIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 	_, err = store.Open(t.Context(), path)
-	assert.ErrorContains(t, err, "version 99, this program knows up to 2: use a newer program")
+	assert.ErrorContains(t, err, "version 99, this program knows up to 3: use a newer program")
 }
