@@ -30,18 +30,27 @@ var DefaultBounds = Bounds{
 const purgePage = 2000
 
 // Tidy purges a page of the dead letters that are too old, as of a time, and of what is too
-// much, and reports whether to call it again at once. A transaction that adds rows keeps the
-// bounds by itself; Tidy is for time, and for bounds that were lowered.
+// much, and reports whether to call it again at once. A transaction that adds dead letters or
+// outbox items keeps their bounds by itself; Tidy is for time, for devices, and for bounds that
+// were lowered.
 func (s *Store) Tidy(ctx context.Context, now time.Time) (more bool, err error) {
 	err = s.change(ctx, func(c *change) error {
-		n, err := c.purgeLetters(`id IN (SELECT id FROM dead_letter WHERE died_at <= ? ORDER BY died_at, id LIMIT ?)`,
+		expired, err := c.purgeLetters(`id IN (SELECT id FROM dead_letter WHERE died_at <= ? ORDER BY died_at, id LIMIT ?)`,
 			millis(now.Add(-c.bounds.LetterAge)), purgePage)
-		c.overflow.Letters += n
 		if err != nil {
 			return err
 		}
-		most, err := c.bound()
-		more = max(n, most) == purgePage
+		letters, err := c.bound(deadLetters)
+		if err != nil {
+			return err
+		}
+		waiting, err := c.bound(outbox)
+		if err != nil {
+			return err
+		}
+		devices, err := c.boundDevices()
+		c.overflow.Letters += expired
+		more = max(expired, letters, waiting, devices) == purgePage
 		return err
 	})
 	return more, err
@@ -60,56 +69,93 @@ func (o *overflow) add(p Purged) {
 	o.waiting.Add(p.Waiting)
 }
 
-// boundAdded keeps the bounds of what the transaction has added to.
-func (c *change) boundAdded() error {
-	if !c.added {
-		return nil
-	}
-	_, err := c.bound()
-	return err
+// Tables whose volume is known.
+const (
+	deadLetters = "dead_letter"
+	outbox      = "outbox"
+)
+
+// volume is the number of rows of a table and of their bytes, or by how much these have grown.
+type volume struct{ rows, bytes int64 }
+
+// grow notes that a row of so many bytes, as its column has them, is added to a table. That
+// the INSERT returned them would cost three times as much, and so would a trigger.
+func (c *change) grow(table string, bytes int) {
+	v := c.grown[table]
+	c.grown[table] = volume{v.rows + 1, v.bytes + int64(bytes)}
 }
 
-// bound purges the oldest rows beyond the bounds, a page of each table at most, and returns
-// the most that it has purged of one.
-func (c *change) bound() (most int64, err error) {
-	c.added = false
-	letters, err := c.excess("dead_letter", `SELECT bytes FROM dead_letter ORDER BY died_at, id LIMIT ?`, c.bounds.Letters, c.bounds.LetterBytes)
-	if err == nil && letters > 0 {
-		_, err = c.purgeLetters(`id IN (SELECT id FROM dead_letter ORDER BY died_at, id LIMIT ?)`, letters)
-	}
-	// As many of unproven keys as there may be push out no others.
-	waiting, failed := c.excess("outbox", `SELECT bytes FROM outbox WHERE unproven = 0 AND claimed = 0 ORDER BY id LIMIT ?`,
-		c.bounds.Waiting+maxUnproven, c.bounds.WaitingBytes+maxUnprovenBytes)
-	if failed == nil && waiting > 0 {
-		_, failed = c.purgeOutbox(`id IN (SELECT id FROM outbox WHERE unproven = 0 AND claimed = 0 ORDER BY id LIMIT ?)`, waiting)
-	}
-	devices, forgetting := c.excess("device", `SELECT 0 FROM device ORDER BY seen_at LIMIT ?`, c.bounds.Devices, 0)
-	if forgetting == nil && devices > 0 {
-		forgetting = c.exec(`DELETE FROM device WHERE guid IN (SELECT guid FROM device ORDER BY seen_at LIMIT ?)`, devices)
-	}
-	c.overflow.Letters += letters
-	c.overflow.Waiting += waiting
-	return max(letters, waiting, devices), errors.Join(err, failed, forgetting)
+// shrink notes that a row of so many bytes is gone from a table.
+func (c *change) shrink(table string, bytes int64) {
+	v := c.grown[table]
+	c.grown[table] = volume{v.rows - 1, v.bytes - bytes}
 }
 
-// excess returns how many of the oldest rows of a table are too many, a page at most. The query
-// returns their bytes, the oldest first, as many as its argument says.
-func (c *change) excess(table, oldest string, maxRows int, maxBytes int64) (n int64, err error) {
-	var count int
-	var bytes int64
-	err = c.row(`SELECT count, bytes FROM volume WHERE name = ?`, table).Scan(&count, &bytes)
-	if err != nil || count <= maxRows && bytes <= maxBytes {
+// flushVolumes writes the volumes of the tables that have grown, and keeps their bounds.
+func (c *change) flushVolumes() error {
+	for _, table := range []string{deadLetters, outbox} {
+		if c.grown[table] != (volume{}) {
+			if _, err := c.bound(table); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bound writes the volume of a table, and purges a page at most of its oldest rows if that is
+// beyond the bounds. It returns how many.
+func (c *change) bound(table string) (purged int64, err error) {
+	has, err := c.flushVolume(table)
+	if err != nil || *c.bounds == (Bounds{}) {
 		return 0, err
 	}
-	err = c.each(func(rows *sql.Rows) error {
-		var size int64
-		err := rows.Scan(&size)
-		if count > maxRows || bytes > maxBytes {
-			n++
-			count--
-			bytes -= size
-		}
-		return err
-	}, oldest, purgePage)
-	return n, err
+	most, oldest := volume{int64(c.bounds.Letters), c.bounds.LetterBytes}, `FROM dead_letter ORDER BY died_at, id LIMIT ?`
+	purge, count := c.purgeLetters, &c.overflow.Letters
+	if table == outbox {
+		// As many of unproven keys as there may be push out no others.
+		most = volume{int64(c.bounds.Waiting) + maxUnproven, c.bounds.WaitingBytes + maxUnprovenBytes}
+		oldest = `FROM outbox WHERE unproven = 0 AND claimed = 0 ORDER BY id LIMIT ?`
+		purge, count = c.purgeOutbox, &c.overflow.Waiting
+	}
+	n := 0
+	if has.exceeds(most) {
+		err = c.each(func(rows *sql.Rows) error {
+			var bytes int64
+			err := rows.Scan(&bytes)
+			if has.exceeds(most) {
+				has = volume{has.rows - 1, has.bytes - bytes}
+				n++
+			}
+			return err
+		}, `SELECT bytes `+oldest, purgePage)
+	}
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	purged, err = purge(`id IN (SELECT id `+oldest+`)`, n)
+	*count += purged
+	_, failed := c.flushVolume(table)
+	return purged, errors.Join(err, failed)
+}
+
+func (v volume) exceeds(most volume) bool { return v.rows > most.rows || v.bytes > most.bytes }
+
+// flushVolume writes by how much a table has grown, and returns its volume.
+func (c *change) flushVolume(table string) (has volume, err error) {
+	by := c.grown[table]
+	delete(c.grown, table)
+	err = c.row(`UPDATE volume SET count = count + ?, bytes = bytes + ? WHERE name = ? RETURNING count, bytes`, by.rows, by.bytes, table).
+		Scan(&has.rows, &has.bytes)
+	return has, err
+}
+
+// boundDevices forgets a page of the devices that were not seen for longest if there are too
+// many, and returns how many.
+func (c *change) boundDevices() (n int64, err error) {
+	if err := c.row(`SELECT count(*) FROM device`).Scan(&n); err != nil {
+		return 0, err
+	}
+	n = min(max(n-int64(c.bounds.Devices), 0), purgePage)
+	return n, c.exec(`DELETE FROM device WHERE guid IN (SELECT guid FROM device ORDER BY seen_at LIMIT ?)`, n)
 }

@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +26,23 @@ func (b *book) flood(batches, size int, m func(n int) store.Message) {
 		}
 		b.later(time.Second)
 		b.apply(messages...)
+	}
+}
+
+// checkVolumes compares what the store believes that its tables hold with what they do.
+func (b *book) checkVolumes() {
+	b.t.Helper()
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: b.path}).String())
+	require.NoError(b.t, err)
+	defer db.Close()
+	var wrong int
+	err = db.QueryRowContext(context.Background(), `
+		SELECT count(*) FROM (
+			SELECT 'dead_letter' AS name, count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM dead_letter
+			UNION ALL SELECT 'outbox', count(*), coalesce(sum(bytes), 0) FROM outbox) AS a
+		JOIN volume AS v ON v.name = a.name WHERE v.count <> a.count OR v.bytes <> a.bytes`).Scan(&wrong)
+	if err == nil { // a test has damaged the file
+		assert.Zero(b.t, wrong)
 	}
 }
 
@@ -78,6 +98,15 @@ func ids(letters []store.Letter) (all []int64) {
 	return all
 }
 
+func TestAReasonIsShort(t *testing.T) {
+	b := open(t)
+	b.apply(dead("t", strings.Repeat("ä", 1000)))
+	l := b.letters()[0]
+	assert.Equal(t, strings.Repeat("ä", 500)+"...", l.Reason)
+	assert.Equal(t, strings.Repeat("ö", 500)+"...", b.revive(l, dead("t", strings.Repeat("ö", 1000))))
+	assert.Equal(t, strings.Repeat("ö", 500)+"...", b.letters()[0].Reason)
+}
+
 func TestDeadLettersAreBoundedInAge(t *testing.T) {
 	b := open(t)
 	b.flood(5, 1000, broken)
@@ -124,6 +153,7 @@ func TestDevicesAreBounded(t *testing.T) {
 		m.Decision.Device = fmt.Sprint(n)
 		return m
 	})
+	b.tidy()
 	assert.Equal(t, 1000, b.rows("device"))
 }
 

@@ -32,8 +32,8 @@ type change struct {
 	sent     *bool        // whether there are dead letters of the outbox; nil: not known
 	ends     map[key]said // of alerts that are no more
 	bounds   *Bounds
-	added    bool   // rows to tables that are bounded
-	overflow Purged // to keep the bounds
+	grown    map[string]volume // by table
+	overflow Purged            // to keep the bounds
 }
 
 // change does something in a transaction. Only waiting for its turn ends with ctx: it is
@@ -66,7 +66,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	c := &change{
 		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
 		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[ilert.IntegrationKey]*lane{},
-		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}}, bounds: &s.Bounds,
+		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}}, bounds: &s.Bounds, grown: map[string]volume{},
 	}
 	if err := do(c); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushDevices(), c.boundUnproven(), c.boundAdded(), c.flushLanes(), c.flushArrivals(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushDevices(), c.boundUnproven(), c.flushVolumes(), c.flushLanes(), c.flushArrivals(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {

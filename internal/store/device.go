@@ -69,7 +69,6 @@ func (f *fleet) committed() {
 
 func (c *change) flushDevices() error {
 	for guid, at := range c.fleet.seen {
-		c.added = true
 		err := c.exec(`
 			INSERT INTO device (guid, seen_at) VALUES (?, ?)
 			ON CONFLICT (guid) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > device.seen_at`, guid, millis(at))

@@ -127,12 +127,22 @@ func (l Letters) where() (condition string, args []any) {
 
 // bury keeps a dead letter.
 func (c *change) bury(l *Letter) error {
-	c.added = true
+	properties := propertiesOf(l.Properties)
+	c.grow(deadLetters, len(l.Topic)+len(l.Payload)+len(properties))
 	return c.exec(`
 		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, properties, retry, kind, integration_key, folded_key, event_type, overtaken_by)
 		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
-		l.Filter, l.Topic, l.Payload, millis(l.ReceivedAt), millis(l.DiedAt), l.Reason, l.Tries, propertiesOf(l.Properties),
+		l.Filter, l.Topic, l.Payload, millis(l.ReceivedAt), millis(l.DiedAt), short(l.Reason), l.Tries, properties,
 		l.Kind, l.IntegrationKey, l.foldedKey, l.EventType, l.overtakenBy)
+}
+
+// short returns the begin of a reason, which may quote what somebody has sent.
+func short(reason string) string {
+	const maxReason = 1000 // bytes
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "..."
 }
 
 const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, properties, retry, kept,
@@ -184,7 +194,7 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db, Bounds: DefaultBounds}
+	s := &Store{db: db} // the daemon keeps the bounds
 	if err := s.isOfThisVersion(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), s.Close())
 	}

@@ -100,12 +100,14 @@ func yield(ctx context.Context, began time.Time) error {
 func (c *change) purgeLetters(where string, args ...any) (n int64, err error) {
 	err = c.each(func(rows *sql.Rows) error {
 		var filter string
-		err := rows.Scan(&filter)
+		var bytes int64
+		err := rows.Scan(&filter, &bytes)
+		c.shrink(deadLetters, bytes)
 		c.count.of(filter).Dead--
 		c.count.of(filter).Purged++
 		n++
 		return err
-	}, `DELETE FROM dead_letter WHERE `+where+` RETURNING filter`, args...)
+	}, `DELETE FROM dead_letter WHERE `+where+` RETURNING filter, bytes`, args...)
 	return n, err
 }
 

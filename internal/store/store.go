@@ -35,7 +35,7 @@ type Store struct {
 	prepare statements
 	damaged atomic.Pointer[error] // why nothing more is written
 
-	// Bounds are DefaultBounds unless they are set before the store is used.
+	// Bounds are DefaultBounds, or set before the store is used; the zero value is none.
 	Bounds   Bounds
 	overflow overflow
 }

@@ -87,12 +87,14 @@ func (c *change) purgeOutbox(where string, args ...any) (n int64, err error) {
 	err = c.each(func(rows *sql.Rows) error {
 		var filter string
 		var k ilert.IntegrationKey
-		err := rows.Scan(&filter, &k)
+		var bytes int64
+		err := rows.Scan(&filter, &k, &bytes)
+		c.shrink(outbox, bytes)
 		c.count.of(filter).Purged++
 		c.lane(k)
 		n++
 		return err
-	}, `DELETE FROM outbox WHERE `+where+` RETURNING filter, integration_key`, args...)
+	}, `DELETE FROM outbox WHERE `+where+` RETURNING filter, integration_key, bytes`, args...)
 	return n, err
 }
 
