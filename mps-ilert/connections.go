@@ -25,10 +25,10 @@ type connections struct {
 	last list.List // of net.Conn, the one that did something last at the back
 }
 
-// guard makes a server close the connections beyond max, and log no more than a line a minute
+// guard makes a server close the connections beyond a number, and log no more than a line a minute
 // of what clients cause.
-func guard(server *http.Server, max int, closed func(), lines *loglimit.Logger) {
-	c := &connections{max: max, closed: closed, lines: lines, all: map[net.Conn]*list.Element{}}
+func guard(server *http.Server, maxOpen int, closed func(), lines *loglimit.Logger) {
+	c := &connections{max: maxOpen, closed: closed, lines: lines, all: map[net.Conn]*list.Element{}}
 	server.ConnState = c.changed
 	server.ErrorLog = log.New(errorLines{lines}, "", 0)
 }

@@ -27,7 +27,6 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/redact"
 	"github.com/mps-events/mps-events/internal/rules"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // daemonFlags are ilagent's, by the same names, and a few of ours.
@@ -130,9 +129,7 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
-	flags.Uint32Var(&f.maxLetters, "max_dead_letters", uint32(store.DefaultBounds.Letters), "dead letters that are kept; the oldest are purged")
-	flags.Uint32Var(&f.maxLetterMiB, "max_dead_letter_mib", uint32(store.DefaultBounds.LetterBytes>>20), "MiB of dead letters that are kept")
-	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", store.DefaultBounds.LetterAge, "how long dead letters are kept")
+	f.letterFlags(flags)
 	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "how far a server's clock may be behind ours before the log and /status name it")
 }
 
@@ -308,15 +305,8 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	if f.maxSkew <= 0 {
 		return config, fmt.Errorf("--max_skew %v: want a positive duration", f.maxSkew)
 	}
-	switch {
-	case f.maxLetters == 0:
-		return config, errors.New("--max_dead_letters 0: want a number above zero")
-	case f.maxLetterMiB == 0:
-		return config, errors.New("--max_dead_letter_mib 0: want a number above zero")
-	case f.maxLetterAge <= 0:
-		return config, fmt.Errorf("--max_dead_letter_age %v: want a positive duration", f.maxLetterAge)
-	case f.maxConnections == 0:
-		return config, errors.New("--max_connections 0: want a number above zero")
+	if err := f.checkBounds(); err != nil {
+		return config, err
 	}
 	if f.mqttQoS > 2 {
 		return config, fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)

@@ -291,7 +291,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	for _, flag := range []string{
 		"-m, --mqtt_host", "-q, --mqtt_port", "-n, --mqtt_name", "-e, --event_topic", "-p, --port",
 		"-f, --file", "--event_key", "--mqtt_qos", "-v, --verbose", "--ilert_url", "--preset", "ILERT_INTEGRATION_KEY",
-		"--max_skew", "/metrics and /status too",
+		"--max_skew", "--max_dead_letters", "--max_dead_letter_mib", "--max_dead_letter_age", "--max_connections", "/metrics and /status too",
 	} {
 		assert.Contains(t, out.String(), flag)
 	}

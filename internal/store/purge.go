@@ -62,7 +62,6 @@ func (s *Store) pages(ctx context.Context, which Letters, do func(page Letters) 
 		}
 		var size int
 		where, args := page.where()
-		//nolint:gosec // where is made of what stands in letter.go, and holds marks for values
 		err := s.db.QueryRowContext(ctx, `SELECT count(*), coalesce(max(id), 0) FROM dead_letter WHERE `+where, args...).Scan(&size, &page.upTo)
 		if err != nil {
 			return n, fmt.Errorf("store: %w", s.fault(err))
