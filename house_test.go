@@ -31,7 +31,7 @@ func goCommand(t *testing.T, args ...string) []byte {
 
 // rooms may import only those before them, and of the public ones only these.
 var rooms = []string{
-	"event", "internal/openamt", "internal/redact", "internal/mqttconn", "publisher", "publisher/spool", "middleware",
+	"event", "internal/openamt", "internal/redact", "internal/loglimit", "internal/mqttconn", "publisher", "publisher/spool", "middleware",
 	"internal/ilert", "internal/rules", "internal/store", "consumer", "internal/webguard", "internal/broker", "mps-ilert", "mps-sim",
 }
 
@@ -41,14 +41,15 @@ var mayImport = map[string][]string{
 	"event":             {},
 	"internal/openamt":  {},
 	"internal/redact":   {},
+	"internal/loglimit": {},
 	"internal/mqttconn": {"internal/redact"},
 	"publisher":         {"event", "internal/redact", "internal/mqttconn"},
 	"publisher/spool":   {"internal/mqttconn", "publisher"},
 	"middleware":        {"event", "internal/openamt"},
 	"internal/ilert":    {"internal/redact"},
-	"internal/rules":    {"event", "internal/openamt", "internal/redact", "internal/mqttconn", "internal/ilert"},
+	"internal/rules":    {"event", "internal/openamt", "internal/redact", "internal/loglimit", "internal/mqttconn", "internal/ilert"},
 	"internal/store":    {"internal/ilert", "internal/rules"},
-	"consumer":          {"event", "internal/redact", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/store"},
+	"consumer":          {"event", "internal/redact", "internal/loglimit", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/store"},
 	"internal/webguard": {},
 	"internal/broker":   {"internal/mqttconn", "internal/webguard"},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
 )
 
 // Config says what a Consumer listens to, what it makes of it and whom it tells.
@@ -96,6 +97,14 @@ type Config struct {
 	// spoken since; default 1 minute. Only events say their time.
 	MaxSkew time.Duration
 
+	// MaxDeadLetters, MaxDeadLetterBytes (of topics, payloads and properties) and
+	// MaxDeadLetterAge bound what is kept of messages that could not be understood or that
+	// ilert called invalid: the oldest are purged. The defaults are 100,000, 256 MiB and 30
+	// days.
+	MaxDeadLetters     int
+	MaxDeadLetterBytes int64
+	MaxDeadLetterAge   time.Duration
+
 	// Hooks are told what happens.
 	Hooks Hooks
 	// Logger is told of connections, failures and dead letters; nil discards. It
@@ -135,6 +144,9 @@ func (c Config) check() (checked, error) {
 	}
 	c.MaxSkew = cmp.Or(c.MaxSkew, time.Minute)
 	c.Rate = cmp.Or(c.Rate, defaultRate)
+	c.MaxDeadLetters = cmp.Or(c.MaxDeadLetters, store.DefaultBounds.Letters)
+	c.MaxDeadLetterBytes = cmp.Or(c.MaxDeadLetterBytes, store.DefaultBounds.LetterBytes)
+	c.MaxDeadLetterAge = cmp.Or(c.MaxDeadLetterAge, store.DefaultBounds.LetterAge)
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
@@ -157,6 +169,9 @@ func (c Config) check() (checked, error) {
 	}
 	if c.MaxSkew < 0 {
 		return checked{}, fmt.Errorf("consumer: MaxSkew %v: want a positive duration", c.MaxSkew)
+	}
+	if c.MaxDeadLetters < 0 || c.MaxDeadLetterBytes < 0 || c.MaxDeadLetterAge < 0 {
+		return checked{}, fmt.Errorf("consumer: MaxDeadLetters %d, MaxDeadLetterBytes %d, MaxDeadLetterAge %v: want none below zero", c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge)
 	}
 	topics := slices.Clone(c.Topics)
 	if c.HeartbeatTopic != "" {

@@ -21,6 +21,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/store"
 )
@@ -34,8 +35,11 @@ type Consumer struct {
 	pace     *pace
 	secrets  *secrets
 	incoming chan message
-	wake     chan struct{} // holds one: the store has changed
-	pings    chan string   // keys of heartbeats
+	posts    chan posted
+	deaf     chan struct{}    // closed when nothing more is taken in
+	lines    *loglimit.Logger // for what others can cause
+	wake     chan struct{}    // holds one: the store has changed
+	pings    chan string      // keys of heartbeats
 
 	connected  atomic.Bool   // has been, at least once
 	subscribed chan struct{} // holds one: the session has other subscriptions
@@ -86,6 +90,9 @@ func New(config Config) (*Consumer, error) {
 		pace:     newPace(complete.Rate),
 		secrets:  newSecrets(),
 		incoming: make(chan message, receiveMaximum),
+		posts:    make(chan posted),
+		deaf:     make(chan struct{}),
+		lines:    loglimit.New(complete.Logger),
 		wake:     make(chan struct{}, 1),
 		pings:    make(chan string, mostPings),
 
@@ -106,11 +113,17 @@ func New(config Config) (*Consumer, error) {
 	return c, nil
 }
 
-func (c checked) openStore() (*store.Store, error) {
+func (c checked) openStore() (opened *store.Store, err error) {
 	if c.DryRun {
-		return store.OpenInMemory(context.Background())
+		opened, err = store.OpenInMemory(context.Background())
+	} else {
+		opened, err = store.Open(context.Background(), c.StorePath)
 	}
-	return store.Open(context.Background(), c.StorePath)
+	if err == nil {
+		b := &opened.Bounds
+		b.Letters, b.LetterBytes, b.LetterAge = c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge
+	}
+	return opened, err
 }
 
 // Run works until ctx ends. Then it reads no more, gives requests to ilert that
@@ -118,8 +131,10 @@ func (c checked) openStore() (*store.Store, error) {
 // then goes on with the next process. It may be called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.config.ilert.CloseIdle()
+	defer c.lines.Close()
 	hangUp, err := c.listen(ctx)
 	if err != nil {
+		close(c.deaf)
 		return errors.Join(fmt.Errorf("consumer: %w", err), c.store.Close())
 	}
 	var loops sync.WaitGroup
@@ -130,6 +145,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.watch(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })
 	loops.Go(func() { c.reach(ctx) })
+	loops.Go(func() { c.tidy(ctx) })
 	loops.Wait()
 
 	const goodbye = 2 * time.Second
@@ -253,8 +269,8 @@ func (c *Consumer) report(p part, err error) {
 	c.mu.Unlock()
 	switch {
 	case err == nil && was != nil:
-		c.config.Logger.Info("works again", slog.String("part", string(p)))
+		c.lines.Info(string(p)+" works", "works again", slog.String("part", string(p)))
 	case err != nil && (was == nil || was.Error() != err.Error()):
-		c.config.Logger.Warn("does not work, trying again", slog.String("part", string(p)), slog.Any("error", err))
+		c.lines.Warn(string(p), "does not work, trying again", slog.String("part", string(p)), slog.Any("error", err))
 	}
 }

@@ -136,7 +136,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 		return answer
 	case failed.Class == ilert.Invalid:
 		answer.Result, answer.Reason = store.Refused, failed.Error()
-		c.config.Logger.Warn("ilert calls an event invalid", slog.String("alert_key", e.AlertKey), slog.Any("error", failed))
+		c.lines.Warn("invalid", "ilert calls an event invalid", slog.String("alert_key", e.AlertKey), slog.Any("error", failed))
 		return answer
 	case failed.Uncertain:
 		answer.Result = store.Unknown

@@ -59,7 +59,7 @@ func (c *Consumer) beat(ctx context.Context) {
 // ilert raises the alert that the consumer cannot.
 func (c *Consumer) pingIfReady(ctx context.Context) {
 	if err := c.Ready(); err != nil {
-		c.config.Logger.Warn("no heartbeat: not ready", slog.Any("error", err))
+		c.lines.Warn("no heartbeat", "no heartbeat: not ready", slog.Any("error", err))
 		return
 	}
 	_ = c.Ping(ctx, c.config.HeartbeatKey)
@@ -76,7 +76,7 @@ func (c *Consumer) Ping(ctx context.Context, key string) error {
 	defer cancel()
 	err := c.config.ilert.Ping(ctx, key)
 	if err != nil {
-		c.config.Logger.Warn("a heartbeat has failed", slog.Any("error", err))
+		c.lines.Warn("heartbeat", "a heartbeat has failed", slog.Any("error", err))
 	}
 	return err
 }

@@ -36,25 +36,31 @@ const (
 	batchBytes = 1 << 20
 )
 
-// takeIn stores whatever waits in one transaction, and then acknowledges it. Nothing waits
-// for more to come: while one transaction reaches the disk the next one fills.
+// takeIn stores whatever waits, of the broker and of Post, in one
+// transaction, and then acknowledges it. Nothing waits for more to come: while one transaction reaches the disk the next one fills.
 // While the store fails nothing more is read and nothing acknowledged.
 func (c *Consumer) takeIn(ctx context.Context) {
+	defer close(c.deaf)
 	var messages []message
+	var posts []posted
 	var changes []store.Message
 	for {
-		messages, changes = messages[:0], changes[:0]
+		messages, posts, changes = messages[:0], posts[:0], changes[:0]
 		var size int
 		select {
 		case m := <-c.incoming:
 			messages, size = append(messages, m), len(m.Payload)
+		case p := <-c.posts:
+			posts, size = append(posts, p), len(p.event.Payload)
 		case <-ctx.Done():
 			return
 		}
-		for more := true; more && len(messages) < batch && size < batchBytes; {
+		for more := true; more && len(messages)+len(posts) < batch && size < batchBytes; {
 			select {
 			case m := <-c.incoming:
 				messages, size = append(messages, m), size+len(m.Payload)
+			case p := <-c.posts:
+				posts, size = append(posts, p), size+len(p.event.Payload)
 			default:
 				more = false
 			}
@@ -72,10 +78,10 @@ func (c *Consumer) takeIn(ctx context.Context) {
 			}
 			changes = append(changes, change)
 		}
-		if !c.apply(ctx, changes) {
+		if !c.apply(ctx, changes, posts) {
 			return
 		}
-		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)))
+		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)), slog.Int("posts", len(posts)))
 		acknowledge(messages)
 		c.outlived(ctx, set)
 		c.rouse()
@@ -101,7 +107,7 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 		if c.config.DryRun {
 			text = "dry run: a message cannot be understood, and would be kept as a dead letter"
 		}
-		c.config.Logger.Warn(text, slog.String("topic", m.Topic), slog.String("reason", reason))
+		c.lines.Warn("dead letter", text, slog.String("topic", m.Topic), slog.String("reason", reason))
 	}
 	return change
 }
@@ -171,13 +177,21 @@ func (c *Consumer) meaning(set *ruleset, m rules.Message) rules.Decision {
 	return rules.Decision{}
 }
 
-// apply tries until the store has taken the changes, and reports false when ctx
-// ended first.
-func (c *Consumer) apply(ctx context.Context, changes []store.Message) bool {
+// apply tries until the store has taken the changes, and reports false when ctx ended first.
+// What was posted is tried once: its callers hear at once that the store fails, and post again.
+func (c *Consumer) apply(ctx context.Context, changes []store.Message, posts []posted) bool {
+	all := changes
+	for _, p := range posts {
+		all = append(all, p.event)
+	}
 	for tries := 0; ; tries++ {
-		err := c.store.Apply(ctx, changes)
-		if err == nil {
-			c.report(storing, nil)
+		err := c.store.Apply(ctx, all)
+		for _, p := range posts {
+			p.stored <- err
+		}
+		all, posts = changes, nil
+		if err == nil || len(changes) == 0 {
+			c.report(storing, err)
 			return true
 		}
 		if ctx.Err() != nil {

@@ -27,6 +27,9 @@ const (
 	mostProbe  = 5 * time.Minute
 	// mostDistrust is mostProbe for one that ilert has never taken: there may be many of these.
 	mostDistrust = time.Hour
+	// maxBuckets is the number of keys beyond which those that ilert has never taken are
+	// forgotten, though their wait is not over. There are twice as many at most.
+	maxBuckets = 20_000
 )
 
 // pace says how much ilert may be told of each integration key, and when. No minute sees
@@ -66,6 +69,9 @@ func (p *pace) of(key ilert.IntegrationKey, now time.Time) *bucket {
 	if b == nil {
 		if len(p.keys) >= p.most {
 			maps.DeleteFunc(p.keys, func(_ ilert.IntegrationKey, b *bucket) bool { return p.atRest(b, now) })
+			if len(p.keys) > maxBuckets { // messages bring keys faster than their probes end
+				maps.DeleteFunc(p.keys, func(_ ilert.IntegrationKey, b *bucket) bool { return b.distrust && b.underWay == 0 })
+			}
 			p.most = 2*len(p.keys) + 1000
 		}
 		b = &bucket{tokens: float64(p.burst()), filled: now}

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -163,4 +164,23 @@ func TestKeysThatIlertRefusesAreForgottenOnceNothingWaits(t *testing.T) {
 		p.answered(key, forbidden, now)
 	}
 	assert.Less(t, len(p.keys), 3000)
+}
+
+// Anybody can make up keys, and ilert may refuse them faster than their waits end.
+func TestKeysThatWereNeverTakenDoNotFillTheMemory(t *testing.T) {
+	p := newPace(defaultRate)
+	refuse := func(key ilert.IntegrationKey) {
+		p.budget(key, noon)
+		p.take(key, noon)
+		if key != configured {
+			p.distrust(key, noon)
+		}
+		p.answered(key, &ilert.Error{Class: ilert.Operator}, noon)
+	}
+	refuse(configured)
+	for n := range 5 * maxBuckets {
+		refuse(ilert.LiteralKey(strconv.Itoa(n)))
+		require.LessOrEqual(t, len(p.keys), 2*maxBuckets+1000)
+	}
+	assert.Equal(t, noon.Add(firstProbe), p.budget(configured, noon).Again, "ours waits on")
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -34,13 +35,24 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	err = c.store.Apply(ctx, []store.Message{m})
-	c.report(storing, err)
-	if err != nil {
+	p := posted{m, make(chan error, 1)}
+	select {
+	case c.posts <- p:
+	case <-c.deaf:
+		return nil, errors.New("consumer: stopping")
+	case <-ctx.Done():
+		return nil, errors.New("consumer: the store does not take what came before")
+	}
+	if err := <-p.stored; err != nil {
 		return nil, err
 	}
-	c.rouse()
 	return shown, nil
+}
+
+// posted is an event that Post waits for until it is stored with whatever else has come.
+type posted struct {
+	event  store.Message
+	stored chan error // holds one
 }
 
 // letterOf is what is stored of an event that Post takes, and what the caller is shown.

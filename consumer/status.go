@@ -31,8 +31,12 @@ type Status struct {
 	Messages map[string]Tally `json:"messages"`
 	Alerts   Alerts           `json:"alerts"`
 	// DeadLetters are the dead of all Messages.
-	DeadLetters uint64   `json:"deadLetters"`
-	Requests    Requests `json:"requests"`
+	DeadLetters uint64 `json:"deadLetters"`
+	// DeadLetterBytes are those of their topics, payloads and properties; see
+	// Config.MaxDeadLetters.
+	DeadLetterBytes uint64   `json:"deadLetterBytes"`
+	Outbox          Outbox   `json:"outbox"`
+	Requests        Requests `json:"requests"`
 	// LeftOut counts, since the start, the optional fields that alerts and events went out
 	// without because ilert would not take them, by ilert's names.
 	LeftOut map[string]uint64 `json:"leftOut"`
@@ -88,6 +92,13 @@ type Unproven struct {
 	Oldest   time.Time `json:"oldest,omitzero"` // since when the oldest waits
 }
 
+// Outbox counts the events that are only passed on and wait, those of Unproven among them.
+// Beside these there are 100,000 at most and 256 MiB: the oldest are purged.
+type Outbox struct {
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+}
+
 // Key is an integration key that ilert does not take events by.
 type Key struct {
 	// Name is as the rules have it, such as env:TEAM_KEY; "configured" for
@@ -137,6 +148,7 @@ func (s *Status) count(counts store.Status, filters []string) {
 		Open: counts.Open, Waiting: counts.Waiting, Delayed: counts.Later, UnderWay: counts.Claimed,
 		OldestWaiting: counts.Oldest,
 	}
+	s.DeadLetterBytes, s.Outbox = counts.LetterBytes, Outbox{counts.Outbox, counts.OutboxBytes}
 	s.Unproven = Unproven{counts.UnprovenKeys, counts.Unproven, counts.OldestUnproven}
 }
 

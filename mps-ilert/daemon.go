@@ -23,6 +23,7 @@ import (
 
 	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/redact"
 	"github.com/mps-events/mps-events/internal/rules"
@@ -48,6 +49,10 @@ type daemonFlags struct {
 	maxSkew                         time.Duration
 	port                            uint16
 	http, httpToken                 string
+	maxConnections                  uint16
+	maxLetters                      uint32
+	maxLetterMiB                    uint32
+	maxLetterAge                    time.Duration
 	heartbeat                       string
 	ilertURL, heartbeatURL, mqttURL string
 	rate                            uint16
@@ -124,6 +129,7 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
+	f.letterFlags(flags)
 	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "how far a server's clock may be behind ours before the log and /status name it")
 }
 
@@ -131,6 +137,7 @@ func (f *daemonFlags) httpFlags(flags *pflag.FlagSet) {
 	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
 	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
 	flags.StringVar(&f.httpToken, "http_token", "", "bearer token that HTTP asks for, for /metrics and /status too, but for /, /health and /ready")
+	flags.Uint16Var(&f.maxConnections, "max_connections", 256, "HTTP connections at a time: one more closes the one that has done nothing for longest")
 	flags.StringVarP(&f.heartbeat, "heartbeat", "b", "", "key of a heartbeat of ilert, pinged while /ready says yes")
 	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
 }
@@ -211,6 +218,9 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	go reloadOnHangup(ctx, c, hangup, logger)
 	counted.status = c.Status
 	server := newServer(ctx, c, counted.handler(), f.httpToken)
+	lines := loglimit.New(logger)
+	defer lines.Close()
+	guard(server, int(f.maxConnections), counted.closed.Inc, lines)
 	served := make(chan error, 1)
 	if listener != nil {
 		logger.Info("listening for HTTP", slog.String("address", listener.Addr().String()))
@@ -283,6 +293,8 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		MaxSkew:        f.maxSkew,
 		UserAgent:      userAgent(),
 		LookForIlert:   true,
+
+		MaxDeadLetters: int(f.maxLetters), MaxDeadLetterBytes: int64(f.maxLetterMiB) << 20, MaxDeadLetterAge: f.maxLetterAge,
 	}
 	config.DryRun = f.dryRun
 	if config.Rate = int(f.rate); f.rate == 0 {
@@ -296,6 +308,9 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	}
 	if f.maxSkew <= 0 {
 		return config, fmt.Errorf("--max_skew %v: want a positive duration", f.maxSkew)
+	}
+	if err := f.checkBounds(); err != nil {
+		return config, err
 	}
 	if f.mqttQoS > 2 {
 		return config, fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)

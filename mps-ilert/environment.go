@@ -77,6 +77,8 @@ func inOurWords(f *pflag.Flag, err error) error {
 	switch f.Value.Type() {
 	case "uint8":
 		return errors.New("want a number from 0 to 255")
+	case "uint32":
+		return errors.New("want a number from 0 to 4294967295")
 	case "uint16":
 		return errors.New("want a number from 0 to 65535")
 	case "int", "uint":

@@ -30,6 +30,10 @@ type statusJSON struct {
 // mostBody is how long an event may be, in bytes.
 const mostBody = 16_000
 
+// maxPings is the number of heartbeats that are passed on at a time, each by a connection to
+// ilert.
+const maxPings = 32
+
 // newServer answers as ilagent does: / with name and version, /health with 204
 // while the process works, /ready with 204 while the worker is ready. Otherwise both
 // answer 503 and what is in the way, which is that it stops once working has ended.
@@ -55,7 +59,15 @@ func newServer(working context.Context, w worker, metrics http.Handler, token st
 	mux.HandleFunc("GET /health", func(out http.ResponseWriter, _ *http.Request) { answer(out, nil) })
 	mux.HandleFunc("GET /ready", func(out http.ResponseWriter, _ *http.Request) { answer(out, w.Ready()) })
 	mux.HandleFunc("POST /api/events", authorized(token, func(out http.ResponseWriter, r *http.Request) { postEvent(out, r, w) }))
+	pings := make(chan struct{}, maxPings)
 	mux.HandleFunc("GET /api/heartbeats/{key}", authorized(token, func(out http.ResponseWriter, r *http.Request) {
+		select {
+		case pings <- struct{}{}:
+			defer func() { <-pings }()
+		default:
+			writeError(out, http.StatusTooManyRequests, fmt.Sprintf("%d heartbeats are under way: try again", maxPings))
+			return
+		}
 		if w.Ping(r.Context(), r.PathValue("key")) != nil { // the log says why
 			writeError(out, http.StatusInternalServerError, "Failed to proxy heartbeat")
 			return
@@ -72,6 +84,7 @@ func newServer(working context.Context, w worker, metrics http.Handler, token st
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
 	}
 }
 

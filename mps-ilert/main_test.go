@@ -269,6 +269,11 @@ func TestMistakesAreNamed(t *testing.T) {
 		"unknown command \"extra\"":                    {key, []string{"extra"}},
 		"there is no preset \"x\"":                     {key, []string{"-m", "h", "-f", file, "--preset", "x"}},
 		"--map_key_summary goes with --preset il":      {key, []string{"-m", "h", "-f", file, "--preset", "calls", "--map_key_summary", "x"}},
+		"--max_dead_letters 0: want a number above":    {key, []string{"-m", "h", "--max_dead_letters", "0"}},
+		"--max_dead_letters \"x\": want a number from": {key, []string{"-m", "h", "--max_dead_letters", "x"}},
+		"--max_dead_letter_mib 0: want a number abo":   {key, []string{"-m", "h", "--max_dead_letter_mib", "0"}},
+		"--max_dead_letter_age 0s: want a positive":    {key, []string{"-m", "h", "--max_dead_letter_age", "0s"}},
+		"--max_connections 0: want a number above z":   {key, []string{"-m", "h", "--max_connections", "0"}},
 		"--max_skew 0s: want a positive duration":      {key, []string{"-m", "h", "--max_skew", "0s"}},
 		"--mqtt_name: want a client id":                {key, []string{"-m", "h", "-n", ""}},
 		"--http and --port: want one":                  {key, []string{"-m", "h", "-p", "0", "--http", "127.0.0.1:0"}},
@@ -292,7 +297,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	for _, flag := range []string{
 		"-m, --mqtt_host", "-q, --mqtt_port", "-n, --mqtt_name", "-e, --event_topic", "-p, --port",
 		"-f, --file", "--event_key", "--mqtt_qos", "-v, --verbose", "--ilert_url", "--preset", "ILERT_INTEGRATION_KEY",
-		"--max_skew", "/metrics and /status too",
+		"--max_skew", "--max_dead_letters", "--max_dead_letter_mib", "--max_dead_letter_age", "--max_connections", "/metrics and /status too",
 	} {
 		assert.Contains(t, out.String(), flag)
 	}

@@ -17,6 +17,7 @@ import (
 // consumer's status when they are asked for: what the store counts goes on over restarts.
 type metrics struct {
 	durations prometheus.Histogram
+	closed    prometheus.Counter // connections by guard
 	status    func(context.Context) consumer.Status
 }
 
@@ -25,6 +26,8 @@ func newMetrics() *metrics {
 	return &metrics{durations: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "mps_ilert_request_duration_seconds", Help: "How long requests to ilert took, whatever came of them.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+	}), closed: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "mps_ilert_http_connections_closed_total", Help: "HTTP connections that were closed because there were more than --max_connections, since the start.",
 	})}
 }
 
@@ -36,7 +39,7 @@ func (m *metrics) requested(_ consumer.Outcome, took time.Duration) {
 // handler answers with the metrics, and those of the process.
 func (m *metrics) handler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m, m.durations, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(m, m.durations, m.closed, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// One that cannot be had must not hide the others, which may say why.
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
@@ -54,6 +57,8 @@ var (
 	fates       = describe("messages_total", "Messages by what became of them in the end.", "filter", "fate")
 	pending     = describe("messages_pending", "Messages that wait to be told.", "filter")
 	deadLetters = describe("dead_letters", "Messages that could not be understood or that ilert called invalid, and that are neither retried nor purged.", "filter")
+	letterBytes = describe("dead_letter_bytes", "Bytes of the dead letters: of their topics, payloads and properties.")
+	outboxBytes = describe("outbox_bytes", "Bytes of the events that are only passed on and wait.")
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be told, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
 	oldest      = describe("oldest_waiting_seconds", "How long what waits longest has waited to be told; 0 if nothing waits.")
@@ -69,7 +74,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
 	} {
 		to <- desc
 	}
@@ -126,6 +131,8 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	gauge(alerts, float64(s.Alerts.UnderWay), "under_way")
 	gauge(unprovenKey, float64(s.Unproven.Keys))
 	gauge(unproven, float64(s.Unproven.Messages))
+	gauge(letterBytes, float64(s.DeadLetterBytes))
+	gauge(outboxBytes, float64(s.Outbox.Bytes))
 	waited := 0.0
 	if since := s.Alerts.OldestWaiting; !since.IsZero() {
 		waited = max(time.Since(since).Seconds(), 0)

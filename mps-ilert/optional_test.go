@@ -59,7 +59,7 @@ rules:
 	assert.Contains(t, shown, `"priority":3`)
 	d.stop()
 	assert.Empty(t, letters(t, d.file))
-	assert.Equal(t, 1, strings.Count(d.log.String(), "field=priority"), "one line a minute: %s", d.log)
+	assert.Equal(t, 2, strings.Count(d.log.String(), "field=priority"), "one line a minute, and one at the end: %s", d.log)
 	assert.Contains(t, d.log.String(), "want HIGH or LOW")
 }
 

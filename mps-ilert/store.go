@@ -41,7 +41,9 @@ invalid. It may be used while the daemon runs.
 "list" also shows the integration keys that messages brought and that ilert does not take, as
 message: and the first 8 digits of their SHA-256, and how many events wait for each. "purge"
 drops what waits for one that is named, or, where flags or --all choose, for those that ilert
-has never taken. Of these the daemon keeps 10,000 events, 64 MiB and a day at most.
+has never taken. Of these the daemon keeps 10,000 events, 64 MiB and a day at most; of dead
+letters as many as its flags --max_dead_letters, --max_dead_letter_mib and
+--max_dead_letter_age say. The oldest are purged, and counted so.
 
 "retry" decides dead letters anew: by the rules of now, and against what has come since. One
 that cannot be taken in again stays, and "list" and "show" say why: because its alert has ended

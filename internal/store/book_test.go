@@ -47,7 +47,10 @@ func open(t *testing.T) *book {
 	s, err := store.Open(t.Context(), path)
 	require.NoError(t, err)
 	b := &book{t, s, start, path}
-	t.Cleanup(func() { assert.NoError(t, b.Close()) })
+	t.Cleanup(func() {
+		assert.NoError(t, b.Close())
+		b.checkVolumes()
+	})
 	return b
 }
 

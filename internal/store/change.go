@@ -31,6 +31,9 @@ type change struct {
 	unproven unproven
 	sent     *bool        // whether there are dead letters of the outbox; nil: not known
 	ends     map[key]said // of alerts that are no more
+	bounds   *Bounds
+	grown    map[string]volume // by table
+	overflow Purged            // to keep the bounds
 }
 
 // change does something in a transaction. Only waiting for its turn ends with ctx: it is
@@ -63,7 +66,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	c := &change{
 		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
 		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[ilert.IntegrationKey]*lane{},
-		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}},
+		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}}, bounds: &s.Bounds, grown: map[string]volume{},
 	}
 	if err := do(c); err != nil {
 		return err
@@ -76,13 +79,14 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	}
 	c.fleet.committed()
 	c.arrivals.committed()
+	s.overflow.add(c.overflow)
 	return nil
 }
 
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.boundUnproven(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushDevices(), c.boundUnproven(), c.flushVolumes(), c.flushLanes(), c.flushArrivals(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -60,6 +59,8 @@ type Letters struct {
 	Before time.Time // of which they died
 	Limit  int       // the oldest so many; 0 is all
 	Keys   []string  // integration keys as String names them
+
+	after, upTo int64 // IDs of a page
 }
 
 // choosesLetters reports whether dead letters are chosen.
@@ -102,6 +103,9 @@ func (l Letters) where() (condition string, args []any) {
 			args = append(args, id)
 		}
 	}
+	if l.upTo > 0 {
+		add("id > ? AND id <= ?", l.after, l.upTo)
+	}
 	if l.Filter != "" {
 		add("filter = ?", l.Filter)
 	}
@@ -123,11 +127,22 @@ func (l Letters) where() (condition string, args []any) {
 
 // bury keeps a dead letter.
 func (c *change) bury(l *Letter) error {
+	properties := propertiesOf(l.Properties)
+	c.grow(deadLetters, len(l.Topic)+len(l.Payload)+len(properties))
 	return c.exec(`
 		INSERT INTO dead_letter (filter, topic, payload, received_at, died_at, reason, tries, properties, retry, kind, integration_key, folded_key, event_type, overtaken_by)
 		VALUES (?, ?, coalesce(?, x''), ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
-		l.Filter, l.Topic, l.Payload, millis(l.ReceivedAt), millis(l.DiedAt), l.Reason, l.Tries, propertiesOf(l.Properties),
+		l.Filter, l.Topic, l.Payload, millis(l.ReceivedAt), millis(l.DiedAt), short(l.Reason), l.Tries, properties,
 		l.Kind, l.IntegrationKey, l.foldedKey, l.EventType, l.overtakenBy)
+}
+
+// short returns the begin of a reason, which may quote what somebody has sent.
+func short(reason string) string {
+	const maxReason = 1000 // bytes
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "..."
 }
 
 const letterColumns = `id, filter, topic, payload, received_at, died_at, reason, tries, properties, retry, kept,
@@ -164,75 +179,6 @@ func (s *Store) letters(ctx context.Context, query string, args ...any) ([]Lette
 	return all, rows.Err()
 }
 
-// AskToRetry asks the daemon to take dead letters in again, and returns how many.
-func (s *Store) AskToRetry(ctx context.Context, which Letters) (int64, error) {
-	where, args := which.where()
-	//nolint:gosec // where is made of what stands in this file, and holds marks for values
-	result, err := s.db.ExecContext(ctx, `UPDATE dead_letter SET retry = 1 WHERE retry = 0 AND `+where, args...)
-	if err != nil {
-		return 0, fmt.Errorf("store: %w", err)
-	}
-	return result.RowsAffected()
-}
-
-// Purged counts what Purge has thrown away.
-type Purged struct {
-	Letters int64
-	Waiting int64 // outbox items
-}
-
-// Purge throws dead letters away, and outbox items that wait for integration keys of messages:
-// for those that Keys names, or else for all that ilert has never taken. They are counted as
-// purged.
-func (s *Store) Purge(ctx context.Context, which Letters) (n Purged, err error) {
-	err = s.change(ctx, func(c *change) (err error) {
-		if which.choosesLetters() {
-			if n.Letters, err = c.purgeLetters(which); err != nil {
-				return err
-			}
-		}
-		if which.choosesWaiting() {
-			n.Waiting, err = c.purgeWaiting(which)
-		}
-		return err
-	})
-	return n, err
-}
-
-func (c *change) purgeLetters(which Letters) (n int64, err error) {
-	where, args := which.where()
-	err = c.each(func(rows *sql.Rows) error {
-		var filter string
-		err := rows.Scan(&filter)
-		c.count.of(filter).Dead--
-		c.count.of(filter).Purged++
-		n++
-		return err
-	}, `DELETE FROM dead_letter WHERE `+where+` RETURNING filter`, args...)
-	return n, err
-}
-
-func (c *change) purgeWaiting(which Letters) (n int64, err error) {
-	where, args := which.whereWaiting()
-	if len(which.Keys) == 0 {
-		return c.purgeOutbox(where+" AND unproven > 0", args...)
-	}
-	var keys []ilert.IntegrationKey
-	err = c.each(func(rows *sql.Rows) error {
-		var k ilert.IntegrationKey
-		err := rows.Scan(&k)
-		if which.names(k) {
-			keys = append(keys, k)
-		}
-		return err
-	}, `SELECT DISTINCT integration_key FROM outbox WHERE `+where, args...)
-	for _, k := range keys {
-		purged, failed := c.purgeOutbox(where+" AND integration_key = ?", append(slices.Clone(args), k)...)
-		n, err = n+purged, errors.Join(err, failed)
-	}
-	return n, err
-}
-
 // OpenBeside opens an existing store beside the daemon that uses it, for what may be done
 // then: DeadLetters, AskToRetry, Purge, and what only reads. Neither is the file created nor its
 // schema changed.
@@ -248,7 +194,7 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
-	s := &Store{db: db}
+	s := &Store{db: db} // the daemon keeps the bounds
 	if err := s.isOfThisVersion(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), s.Close())
 	}

@@ -28,11 +28,16 @@ func (c *change) post(send rules.Send, o *origin) error {
 	if err != nil {
 		return err
 	}
+	size := len(body) + len(a.topic) + len(a.payload) + len(a.properties)
+	if secret, literal := send.IntegrationKey.Literal(); literal {
+		size += len(secret)
+	}
 	bytes := 0
 	if unproven {
-		bytes = len(body) + len(a.payload)
+		bytes = size
 		c.unproven.added = true
 	}
+	c.grow(outbox, size)
 	return c.exec(`
 		INSERT INTO outbox (integration_key, path, body, claimed, tries, next_try, filter, topic, payload, received_at, properties,
 			folded_key, event_type, queued_at, unproven)
@@ -127,15 +132,16 @@ func (c *change) settleLetter(answer *Answer) error {
 	}
 	var m Message
 	var properties properties
-	var receivedAt int64
-	err := c.row(`DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at, properties`, id).
-		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt, &properties)
+	var receivedAt, bytes int64
+	err := c.row(`DELETE FROM outbox WHERE id = ? RETURNING filter, topic, payload, received_at, properties, bytes`, id).
+		Scan(&m.Filter, &m.Topic, &m.Payload, &receivedAt, &properties, &bytes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // settled before
 	}
 	if err != nil {
 		return err
 	}
+	c.shrink(outbox, bytes)
 	n := &answer.Notice
 	if answer.Result == Told {
 		c.count.of(m.Filter).Delivered++

@@ -58,7 +58,7 @@ func (c *change) revive(r *Revival, at time.Time) error {
 	case l.overtakenBy != "":
 		r.Keep = fmt.Sprintf("%s of the same alert key has come since", l.overtakenBy)
 	case m.Decision.Dead != "":
-		r.Keep = m.Decision.Dead
+		r.Keep = short(m.Decision.Dead)
 		err = c.exec(`UPDATE dead_letter SET reason = ?, died_at = ? WHERE id = ?`, r.Keep, millis(at), l.ID)
 	default:
 		r.Keep, err = c.reviveMessage(m, &o)
@@ -71,7 +71,10 @@ func (c *change) revive(r *Revival, at time.Time) error {
 	}
 	c.count.of(l.Filter).Dead--
 	c.countFate(&o)
-	return c.exec(`DELETE FROM dead_letter WHERE id = ?`, l.ID)
+	var bytes int64
+	err = c.row(`DELETE FROM dead_letter WHERE id = ? RETURNING bytes`, l.ID).Scan(&bytes)
+	c.shrink(deadLetters, bytes)
+	return err
 }
 
 // reviveMessage does what a message does that had no effect yet.

@@ -268,6 +268,7 @@ func TestAStoreOfVersion1IsBroughtUpToDate(t *testing.T) {
 	db, err := sql.Open("sqlite", "file:"+url.PathEscape(b.path))
 	require.NoError(t, err)
 	for _, text := range []string{
+		`DROP TABLE volume; DROP INDEX dead_letter_died; ALTER TABLE outbox DROP COLUMN bytes; ALTER TABLE dead_letter DROP COLUMN bytes`,
 		`DELETE FROM goose_db_version`, `DROP TABLE subscription`, `ALTER TABLE lane DROP COLUMN unproven`, `DROP TABLE proven_key`, `DROP INDEX outbox_unproven`, `DROP INDEX dead_letter_sent`,
 		`ALTER TABLE outbox DROP COLUMN unproven`, `ALTER TABLE outbox DROP COLUMN queued_at`, `ALTER TABLE outbox DROP COLUMN folded_key`, `ALTER TABLE outbox DROP COLUMN event_type`,
 		`ALTER TABLE dead_letter DROP COLUMN kind`, `ALTER TABLE dead_letter DROP COLUMN integration_key`, `ALTER TABLE dead_letter DROP COLUMN folded_key`,
@@ -286,6 +287,8 @@ func TestAStoreOfVersion1IsBroughtUpToDate(t *testing.T) {
 	}
 	require.NoError(t, db.Close())
 	b.restart()
+	status := b.status()
+	assert.Equal(t, []uint64{46, 2, 62}, []uint64{status.LetterBytes, status.Outbox, status.OutboxBytes})
 	assert.ElementsMatch(t, []string{"of a message" + by(ilert.LiteralKey("env:DOORS_KEY")), "of ours"}, bodies(b.claim()))
 	assert.Equal(t, "it is of an earlier version, which did not keep its integration key", b.retried())
 	assert.Empty(t, b.claim())

@@ -22,6 +22,8 @@ type Status struct {
 	// how many keys, how many items, and since when the oldest waits.
 	UnprovenKeys, Unproven uint64
 	OldestUnproven         time.Time
+	// How much the dead letters and the outbox hold; see Bounds.
+	LetterBytes, Outbox, OutboxBytes uint64
 }
 
 // reader is for who only reads, if there is one.
@@ -64,6 +66,12 @@ func (s *Store) Status(ctx context.Context, now time.Time) (Status, error) {
 	var unproven sql.NullInt64
 	err = tx.QueryRowContext(ctx, `SELECT count(DISTINCT integration_key), count(*), min(queued_at) FROM outbox WHERE unproven > 0`).
 		Scan(&all.UnprovenKeys, &all.Unproven, &unproven)
+	if err != nil {
+		return all, fmt.Errorf("store: %w", err)
+	}
+	err = tx.QueryRowContext(ctx, `
+		SELECT l.bytes, o.count, o.bytes FROM volume AS l, volume AS o WHERE l.name = 'dead_letter' AND o.name = 'outbox'`).
+		Scan(&all.LetterBytes, &all.Outbox, &all.OutboxBytes)
 	if err != nil {
 		return all, fmt.Errorf("store: %w", err)
 	}

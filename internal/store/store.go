@@ -34,6 +34,10 @@ type Store struct {
 	repeats repeats
 	prepare statements
 	damaged atomic.Pointer[error] // why nothing more is written
+
+	// Bounds are DefaultBounds, or set before the store is used; the zero value is none.
+	Bounds   Bounds
+	overflow overflow
 }
 
 // Reminder is how long after an alert was told a repeated one is told again, unless its
@@ -64,7 +68,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, errors.Join(err, db.Close(), lock.Close()))
 	}
-	s := &Store{db: db, read: read, lock: lock}
+	s := &Store{db: db, read: read, lock: lock, Bounds: DefaultBounds}
 	if err := s.migrate(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, s.fault(err))
@@ -98,7 +102,7 @@ func OpenInMemory(ctx context.Context) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	db.SetMaxOpenConns(1) // each connection would have a memory of its own
-	s := &Store{db: db}
+	s := &Store{db: db, Bounds: DefaultBounds}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), s.Close())
 	}

@@ -64,18 +64,20 @@ func (c *change) boundUnproven() error {
 	if err != nil || n <= maxUnproven && bytes <= maxUnprovenBytes {
 		return err
 	}
-	_, err = c.purgeOutbox(`
+	purged, err := c.purgeOutbox(`
 		id IN (SELECT id FROM (
 			SELECT id, row_number() OVER newest AS n, sum(unproven) OVER newest AS bytes
 			FROM outbox WHERE unproven > 0 WINDOW newest AS (ORDER BY queued_at DESC, id DESC ROWS UNBOUNDED PRECEDING))
 		WHERE n > ? OR bytes > ?)`, maxUnproven, maxUnprovenBytes)
+	c.overflow.Waiting += purged
 	return err
 }
 
 // pruneUnproven purges outbox items of unproven keys that are too old, and forgets the
 // proven keys that are too many.
 func (c *change) pruneUnproven(now time.Time) error {
-	_, err := c.purgeOutbox(`unproven > 0 AND queued_at <= ?`, millis(now.Add(-maxUnprovenAge)))
+	purged, err := c.purgeOutbox(`unproven > 0 AND queued_at <= ?`, millis(now.Add(-maxUnprovenAge)))
+	c.overflow.Waiting += purged
 	return errors.Join(err, c.exec(`
 		DELETE FROM proven_key WHERE fingerprint IN (SELECT fingerprint FROM proven_key ORDER BY at DESC LIMIT -1 OFFSET ?)`, maxProven))
 }
@@ -85,12 +87,14 @@ func (c *change) purgeOutbox(where string, args ...any) (n int64, err error) {
 	err = c.each(func(rows *sql.Rows) error {
 		var filter string
 		var k ilert.IntegrationKey
-		err := rows.Scan(&filter, &k)
+		var bytes int64
+		err := rows.Scan(&filter, &k, &bytes)
+		c.shrink(outbox, bytes)
 		c.count.of(filter).Purged++
 		c.lane(k)
 		n++
 		return err
-	}, `DELETE FROM outbox WHERE `+where+` RETURNING filter, integration_key`, args...)
+	}, `DELETE FROM outbox WHERE `+where+` RETURNING filter, integration_key, bytes`, args...)
 	return n, err
 }
 

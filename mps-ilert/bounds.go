@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// letterFlags registers the flags that bound the dead letters.
+func (f *daemonFlags) letterFlags(flags *pflag.FlagSet) {
+	flags.Uint32Var(&f.maxLetters, "max_dead_letters", uint32(store.DefaultBounds.Letters), "dead letters that are kept; the oldest are purged")
+	flags.Uint32Var(&f.maxLetterMiB, "max_dead_letter_mib", uint32(store.DefaultBounds.LetterBytes>>20), "MiB of dead letters that are kept")
+	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", store.DefaultBounds.LetterAge, "how long dead letters are kept")
+}
+
+// checkBounds returns an error if a flag leaves no room for anything.
+func (f *daemonFlags) checkBounds() error {
+	switch {
+	case f.maxLetters == 0:
+		return errors.New("--max_dead_letters 0: want a number above zero")
+	case f.maxLetterMiB == 0:
+		return errors.New("--max_dead_letter_mib 0: want a number above zero")
+	case f.maxLetterAge <= 0:
+		return fmt.Errorf("--max_dead_letter_age %v: want a positive duration", f.maxLetterAge)
+	case f.maxConnections == 0:
+		return errors.New("--max_connections 0: want a number above zero")
+	}
+	return nil
+}
