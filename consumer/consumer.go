@@ -39,6 +39,7 @@ type Consumer struct {
 
 	requests requests
 	skew     *skew
+	heard    heard // takeIn's
 	counting counting
 	reading  reading
 
@@ -89,6 +90,11 @@ func New(config Config) (*Consumer, error) {
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
 	}
+	if config.Address != "" {
+		if err := opened.UseSession(context.Background(), complete.session()); err != nil {
+			return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
+		}
+	}
 	if err := c.use(context.Background(), set); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
@@ -131,6 +137,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		return func(context.Context) error { return nil }, nil
 	}
 	set := c.rules.Load()
+	var up *mqttconn.Link // the handlers are told of it one after the other
 	conn, err := mqttconn.Open(mqttconn.Config{
 		Servers:           c.config.servers,
 		TLS:               mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
@@ -143,8 +150,12 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		Subscriptions:     c.subscriptions(set),
 		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
-			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
+			Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
 				c.connectedAt(time.Now())
+				up = link
+				if !limits.SessionPresent {
+					c.store.EndSession(link.Serial())
+				}
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {
 					c.config.Logger.Warn("the MQTT broker has forgotten our session: events that came while we were away are lost")
 				}
@@ -152,6 +163,11 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			Subscribed: func() {
 				c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
 				c.set(subscription, nil)
+				link := up
+				select { // without a message, too, it is asked what it may send again
+				case c.incoming <- message{done: func() { c.askFirst(link) }}:
+				default: // there are messages
+				}
 			},
 			// The connection logs these two by itself.
 			Failed: func(err error) { c.set(subscription, err) },
@@ -161,8 +177,14 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			},
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
-				case c.incoming <- message{link, p, time.Now()}:
+				case c.incoming <- message{link: link, Publish: p, at: time.Now()}:
 				case <-ctx.Done(): // not acknowledged, so it comes again
+				}
+			},
+			Answered: func(done func()) {
+				select {
+				case c.incoming <- message{done: done}:
+				case <-ctx.Done():
 				}
 			},
 		},

@@ -2,9 +2,6 @@ package consumer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"io"
 	"log/slog"
 	"time"
 
@@ -20,7 +17,8 @@ import (
 type message struct {
 	link *mqttconn.Link
 	*packets.Publish
-	at time.Time
+	at   time.Time
+	done func() // instead of all that: is called once what came before is acknowledged
 }
 
 const (
@@ -45,8 +43,13 @@ func (c *Consumer) takeIn(ctx context.Context) {
 	for {
 		messages, changes = messages[:0], changes[:0]
 		var size int
+		var done func()
 		select {
 		case m := <-c.incoming:
+			if m.done != nil {
+				m.done()
+				continue
+			}
 			messages, size = append(messages, m), len(m.Payload)
 		case <-ctx.Done():
 			return
@@ -54,6 +57,10 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		for more := true; more && len(messages) < batch && size < batchBytes; {
 			select {
 			case m := <-c.incoming:
+				if done = m.done; done != nil {
+					more = false
+					break
+				}
 				messages, size = append(messages, m), size+len(m.Payload)
 			default:
 				more = false
@@ -76,7 +83,10 @@ func (c *Consumer) takeIn(ctx context.Context) {
 			return
 		}
 		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)))
-		acknowledge(messages)
+		c.acknowledge(messages)
+		if done != nil {
+			done()
+		}
 		c.outlived(ctx, set)
 		c.rouse()
 	}
@@ -85,16 +95,15 @@ func (c *Consumer) takeIn(ctx context.Context) {
 func (c *Consumer) decide(set *ruleset, m message) store.Message {
 	filter, wanted := filterOf(set.topics, m.Topic)
 	if !wanted {
-		return store.Message{Filter: filter, ReceivedAt: m.at}
+		return store.Message{Filter: filter, ReceivedAt: m.at, Delivery: deliveryOf(m)}
 	}
 	properties := propertiesOf(m.Publish)
 	change := store.Message{
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
-		Properties: properties,
+		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
 		Decision:   c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
-	change.Fingerprint, change.MayRepeat = c.fingerprint(m, properties)
 	if reason := change.Decision.Dead; reason != "" {
 		text := "a message cannot be understood, and is kept as a dead letter"
 		if c.config.DryRun {
@@ -113,34 +122,6 @@ func (c *Consumer) happened(source string, own, arrived time.Time) time.Time {
 		return time.Time{} // it counts as of its arrival
 	}
 	return own.Add(c.skew.behind(source))
-}
-
-// fingerprint tells a message from all others, if anything does: the id that its publisher
-// gave it, or, should the broker send it again, its bytes. Of what ilert is told just so
-// (Mapping) only an id is proof that it has come before.
-func (c *Consumer) fingerprint(m message, properties []rules.Property) (fingerprint uint64, mayRepeat bool) {
-	var source, id string
-	for _, p := range properties {
-		switch p.Key {
-		case "source":
-			source = p.Value
-		case "id":
-			id = p.Value
-		}
-	}
-	known := id != "" && source != "" // within which it is unique
-	h := sha256.New()
-	switch {
-	case known:
-		_, _ = io.WriteString(h, source+"\x00"+id) // hashes do not fail
-	case m.QoS == 0 || c.config.Mapping != nil:
-		return 0, false
-	default:
-		_, _ = io.WriteString(h, m.Topic+"\x00\x00")
-		_, _ = h.Write(m.Payload)
-	}
-	var sum [sha256.Size]byte
-	return binary.BigEndian.Uint64(h.Sum(sum[:0])), known || m.Duplicate
 }
 
 func propertiesOf(p *packets.Publish) []rules.Property {
@@ -187,21 +168,6 @@ func (c *Consumer) apply(ctx context.Context, changes []store.Message) bool {
 		case <-time.After(min(backoff(tries), mostStoreBackoff)):
 		case <-ctx.Done():
 			return false
-		}
-	}
-}
-
-// acknowledge acknowledges messages in the order of their arrival, with one write
-// for each connection that they came by. A connection that has gone needs no
-// error: the broker sends these messages again on the next.
-func acknowledge(messages []message) {
-	var packets []byte
-	for i, m := range messages {
-		packets = mqttconn.AppendAck(packets, m.Publish)
-		last := i == len(messages)-1 || messages[i+1].link != m.link
-		if last && len(packets) > 0 {
-			_ = m.link.WritePackets(packets)
-			packets = packets[:0]
 		}
 	}
 }

@@ -123,7 +123,7 @@ func Open(config Config) (*Conn, error) {
 			Session:           c.session,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
 			AuthHandler:       noAuth{},
-			PingHandler:       pinger{most: config.KeepAlive},
+			PingHandler:       pinger{most: config.KeepAlive, pong: c.session.pong},
 		},
 	})
 	return c, err
@@ -224,7 +224,13 @@ func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 		return
 	}
 	c.subscribing.Go(func() { // autopaho must not wait
-		_, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: to})
+		_, limits := c.session.current()
+		var err error
+		for _, packet := range subscribePackets(to, limits) {
+			if _, err = manager.Subscribe(c.open, packet); err != nil {
+				break
+			}
+		}
 		if err != nil {
 			err = fmt.Errorf("subscribing: %w", err)
 			defer link.Close() // connected but deaf is worse than trying again

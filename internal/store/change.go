@@ -26,6 +26,7 @@ type change struct {
 	fleet   fleet
 
 	arrivals arrivals
+	received received
 	ends     map[key]said // of alerts that are no more
 }
 
@@ -60,6 +61,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
 		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[string]*lane{},
 		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
+		received: received{cache: &s.receipts},
 	}
 	if err := do(c); err != nil {
 		return err
@@ -72,13 +74,14 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	}
 	c.fleet.committed()
 	c.arrivals.committed()
+	c.received.committed()
 	return nil
 }
 
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushLanes(), c.flushDevices(), c.flushArrivals(), c.flushReceived(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {

@@ -148,7 +148,8 @@ CREATE TABLE device (
 
 CREATE INDEX device_seen ON device (seen_at);
 
--- Fingerprints of the messages that came lately, a row for each transaction.
+-- Fingerprints of the ids that publishers gave the messages that came lately, a row for each
+-- transaction.
 CREATE TABLE arrival (
     id     INTEGER PRIMARY KEY,
     at     INTEGER NOT NULL,
@@ -165,3 +166,11 @@ CREATE TABLE ended (
 ) WITHOUT ROWID;
 
 CREATE INDEX ended_at ON ended (at);
+
+-- The messages that are stored, but whose acknowledgement the broker is not known to have
+-- read: a row for each transaction.
+CREATE TABLE receipt (
+    id       INTEGER PRIMARY KEY,
+    session  TEXT NOT NULL, -- of the broker
+    receipts BLOB NOT NULL  -- each: packet identifier (2 bytes), subscription (4), fingerprint (8), 1 for a copy (1)
+);
