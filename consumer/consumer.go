@@ -90,6 +90,11 @@ func New(config Config) (*Consumer, error) {
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
 	}
+	clocks, err := opened.Clocks(context.Background())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
+	}
+	c.skew.restore(clocks)
 	if config.Address != "" {
 		if err := opened.UseSession(context.Background(), complete.session()); err != nil {
 			return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
@@ -124,6 +129,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.revive(ctx) })
 	loops.Go(func() { c.watch(ctx) })
 	loops.Wait()
+	c.keepClocks(context.WithoutCancel(ctx))
 
 	const goodbye = 2 * time.Second
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -153,6 +159,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
 				c.connectedAt(time.Now())
 				up = link
+				c.skew.anew()
 				if !limits.SessionPresent {
 					c.store.EndSession(link.Serial())
 				}

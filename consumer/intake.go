@@ -84,6 +84,7 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		}
 		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)))
 		c.acknowledge(messages)
+		c.keepClocks(ctx)
 		if done != nil {
 			done()
 		}
@@ -102,7 +103,7 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
 		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
-		Decision:   c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
+		Decision: c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
 	if reason := change.Decision.Dead; reason != "" {
 		text := "a message cannot be understood, and is kept as a dead letter"

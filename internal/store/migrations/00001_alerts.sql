@@ -174,3 +174,10 @@ CREATE TABLE receipt (
     session  TEXT NOT NULL, -- of the broker
     receipts BLOB NOT NULL  -- each: packet identifier (2 bytes), subscription (4), fingerprint (8), 1 for a copy (1)
 );
+
+-- The sources whose clocks are behind ours.
+CREATE TABLE clock (
+    source   TEXT    NOT NULL PRIMARY KEY,
+    behind   INTEGER NOT NULL, -- milliseconds
+    heard_at INTEGER NOT NULL
+) WITHOUT ROWID;
