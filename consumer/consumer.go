@@ -90,15 +90,8 @@ func New(config Config) (*Consumer, error) {
 	if config.Address != "" {
 		c.faults[subscription] = errors.New("not subscribed yet")
 	}
-	clocks, err := opened.Clocks(context.Background())
-	if err != nil {
+	if err := c.restore(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
-	}
-	c.skew.restore(clocks)
-	if config.Address != "" {
-		if err := opened.UseSession(context.Background(), complete.session()); err != nil {
-			return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
-		}
 	}
 	if err := c.use(context.Background(), set); err != nil {
 		return nil, errors.Join(err, opened.Close())
@@ -111,6 +104,25 @@ func (c checked) openStore() (*store.Store, error) {
 		return store.OpenInMemory(context.Background())
 	}
 	return store.Open(context.Background(), c.StorePath)
+}
+
+// restore takes in what an earlier process has found out.
+func (c *Consumer) restore(ctx context.Context) error {
+	now := time.Now()
+	paces, err := c.store.Paces(ctx, now)
+	if err != nil {
+		return err
+	}
+	c.pace.restore(paces, now)
+	clocks, err := c.store.Clocks(ctx)
+	if err != nil {
+		return err
+	}
+	c.skew.restore(clocks)
+	if c.config.Address == "" {
+		return nil
+	}
+	return c.store.UseSession(ctx, c.config.session())
 }
 
 // Run works until ctx ends. Then it reads no more, gives requests to ilert that

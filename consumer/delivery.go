@@ -119,6 +119,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	err := c.send(grace, n, e)
 	answer := store.Answer{Notice: n, At: time.Now()}
 	c.pace.answered(n.IntegrationKey, err, answer.At)
+	answer.Hold = c.pace.asked(n.IntegrationKey, answer.At)
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
 	switch {

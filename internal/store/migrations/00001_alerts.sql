@@ -181,3 +181,19 @@ CREATE TABLE clock (
     behind   INTEGER NOT NULL, -- milliseconds
     heard_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- The requests to ilert of the last minute.
+CREATE TABLE request (
+    integration_key TEXT    NOT NULL,
+    at              INTEGER NOT NULL,
+    requests        INTEGER NOT NULL,
+    PRIMARY KEY (integration_key, at)
+) WITHOUT ROWID;
+
+CREATE INDEX request_at ON request (at);
+
+-- The integration keys for which ilert has asked for no request before a time.
+CREATE TABLE hold (
+    integration_key TEXT    NOT NULL PRIMARY KEY,
+    until           INTEGER NOT NULL
+) WITHOUT ROWID;
