@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // change is one transaction. It reads each row once, however many messages touch
@@ -43,6 +46,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	if damage := s.damaged.Load(); damage != nil {
 		return *damage
 	}
+	began := time.Now()
 	if err := s.prepare.catchUp(ctx, s.db); err != nil {
 		return err
 	}
@@ -51,9 +55,16 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 		return err
 	}
 	defer conn.Close()
+	if lock := s.locked.Load(); lock != nil && lock.found.After(began) {
+		return lock.err // to wait for it in turn would hold up those behind
+	}
 	ctx = context.WithoutCancel(ctx)
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
+		var failed *sqlite.Error
+		if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_BUSY {
+			s.locked.Store(&locked{time.Now(), err})
+		}
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
@@ -76,6 +87,12 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	c.arrivals.committed()
 	c.received.committed()
 	return nil
+}
+
+// locked is the finding that another process holds the file for longer than we wait.
+type locked struct {
+	found time.Time
+	err   error
 }
 
 // flush writes what has changed.

@@ -35,7 +35,8 @@ type Store struct {
 	repeats  repeats
 	receipts receipts
 	prepare  statements
-	damaged  atomic.Pointer[error] // why nothing more is written
+	locked   atomic.Pointer[locked] // when it was last, if ever
+	damaged  atomic.Pointer[error]  // why nothing more is written
 }
 
 // Reminder is how long after an alert was told a repeated one is told again, unless its
