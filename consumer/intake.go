@@ -41,31 +41,16 @@ func (c *Consumer) takeIn(ctx context.Context) {
 	var messages []message
 	var changes []store.Message
 	for {
-		messages, changes = messages[:0], changes[:0]
-		var size int
 		var done func()
-		select {
-		case m := <-c.incoming:
-			if m.done != nil {
-				m.done()
-				continue
-			}
-			messages, size = append(messages, m), len(m.Payload)
-		case <-ctx.Done():
+		messages, done = c.gather(ctx, messages[:0])
+		if ctx.Err() != nil {
 			return
 		}
-		for more := true; more && len(messages) < batch && size < batchBytes; {
-			select {
-			case m := <-c.incoming:
-				if done = m.done; done != nil {
-					more = false
-					break
-				}
-				messages, size = append(messages, m), size+len(m.Payload)
-			default:
-				more = false
-			}
+		if len(messages) == 0 {
+			done()
+			continue
 		}
+		changes = changes[:0]
 		set := c.rules.Load()
 		for _, m := range messages {
 			change := c.decide(set, m)
@@ -90,6 +75,31 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		}
 		c.outlived(ctx, set)
 		c.rouse()
+	}
+}
+
+// gather waits for a message and adds it to all, and whatever else has come by then up to a
+// done, which it returns. There is a done where there is no message, unless ctx has ended.
+func (c *Consumer) gather(ctx context.Context, all []message) (messages []message, done func()) {
+	var next message
+	select {
+	case next = <-c.incoming:
+	case <-ctx.Done():
+		return all, nil
+	}
+	for size := 0; ; {
+		if next.done != nil {
+			return all, next.done
+		}
+		all, size = append(all, next), size+len(next.Payload)
+		if len(all) == batch || size >= batchBytes {
+			return all, nil
+		}
+		select {
+		case next = <-c.incoming:
+		default:
+			return all, nil
+		}
 	}
 }
 
