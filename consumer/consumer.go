@@ -47,6 +47,7 @@ type Consumer struct {
 	requests  requests
 	omissions omissions
 	skew      *skew
+	heard     heard // takeIn's
 	counting  counting
 	reading   reading
 
@@ -107,6 +108,9 @@ func New(config Config) (*Consumer, error) {
 	if config.LookForIlert && !config.DryRun {
 		c.faults[reaching] = errors.New("has not answered yet")
 	}
+	if err := c.restore(context.Background()); err != nil {
+		return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
+	}
 	if err := c.use(context.Background(), set); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
@@ -124,6 +128,25 @@ func (c checked) openStore() (opened *store.Store, err error) {
 		b.Letters, b.LetterBytes, b.LetterAge = c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge
 	}
 	return opened, err
+}
+
+// restore takes in what an earlier process has found out.
+func (c *Consumer) restore(ctx context.Context) error {
+	now := time.Now()
+	paces, err := c.store.Paces(ctx, now)
+	if err != nil {
+		return err
+	}
+	c.pace.restore(paces, now)
+	clocks, err := c.store.Clocks(ctx)
+	if err != nil {
+		return err
+	}
+	c.skew.restore(clocks)
+	if c.config.Address == "" {
+		return nil
+	}
+	return c.store.UseSession(ctx, c.config.session())
 }
 
 // Run works until ctx ends. Then it reads no more, gives requests to ilert that
@@ -147,6 +170,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.reach(ctx) })
 	loops.Go(func() { c.tidy(ctx) })
 	loops.Wait()
+	c.keepClocks(context.WithoutCancel(ctx))
 
 	const goodbye = 2 * time.Second
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -160,6 +184,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		return func(context.Context) error { return nil }, nil
 	}
 	set := c.rules.Load()
+	var up *mqttconn.Link // the handlers are told of it one after the other
 	conn, err := mqttconn.Open(mqttconn.Config{
 		Servers:           c.config.servers,
 		TLS:               mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
@@ -173,8 +198,13 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		Unsubscriptions:   c.recallSession(ctx, set.topics),
 		Logger:            c.config.Logger,
 		Handlers: mqttconn.Handlers{
-			Up: func(_ *mqttconn.Link, limits mqttconn.Limits) {
+			Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
 				c.connectedAt(time.Now())
+				up = link
+				c.skew.anew()
+				if !limits.SessionPresent {
+					c.store.EndSession(link.Serial())
+				}
 				if was := c.connected.Swap(true); was && !limits.SessionPresent {
 					c.config.Logger.Warn("the MQTT broker has forgotten our session, or is another one: events that came while we were away are lost",
 						slog.String("client_id", c.config.ClientID))
@@ -187,6 +217,11 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 				case c.subscribed <- struct{}{}:
 				default:
 				}
+				link := up
+				select { // without a message, too, it is asked what it may send again
+				case c.incoming <- message{done: func() { c.askFirst(link) }}:
+				default: // there are messages
+				}
 			},
 			// The connection logs these two by itself.
 			Failed: func(err error) { c.set(subscription, err) },
@@ -196,8 +231,14 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			},
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
-				case c.incoming <- message{link, p, time.Now()}:
+				case c.incoming <- message{link: link, Publish: p, at: time.Now()}:
 				case <-ctx.Done(): // not acknowledged, so it comes again
+				}
+			},
+			Answered: func(done func()) {
+				select {
+				case c.incoming <- message{done: done}:
+				case <-ctx.Done():
 				}
 			},
 		},

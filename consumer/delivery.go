@@ -121,6 +121,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 		c.pace.distrust(n.IntegrationKey, answer.At)
 	}
 	c.pace.answered(n.IntegrationKey, err, answer.At)
+	answer.Hold = c.pace.asked(n.IntegrationKey, answer.At)
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
 	switch {

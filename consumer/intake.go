@@ -2,9 +2,6 @@ package consumer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"io"
 	"log/slog"
 	"time"
 
@@ -20,7 +17,8 @@ import (
 type message struct {
 	link *mqttconn.Link
 	*packets.Publish
-	at time.Time
+	at   time.Time
+	done func() // instead of all that: is called once what came before is acknowledged
 }
 
 const (
@@ -45,26 +43,16 @@ func (c *Consumer) takeIn(ctx context.Context) {
 	var posts []posted
 	var changes []store.Message
 	for {
-		messages, posts, changes = messages[:0], posts[:0], changes[:0]
-		var size int
-		select {
-		case m := <-c.incoming:
-			messages, size = append(messages, m), len(m.Payload)
-		case p := <-c.posts:
-			posts, size = append(posts, p), len(p.event.Payload)
-		case <-ctx.Done():
+		var done func()
+		messages, posts, done = c.gather(ctx, messages[:0], posts[:0])
+		if ctx.Err() != nil {
 			return
 		}
-		for more := true; more && len(messages)+len(posts) < batch && size < batchBytes; {
-			select {
-			case m := <-c.incoming:
-				messages, size = append(messages, m), size+len(m.Payload)
-			case p := <-c.posts:
-				posts, size = append(posts, p), size+len(p.event.Payload)
-			default:
-				more = false
-			}
+		if len(messages)+len(posts) == 0 {
+			done()
+			continue
 		}
+		changes = changes[:0]
 		set := c.rules.Load()
 		for _, m := range messages {
 			change := c.decide(set, m)
@@ -82,25 +70,62 @@ func (c *Consumer) takeIn(ctx context.Context) {
 			return
 		}
 		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)), slog.Int("posts", len(posts)))
-		acknowledge(messages)
+		c.acknowledge(messages)
+		c.keepClocks(ctx)
+		if done != nil {
+			done()
+		}
 		c.outlived(ctx, set)
 		c.rouse()
+	}
+}
+
+// gather waits for a message of the broker or of Post and adds it to those of its kind, and
+// whatever else has come by then up to a done, which it returns. There is a done where there
+// is no message, unless ctx has ended.
+func (c *Consumer) gather(ctx context.Context, messages []message, posts []posted) ([]message, []posted, func()) {
+	var m message
+	var p posted
+	select {
+	case m = <-c.incoming:
+	case p = <-c.posts:
+	case <-ctx.Done():
+		return messages, posts, nil
+	}
+	for size := 0; ; {
+		switch {
+		case m.done != nil:
+			return messages, posts, m.done
+		case m.Publish != nil:
+			messages, size = append(messages, m), size+len(m.Payload)
+		default:
+			posts, size = append(posts, p), size+len(p.event.Payload)
+		}
+		if len(messages)+len(posts) == batch || size >= batchBytes {
+			return messages, posts, nil
+		}
+		m = message{}
+		select {
+		case m = <-c.incoming:
+		case p = <-c.posts:
+		default:
+			return messages, posts, nil
+		}
 	}
 }
 
 func (c *Consumer) decide(set *ruleset, m message) store.Message {
 	filter, wanted := filterOf(set.topics, m.Topic)
 	if !wanted {
-		return store.Message{Filter: filter, ReceivedAt: m.at}
+		return store.Message{Filter: filter, ReceivedAt: m.at, Delivery: deliveryOf(m)}
 	}
 	properties := propertiesOf(m.Publish)
 	change := store.Message{
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
-		Properties: properties,
-		Decision:   c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
+		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
+		Decision: c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
-	change.Fingerprint, change.MayRepeat = c.fingerprint(m, properties)
 	c.omitted(m.Topic, change.Decision.Omitted)
 	if reason := change.Decision.Dead; reason != "" {
 		text := "a message cannot be understood, and is kept as a dead letter"
@@ -120,34 +145,6 @@ func (c *Consumer) happened(source string, own, arrived time.Time) time.Time {
 		return time.Time{} // it counts as of its arrival
 	}
 	return own.Add(c.skew.behind(source))
-}
-
-// fingerprint tells a message from all others, if anything does: the id that its publisher
-// gave it, or, should the broker send it again, its bytes. Of what ilert is told just so
-// (Mapping) only an id is proof that it has come before.
-func (c *Consumer) fingerprint(m message, properties []rules.Property) (fingerprint uint64, mayRepeat bool) {
-	var source, id string
-	for _, p := range properties {
-		switch p.Key {
-		case "source":
-			source = p.Value
-		case "id":
-			id = p.Value
-		}
-	}
-	known := id != "" && source != "" // within which it is unique
-	h := sha256.New()
-	switch {
-	case known:
-		_, _ = io.WriteString(h, source+"\x00"+id) // hashes do not fail
-	case m.QoS == 0 || c.config.Mapping != nil:
-		return 0, false
-	default:
-		_, _ = io.WriteString(h, m.Topic+"\x00\x00")
-		_, _ = h.Write(m.Payload)
-	}
-	var sum [sha256.Size]byte
-	return binary.BigEndian.Uint64(h.Sum(sum[:0])), known || m.Duplicate
 }
 
 func propertiesOf(p *packets.Publish) []rules.Property {
@@ -202,21 +199,6 @@ func (c *Consumer) apply(ctx context.Context, changes []store.Message, posts []p
 		case <-time.After(min(backoff(tries), mostStoreBackoff)):
 		case <-ctx.Done():
 			return false
-		}
-	}
-}
-
-// acknowledge acknowledges messages in the order of their arrival, with one write
-// for each connection that they came by. A connection that has gone needs no
-// error: the broker sends these messages again on the next.
-func acknowledge(messages []message) {
-	var packets []byte
-	for i, m := range messages {
-		packets = mqttconn.AppendAck(packets, m.Publish)
-		last := i == len(messages)-1 || messages[i+1].link != m.link
-		if last && len(packets) > 0 {
-			_ = m.link.WritePackets(packets)
-			packets = packets[:0]
 		}
 	}
 }

@@ -112,21 +112,21 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
 	case b.refused > 0 && b.underWay > 0: // the probe, or what went out before
 		return store.Budget{}
 	case b.refused > 0:
-		return store.Budget{Any: 1, Singles: 1}
+		return store.Budget{Any: 1, Singles: 1, Kept: p.rate > 0}
 	case p.rate == 0:
 		return store.Budget{Any: free, Singles: free}
 	}
 	p.fill(b, now)
 	left := min(int(b.tokens), p.rate-len(b.spent))
 	if free <= left { // the next one comes with an answer
-		return store.Budget{Any: free, Singles: min(free, left-p.kept()), Minute: p.rate}
+		return store.Budget{Any: free, Singles: min(free, left-p.kept()), Minute: p.rate, Kept: true}
 	}
 	next := now.Add(time.Duration((1 - b.tokens + float64(int(b.tokens))) * float64(time.Minute) / float64(p.rate)))
 	if len(b.spent) > 0 && p.rate-len(b.spent) <= int(b.tokens) {
 		next = b.spent[0].Add(time.Minute)
 	}
 	// The store counts in milliseconds.
-	return store.Budget{Any: left, Singles: left - p.kept(), Again: next.Add(time.Millisecond), Minute: p.rate}
+	return store.Budget{Any: left, Singles: left - p.kept(), Again: next.Add(time.Millisecond), Minute: p.rate, Kept: true}
 }
 
 // take notes that a request goes out.

@@ -91,10 +91,10 @@ func (c Config) filters(ofRules []string) []string {
 			topics[i] = shared(c.SharedGroup, topics[i])
 		}
 	}
-	if c.HeartbeatTopic != "" && !slices.Contains(topics, c.HeartbeatTopic) {
+	if c.HeartbeatTopic != "" {
 		topics = append(topics, c.HeartbeatTopic)
 	}
-	return topics
+	return mqttconn.Uncovered(topics)
 }
 
 // shared is the filter of a shared subscription; one that is so already stays.

@@ -46,7 +46,13 @@ func (j *journal) count(text string) int {
 func say(t *testing.T, client *paho.Client, source string, ago time.Duration) {
 	t.Helper()
 	e := event.Event{Type: event.Request, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: "1", Timestamp: time.Now().Add(-ago).UnixMilli()}
-	p := &paho.Publish{Topic: "mps/events", QoS: 1, Payload: e.AppendJSON(nil)}
+	tell(t, client, source, e.AppendJSON(nil))
+}
+
+// tell publishes what a server says.
+func tell(t *testing.T, client *paho.Client, source string, payload []byte) {
+	t.Helper()
+	p := &paho.Publish{Topic: "mps/events", QoS: 1, Payload: payload}
 	if source != "" {
 		p.Properties = &paho.PublishProperties{User: paho.UserProperties{{Key: "source", Value: source}}}
 	}

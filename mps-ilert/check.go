@@ -70,8 +70,11 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
-	topics := cmp.Or(strings.Join(loaded.Topics, ", "), mqttconn.DefaultTopic)
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), topics)
+	topics := loaded.Topics
+	if len(f.rules.topics) > 0 {
+		topics = mqttconn.Uncovered(f.rules.topics)
+	}
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), cmp.Or(strings.Join(topics, ", "), mqttconn.DefaultTopic))
 	err = f.test(cmd)
 	if len(files) == 0 {
 		return err
@@ -85,7 +88,7 @@ func (f *checkFlags) test(cmd *cobra.Command) error {
 		return nil // those of the built-in rules have passed before they were built in
 	}
 	own := f.rules
-	own.options = nil
+	own.options, own.topics = nil, nil
 	loaded, err := own.load(f.settable)
 	if err != nil {
 		return err
@@ -119,7 +122,7 @@ func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
 	if err := f.rules.settings(flags); err != nil {
 		return rules.Loaded{}, err
 	}
-	for name, to := range map[string]*[]string{"preset": &f.rules.presets, "option": &f.rules.options} {
+	for name, to := range map[string]*[]string{"preset": &f.rules.presets, "option": &f.rules.options, "event_topic": &f.rules.topics} {
 		if list, ok := flags.Lookup(name).Value.(pflag.SliceValue); ok && !cmd.Flags().Changed(name) {
 			*to = list.GetSlice()
 		}

@@ -289,10 +289,13 @@ func TestEventsComeFromTheStandardInput(t *testing.T) {
 }
 
 func TestTheFileSetsFlagsThatNothingElseSets(t *testing.T) {
-	file := write(t, "rules.yaml", "settings: {preset: calls, option: [], mqtt_name: own, event_topic: [a, b], mqtt_qos: 0}\n"+doorRules)
+	file := write(t, "rules.yaml", "settings: {preset: calls, option: [], mqtt_name: own, event_topic: [a/+, b, a/x], mqtt_qos: 0}\n"+doorRules)
 	out, err := check(t, "", "--config", file)
 	require.NoError(t, err)
-	assert.Contains(t, out, "rules: 2 without mistakes, for door/+, mps/events", "with the preset that it sets")
+	assert.Contains(t, out, "rules: 2 without mistakes, for a/+, b\n", "with the preset that it sets, and what the daemon would subscribe to")
+	out, err = check(t, `{"topic":"a/1","payload":{"open":true},"tst":"2026-01-02T03:04:05Z"}`, "--config", file, "-")
+	require.NoError(t, err)
+	assert.Contains(t, out, "open: raises the alert a/1", "its rules look at these topics instead of those of their file")
 
 	for _, c := range []struct {
 		env  func(string) string

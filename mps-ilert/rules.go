@@ -22,6 +22,7 @@ type rulesFlags struct {
 	files   []string
 	presets []string
 	options []string
+	topics  []string // instead of those that files name
 }
 
 func (f *rulesFlags) add(flags *pflag.FlagSet) {
@@ -91,7 +92,7 @@ func (f *rulesFlags) load(settings []string) (rules.Loaded, error) {
 	if err != nil {
 		return rules.Loaded{}, err
 	}
-	load := rules.Load{Options: options, Settings: settings}
+	load := rules.Load{Options: options, Topics: f.topics, Settings: settings}
 	if load.Sources, err = f.allSources(); err != nil {
 		return rules.Loaded{}, err
 	}

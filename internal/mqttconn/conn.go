@@ -68,7 +68,7 @@ type Config struct {
 // Conn is a connection that is made again whenever it is lost.
 type Conn struct {
 	config      *struct{ *Config } // so that fmt does not follow it to the password
-	mask        *strings.Replacer // of secrets in what brokers and gateways say
+	mask        *strings.Replacer  // of secrets in what brokers and gateways say
 	session     *session
 	manager     *autopaho.ConnectionManager
 	open        context.Context // until Close
@@ -127,7 +127,7 @@ func Open(config Config) (*Conn, error) {
 			Session:           c.session,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
 			AuthHandler:       noAuth{},
-			PingHandler:       pinger{most: config.KeepAlive},
+			PingHandler:       pinger{most: config.KeepAlive, pong: c.session.pong},
 		},
 	})
 	return c, err
@@ -228,7 +228,13 @@ func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 		return
 	}
 	c.subscribing.Go(func() { // autopaho must not wait
-		_, err := manager.Subscribe(c.open, &paho.Subscribe{Subscriptions: to})
+		_, limits := c.session.current()
+		var err error
+		for _, packet := range subscribePackets(to, limits) {
+			if _, err = manager.Subscribe(c.open, packet); err != nil {
+				break
+			}
+		}
 		if err != nil {
 			err = fmt.Errorf("subscribing: %w", err)
 			defer link.Close() // connected but deaf is worse than trying again

@@ -31,10 +31,17 @@ type Link struct {
 	reference string // the Server Reference of the broker's CONNACK
 	failure   atomic.Pointer[error]
 	useful    atomic.Bool // the broker has acknowledged something
+	serial    uint64
+	asked     questions
 }
 
+var links atomic.Uint64
+
+// Serial numbers the links of a process in the order in which they were made, from 1.
+func (l *Link) Serial() uint64 { return l.serial }
+
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
-	l := &Link{Conn: conn, ear: &ear{Reader: conn}}
+	l := &Link{Conn: conn, ear: &ear{Reader: conn}, serial: links.Add(1)}
 	if pubacks == nil {
 		l.incoming = newIncoming(l.ear, nil)
 	} else {

@@ -19,6 +19,7 @@ import (
 // busy acknowledging, because its answer to the ping comes late.
 type pinger struct {
 	most time.Duration // a broker may ask for a shorter keep-alive, not for a longer one or none
+	pong func()        // is called for each answer
 }
 
 var _ paho.Pinger = pinger{}
@@ -61,7 +62,7 @@ func (p pinger) watch(ctx context.Context, link *Link, keepAlive uint16) error {
 
 func (pinger) PacketSent()         {}
 func (pinger) PacketReceived()     {}
-func (pinger) PingResp()           {}
+func (p pinger) PingResp()         { p.pong() }
 func (pinger) SetDebug(log.Logger) {}
 
 // ping writes a PINGREQ. The caller holds the lock. A broker that does not read may keep
@@ -70,6 +71,7 @@ func (l *Link) ping(patience time.Duration) error {
 	if err := l.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
+	l.asked.add(nil)
 	if _, err := l.Write([]byte{packets.PINGREQ << 4, 0}); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package mqttconn
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -28,6 +29,9 @@ type Handlers struct {
 	// Message is told of each PUBLISH that arrives, and of the link on which it is
 	// to be acknowledged with AppendAck.
 	Message func(*Link, *packets.Publish)
+	// Answered is told that the broker has answered an Ask, and gets its done. It is called
+	// in order with Message, which has got all that the broker sent before its answer.
+	Answered func(done func())
 }
 
 // session is paho's session, but that acknowledging is the owner's own: paho sends its
@@ -37,6 +41,7 @@ type session struct {
 	handlers     Handlers
 	disconnected func(*packets.Disconnect) // is told of the broker's own
 	link         *Link                     // of the newest connection
+	messages     chan<- *packets.Publish   // by which paho hands on what received gets
 	limits       Limits
 
 	mu sync.Mutex
@@ -50,6 +55,7 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link, s.limits, s.up = w.(*Link), limitsOf(connack), true
+	s.messages = nil // paho makes another one
 	if s.handlers.Up != nil {
 		s.handlers.Up(s.link, s.limits)
 	}
@@ -99,10 +105,36 @@ func (s *session) current() (*Link, Limits) {
 // connection, and makes no new connection before that has ended; so link is the
 // one that the message came by.
 func (s *session) received(p paho.PublishReceived) (bool, error) {
+	if p.Packet.QoS == answerQoS {
+		if done := s.link.asked.takeAnswered(); done != nil && s.handlers.Answered != nil {
+			s.handlers.Answered(done)
+		}
+		return true, nil
+	}
 	if s.handlers.Message != nil {
 		s.handlers.Message(s.link, p.Packet.Packet())
 	}
 	return true, nil
+}
+
+// answerQoS marks what pong puts among the messages. No message has it.
+const answerQoS = 3
+
+// PacketReceived gets what belongs to the session, a SUBACK among it.
+func (s *session) PacketReceived(packet *packets.ControlPacket, messages chan<- *packets.Publish) error {
+	if publish, ok := packet.Content.(*packets.Publish); ok && publish.QoS == answerQoS {
+		return errors.New("mqtt: a PUBLISH at QoS 3")
+	}
+	s.messages = messages
+	return s.State.PacketReceived(packet, messages)
+}
+
+// pong takes note of a PINGRESP, and hands it on behind the messages that came before it.
+// paho calls it from the goroutine that calls PacketReceived.
+func (s *session) pong() {
+	if s.link.asked.answer() && s.messages != nil {
+		s.messages <- &packets.Publish{QoS: answerQoS, Properties: &packets.Properties{}}
+	}
 }
 
 // Ack would be paho's acknowledgement, sent when its handlers return.
@@ -116,10 +148,11 @@ type Limits struct {
 	MaximumPacketSize int  // bytes; 0 is no limit
 	MaximumQoS        byte // 0, 1 or 2
 	RetainAvailable   bool
+	SubscriptionIDs   bool // whether a message says by which subscription it comes
 }
 
 func limitsOf(connack *packets.Connack) Limits {
-	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2, RetainAvailable: true}
+	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2, RetainAvailable: true, SubscriptionIDs: true}
 	p := connack.Properties
 	if p == nil {
 		return limits
@@ -135,6 +168,9 @@ func limitsOf(connack *packets.Connack) Limits {
 	}
 	if p.RetainAvailable != nil {
 		limits.RetainAvailable = *p.RetainAvailable != 0
+	}
+	if p.SubIDAvailable != nil {
+		limits.SubscriptionIDs = *p.SubIDAvailable != 0
 	}
 	return limits
 }

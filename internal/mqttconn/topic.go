@@ -3,6 +3,7 @@ package mqttconn
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -93,17 +94,66 @@ func FilterOf(topic string) string {
 // Covers reports whether every topic that matches one valid topic filter matches another,
 // too.
 func Covers(filter, narrower string) bool {
+	if shared, ok := strings.CutPrefix(filter, "$share/"); ok { // covers only what is shared by the same group
+		group, _, _ := strings.Cut(shared, "/")
+		if narrower, ok = strings.CutPrefix(narrower, "$share/"+group+"/"); !ok {
+			return false
+		}
+	}
 	if strings.HasSuffix(narrower, "#") && !strings.HasSuffix(filter, "#") {
 		return false
 	}
 	return Matches(filter, narrower)
 }
 
+// Uncovered returns those of some valid topic filters that no other one of them covers, each
+// once, in their order.
+func Uncovered(filters []string) []string {
+	var all []string
+	for i, filter := range filters {
+		covered := slices.Contains(filters[:i], filter) ||
+			slices.ContainsFunc(filters, func(wider string) bool { return wider != filter && Covers(wider, filter) })
+		if !covered {
+			all = append(all, filter)
+		}
+	}
+	return all
+}
+
+// Overlap reports whether a topic can match both of two valid topic filters.
+func Overlap(a, b string) bool {
+	a, b = Unshared(a), Unshared(b)
+	if startsWithWildcard(a) && strings.HasPrefix(b, "$") || startsWithWildcard(b) && strings.HasPrefix(a, "$") {
+		return false
+	}
+	for {
+		levelA, restA, moreA := strings.Cut(a, "/")
+		levelB, restB, moreB := strings.Cut(b, "/")
+		switch {
+		case levelA == "#" || levelB == "#":
+			return true
+		case levelA != levelB && levelA != "+" && levelB != "+":
+			return false
+		case !moreA && !moreB:
+			return true
+		case !moreA:
+			return restB == "#"
+		case !moreB:
+			return restA == "#"
+		}
+		a, b = restA, restB
+	}
+}
+
+func startsWithWildcard(filter string) bool {
+	return strings.HasPrefix(filter, "+") || strings.HasPrefix(filter, "#")
+}
+
 // Matches reports whether a topic matches a valid topic filter, which may be that
 // of a shared subscription ($share/group/filter).
 func Matches(filter, topic string) bool {
 	filter = Unshared(filter)
-	if strings.HasPrefix(topic, "$") && (strings.HasPrefix(filter, "+") || strings.HasPrefix(filter, "#")) {
+	if strings.HasPrefix(topic, "$") && startsWithWildcard(filter) {
 		return false
 	}
 	for {

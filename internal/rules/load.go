@@ -63,11 +63,7 @@ func (l Load) Do() (Loaded, error) {
 		}
 	}
 	slices.Sort(loaded.Topics)
-	loaded.Topics = slices.Compact(loaded.Topics)
-	all := slices.Clone(loaded.Topics)
-	loaded.Topics = slices.DeleteFunc(loaded.Topics, func(topic string) bool { // or the broker may send it twice
-		return slices.ContainsFunc(all, func(wider string) bool { return wider != topic && mqttconn.Covers(wider, topic) })
-	})
+	loaded.Topics = mqttconn.Uncovered(loaded.Topics)
 	e := newEngine(f.rules)
 	loaded.Rules = Rules{decide: e.decide, engine: e}
 	return loaded, nil

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"database/sql"
+	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
@@ -136,6 +138,16 @@ func (b *book) tally() store.Tally {
 	tallies, err := b.Tallies(b.t.Context())
 	require.NoError(b.t, err)
 	return tallies[filter]
+}
+
+// rowsOf counts the rows of a table.
+func (b *book) rowsOf(table string) (n int) {
+	b.t.Helper()
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: b.path}).String())
+	require.NoError(b.t, err)
+	defer db.Close()
+	require.NoError(b.t, db.QueryRowContext(b.t.Context(), `SELECT count(*) FROM `+table).Scan(&n))
+	return n
 }
 
 // check holds the identity, which is true at every moment.

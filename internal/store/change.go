@@ -9,6 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
@@ -28,6 +31,7 @@ type change struct {
 	fleet   fleet
 
 	arrivals arrivals
+	received received
 	unproven unproven
 	sent     *bool        // whether there are dead letters of the outbox; nil: not known
 	ends     map[key]said // of alerts that are no more
@@ -49,6 +53,7 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	if damage := s.damaged.Load(); damage != nil {
 		return *damage
 	}
+	began := time.Now()
 	if err := s.prepare.catchUp(ctx, s.db); err != nil {
 		return err
 	}
@@ -57,16 +62,24 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 		return err
 	}
 	defer conn.Close()
+	if lock := s.locked.Load(); lock != nil && lock.found.After(began) {
+		return lock.err // to wait for it in turn would hold up those behind
+	}
 	ctx = context.WithoutCancel(ctx)
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
+		var failed *sqlite.Error
+		if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_BUSY {
+			s.locked.Store(&locked{time.Now(), err})
+		}
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	c := &change{
 		ctx: ctx, tx: tx, prepare: &s.prepare, stmts: map[string]statement{},
 		rows: map[key]*alert{}, ends: map[key]said{}, dirty: map[key]struct{}{}, groups: map[groupKey]*group{}, lanes: map[ilert.IntegrationKey]*lane{},
-		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}}, bounds: &s.Bounds, grown: map[string]volume{},
+		count: fates{}, matched: map[string]uint64{}, fleet: fleet{cache: &s.devices}, arrivals: arrivals{cache: &s.repeats},
+		received: received{cache: &s.receipts}, unproven: unproven{known: map[ilert.IntegrationKey]bool{}}, bounds: &s.Bounds, grown: map[string]volume{},
 	}
 	if err := do(c); err != nil {
 		return err
@@ -80,13 +93,20 @@ func (s *Store) transact(ctx context.Context, do func(*change) error) error {
 	c.fleet.committed()
 	c.arrivals.committed()
 	s.overflow.add(c.overflow)
+	c.received.committed()
 	return nil
+}
+
+// locked is the finding that another process holds the file for longer than we wait.
+type locked struct {
+	found time.Time
+	err   error
 }
 
 // flush writes what has changed.
 func (c *change) flush() error {
 	// Groups first: they ask whether their alerts are open.
-	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushDevices(), c.boundUnproven(), c.flushVolumes(), c.flushLanes(), c.flushArrivals(), c.flushTallies())
+	return errors.Join(c.flushGroups(), c.flushAlerts(), c.flushEnds(), c.flushDevices(), c.boundUnproven(), c.flushVolumes(), c.flushLanes(), c.flushArrivals(), c.flushReceived(), c.flushTallies())
 }
 
 func (c *change) exec(query string, args ...any) error {

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,4 +66,28 @@ func TestALockedFileIsUsedAgainOnceItIsFree(t *testing.T) {
 	require.NoError(t, err)
 	b.apply(raise("a"))
 	assert.Equal(t, []string{"ALERT a"}, b.told())
+}
+
+// The file has one writer: if each of those that wait in line waited for the lock in its turn,
+// the last would learn of it after minutes.
+func TestALockHoldsUpAllWhoWaitForItTogether(t *testing.T) {
+	b := open(t)
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: b.path}).String())
+	require.NoError(t, err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(t.Context(), `BEGIN IMMEDIATE`)
+	require.NoError(t, err)
+	began := time.Now()
+	var waiting sync.WaitGroup
+	for range 8 {
+		waiting.Go(func() {
+			assert.ErrorContains(t, b.Apply(t.Context(), []store.Message{raise("a")}), "database is locked")
+		})
+	}
+	waiting.Wait()
+	assert.Less(t, time.Since(began), 20*time.Second, "eight times five seconds is more")
+	_, err = db.ExecContext(t.Context(), `ROLLBACK`)
+	require.NoError(t, err)
+	b.apply(raise("a"))
 }

@@ -16,6 +16,7 @@ type Budget struct {
 	Singles int       // at most so many of them are alerts of one thing alone, or sent just so
 	Again   time.Time // when it will be more; zero: an answer comes first
 	Minute  int       // what it is in a minute; 0 is any number
+	Kept    bool      // Claim keeps for the next process that the notices go out
 }
 
 // Limits returns the Budget of an integration key. It is asked of those for which
@@ -122,7 +123,11 @@ func (c *change) visit(key ilert.IntegrationKey, now time.Time, most int, limits
 		// The key's next turn is behind those that wait already.
 		p.Any, p.anyAgain = most, now
 	}
-	return c.spend(key, now, &p, l, &fronts)
+	claimed, err := c.spend(key, now, &p, l, &fronts)
+	if err == nil && budget.Kept && len(claimed) > 0 {
+		err = c.keepRequests(key, now, len(claimed))
+	}
+	return claimed, err
 }
 
 // purse is what is left of a budget, and when there is more.

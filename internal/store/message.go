@@ -21,10 +21,10 @@ type Message struct {
 	// source said later, by more than MaxSkew, it changes nothing. A MaxSkew of zero is any.
 	Source  string
 	MaxSkew time.Duration
-	// Fingerprint tells it from other messages; 0 if nothing does. With MayRepeat a message
-	// of a fingerprint that has come within the last hour is a duplicate.
+	// Fingerprint is that of the id that its publisher gave the message; 0 if it has none. A
+	// message of a fingerprint that has come within the last hour is a duplicate.
 	Fingerprint uint64
-	MayRepeat   bool
+	Delivery    Delivery
 	Decision    rules.Decision // what it does
 	Tries       int            // if it is dead: requests to ilert before
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -35,6 +36,7 @@ type Answer struct {
 	At     time.Time
 	Retry  time.Time // for Unknown and NotTold: when to try again
 	Reason string    // for Refused
+	Hold   time.Time // before then ilert asks for no request of that integration key; zero: it does not
 }
 
 // Result is how a Notice ended.
@@ -96,7 +98,7 @@ func (s *Store) Settle(ctx context.Context, answers []Answer) error {
 			return err
 		}
 		for i := range answers {
-			if err := c.settle(&answers[i]); err != nil {
+			if err := errors.Join(c.keepHold(&answers[i]), c.settle(&answers[i])); err != nil {
 				return err
 			}
 		}

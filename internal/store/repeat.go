@@ -11,12 +11,12 @@ const (
 	// repeatMemory is how long a message is known again.
 	repeatMemory = time.Hour
 	// mostPrints is how many of the newest messages are known again: twice as many as a
-	// publisher may have under way, and many times what a broker sends a second time.
+	// publisher may have under way.
 	mostPrints = 1 << 17
 )
 
-// repeats knows what has come lately, so that a message which a broker or a publisher sends
-// again has no second effect. What is in memory is on disk, too.
+// repeats knows the ids of the messages that have come lately, so that a message which its
+// publisher sends again has no second effect. What is in memory is on disk, too.
 type repeats struct {
 	sync.Mutex
 	known   map[uint64]struct{}
@@ -50,7 +50,7 @@ func (c *change) repeated(m *Message) bool {
 	_, before := a.cache.known[m.Fingerprint]
 	a.cache.Unlock()
 	if _, now := a.known[m.Fingerprint]; now || before {
-		return m.MayRepeat
+		return true
 	}
 	if a.known == nil {
 		a.known = map[uint64]struct{}{}

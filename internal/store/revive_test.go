@@ -269,7 +269,7 @@ func TestAStoreOfVersion1IsBroughtUpToDate(t *testing.T) {
 	require.NoError(t, err)
 	for _, text := range []string{
 		`DROP TABLE volume; DROP INDEX dead_letter_died; ALTER TABLE outbox DROP COLUMN bytes; ALTER TABLE dead_letter DROP COLUMN bytes`,
-		`DELETE FROM goose_db_version`, `DROP TABLE subscription`, `ALTER TABLE lane DROP COLUMN unproven`, `DROP TABLE proven_key`, `DROP INDEX outbox_unproven`, `DROP INDEX dead_letter_sent`,
+		`DELETE FROM goose_db_version`, `DROP TABLE receipt; DROP TABLE clock; DROP TABLE request; DROP TABLE hold; DROP TABLE subscription`, `ALTER TABLE lane DROP COLUMN unproven`, `DROP TABLE proven_key`, `DROP INDEX outbox_unproven`, `DROP INDEX dead_letter_sent`,
 		`ALTER TABLE outbox DROP COLUMN unproven`, `ALTER TABLE outbox DROP COLUMN queued_at`, `ALTER TABLE outbox DROP COLUMN folded_key`, `ALTER TABLE outbox DROP COLUMN event_type`,
 		`ALTER TABLE dead_letter DROP COLUMN kind`, `ALTER TABLE dead_letter DROP COLUMN integration_key`, `ALTER TABLE dead_letter DROP COLUMN folded_key`,
 		`ALTER TABLE dead_letter DROP COLUMN event_type`, `ALTER TABLE dead_letter DROP COLUMN overtaken_by`, `ALTER TABLE dead_letter DROP COLUMN kept`,

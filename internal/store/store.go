@@ -27,13 +27,15 @@ import (
 // Store is an open store. Its methods may be called concurrently; each is one
 // transaction that has reached the disk when it returns.
 type Store struct {
-	db      *sql.DB
-	read    *sql.DB // beside db, to count; nil where db does
-	lock    *sql.DB // nil beside the daemon, and in memory
-	devices devices
-	repeats repeats
-	prepare statements
-	damaged atomic.Pointer[error] // why nothing more is written
+	db       *sql.DB
+	read     *sql.DB // beside db, to count; nil where db does
+	lock     *sql.DB // nil beside the daemon, and in memory
+	devices  devices
+	repeats  repeats
+	receipts receipts
+	prepare  statements
+	locked   atomic.Pointer[locked] // when it was last, if ever
+	damaged  atomic.Pointer[error]  // why nothing more is written
 
 	// Bounds are DefaultBounds, or set before the store is used; the zero value is none.
 	Bounds   Bounds
@@ -218,7 +220,8 @@ func (s *Store) Apply(ctx context.Context, messages []Message) error {
 		for i := range messages {
 			m := &messages[i]
 			c.count.of(m.Filter).Received++
-			if c.repeated(m) {
+			redelivered := c.redelivered(m) // whatever else tells: its packet identifier is another message's now
+			if c.repeated(m) || redelivered {
 				c.count.of(m.Filter).Duplicate++
 				continue
 			}

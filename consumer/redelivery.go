@@ -1,0 +1,111 @@
+package consumer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+	"net/url"
+
+	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// fingerprint tells a message by the id that its publisher gave it; 0 if it gave none.
+func fingerprint(properties []rules.Property) uint64 {
+	var source, id string
+	for _, p := range properties {
+		switch p.Key {
+		case "source":
+			source = p.Value
+		case "id":
+			id = p.Value
+		}
+	}
+	if id == "" || source == "" { // within which it is unique
+		return 0
+	}
+	return printOf(source, id)
+}
+
+// deliveryOf says how the broker has sent a message. A dead letter that is taken in again has
+// not come from it.
+func deliveryOf(m message) store.Delivery {
+	if m.link == nil {
+		return store.Delivery{}
+	}
+	content := []string{m.Topic, string(m.Payload)}
+	d := store.Delivery{Link: m.link.Serial(), PacketID: m.PacketID, Again: m.Duplicate}
+	if m.Properties != nil {
+		for _, user := range m.Properties.User {
+			content = append(content, user.Key, user.Value)
+		}
+		if id := m.Properties.SubscriptionIdentifier; id != nil {
+			d.Subscription = uint32(*id)
+		}
+	}
+	d.Print = printOf(content...)
+	return d
+}
+
+func printOf(texts ...string) uint64 {
+	h := sha256.New()
+	for _, text := range texts {
+		_ = binary.Write(h, binary.BigEndian, uint64(len(text))) // hashes do not fail
+		_, _ = io.WriteString(h, text)
+	}
+	var sum [sha256.Size]byte
+	return max(binary.BigEndian.Uint64(h.Sum(sum[:0])), 1)
+}
+
+// heard counts the messages of the newest link.
+type heard struct {
+	link *mqttconn.Link
+	n    uint64
+}
+
+// acknowledge acknowledges messages in the order of their arrival, with one write
+// for each connection that they came by. A connection that has gone needs no
+// error: the broker sends these messages again on the next.
+func (c *Consumer) acknowledge(messages []message) {
+	var packets []byte
+	for i, m := range messages {
+		if c.heard.link != m.link {
+			c.heard = heard{link: m.link}
+		}
+		c.heard.n++
+		packets = mqttconn.AppendAck(packets, m.Publish)
+		last := i == len(messages)-1 || messages[i+1].link != m.link
+		if last {
+			c.ask(m.link, packets)
+			packets = packets[:0]
+		}
+	}
+}
+
+// ask writes acknowledgements, and lets the store forget the messages that the broker can not
+// send again once it has read these: those of this link, and those of all links if it had
+// nothing more to send.
+func (c *Consumer) ask(link *mqttconn.Link, acknowledgements []byte) {
+	mark, at := c.store.Receipts(), c.heard
+	_ = link.Ask(acknowledgements, func() {
+		c.store.Confirm(mark, link.Serial(), c.heard == at)
+	})
+}
+
+// askFirst asks on a new link what the broker may send again.
+func (c *Consumer) askFirst(link *mqttconn.Link) {
+	if c.heard.link == nil || c.heard.link.Serial() < link.Serial() {
+		c.heard = heard{link: link}
+	}
+	c.ask(link, nil)
+}
+
+// session names the session at the broker.
+func (c checked) session() string {
+	hosts := url.Values{}
+	for _, server := range c.servers {
+		hosts.Add("at", server.URL.Host)
+	}
+	return c.ClientID + "?" + hosts.Encode()
+}
