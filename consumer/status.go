@@ -42,7 +42,7 @@ type Status struct {
 	LeftOut map[string]uint64 `json:"leftOut"`
 	// Keys are the integration keys by which ilert has not taken the last event.
 	Keys []Key `json:"failingKeys"`
-	// Unproven is what waits for integration keys that ilert has never taken.
+	// Unproven counts the messages that wait for integration keys which ilert has never taken.
 	Unproven Unproven `json:"unproven"`
 	// Behind are the servers whose clocks are behind ours by more than MaxSkew, the
 	// farthest first.

@@ -21,7 +21,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// gatewayKey is what the gateway wants to see in the query, as Kong's plugin key-auth does.
+// gatewayKey is the secret that the gateway asks for in the query, as Kong's plugin key-auth does.
 const gatewayKey = "canary-of-the-gateway"
 
 // gatewayConfig is nginx doing what Kong does for a route: without strip_path=false it cuts

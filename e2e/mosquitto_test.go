@@ -97,7 +97,7 @@ func (m *mosquitto) Address() string { return "mqtt://" + m.HostPort() }
 // TLSAddress is that of port 8884 inside, where a test has configured TLS.
 func (m *mosquitto) TLSAddress() string { return "mqtts://127.0.0.1:" + strconv.Itoa(m.tlsPort) }
 
-// WebSocketHostPort is where the broker speaks MQTT by WebSocket.
+// WebSocketHostPort returns the address at which the broker speaks MQTT by WebSocket.
 func (m *mosquitto) WebSocketHostPort() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.wsPort))
 }

@@ -125,7 +125,7 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 // CloseIdle closes the connections that wait for another Send.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
-// Address is where the API is: scheme, host and port.
+// Address returns the scheme, host and port of the API.
 func (c *Client) Address() string {
 	u, err := url.Parse(c.url)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// moved is what a broker says that sends its clients elsewhere.
+// moved holds the properties of a broker that sends its clients elsewhere.
 var moved = packets.Properties{ReasonString: "s3cret, we are moving", ServerReference: "broker-2.example:1883"}
 
 func TestABrokerThatMovesSaysWhyAndWhere(t *testing.T) {

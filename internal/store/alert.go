@@ -54,7 +54,7 @@ type alert struct {
 	storm    storming
 	size     int // of a storm: how many it speaks for
 	untold   int // and of how many ilert was not told
-	// maxListed is how many members the next notice of a storm may list; 0 is as many as fit.
+	// maxListed limits the members that the next notice of a storm lists; 0 is as many as fit.
 	maxListed int
 
 	// Of the message that waits, or waited last.

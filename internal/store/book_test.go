@@ -25,7 +25,7 @@ var (
 	third      = ilert.LiteralKey("third")
 )
 
-// by is what tells an integration key that is not the configured one.
+// by returns a mark for an integration key that is not the configured one.
 func by(key ilert.IntegrationKey) string {
 	if key == configured {
 		return ""

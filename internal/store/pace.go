@@ -11,7 +11,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Pace is what the next process has to know to keep below the limits of ilert.
+// Pace holds the requests and waits that the next process must know to keep below the limits of ilert.
 type Pace struct {
 	Requests []time.Time // of the last minute, the oldest first
 	Hold     time.Time   // ilert has asked for no request before; zero: it has not

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -10,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +25,6 @@ import (
 // startWithFiles runs the daemon as a process that may open so many files.
 func startWithFiles(t *testing.T, files int, flags ...string) (address string, log *buffer) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("Windows has no ulimit")
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address = l.Addr().String()
