@@ -52,8 +52,8 @@ type receipts struct {
 	empty   []int64       // rows to be deleted
 }
 
-// maxReceipts bounds those that a broker does not confirm.
-const maxReceipts = 1 << 16
+// maxReceipts bounds those that a broker does not confirm. A test bounds them lower.
+var maxReceipts = 1 << 16
 
 // received are what a transaction adds to the receipts.
 type received struct {

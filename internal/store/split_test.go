@@ -122,6 +122,9 @@ func TestANoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *
 				return []store.Result{store.NotTold, store.Told}[request%2], false
 			},
 		} {
+			if fault != "" && c.alerts > 100 {
+				continue // as with fewer, and slower
+			}
 			t.Run(name+fault, func(t *testing.T) {
 				b := open(t)
 				all := b.fails("r", 0, c.alerts)
