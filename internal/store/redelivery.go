@@ -55,7 +55,7 @@ type receipts struct {
 // maxReceipts bounds those that a broker does not confirm. A test bounds them lower.
 var maxReceipts = 1 << 16
 
-// received are what a transaction adds to the receipts.
+// received holds the receipts that a transaction adds.
 type received struct {
 	cache   *receipts
 	row     int64

@@ -21,7 +21,7 @@ const (
 	maxProven = 10_000
 )
 
-// unproven is what a transaction knows of unproven keys.
+// unproven holds the knowledge of a transaction about unproven keys.
 type unproven struct {
 	known map[ilert.IntegrationKey]bool
 	added bool // outbox items for some
