@@ -25,8 +25,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -246,7 +246,7 @@ func raise(b *testing.B, c *Consumer, n int) {
 		e.IntegrationKey, e.EventType, e.AlertKey = "", "", ""
 		messages = append(messages, store.Message{
 			Filter: "mps/events", Topic: "mps/events", Payload: calls(i), ReceivedAt: time.Now(),
-			Decision: rules.Decision{Effects: []rules.Effect{rules.Raise{Rule: ownRule, Key: rules.Key{Alert: fmt.Sprint("new-", i)}, Event: e}}},
+			Decision: decision.Decision{Effects: []decision.Effect{decision.Raise{Rule: ownRule, Key: decision.Key{Alert: fmt.Sprint("new-", i)}, Event: e}}},
 		})
 	}
 	for batch := range slices.Chunk(messages, 1000) {

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // ownRule is the name of the consumer's own alert among those of rules.
@@ -51,12 +51,12 @@ func (c *Consumer) watch(ctx context.Context) {
 }
 
 // sight is what ilert should know of our sight.
-func (c *Consumer) sight(fault error) rules.Effect {
-	key := rules.Key{Alert: "mps-ilert/" + c.config.ClientID}
+func (c *Consumer) sight(fault error) decision.Effect {
+	key := decision.Key{Alert: "mps-ilert/" + c.config.ClientID}
 	if fault == nil {
-		return rules.End{Key: key}
+		return decision.End{Key: key}
 	}
-	return rules.Raise{
+	return decision.Raise{
 		Rule: ownRule, Key: key, For: blindAfter, Age: blindMost,
 		Event: ilert.Event{
 			Summary:  "mps-ilert hears nothing: the MQTT broker is away",

@@ -7,8 +7,8 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqttconn"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -124,7 +124,7 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
 		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
-		Decision: c.meaning(set, rules.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
+		Decision: c.meaning(set, decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
 	c.omitted(m.Topic, change.Decision.Omitted)
 	if reason := change.Decision.Dead; reason != "" {
@@ -147,31 +147,31 @@ func (c *Consumer) happened(source string, own, arrived time.Time) time.Time {
 	return own.Add(c.skew.behind(source))
 }
 
-func propertiesOf(p *packets.Publish) []rules.Property {
+func propertiesOf(p *packets.Publish) []decision.Property {
 	if p.Properties == nil {
 		return nil
 	}
-	all := make([]rules.Property, len(p.Properties.User))
+	all := make([]decision.Property, len(p.Properties.User))
 	for i, user := range p.Properties.User {
-		all[i] = rules.Property{Key: user.Key, Value: user.Value}
+		all[i] = decision.Property{Key: user.Key, Value: user.Value}
 	}
 	return all
 }
 
 // meaning is what the rules say, but for the heartbeats of others.
-func (c *Consumer) meaning(set *ruleset, m rules.Message) rules.Decision {
+func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
 	if c.config.HeartbeatTopic == "" || !mqttconn.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return set.Decide(m)
 	}
 	key, err := heartbeatOf(m.Payload)
 	if err != nil {
-		return rules.Decision{Dead: "heartbeat: " + err.Error()}
+		return decision.Decision{Dead: "heartbeat: " + err.Error()}
 	}
 	select {
 	case c.pings <- key:
 	default: // more than anybody needs
 	}
-	return rules.Decision{}
+	return decision.Decision{}
 }
 
 // apply tries until the store has taken the changes, and reports false when ctx ended first.

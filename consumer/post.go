@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
@@ -65,10 +66,10 @@ func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, show
 	if shown, err = json.Marshal(e); err != nil {
 		return m, nil, err
 	}
-	send := rules.Send{IntegrationKey: c.keyOf(e.IntegrationKey), Path: ilert.EventsPath, Event: e}
+	send := decision.Send{IntegrationKey: c.keyOf(e.IntegrationKey), Path: ilert.EventsPath, Event: e}
 	return store.Message{
 		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: at,
-		Decision: rules.Decision{Effects: []rules.Effect{send}},
+		Decision: decision.Decision{Effects: []decision.Effect{send}},
 	}, shown, nil
 }
 

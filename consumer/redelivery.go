@@ -6,13 +6,13 @@ import (
 	"io"
 	"net/url"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqttconn"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
 // fingerprint tells a message by the id that its publisher gave it; 0 if it gave none.
-func fingerprint(properties []rules.Property) uint64 {
+func fingerprint(properties []decision.Property) uint64 {
 	var source, id string
 	for _, p := range properties {
 		switch p.Key {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -95,9 +95,9 @@ func (c *Consumer) again(set *ruleset, l store.Letter) store.Revival {
 }
 
 // resend decides to send an event just so, unless it could not be read.
-func resend(key ilert.IntegrationKey, path string, e ilert.Event, err error) rules.Decision {
+func resend(key ilert.IntegrationKey, path string, e ilert.Event, err error) decision.Decision {
 	if err != nil {
-		return rules.Decision{Dead: err.Error()}
+		return decision.Decision{Dead: err.Error()}
 	}
-	return rules.Decision{Effects: []rules.Effect{rules.Send{IntegrationKey: key, Path: path, Event: e}}}
+	return decision.Decision{Effects: []decision.Effect{decision.Send{IntegrationKey: key, Path: path, Event: e}}}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -136,11 +136,11 @@ func (s *simulation) arrive(e ilert.Event) *ilert.Error {
 }
 
 // apply lets messages come, each with one effect.
-func (s *simulation) apply(effects []rules.Effect) {
+func (s *simulation) apply(effects []decision.Effect) {
 	s.t.Helper()
 	messages := make([]store.Message, len(effects))
 	for i, effect := range effects {
-		messages[i] = store.Message{Filter: "f", ReceivedAt: s.now, Decision: rules.Decision{Effects: []rules.Effect{effect}}}
+		messages[i] = store.Message{Filter: "f", ReceivedAt: s.now, Decision: decision.Decision{Effects: []decision.Effect{effect}}}
 	}
 	require.NoError(s.t, s.store.Apply(s.t.Context(), messages))
 }
@@ -150,21 +150,21 @@ func TestAStormOfTenThousandDevicesIsToldInTimeAndEndsAltogether(t *testing.T) {
 	const devices = 10_000
 	s := simulate(t)
 	failedAt := map[string]time.Time{}
-	each := func(effect func(key string) rules.Effect) {
+	each := func(effect func(key string) decision.Effect) {
 		const together = 50
 		begin := s.now
 		for n := 0; n < devices; n += together {
 			s.until(begin.Add(time.Duration(n) * time.Minute / devices))
-			var effects []rules.Effect
+			var effects []decision.Effect
 			for i := range together {
 				effects = append(effects, effect(fmt.Sprintf("device-%05d", n+i)))
 			}
 			s.apply(effects)
 		}
 	}
-	each(func(name string) rules.Effect {
+	each(func(name string) decision.Effect {
 		failedAt[name] = s.now
-		return rules.Raise{Rule: "device-failed", Key: rules.Key{Alert: name}, Event: ilert.Event{Summary: name, Priority: "HIGH"}}
+		return decision.Raise{Rule: "device-failed", Key: decision.Key{Alert: name}, Event: ilert.Event{Summary: name, Priority: "HIGH"}}
 	})
 	s.until(noon.Add(5 * time.Minute))
 	var first, longest time.Duration = time.Hour, 0
@@ -179,7 +179,7 @@ func TestAStormOfTenThousandDevicesIsToldInTimeAndEndsAltogether(t *testing.T) {
 	assert.Less(t, first, 2*time.Second)
 	assert.Less(t, longest, 2*time.Minute)
 
-	each(func(name string) rules.Effect { return rules.End{Key: rules.Key{Alert: name}} })
+	each(func(name string) decision.Effect { return decision.End{Key: decision.Key{Alert: name}} })
 	s.until(s.now.Add(5 * time.Minute))
 	for key, open := range s.open {
 		if open {
@@ -204,14 +204,14 @@ func TestTheSearchForWhatIlertRefusesKeepsThePaceAndHoldsUpNothing(t *testing.T)
 	s.refuses = func(e ilert.Event) bool {
 		return slices.ContainsFunc(culprits, func(c string) bool { return e.AlertKey == c || strings.Contains(e.Details, c) })
 	}
-	var effects []rules.Effect
+	var effects []decision.Effect
 	for n := range devices {
 		name := fmt.Sprintf("device-%04d", n)
-		effects = append(effects, rules.Raise{Rule: "device-failed", Key: rules.Key{Alert: name}, Event: ilert.Event{Summary: name, Priority: "HIGH"}})
+		effects = append(effects, decision.Raise{Rule: "device-failed", Key: decision.Key{Alert: name}, Event: ilert.Event{Summary: name, Priority: "HIGH"}})
 	}
 	s.apply(effects)
 	s.until(noon.Add(10 * time.Second))
-	s.apply([]rules.Effect{rules.Raise{Rule: "fire", Key: rules.Key{Alert: "fire"}, Event: ilert.Event{Summary: "fire", Priority: "HIGH"}}})
+	s.apply([]decision.Effect{decision.Raise{Rule: "fire", Key: decision.Key{Alert: "fire"}, Event: ilert.Event{Summary: "fire", Priority: "HIGH"}}})
 	s.until(noon.Add(3 * time.Minute))
 	assert.Equal(t, devices-len(culprits)+1, len(s.named)) //nolint:testifylint // they are many
 	assert.Less(t, s.named["fire"].Sub(noon), 20*time.Second)

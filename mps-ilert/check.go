@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -198,8 +199,8 @@ func (f *checkFlags) play(cmd *cobra.Command, play *rehearsal, name string) erro
 }
 
 // message reads one value of a file: a message with its topic, or a payload.
-func (f *checkFlags) message(raw json.RawMessage) (rules.Message, time.Time, error) {
-	m := rules.Message{Topic: f.topic, Payload: raw}
+func (f *checkFlags) message(raw json.RawMessage) (decision.Message, time.Time, error) {
+	m := decision.Message{Topic: f.topic, Payload: raw}
 	var captured struct {
 		Topic      *string         `json:"topic"`
 		Payload    json.RawMessage `json:"payload"`
@@ -241,7 +242,7 @@ func timeOf(s string) (time.Time, error) {
 
 // propertiesOf reads user properties: an object, or what mosquitto_sub makes of them, which
 // may be a list of objects below user-properties.
-func propertiesOf(raw json.RawMessage) (all []rules.Property) {
+func propertiesOf(raw json.RawMessage) (all []decision.Property) {
 	var inner struct {
 		User json.RawMessage `json:"user-properties"`
 	}
@@ -258,7 +259,7 @@ func propertiesOf(raw json.RawMessage) (all []rules.Property) {
 		for key, value := range one {
 			text := string(value) // of a number, should a person have written it
 			_ = json.Unmarshal(value, &text)
-			all = append(all, rules.Property{Key: key, Value: text})
+			all = append(all, decision.Property{Key: key, Value: text})
 		}
 	}
 	return all

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
@@ -24,9 +25,9 @@ type rehearsal struct {
 // audience looks on.
 type audience interface {
 	// comes shows a message that comes, before it does anything.
-	comes(ctx context.Context, play *rehearsal, m rules.Message, d rules.Decision) error
+	comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error
 	// done shows what it has done.
-	done(ctx context.Context, play *rehearsal, d rules.Decision) error
+	done(ctx context.Context, play *rehearsal, d decision.Decision) error
 	// told shows what ilert is told.
 	told(at time.Time, n store.Notice)
 }
@@ -42,9 +43,9 @@ func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error
 func (r *rehearsal) close() error { return r.store.Close() }
 
 // receive lets a message come, and what is due before it be told.
-func (r *rehearsal) receive(ctx context.Context, at time.Time, m rules.Message) (rules.Decision, error) {
+func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Message) (decision.Decision, error) {
 	if err := r.until(ctx, at); err != nil {
-		return rules.Decision{}, err
+		return decision.Decision{}, err
 	}
 	d := r.rules.Decide(m)
 	if err := r.audience.comes(ctx, r, m, d); err != nil {
@@ -107,9 +108,11 @@ var testStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // examiner takes down what ilert is told.
 type examiner struct{ all []rules.Told }
 
-func (*examiner) comes(context.Context, *rehearsal, rules.Message, rules.Decision) error { return nil }
+func (*examiner) comes(context.Context, *rehearsal, decision.Message, decision.Decision) error {
+	return nil
+}
 
-func (*examiner) done(context.Context, *rehearsal, rules.Decision) error { return nil }
+func (*examiner) done(context.Context, *rehearsal, decision.Decision) error { return nil }
 
 func (e *examiner) told(at time.Time, n store.Notice) {
 	e.all = append(e.all, rules.Told{

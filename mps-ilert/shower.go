@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -35,7 +35,7 @@ func (s *shower) moment(at time.Time) string {
 	return at.Sub(s.since).String()
 }
 
-func (s *shower) comes(ctx context.Context, play *rehearsal, m rules.Message, d rules.Decision) error {
+func (s *shower) comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error {
 	s.messages++
 	if d.Dead != "" {
 		if s.dead == nil {
@@ -72,8 +72,8 @@ func (s *shower) comes(ctx context.Context, play *rehearsal, m rules.Message, d 
 }
 
 // inVain says of an effect that it changes nothing, if so.
-func (s *shower) inVain(ctx context.Context, in *store.Store, effect rules.Effect) error {
-	isRaised := func(k rules.Key, want bool, what string) error {
+func (s *shower) inVain(ctx context.Context, in *store.Store, effect decision.Effect) error {
+	isRaised := func(k decision.Key, want bool, what string) error {
 		raised, err := in.IsRaised(ctx, k)
 		if err == nil && raised == want {
 			s.say("    %s: %s\n", k.Alert, what)
@@ -82,19 +82,19 @@ func (s *shower) inVain(ctx context.Context, in *store.Store, effect rules.Effec
 	}
 	const notOpen = "nothing is open"
 	switch e := effect.(type) {
-	case rules.Raise:
+	case decision.Raise:
 		return isRaised(e.Key, true, "is raised already")
-	case rules.Accept:
+	case decision.Accept:
 		return isRaised(e.Key, false, notOpen)
-	case rules.End:
+	case decision.End:
 		return isRaised(e.Key, false, notOpen)
-	case rules.EndAll:
+	case decision.EndAll:
 		alerts, err := in.Alerts(ctx, time.Time{}, e.Rule, 1)
 		if err == nil && len(alerts) == 0 {
 			s.say("    %s: %s\n", e.Rule, notOpen)
 		}
 		return err
-	case rules.Reset:
+	case decision.Reset:
 		n, _, err := in.Counted(ctx, e.Rule, e.Group)
 		if err == nil && !n.Raised {
 			s.say("    %s: %s\n", windowName(e.Rule, e.Group), notOpen)
@@ -105,7 +105,7 @@ func (s *shower) inVain(ctx context.Context, in *store.Store, effect rules.Effec
 }
 
 // done says how far the windows are that a message has counted in.
-func (s *shower) done(ctx context.Context, play *rehearsal, d rules.Decision) error {
+func (s *shower) done(ctx context.Context, play *rehearsal, d decision.Decision) error {
 	if s.brief || d.Dead != "" {
 		return nil
 	}
@@ -114,9 +114,9 @@ func (s *shower) done(ctx context.Context, play *rehearsal, d rules.Decision) er
 	for _, effect := range d.Effects {
 		var w window
 		switch e := effect.(type) {
-		case rules.Hit:
+		case decision.Hit:
 			w = window{e.Window.Rule, e.Group}
-		case rules.Leave:
+		case decision.Leave:
 			w = window{e.Rule, e.Group}
 		default:
 			continue

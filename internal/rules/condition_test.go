@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -19,10 +20,10 @@ func conditionOf(condition string) string {
 }
 
 func TestConditionsAskForAllThatAMessageHas(t *testing.T) {
-	m := rules.Message{
+	m := decision.Message{
 		Topic:   "mps/events/1",
 		Payload: []byte(`{"type":"fail","message":"It FAILED","methods":["A","B"],"guid":"G-1","timestamp":1795322346039,"more":{"n":1,"list":["a",2]},"big":9007199254740993}`),
-		Properties: []rules.Property{
+		Properties: []decision.Property{
 			{Key: "source", Value: "mps-1"}, {Key: "outcome", Value: "server"}, {Key: "httpstatus", Value: "503"}, {Key: "a b", Value: "c"},
 		},
 	}
@@ -125,7 +126,7 @@ func TestOptionsAreSetByNameAndKind(t *testing.T) {
 	} {
 		loaded, err := with(options)
 		assert.NoError(t, err)
-		assert.Equal(t, []string{"Accept " + want}, effects(loaded.Decide(rules.Message{Payload: []byte("1")})))
+		assert.Equal(t, []string{"Accept " + want}, effects(loaded.Decide(decision.Message{Payload: []byte("1")})))
 	}
 	for option, want := range map[string]string{
 		"flag=yes":    "f:1:20: option flag=yes: want true or false",
@@ -147,10 +148,10 @@ func TestExpressionsCostLittle(t *testing.T) {
 	const size = 250_000
 	text := strings.Repeat("aB", size/2)
 	list := strings.TrimSuffix(strings.Repeat("1,", size/2), ",")
-	m := rules.Message{Payload: fmt.Appendf(nil, `{"s":%q}`, text)}
-	lists := rules.Message{Payload: []byte(`{"l":[` + list + `]}`)}
+	m := decision.Message{Payload: fmt.Appendf(nil, `{"s":%q}`, text)}
+	lists := decision.Message{Payload: []byte(`{"l":[` + list + `]}`)}
 	twice := func(times int, s string) string { return strings.TrimSuffix(strings.Repeat(s, times), " and ") }
-	for condition, m := range map[string]rules.Message{
+	for condition, m := range map[string]decision.Message{
 		"msg.s" + strings.Repeat(" + msg.s", 49) + ` == ""`:                                   m,
 		strings.Repeat("lower(upper(", 24) + "msg.s" + strings.Repeat("))", 24) + ` != ""`:    m,
 		twice(50, `len(split(msg.s, "")) > 1 and `)[:50*30-5-30*26]:                           m,

@@ -9,16 +9,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-func say(topic, kind, method, guid, message string) rules.Message {
-	return rules.Message{Topic: topic, Payload: fmt.Appendf(nil,
+func say(topic, kind, method, guid, message string) decision.Message {
+	return decision.Message{Topic: topic, Payload: fmt.Appendf(nil,
 		`{"type":%q,"message":%q,"methods":[%q],"guid":%q,"timestamp":1795322346039}`, kind, message, method, guid)}
 }
 
-func failed(topic, message string) rules.Message { return say(topic, "fail", "A", "G1", message) }
+func failed(topic, message string) decision.Message { return say(topic, "fail", "A", "G1", message) }
 
 func TestARuleHasManyKeys(t *testing.T) {
 	loaded := load(t, `
@@ -50,12 +51,12 @@ rules:
 	assert.Equal(t, []string{"full"}, loaded.Names)
 	assert.Equal(t, []ilert.IntegrationKey{ilert.FileKey("/run/key")}, loaded.Keys)
 	m := failed("mps/events", "broken")
-	m.Properties = []rules.Property{{Key: "httpstatus", Value: "503"}, {Key: "outcome", Value: "server"}, {Key: "source", Value: "mps-1"}}
-	key := rules.Key{Integration: ilert.FileKey("/run/key"), Alert: "G1/A"}
-	assert.Equal(t, rules.Decision{
+	m.Properties = []decision.Property{{Key: "httpstatus", Value: "503"}, {Key: "outcome", Value: "server"}, {Key: "source", Value: "mps-1"}}
+	key := decision.Key{Integration: ilert.FileKey("/run/key"), Alert: "G1/A"}
+	assert.Equal(t, decision.Decision{
 		Matched: []string{"full"},
 		At:      time.UnixMilli(1795322346039),
-		Effects: []rules.Effect{rules.Raise{
+		Effects: []decision.Effect{decision.Raise{
 			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour,
 			Event: ilert.Event{
 				Summary: "broken at Berlin", Details: "full mps/events mps-1", Priority: "HIGH",
@@ -68,7 +69,7 @@ rules:
 			},
 		}},
 	}, loaded.Decide(m))
-	assert.Equal(t, []rules.Effect{rules.End{Key: key}}, loaded.Decide(say("mps/events", "success", "A", "G1", "")).Effects)
+	assert.Equal(t, []decision.Effect{decision.End{Key: key}}, loaded.Decide(say("mps/events", "success", "A", "G1", "")).Effects)
 	assert.Empty(t, loaded.Decide(failed("mps/other", "broken")).Effects)
 }
 
@@ -89,31 +90,31 @@ rules:
 		"x": {"End r", "Hit counted", "Accept c", "Raise all"},
 		"e": {"End all", "End r", "Hit counted", "Accept c", "Raise all"},
 	} {
-		assert.Equal(t, want, effects(loaded.Decide(rules.Message{Topic: topic, Payload: []byte("1")})), topic)
+		assert.Equal(t, want, effects(loaded.Decide(decision.Message{Topic: topic, Payload: []byte("1")})), topic)
 	}
-	assert.Equal(t, []string{"resolved", "counted", "accepted", "ignored"}, loaded.Decide(rules.Message{Topic: "i", Payload: []byte("1")}).Matched)
+	assert.Equal(t, []string{"resolved", "counted", "accepted", "ignored"}, loaded.Decide(decision.Message{Topic: "i", Payload: []byte("1")}).Matched)
 }
 
 // effects are short words for what a decision does.
-func effects(d rules.Decision) (all []string) {
+func effects(d decision.Decision) (all []string) {
 	if d.Dead != "" {
 		return []string{"Dead " + d.Dead}
 	}
 	for _, effect := range d.Effects {
 		switch e := effect.(type) {
-		case rules.Raise:
+		case decision.Raise:
 			all = append(all, "Raise "+e.Key.Alert)
-		case rules.Accept:
+		case decision.Accept:
 			all = append(all, "Accept "+e.Key.Alert)
-		case rules.End:
+		case decision.End:
 			all = append(all, "End "+e.Key.Alert)
-		case rules.EndAll:
+		case decision.EndAll:
 			all = append(all, "EndAll "+e.Rule)
-		case rules.Reset:
+		case decision.Reset:
 			all = append(all, "Reset "+e.Rule+" of "+e.Group)
-		case rules.Leave:
+		case decision.Leave:
 			all = append(all, "Leave "+e.Rule+" of "+e.Group+": "+e.Member)
-		case rules.Hit:
+		case decision.Hit:
 			text := "Hit " + e.Window.Rule
 			if e.Only {
 				text = "Count " + e.Window.Rule
@@ -151,12 +152,12 @@ rules:
 	m := say("t", "request", "A", "G1", "")
 	d := loaded.Decide(m)
 	assert.Equal(t, []string{"Reset w of t", "Leave w of t: g1", "Count w of t", "Hit w of t: g1"}, effects(d))
-	hit := d.Effects[3].(rules.Hit)
-	assert.Equal(t, rules.Window{Rule: "w", Length: 10 * time.Minute, Distinct: 3, Ratio: 0.5, Held: true, Left: 0.8, Clear: 5 * time.Minute}, *hit.Window)
-	assert.Equal(t, rules.Key{Alert: "k/t"}, hit.Raise.Key)
+	hit := d.Effects[3].(decision.Hit)
+	assert.Equal(t, decision.Window{Rule: "w", Length: 10 * time.Minute, Distinct: 3, Ratio: 0.5, Held: true, Left: 0.8, Clear: 5 * time.Minute}, *hit.Window)
+	assert.Equal(t, decision.Key{Alert: "k/t"}, hit.Raise.Key)
 	assert.Equal(t, time.Minute, hit.Raise.For)
 	assert.Equal(t, 3*time.Minute, hit.Raise.Silence)
-	told := rules.Numbers{Count: 3, Of: 4, Part: 3, Distinct: 2, Members: []string{`"a"`, "b"}, More: 7}.Fill([]byte(`"` + hit.Raise.Event.Summary + `"`))
+	told := decision.Numbers{Count: 3, Of: 4, Part: 3, Distinct: 2, Members: []string{`"a"`, "b"}, More: 7}.Fill([]byte(`"` + hit.Raise.Event.Summary + `"`))
 	assert.Equal(t, `"3 of 4 (75%), 2: {\"a\", b and 7 more}"`, string(told))
 	assert.Empty(t, hit.Raise.Event.Details, "the members stand in the summary")
 	assert.Equal(t, []string{"Count w of t", "Hit w of t: g2"}, effects(loaded.Decide(say("t", "fail", "A", "G2", ""))))
@@ -174,15 +175,15 @@ rules:
 	assert.Empty(t, d.Device, "anybody may ask for a guid that is no device's")
 	assert.Equal(t, "g1", loaded.Decide(say("t", "success", "A", "G1", "")).Device, "a rule asks for the fleet, where a device is one in either case")
 	require.Len(t, d.Effects, 4)
-	hits := make([]rules.Hit, 4)
+	hits := make([]decision.Hit, 4)
 	for i, effect := range d.Effects {
-		hits[i] = effect.(rules.Hit)
+		hits[i] = effect.(decision.Hit)
 	}
 	assert.Equal(t, []string{"of-all", "of-groups/t", "held", "fleet"}, []string{hits[0].Raise.Key.Alert, hits[1].Raise.Key.Alert, hits[2].Raise.Key.Alert, hits[3].Raise.Key.Alert})
-	assert.Equal(t, "a, b", string(rules.Numbers{Members: []string{"a", "b"}}.Fill([]byte(hits[0].Raise.Event.Details))), "whom it is about stands in the details")
+	assert.Equal(t, "a, b", string(decision.Numbers{Members: []string{"a", "b"}}.Fill([]byte(hits[0].Raise.Event.Details))), "whom it is about stands in the details")
 	assert.Empty(t, hits[1].Raise.Event.Details)
 	assert.Equal(t, "d", hits[3].Raise.Event.Details)
-	assert.Equal(t, rules.Window{Rule: "held", Length: 5 * time.Minute, Distinct: 1, Held: true, Left: 1}, *hits[2].Window)
+	assert.Equal(t, decision.Window{Rule: "held", Length: 5 * time.Minute, Distinct: 1, Held: true, Left: 1}, *hits[2].Window)
 	assert.True(t, hits[3].Window.Fleet)
 }
 
@@ -191,17 +192,17 @@ func TestAllAlertsOfARuleEndAtOnce(t *testing.T) {
 rules:
   - {name: a, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {when: event.type == "success", all: true}}
 `)
-	assert.Equal(t, []string{"EndAll a"}, effects(loaded.Decide(rules.Message{Payload: []byte(`{"type":"success","message":"","methods":[],"timestamp":1}`)})),
+	assert.Equal(t, []string{"EndAll a"}, effects(loaded.Decide(decision.Message{Payload: []byte(`{"type":"success","message":"","methods":[],"timestamp":1}`)})),
 		"though the message has no guid, and so no key")
 }
 
 func TestServerIsTheSourceElseTheTopic(t *testing.T) {
 	loaded := load(t, `rules: [{name: a, accept: "{server}"}]`)
-	for want, properties := range map[string][]rules.Property{
+	for want, properties := range map[string][]decision.Property{
 		"Accept t":     {{Key: "source", Value: ""}},
 		"Accept mps-1": {{Key: "id", Value: "5"}, {Key: "source", Value: "mps-1"}},
 	} {
-		assert.Equal(t, []string{want}, effects(loaded.Decide(rules.Message{Topic: "t", Payload: []byte("{}"), Properties: properties})))
+		assert.Equal(t, []string{want}, effects(loaded.Decide(decision.Message{Topic: "t", Payload: []byte("{}"), Properties: properties})))
 	}
 }
 
@@ -213,8 +214,8 @@ func TestAtIsTheEventsOwnTime(t *testing.T) {
 		"-5":                  {},
 		"9223372036854775807": {},
 	} {
-		m := rules.Message{Payload: []byte(`{"type":"fail","message":"","methods":[],"timestamp":` + timestamp + `}`)}
-		assert.Equal(t, rules.Decision{At: want, Matched: []string{"a"}}, loaded.Decide(m), timestamp)
+		m := decision.Message{Payload: []byte(`{"type":"fail","message":"","methods":[],"timestamp":` + timestamp + `}`)}
+		assert.Equal(t, decision.Decision{At: want, Matched: []string{"a"}}, loaded.Decide(m), timestamp)
 	}
 }
 
@@ -227,11 +228,11 @@ rules:
   - {name: any, topics: [a/any, b], raise: {key: any, summary: "{msg.x}!"}, ends: {age: 1h}}
 `)
 	assert.Equal(t, []string{"Raise G1"}, effects(loaded.Decide(failed("a/any", ""))))
-	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(rules.Message{Topic: "a/any", Payload: []byte(`{"x":1}`)})))
-	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(rules.Message{Topic: "b", Payload: []byte(`{"x":1}`)})))
-	assert.Equal(t, []string{"Dead event: type is missing"}, effects(loaded.Decide(rules.Message{Topic: "a", Payload: []byte(`{"x":1}`)})),
+	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(decision.Message{Topic: "a/any", Payload: []byte(`{"x":1}`)})))
+	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(decision.Message{Topic: "b", Payload: []byte(`{"x":1}`)})))
+	assert.Equal(t, []string{"Dead event: type is missing"}, effects(loaded.Decide(decision.Message{Topic: "a", Payload: []byte(`{"x":1}`)})),
 		"where only events are asked for, what is none is broken")
-	assert.Equal(t, []string{"Dead the payload is not JSON: invalid character 'o' in literal true (expecting 'r')"}, effects(loaded.Decide(rules.Message{Topic: "b", Payload: []byte(`to`)})))
+	assert.Equal(t, []string{"Dead the payload is not JSON: invalid character 'o' in literal true (expecting 'r')"}, effects(loaded.Decide(decision.Message{Topic: "b", Payload: []byte(`to`)})))
 }
 
 func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
@@ -266,8 +267,8 @@ func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
 			rule += "\n    raise: {key: k, summary: s}"
 		}
 		loaded := load(t, "rules:\n  - {name: before, accept: k}\n  - name: r\n    ends: {age: 1h}\n    "+rule)
-		d := loaded.Decide(rules.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x","l":[1]}`)})
-		assert.Equal(t, rules.Decision{Dead: want}, d, rule)
+		d := loaded.Decide(decision.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x","l":[1]}`)})
+		assert.Equal(t, decision.Decision{Dead: want}, d, rule)
 	}
 }
 
@@ -285,7 +286,7 @@ func TestAnOptionalTextThatFailsIsLeftOut(t *testing.T) {
 		`routing_key: "{lower(msg.n)}"`:                          {{Field: "routingKey", Reason: `rule r: lower(msg.n): at character 1: want a text, have a number`}},
 	} {
 		loaded := load(t, "rules:\n  - name: r\n    ends: {age: 1h}\n    raise: {key: k, summary: s, "+raise+"}")
-		m := rules.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x"}`)}
+		m := decision.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x"}`)}
 		d := loaded.Decide(m)
 		assert.Equal(t, []string{"Raise k"}, effects(d), raise)
 		assert.Equal(t, want, d.Omitted, raise)
@@ -301,7 +302,7 @@ func TestAnOptionalTextThatFailsIsLeftOut(t *testing.T) {
 
 func TestAReasonIsShort(t *testing.T) {
 	condition := strings.Repeat(`topic == "a" || `, 100) + "msg.a.b == 1"
-	d := load(t, "rules: [{name: r, accept: k, when: '"+condition+"'}]").Decide(rules.Message{Payload: []byte("{}")})
+	d := load(t, "rules: [{name: r, accept: k, when: '"+condition+"'}]").Decide(decision.Message{Payload: []byte("{}")})
 	assert.True(t, strings.HasPrefix(d.Dead, `rule r: topic == "a" ||`))
 	assert.Len(t, d.Dead, 603)
 }
@@ -309,7 +310,7 @@ func TestAReasonIsShort(t *testing.T) {
 func TestWhatIsMissingDoesNotMatch(t *testing.T) {
 	loaded := load(t, "rules:\n  - {name: r, when: msg.flag, accept: k}")
 	for payload, want := range map[string][]string{`{}`: nil, `{"flag":null}`: nil, `{"flag":false}`: nil, `{"flag":true}`: {"Accept k"}} {
-		assert.Equal(t, want, effects(loaded.Decide(rules.Message{Payload: []byte(payload)})), payload)
+		assert.Equal(t, want, effects(loaded.Decide(decision.Message{Payload: []byte(payload)})), payload)
 	}
 }
 
@@ -341,14 +342,14 @@ rules:
 	}, verdicts)
 	assert.Equal(t, []string{"Dead rule broken: key: is empty"}, effects(loaded.Decide(failed("x", "m"))))
 
-	verdicts, err = loaded.Explain(rules.Message{Topic: "a", Payload: []byte("{}")})
+	verdicts, err = loaded.Explain(decision.Message{Topic: "a", Payload: []byte("{}")})
 	require.NoError(t, err)
 	assert.Equal(t, rules.Verdict{Rule: "first", Reasons: []string{"the message is no event"}}, verdicts[2])
 	assert.Equal(t, rules.Verdict{Rule: "ignored", Matched: true, Reasons: []string{"is ignored"}}, verdicts[7])
 
-	_, err = loaded.Explain(rules.Message{Topic: "x", Payload: []byte("{")})
+	_, err = loaded.Explain(decision.Message{Topic: "x", Payload: []byte("{")})
 	assert.EqualError(t, err, "the payload is not JSON: unexpected EOF")
-	verdicts, err = load(t, `rules: [{name: r, when: msg.a.b == 1, ignore: true}]`).Explain(rules.Message{Payload: []byte("{}")})
+	verdicts, err = load(t, `rules: [{name: r, when: msg.a.b == 1, ignore: true}]`).Explain(decision.Message{Payload: []byte("{}")})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"the message is dead: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be"}, verdicts[0].Reasons)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -35,7 +36,7 @@ type engine struct {
 // work is the decision of one message in the making.
 type work struct {
 	facts   facts
-	message Message
+	message decision.Message
 	isEvent bool
 	parsed  bool // msg has been read
 	machine *vm.VM
@@ -45,14 +46,14 @@ type work struct {
 	answer bool
 }
 
-func (e *engine) decide(m Message) Decision {
+func (e *engine) decide(m decision.Message) decision.Decision {
 	w := work{message: m, machine: e.machines.Get().(*vm.VM)}
 	defer e.machines.Put(w.machine)
 	candidates, err := e.read(&w)
 	if err != nil {
 		return dead("%w", err)
 	}
-	var d Decision
+	var d decision.Decision
 	if w.isEvent {
 		d.At = timeOf(w.facts.Event.Timestamp)
 		// Anybody may ask for a guid that is no device's.
@@ -76,7 +77,7 @@ func (e *engine) decide(m Message) Decision {
 }
 
 // serverOf names the server that a message is from: its source, else its topic.
-func serverOf(m Message) string {
+func serverOf(m decision.Message) string {
 	for _, p := range m.Properties {
 		if p.Key == "source" && p.Value != "" {
 			return p.Value
@@ -125,7 +126,7 @@ func (e *engine) read(w *work) ([]*clause, error) {
 }
 
 // factsOf are the facts of an event, with what stands in its user properties.
-func factsOf(e *event.Event, properties []Property) eventFacts {
+func factsOf(e *event.Event, properties []decision.Property) eventFacts {
 	f := eventFacts{
 		Type: string(e.Type), Message: e.Message, Methods: e.Methods, GUID: e.GUID, Timestamp: e.Timestamp,
 	}
@@ -241,7 +242,7 @@ func (w *work) matches(c *clause) (bool, error) {
 }
 
 // add adds what a clause that matches does.
-func (w *work) add(c *clause, d *Decision) error {
+func (w *work) add(c *clause, d *decision.Decision) error {
 	r := c.rule
 	if err := w.prepare(r, c.needs); err != nil {
 		return err
@@ -250,7 +251,7 @@ func (w *work) add(c *clause, d *Decision) error {
 		d.Matched = append(d.Matched, r.name)
 	}
 	if c.is == ends && r.endsAll {
-		d.Effects = append(d.Effects, EndAll{r.name})
+		d.Effects = append(d.Effects, decision.EndAll{Rule: r.name})
 		return nil
 	}
 	if r.window != nil {
@@ -266,9 +267,9 @@ func (w *work) add(c *clause, d *Decision) error {
 	}
 	switch {
 	case c.is == ends, r.action == resolve:
-		d.Effects = append(d.Effects, End{key})
+		d.Effects = append(d.Effects, decision.End{Key: key})
 	case r.action == accept:
-		d.Effects = append(d.Effects, Accept{key})
+		d.Effects = append(d.Effects, decision.Accept{Key: key})
 	default:
 		raised, err := w.raise(r, key, d)
 		if err != nil {
@@ -280,7 +281,7 @@ func (w *work) add(c *clause, d *Decision) error {
 }
 
 // addToWindow adds to what a window counts, or takes from it.
-func (w *work) addToWindow(c *clause, d *Decision) error {
+func (w *work) addToWindow(c *clause, d *decision.Decision) error {
 	r := c.rule
 	group, err := r.group.text(w.machine, &w.facts)
 	if err != nil {
@@ -288,10 +289,10 @@ func (w *work) addToWindow(c *clause, d *Decision) error {
 	}
 	switch c.is {
 	case ends:
-		d.Effects = append(d.Effects, Reset{r.name, group})
+		d.Effects = append(d.Effects, decision.Reset{Rule: r.name, Group: group})
 		return nil
 	case counts:
-		d.Effects = append(d.Effects, Hit{Window: r.window, Group: group, Only: true})
+		d.Effects = append(d.Effects, decision.Hit{Window: r.window, Group: group, Only: true})
 		return nil
 	}
 	member, err := r.member.text(w.machine, &w.facts)
@@ -299,7 +300,7 @@ func (w *work) addToWindow(c *clause, d *Decision) error {
 		return fmt.Errorf("member: %w", err)
 	}
 	if c.is == leaves {
-		d.Effects = append(d.Effects, Leave{r.name, group, member})
+		d.Effects = append(d.Effects, decision.Leave{Rule: r.name, Group: group, Member: member})
 		return nil
 	}
 	w.facts.Group = group
@@ -311,28 +312,28 @@ func (w *work) addToWindow(c *clause, d *Decision) error {
 	if err != nil {
 		return err
 	}
-	d.Effects = append(d.Effects, Hit{Window: r.window, Group: group, Member: member, Raise: raised})
+	d.Effects = append(d.Effects, decision.Hit{Window: r.window, Group: group, Member: member, Raise: raised})
 	return nil
 }
 
 // keyOf is the key of the alert that a rule is about.
-func (w *work) keyOf(r *rule) (Key, error) {
+func (w *work) keyOf(r *rule) (decision.Key, error) {
 	key, err := r.key.text(w.machine, &w.facts)
 	if err == nil && strings.TrimSpace(key) == "" {
 		err = errors.New("is empty")
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("key: %w", err)
+		return decision.Key{}, fmt.Errorf("key: %w", err)
 	}
-	return Key{r.integrationKey, key}, nil
+	return decision.Key{Integration: r.integrationKey, Alert: key}, nil
 }
 
-func (w *work) raise(r *rule, key Key, d *Decision) (Raise, error) {
+func (w *work) raise(r *rule, key decision.Key, d *decision.Decision) (decision.Raise, error) {
 	e, omitted, err := r.alert.event(w.machine, &w.facts)
 	for _, o := range omitted {
 		d.Omitted = append(d.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.name + ": " + o.Reason})
 	}
-	return Raise{
+	return decision.Raise{
 		Rule: r.name, Key: key, Event: e, For: r.wait, Reminder: r.reminder, Silence: r.silence, Age: r.age,
 	}, err
 }

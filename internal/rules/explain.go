@@ -7,6 +7,8 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/mps-events/mps-events/internal/decision"
 )
 
 // Verdict says what one rule makes of a message, for people.
@@ -18,7 +20,7 @@ type Verdict struct {
 }
 
 // Explain says what each rule makes of a message, in the order of the rules.
-func (r Rules) Explain(m Message) ([]Verdict, error) {
+func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	if r.engine == nil {
 		return nil, nil
 	}
@@ -57,7 +59,7 @@ func (r Rules) Explain(m Message) ([]Verdict, error) {
 
 // says is what the rule does when the clause matches.
 func (w *work) says(c *clause) string {
-	var d Decision
+	var d decision.Decision
 	if err := w.add(c, &d); err != nil {
 		return "it matches, but the message is dead: " + err.Error()
 	}
@@ -69,24 +71,24 @@ func (w *work) says(c *clause) string {
 }
 
 // doing says what the first effect of a decision does.
-func doing(d Decision) string {
+func doing(d decision.Decision) string {
 	if len(d.Effects) == 0 {
 		return "is ignored"
 	}
 	switch e := d.Effects[0].(type) {
-	case Raise:
+	case decision.Raise:
 		return "raises the alert " + e.Key.Alert
-	case Accept:
+	case decision.Accept:
 		return "accepts the alert " + e.Key.Alert
-	case End:
+	case decision.End:
 		return "ends the alert " + e.Key.Alert
-	case EndAll:
+	case decision.EndAll:
 		return "ends all alerts of the rule"
-	case Reset:
+	case decision.Reset:
 		return "ends the alert" + ofGroup(e.Group)
-	case Leave:
+	case decision.Leave:
 		return "takes " + cmp.Or(e.Member, "nobody") + " out of the window" + ofGroup(e.Group)
-	case Hit:
+	case decision.Hit:
 		if e.Only {
 			return "counts towards the whole of the window" + ofGroup(e.Group)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
@@ -53,7 +54,7 @@ type rule struct {
 	endsWhen                     *expression
 	endsAll                      bool
 
-	window        *Window // nil: it decides by one message
+	window        *decision.Window // nil: it decides by one message
 	group, member *template
 	of, leave     *expression
 }
@@ -265,7 +266,7 @@ func (l *loader) rule(n ast.Node) *rule {
 		return r
 	}
 	if has["window"] != nil {
-		r.window = &Window{}
+		r.window = &decision.Window{}
 	}
 	known := l.ofRule(r)
 	maps.Copy(known, l.ofWindow(r))
@@ -329,7 +330,7 @@ func (l *loader) ofRule(r *rule) fields {
 
 // ofWindow are the keys of rules over many messages.
 func (l *loader) ofWindow(r *rule) fields {
-	w := cmp.Or(r.window, &Window{}) // check says that they go with window
+	w := cmp.Or(r.window, &decision.Window{}) // check says that they go with window
 	return fields{
 		"window":   l.duration(&w.Length, "window"),
 		"at_least": l.count(&w.AtLeast, "at_least"),

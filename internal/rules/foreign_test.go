@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 )
 
 // What people write who know Home Assistant, Telegraf, SQL, JavaScript or Python.
@@ -149,6 +149,6 @@ func TestTheLimitOfAnExpressionIsTheDocumentedOne(t *testing.T) {
 	assert.Contains(t, mistakes(t, conditionOf(strings.Repeat("!", most)+"true")), fmt.Sprintf("more than %d names, values and operators", most))
 }
 
-func ruleMessage(payload string) rules.Message {
-	return rules.Message{Topic: "t", Payload: []byte(payload)}
+func ruleMessage(payload string) decision.Message {
+	return decision.Message{Topic: "t", Payload: []byte(payload)}
 }

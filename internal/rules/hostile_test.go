@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -64,7 +65,7 @@ func TestHostileMessages(t *testing.T) {
 	for name, c := range hostile {
 		for set, r := range sets {
 			for _, topic := range []string{"mps/events", "mps/status/x", strings.Repeat("a/", 30_000) + "\xff\x00"} {
-				m := rules.Message{Topic: topic, Payload: []byte(c.payload), Properties: []rules.Property{{Key: "a", Value: "\xff"}, {Key: "outcome"}, {Key: "httpstatus", Value: "99999999999999999999"}}}
+				m := decision.Message{Topic: topic, Payload: []byte(c.payload), Properties: []decision.Property{{Key: "a", Value: "\xff"}, {Key: "outcome"}, {Key: "httpstatus", Value: "99999999999999999999"}}}
 				d := r.Decide(m)
 				sound(t, d)
 				assert.Equal(t, d, r.Decide(m), "the same message always means the same")
@@ -78,9 +79,9 @@ func TestHostileMessages(t *testing.T) {
 }
 
 func TestTheLastOfDoubleKeysCounts(t *testing.T) {
-	d := load(t, all).Decide(rules.Message{Topic: "t", Payload: []byte(hostile["double nested"].payload)})
+	d := load(t, all).Decide(decision.Message{Topic: "t", Payload: []byte(hostile["double nested"].payload)})
 	assert.Equal(t, []string{"Hit seen of t", "Accept k", "Raise k"}, effects(d))
-	d = load(t, all).Decide(rules.Message{Topic: "t", Payload: []byte(hostile["double keys"].payload)})
+	d = load(t, all).Decide(decision.Message{Topic: "t", Payload: []byte(hostile["double keys"].payload)})
 	assert.Equal(t, []string{"End k", "Hit seen of t", "Raise k", "Accept e"}, effects(d))
 }
 
@@ -90,37 +91,37 @@ func TestNoTextOfADecisionHoldsNUL(t *testing.T) {
 rules:
   - {name: w, when: event.type == "fail", window: 5m, group: "{event.message}", member: "{event.guid}", distinct: 2, ratio: 0.1, of: fleet, clear: 1m, raise: {key: "k{event.guid}", summary: "s{event.guid}"}}
 `)
-	d := loaded.Decide(rules.Message{Topic: "t", Payload: []byte(`{"type":"fail","message":"\u0000m","methods":[],"guid":"g\u0000","timestamp":1}`)})
+	d := loaded.Decide(decision.Message{Topic: "t", Payload: []byte(`{"type":"fail","message":"\u0000m","methods":[],"guid":"g\u0000","timestamp":1}`)})
 	assert.Empty(t, d.Device)
-	hit := d.Effects[0].(rules.Hit)
+	hit := d.Effects[0].(decision.Hit)
 	assert.Equal(t, []string{"\uFFFDm", "g\uFFFD", "kg\uFFFD", "sg\uFFFD"}, []string{hit.Group, hit.Member, hit.Raise.Key.Alert, hit.Raise.Event.Summary})
 }
 
 // sound holds a decision against what every decision keeps.
-func sound(t testing.TB, d rules.Decision) {
+func sound(t testing.TB, d decision.Decision) {
 	t.Helper()
 	if d.Dead != "" {
 		assert.Less(t, len(d.Dead), 1000, "a reason is read by people")
-		assert.Equal(t, rules.Decision{Dead: d.Dead}, d)
+		assert.Equal(t, decision.Decision{Dead: d.Dead}, d)
 		return
 	}
 	for _, effect := range d.Effects {
 		switch e := effect.(type) {
-		case rules.Raise:
+		case decision.Raise:
 			soundRaise(t, e)
-		case rules.Hit:
+		case decision.Hit:
 			require.NotNil(t, e.Window)
 			assert.LessOrEqual(t, len(e.Group)+len(e.Member), 64<<10)
 			if !e.Only {
 				soundRaise(t, e.Raise)
 			}
-		case rules.End:
+		case decision.End:
 			assert.NotEmpty(t, strings.TrimSpace(e.Key.Alert))
 		}
 	}
 }
 
-func soundRaise(t testing.TB, r rules.Raise) {
+func soundRaise(t testing.TB, r decision.Raise) {
 	t.Helper()
 	assert.NotEmpty(t, strings.TrimSpace(r.Key.Alert))
 	assert.NotEmpty(t, strings.TrimSpace(r.Event.Summary))
@@ -129,7 +130,7 @@ func soundRaise(t testing.TB, r rules.Raise) {
 	assert.Contains(t, []string{"", "HIGH", "LOW"}, r.Event.Priority)
 	text, err := json.Marshal(r.Event)
 	assert.NoError(t, err)
-	assert.True(t, json.Valid(rules.Numbers{Count: 1, Members: []string{"\"\xff\uFDD0"}, More: 1}.Fill(text)))
+	assert.True(t, json.Valid(decision.Numbers{Count: 1, Members: []string{"\"\xff\uFDD0"}, More: 1}.Fill(text)))
 }
 
 // FuzzRules: any bytes are rules or have mistakes, and rules decide on any message.
@@ -162,8 +163,8 @@ func FuzzRules(f *testing.F) {
 			}
 			return
 		}
-		for _, m := range []rules.Message{
-			{Topic: "mps/events", Payload: payload, Properties: []rules.Property{{Key: "source", Value: "s"}, {Key: "outcome", Value: "server"}}},
+		for _, m := range []decision.Message{
+			{Topic: "mps/events", Payload: payload, Properties: []decision.Property{{Key: "source", Value: "s"}, {Key: "outcome", Value: "server"}}},
 			{Topic: "a", Payload: []byte(`{"type":"success","message":"m","methods":["A"],"guid":"g","timestamp":1}`)},
 			{Topic: "", Payload: nil},
 		} {
@@ -191,7 +192,7 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		sound(t, loaded.Decide(rules.Message{Topic: "a/b", Payload: payload}))
+		sound(t, loaded.Decide(decision.Message{Topic: "a/b", Payload: payload}))
 		sound(t, loaded.Decide(failed("a/b", string(payload))))
 	})
 }
@@ -212,7 +213,7 @@ func FuzzMessage(f *testing.F) {
 	sets := []rules.Loaded{preset(f, "mps", "rps"), preset(f, "calls"), load(f, all)}
 	f.Fuzz(func(t *testing.T, topic string, payload []byte, key, value string) {
 		for _, r := range sets {
-			m := rules.Message{Topic: topic, Payload: payload, Properties: []rules.Property{{Key: key, Value: value}}}
+			m := decision.Message{Topic: topic, Payload: payload, Properties: []decision.Property{{Key: key, Value: value}}}
 			d := r.Decide(m)
 			sound(t, d)
 			assert.Equal(t, d, r.Decide(m))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -31,7 +32,7 @@ func FuzzTheIndexChangesNoDecision(f *testing.F) {
 }
 
 // decided is a decision without the text of the condition that failed.
-func decided(r rules.Loaded, m rules.Message) rules.Decision {
+func decided(r rules.Loaded, m decision.Message) decision.Decision {
 	d := r.Decide(m)
 	if rule, _, failed := strings.Cut(d.Dead, ": "); failed {
 		d.Dead = rule
@@ -101,8 +102,8 @@ func (g generator) condition(depth int) string {
 func (g generator) kind() string   { return g.one("request", "success", "fail") }
 func (g generator) method() string { return g.one("", "A", "AB", "CA") }
 
-func (g generator) message() rules.Message {
-	m := rules.Message{Topic: g.one("mps/events", "mps/x", "other/a/b")}
+func (g generator) message() decision.Message {
+	m := decision.Message{Topic: g.one("mps/events", "mps/x", "other/a/b")}
 	methods := g.one(`[]`, `["`+g.method()+`"]`, `["`+g.method()+`","`+g.method()+`"]`)
 	m.Payload = fmt.Appendf(nil, `{"type":"%s","message":"m","methods":%s,%s"timestamp":%d}`,
 		g.kind(), methods, g.one("", `"guid":"1",`, `"guid":"2",`), g.IntN(3))
@@ -110,7 +111,7 @@ func (g generator) message() rules.Message {
 	case 0:
 		m.Payload = []byte(g.one(`{}`, `null`, `{"deep":{"er":1},"guid":"1"}`, `text`, `[1]`))
 	case 1:
-		m.Properties = []rules.Property{{Key: "a", Value: "1"}, {Key: "source", Value: "s"}}
+		m.Properties = []decision.Property{{Key: "a", Value: "1"}, {Key: "source", Value: "s"}}
 	}
 	return m
 }

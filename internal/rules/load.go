@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -174,7 +175,7 @@ func (r *rule) complete() {
 
 // mentions reports whether a number stands in the template.
 func (t *template) mentions(number string) bool {
-	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, place(number)) })
+	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, decision.Place(number)) })
 }
 
 func (a *alertTexts) needs() (n needs) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -87,10 +88,10 @@ rules:
   - {name: elsewhere, resolve: k, integration_key: {env: OTHER}}
 `)
 	assert.Equal(t, []ilert.IntegrationKey{ilert.EnvKey("COMMON"), ilert.FileKey("/run/key"), ilert.EnvKey("OTHER")}, loaded.Keys)
-	d := loaded.Decide(rules.Message{Payload: []byte("1")})
-	assert.Equal(t, rules.Key{Integration: ilert.EnvKey("OTHER"), Alert: "k"}, d.Effects[0].(rules.End).Key)
-	assert.Equal(t, rules.Key{Integration: ilert.EnvKey("COMMON"), Alert: "k"}, d.Effects[1].(rules.Raise).Key)
-	assert.Equal(t, rules.Key{Integration: ilert.FileKey("/run/key"), Alert: "k"}, d.Effects[2].(rules.Accept).Key)
+	d := loaded.Decide(decision.Message{Payload: []byte("1")})
+	assert.Equal(t, decision.Key{Integration: ilert.EnvKey("OTHER"), Alert: "k"}, d.Effects[0].(decision.End).Key)
+	assert.Equal(t, decision.Key{Integration: ilert.EnvKey("COMMON"), Alert: "k"}, d.Effects[1].(decision.Raise).Key)
+	assert.Equal(t, decision.Key{Integration: ilert.FileKey("/run/key"), Alert: "k"}, d.Effects[2].(decision.Accept).Key)
 }
 
 func TestWhatIsCountedByHTTPIsNoTopicFilter(t *testing.T) {
@@ -164,16 +165,16 @@ func TestCopiesOfPresetsAreToldOnce(t *testing.T) {
 
 func TestPresetsOnBadDays(t *testing.T) {
 	r := preset(t, "mps", "rps")
-	source := []rules.Property{{Key: "source", Value: "mps-1"}}
+	source := []decision.Property{{Key: "source", Value: "mps-1"}}
 	for name, c := range map[string]struct {
-		message rules.Message
+		message decision.Message
 		want    []string
 	}{
 		"a server goes away": {
-			rules.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"offline","planned":false,"timestamp":1}`)}, []string{"Raise server/mps-1"},
+			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"offline","planned":false,"timestamp":1}`)}, []string{"Raise server/mps-1"},
 		},
 		"a server comes back": {
-			rules.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1", "End server/mps-1"},
+			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1", "End server/mps-1"},
 		},
 		"the health of MPS": {
 			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Count server-failing of mps/events", "Hit server-unhealthy of mps/events"},
@@ -191,11 +192,11 @@ func TestPresetsOnBadDays(t *testing.T) {
 			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Hit activation-failing of Failed to activate: g1"},
 		},
 		"a server's mistake": {
-			rules.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "server"})},
+			decision.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, decision.Property{Key: "outcome", Value: "server"})},
 			[]string{"Count server-failing of mps-1", "Hit server-failing of mps-1: g1"},
 		},
 		"a caller's mistake": {
-			rules.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, rules.Property{Key: "outcome", Value: "client"})},
+			decision.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, decision.Property{Key: "outcome", Value: "client"})},
 			[]string{"Count server-failing of mps-1"},
 		},
 	} {
@@ -211,10 +212,10 @@ func TestPresetsUnderstandAllThatMPSPublished(t *testing.T) {
 	for line := range strings.Lines(string(text)) {
 		var published struct{ Topic, Payload string }
 		require.NoError(t, json.Unmarshal([]byte(line), &published))
-		d := r.Decide(rules.Message{Topic: published.Topic, Payload: []byte(published.Payload)})
+		d := r.Decide(decision.Message{Topic: published.Topic, Payload: []byte(published.Payload)})
 		assert.Empty(t, d.Dead)
 		for _, effect := range d.Effects {
-			if raised, ok := effect.(rules.Raise); ok {
+			if raised, ok := effect.(decision.Raise); ok {
 				assert.Equal(t, "deactivation-failed", raised.Rule, "no other single call is an alert: %s", published.Payload)
 			}
 		}
@@ -245,7 +246,7 @@ rules:
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a", "b", "own/+"}, loaded.Topics, "all are subscribed to")
 	matched := func(topic string) []string {
-		return loaded.Decide(rules.Message{Topic: topic, Payload: []byte("1")}).Matched
+		return loaded.Decide(decision.Message{Topic: topic, Payload: []byte("1")}).Matched
 	}
 	assert.Equal(t, []string{"a-file", "c-file"}, matched("a"))
 	assert.Equal(t, []string{"b-file", "c-file"}, matched("b"))

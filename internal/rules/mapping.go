@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/redact"
 )
@@ -37,16 +38,16 @@ type Mapping struct {
 // Rules returns the rules that m is.
 func (m Mapping) Rules() Rules { return Rules{decide: m.decide} }
 
-func (m Mapping) decide(message Message) Decision {
+func (m Mapping) decide(message decision.Message) decision.Decision {
 	if !m.mayWant(message.Payload) {
-		return Decision{}
+		return decision.Decision{}
 	}
 	o, err := parseObject(message.Payload)
 	if err != nil {
 		return dead("%w", err)
 	}
 	if !m.wants(o) {
-		return Decision{}
+		return decision.Decision{}
 	}
 	key := cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey)
 	var e ilert.Event
@@ -76,7 +77,7 @@ func (m Mapping) decide(message Message) Decision {
 	if key != m.OtherKey {
 		source = ilert.LiteralKey(key)
 	}
-	return Decision{Effects: []Effect{Send{IntegrationKey: source, Path: m.Path, Event: e}}, Omitted: omitted}
+	return decision.Decision{Effects: []decision.Effect{decision.Send{IntegrationKey: source, Path: m.Path, Event: e}}, Omitted: omitted}
 }
 
 // mayWant reports whether a payload may hold the filter's key, be it whole or broken: most on
@@ -119,7 +120,7 @@ func (m Mapping) typeOf(value string) string {
 	}
 }
 
-func (m Mapping) details(message Message) json.RawMessage {
+func (m Mapping) details(message decision.Message) json.RawMessage {
 	if m.ForwardPayload {
 		return bytes.Clone(message.Payload)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -34,14 +35,14 @@ func FuzzMapping(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte, forward bool) {
 		m := mapping
 		m.ForwardPayload = forward
-		d := m.Rules().Decide(rules.Message{Topic: "t/\"ü", Payload: payload})
+		d := m.Rules().Decide(decision.Message{Topic: "t/\"ü", Payload: payload})
 		if d.Dead != "" {
 			assert.Less(t, len(d.Dead), 1000, "a reason is read by people")
 			assert.Empty(t, d.Effects)
 			return
 		}
 		for _, effect := range d.Effects {
-			sent := effect.(rules.Send)
+			sent := effect.(decision.Send)
 			assert.True(t, sent.Event.EventType.Valid())
 			assert.True(t, json.Valid(sent.Event.CustomDetails), "%s", sent.Event.CustomDetails)
 			for _, raw := range []json.RawMessage{sent.Event.Images, sent.Event.Links} {
@@ -59,8 +60,8 @@ func TestTheKeyOfAMessageIsASecretAndNoName(t *testing.T) {
 		"file:/key": ilert.LiteralKey("file:/key"),
 		"other":     ilert.LiteralKey("other"),
 	} {
-		d := mapping.Rules().Decide(rules.Message{Topic: "t", Payload: []byte(`{"kind":"ALARM","integrationKey":"` + text + `"}`)})
-		assert.Equal(t, want, d.Effects[0].(rules.Send).IntegrationKey, text)
+		d := mapping.Rules().Decide(decision.Message{Topic: "t", Payload: []byte(`{"kind":"ALARM","integrationKey":"` + text + `"}`)})
+		assert.Equal(t, want, d.Effects[0].(decision.Send).IntegrationKey, text)
 	}
 }
 
@@ -68,6 +69,6 @@ func BenchmarkMapping(b *testing.B) {
 	payload := []byte(`{"kind":"ALARM","data":{"type":"SET","id":"1","message":"Anomaly detected on pump unit 2"},"apiKey":"il1api123"}`)
 	r := mapping.Rules()
 	for b.Loop() {
-		r.Decide(rules.Message{Topic: "factory/alarms", Payload: payload})
+		r.Decide(decision.Message{Topic: "factory/alarms", Payload: payload})
 	}
 }

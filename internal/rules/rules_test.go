@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -34,20 +35,20 @@ func preset(t testing.TB, names ...string) rules.Loaded {
 
 func TestCalls(t *testing.T) {
 	r := preset(t, "calls")
-	key := rules.Key{Alert: "123/AMT_PowerState"}
+	key := decision.Key{Alert: "123/AMT_PowerState"}
 	for name, c := range map[string]struct {
 		payload string
-		want    []rules.Effect
+		want    []decision.Effect
 	}{
 		"a failed call raises": {
 			`{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
-			[]rules.Effect{rules.Raise{Rule: "call-failed", Key: key, Event: ilert.Event{
+			[]decision.Effect{decision.Raise{Rule: "call-failed", Key: key, Event: ilert.Event{
 				Summary: "AMT_PowerState failed on 123: Power State request failed", Priority: "LOW",
 			}, Age: 30 * 24 * time.Hour}},
 		},
 		"the same call's success ends": {
 			`{"type":"success","message":"Power State received","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
-			[]rules.Effect{rules.End{Key: key}},
+			[]decision.Effect{decision.End{Key: key}},
 		},
 		"a request says nothing": {
 			`{"type":"request","message":"Power State requested","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`, nil,
@@ -62,12 +63,12 @@ func TestCalls(t *testing.T) {
 			`{"type":"fail","message":"x","methods":[],"guid":"123","timestamp":1}`, nil,
 		},
 	} {
-		d := r.Decide(rules.Message{Topic: "mps/events", Payload: []byte(c.payload)})
+		d := r.Decide(decision.Message{Topic: "mps/events", Payload: []byte(c.payload)})
 		assert.Equal(t, c.want, d.Effects, name)
 		assert.Empty(t, d.Dead, name)
 	}
-	d := r.Decide(rules.Message{Topic: "mps/events", Payload: []byte("offline")})
-	assert.Equal(t, rules.Decision{Dead: `event: the payload "offline" is not the JSON of an event: invalid character 'o' looking for beginning of value`}, d)
+	d := r.Decide(decision.Message{Topic: "mps/events", Payload: []byte("offline")})
+	assert.Equal(t, decision.Decision{Dead: `event: the payload "offline" is not the JSON of an event: invalid character 'o' looking for beginning of value`}, d)
 }
 
 func TestUnknownPreset(t *testing.T) {
@@ -86,7 +87,7 @@ func BenchmarkPreset(b *testing.B) {
 		} {
 			b.Run(names[0]+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
-				m := rules.Message{Topic: "mps/events", Payload: []byte(payload), Properties: []rules.Property{{Key: "id", Value: "1"}, {Key: "source", Value: "mps-1"}}}
+				m := decision.Message{Topic: "mps/events", Payload: []byte(payload), Properties: []decision.Property{{Key: "id", Value: "1"}, {Key: "source", Value: "mps-1"}}}
 				for b.Loop() {
 					r.Decide(m)
 				}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/mps-events/mps-events/internal/decision"
 )
 
 // template is a text with expressions in braces, such as "{event.method} failed". Two
@@ -81,7 +83,7 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*templat
 			if !ofWindow {
 				return nil, fmt.Errorf("{%s} may only stand in the summary, details, links and custom_details of a rule with a window", inner)
 			}
-			literal(place(inner))
+			literal(decision.Place(inner))
 			continue
 		}
 		if len(t.parts) > mostPlaces {
@@ -153,7 +155,7 @@ func bounded(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 	if len(s) > mostText {
 		s = truncate(s, mostText)
-		if begin := strings.LastIndex(s, placeBegins); begin > strings.LastIndex(s, placeEnds) {
+		if begin := strings.LastIndex(s, decision.PlaceBegins); begin > strings.LastIndex(s, decision.PlaceEnds) {
 			s = s[:begin] // half a place
 		}
 	}
@@ -247,8 +249,8 @@ func textOfValue(value any) (string, error) {
 
 // withoutPlaces keeps a message from holding what Fill fills.
 func withoutPlaces(s string) string {
-	if !strings.ContainsAny(s, placeBegins+placeEnds) {
+	if !strings.ContainsAny(s, decision.PlaceBegins+decision.PlaceEnds) {
 		return s
 	}
-	return strings.NewReplacer(placeBegins, "\uFFFD", placeEnds, "\uFFFD").Replace(s)
+	return strings.NewReplacer(decision.PlaceBegins, "\uFFFD", decision.PlaceEnds, "\uFFFD").Replace(s)
 }

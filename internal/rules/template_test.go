@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -23,7 +24,7 @@ func texts(t testing.TB, template string) rules.Loaded {
 }
 
 func TestTemplates(t *testing.T) {
-	m := rules.Message{Topic: "a/b", Payload: []byte(
+	m := decision.Message{Topic: "a/b", Payload: []byte(
 		`{"s":"<x> & \"y\"","n":5,"f":0.10,"big":12345678901234567,"b":false,"l":[1,"a"],"o":{"k":"v"},"nothing":null,"huge":123456789012345678901234567890}`)}
 	for template, want := range map[string][2]string{
 		"plain":                     {`plain`, `"plain"`},
@@ -57,7 +58,7 @@ func TestTemplates(t *testing.T) {
 	} {
 		d := texts(t, template).Decide(m)
 		require.Empty(t, d.Dead, template)
-		e := d.Effects[0].(rules.Raise).Event
+		e := d.Effects[0].(decision.Raise).Event
 		assert.Equal(t, want, [2]string{e.Details, string(e.CustomDetails)}, template)
 	}
 }
@@ -85,27 +86,27 @@ func TestTemplatesThatAreWrong(t *testing.T) {
 
 func TestTextsAreCutAndClean(t *testing.T) {
 	r := texts(t, "{msg.s}{msg.s}")
-	d := r.Decide(rules.Message{Payload: []byte(`{"s":"` + strings.Repeat("ü€", 40_000) + `"}`)})
-	details := d.Effects[0].(rules.Raise).Event.Details
+	d := r.Decide(decision.Message{Payload: []byte(`{"s":"` + strings.Repeat("ü€", 40_000) + `"}`)})
+	details := d.Effects[0].(decision.Raise).Event.Details
 	assert.LessOrEqual(t, len(details), 32<<10)
 	assert.Greater(t, len(details), 32<<10-4)
 	assert.True(t, utf8.ValidString(details), "no character is cut in two")
 
 	r = texts(t, "{properties.a}-{topic}")
-	d = r.Decide(rules.Message{Topic: "\xff", Payload: []byte(`{}`), Properties: []rules.Property{{Key: "a", Value: "b\xfe"}}})
-	assert.Equal(t, "b\uFFFD-\uFFFD", d.Effects[0].(rules.Raise).Event.Details)
+	d = r.Decide(decision.Message{Topic: "\xff", Payload: []byte(`{}`), Properties: []decision.Property{{Key: "a", Value: "b\xfe"}}})
+	assert.Equal(t, "b\uFFFD-\uFFFD", d.Effects[0].(decision.Raise).Event.Details)
 
 	r = texts(t, "{msg}")
-	d = r.Decide(rules.Message{Payload: []byte(`{"s":"` + strings.Repeat("a", 70_000) + `"}`)})
+	d = r.Decide(decision.Message{Payload: []byte(`{"s":"` + strings.Repeat("a", 70_000) + `"}`)})
 	assert.Equal(t, []ilert.Omission{{Field: "customDetails", Reason: "rule r: more than 65536 bytes"}}, d.Omitted)
 }
 
 func TestATextIsNotCutWithinAPlace(t *testing.T) {
 	for n := range 10 {
 		loaded := load(t, "rules: [{name: w, window: 1m, at_least: 1, clear: 1m, raise: {summary: '{msg.s}{count}{count}'}}]")
-		d := loaded.Decide(rules.Message{Payload: []byte(`{"s":"` + strings.Repeat("a", 32<<10-n) + `"}`)})
-		summary := d.Effects[0].(rules.Hit).Raise.Event.Summary
-		assert.NotContains(t, string(rules.Numbers{Count: 7}.Fill([]byte(summary))), "\uFDD0", n)
+		d := loaded.Decide(decision.Message{Payload: []byte(`{"s":"` + strings.Repeat("a", 32<<10-n) + `"}`)})
+		summary := d.Effects[0].(decision.Hit).Raise.Event.Summary
+		assert.NotContains(t, string(decision.Numbers{Count: 7}.Fill([]byte(summary))), "\uFDD0", n)
 	}
 }
 
@@ -122,11 +123,11 @@ rules:
     raise: {summary: "{msg.s} {count}", details: "{msg}", custom_details: {a: "{msg.s}", b: "{msg}", c: "{count}", d: "x{msg.s}", e: "{topic}"}}
 `)
 	for _, place := range []string{"\uFDD0count\uFDD1", `\ufdd0count\ufdd1`, `\uFDD0members\uFDD1`} {
-		d := loaded.Decide(rules.Message{Topic: "\uFDD0count\uFDD1", Payload: []byte(`{"s":"` + place + `","` + place + `":1}`)})
+		d := loaded.Decide(decision.Message{Topic: "\uFDD0count\uFDD1", Payload: []byte(`{"s":"` + place + `","` + place + `":1}`)})
 		require.Empty(t, d.Dead)
-		text, err := json.Marshal(d.Effects[0].(rules.Hit).Raise.Event)
+		text, err := json.Marshal(d.Effects[0].(decision.Hit).Raise.Event)
 		require.NoError(t, err)
-		told := string(rules.Numbers{Count: 77}.Fill(text))
+		told := string(decision.Numbers{Count: 77}.Fill(text))
 		assert.Equal(t, 2, strings.Count(told, "77"), told)
 		assert.NotContains(t, told, "\uFDD0")
 		assert.True(t, json.Valid([]byte(told)))

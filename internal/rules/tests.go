@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
@@ -28,7 +29,7 @@ type Test struct {
 // TestMessage is a message of a test.
 type TestMessage struct {
 	At      time.Duration // since the test began
-	Message Message
+	Message decision.Message
 }
 
 // Told is what ilert should be told. Empty fields may be anything.
@@ -147,9 +148,9 @@ func (l *loader) send(t *Test, n ast.Node, m *testMessage) {
 }
 
 // number is the message with that number.
-func (m *testMessage) number(n int) Message {
+func (m *testMessage) number(n int) decision.Message {
 	numbered := strings.NewReplacer("{n}", strconv.Itoa(n))
-	message := Message{Topic: numbered.Replace(m.topic)}
+	message := decision.Message{Topic: numbered.Replace(m.topic)}
 	switch {
 	case m.payload != nil:
 		message.Payload = []byte(numbered.Replace(*m.payload))
@@ -168,7 +169,7 @@ func (m *testMessage) number(n int) Message {
 	}
 	for _, key := range keysOf(m.properties) {
 		value, _ := textOfValue(m.properties[key])
-		message.Properties = append(message.Properties, Property{key, numbered.Replace(value)})
+		message.Properties = append(message.Properties, decision.Property{Key: key, Value: numbered.Replace(value)})
 	}
 	return message
 }

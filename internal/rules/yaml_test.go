@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -141,8 +142,8 @@ tests:
 	for topic, key := range map[string]string{"a": "first", "b": "second", "c": "third"} {
 		d := loaded.Decide(failed(topic, "it failed"))
 		require.Len(t, d.Effects, 1, topic)
-		assert.Equal(t, key, d.Effects[0].(rules.Raise).Key.Alert)
-		assert.Equal(t, "it failed", d.Effects[0].(rules.Raise).Event.Summary)
+		assert.Equal(t, key, d.Effects[0].(decision.Raise).Key.Alert)
+		assert.Equal(t, "it failed", d.Effects[0].(decision.Raise).Event.Summary)
 	}
 	assert.Equal(t, "{event.message}", loaded.Tests[0].Messages[0].Message.Topic)
 }
@@ -205,7 +206,7 @@ tests:
 		`1m30s t/1 {"list":[1,2.5,null,true],"n":"1"}`,
 		`2m0s mps/events {"type":"fail","message":"m","methods":["a","b"],"guid":"1","timestamp":4102444800000}`,
 	}, got)
-	assert.Equal(t, []rules.Property{{Key: "id", Value: "0"}, {Key: "number", Value: "5"}}, test.Messages[0].Message.Properties)
+	assert.Equal(t, []decision.Property{{Key: "id", Value: "0"}, {Key: "number", Value: "5"}}, test.Messages[0].Message.Properties)
 	assert.Equal(t, []rules.Told{
 		{Line: 11, At: 3 * 60e9, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "s", Details: "d"},
 		{Line: 12, At: -1, Type: "RESOLVE"},

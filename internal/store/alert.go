@@ -4,8 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // What ilert was told of an alert, beside its own words.
@@ -25,7 +25,7 @@ type key struct {
 	folded      string
 }
 
-func keyOf(k rules.Key) key {
+func keyOf(k decision.Key) key {
 	return key{k.Integration, strings.ToLower(strings.TrimSpace(k.Alert))}
 }
 
@@ -67,7 +67,7 @@ type alert struct {
 
 // raising is a Raise, and the window that does it.
 type raising struct {
-	rules.Raise
+	decision.Raise
 	windowed bool
 	group    string
 }

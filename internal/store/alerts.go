@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // State says how it stands with an alert.
@@ -27,7 +27,7 @@ const (
 
 // Alert is what the store knows of an alert that is open or waits.
 type Alert struct {
-	Key   rules.Key
+	Key   decision.Key
 	Rule  string // empty: that of no rule
 	Storm bool   // it speaks for many of the rule
 	// Members are those of its window, or the alerts that a storm speaks for.
@@ -102,7 +102,7 @@ func stateOf(desired, told ilert.Type, pending, claimed, later bool) State {
 }
 
 // IsRaised says whether an alert should be open, be it that ilert was told of it or not.
-func (s *Store) IsRaised(ctx context.Context, k rules.Key) (raised bool, err error) {
+func (s *Store) IsRaised(ctx context.Context, k decision.Key) (raised bool, err error) {
 	return s.isRaised(ctx, keyOf(k))
 }
 
@@ -118,7 +118,7 @@ func (s *Store) isRaised(ctx context.Context, k key) (raised bool, err error) {
 
 // Counted is what the window of a group has counted.
 type Counted struct {
-	Window  rules.Window // as the rule had it at the last hit
+	Window  decision.Window // as the rule had it at the last hit
 	Hits    int
 	Of      int // what they are a part of; with Fleet how many devices there are
 	Members int

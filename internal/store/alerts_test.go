@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -64,7 +64,7 @@ func TestAlertsAreListedAsTheyStand(t *testing.T) {
 
 	all := b.alerts("r")
 	assert.Len(t, all, 3)
-	assert.Equal(t, store.Alert{Key: rules.Key{Alert: "a"}, Rule: "r", Priority: "LOW", State: store.Accepted, ToldAt: start}, all["a"])
+	assert.Equal(t, store.Alert{Key: decision.Key{Alert: "a"}, Rule: "r", Priority: "LOW", State: store.Accepted, ToldAt: start}, all["a"])
 
 	few, err := b.Alerts(t.Context(), b.now, "", 2)
 	require.NoError(t, err)
@@ -77,7 +77,7 @@ func TestAlertsAreListedAsTheyStand(t *testing.T) {
 	assert.Equal(t, few, same)
 
 	for key, raised := range map[string]bool{"a": true, "A": true, "b": false, "delayed": true, "nobody's": false} {
-		is, err := b.IsRaised(t.Context(), rules.Key{Alert: key})
+		is, err := b.IsRaised(t.Context(), decision.Key{Alert: key})
 		require.NoError(t, err)
 		assert.Equal(t, raised, is, key)
 	}
@@ -85,7 +85,7 @@ func TestAlertsAreListedAsTheyStand(t *testing.T) {
 
 func TestAListedAlertSaysHowManyItSpeaksFor(t *testing.T) {
 	b := open(t)
-	plain, held := window(rules.Window{Rule: "plain", Length: minute, Distinct: 2}), window(rules.Window{Rule: "held", Length: minute, Distinct: 2, Held: true})
+	plain, held := window(decision.Window{Rule: "plain", Length: minute, Distinct: 2}), window(decision.Window{Rule: "held", Length: minute, Distinct: 2, Held: true})
 	for n := range 3 {
 		b.does(plain.hit("p", fmt.Sprint(n)), held.hit("h", fmt.Sprint(n)))
 	}
@@ -105,7 +105,7 @@ func TestAListedAlertSaysHowManyItSpeaksFor(t *testing.T) {
 
 func TestWhatAWindowHasCountedCanBeSeen(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: minute, AtLeast: 3, Distinct: 2, Ratio: 0.5})
+	w := window(decision.Window{Length: minute, AtLeast: 3, Distinct: 2, Ratio: 0.5})
 	_, exists, err := b.Counted(t.Context(), "w", "g")
 	require.NoError(t, err)
 	assert.False(t, exists)

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -39,10 +39,10 @@ func BenchmarkClaimOfABacklog(b *testing.B) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	storm := window(rules.Window{Length: time.Hour, AtLeast: 1 << 30})
-	fails := window(rules.Window{Length: 10 * time.Second, AtLeast: 1 << 30, Ratio: 0.5})
-	site := window(rules.Window{Length: time.Hour, Distinct: 1000, Held: true})
-	many := window(rules.Window{Length: time.Hour, AtLeast: 3})
+	storm := window(decision.Window{Length: time.Hour, AtLeast: 1 << 30})
+	fails := window(decision.Window{Length: 10 * time.Second, AtLeast: 1 << 30, Ratio: 0.5})
+	site := window(decision.Window{Length: time.Hour, Distinct: 1000, Held: true})
+	many := window(decision.Window{Length: time.Hour, AtLeast: 3})
 	for _, c := range []struct {
 		name string
 		size int

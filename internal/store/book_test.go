@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -80,7 +80,7 @@ func (b *book) apply(messages ...store.Message) {
 }
 
 // does applies one message with these effects.
-func (b *book) does(effects ...rules.Effect) {
+func (b *book) does(effects ...decision.Effect) {
 	b.t.Helper()
 	b.apply(message(effects...))
 }
@@ -160,22 +160,22 @@ func (b *book) check() {
 	}
 }
 
-func message(effects ...rules.Effect) store.Message {
-	return store.Message{Decision: rules.Decision{Effects: effects}}
+func message(effects ...decision.Effect) store.Message {
+	return store.Message{Decision: decision.Decision{Effects: effects}}
 }
 
-func raising(key string) rules.Raise {
-	return rules.Raise{Rule: "r", Key: rules.Key{Alert: key}, Event: ilert.Event{Summary: key + " failed", Priority: "LOW"}}
+func raising(key string) decision.Raise {
+	return decision.Raise{Rule: "r", Key: decision.Key{Alert: key}, Event: ilert.Event{Summary: key + " failed", Priority: "LOW"}}
 }
 
-func ending(key string) rules.End { return rules.End{Key: rules.Key{Alert: key}} }
+func ending(key string) decision.End { return decision.End{Key: decision.Key{Alert: key}} }
 
-func accepting(key string) rules.Accept { return rules.Accept{Key: rules.Key{Alert: key}} }
+func accepting(key string) decision.Accept { return decision.Accept{Key: decision.Key{Alert: key}} }
 
 func raise(key string) store.Message { return message(raising(key)) }
 
 func end(key string) store.Message { return message(ending(key)) }
 
 func dead(topic, reason string) store.Message {
-	return store.Message{Topic: topic, Payload: []byte(topic), Decision: rules.Decision{Dead: reason}}
+	return store.Message{Topic: topic, Payload: []byte(topic), Decision: decision.Decision{Dead: reason}}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -28,7 +28,7 @@ func TestAMessageWithSeveralEffectsHasOneFate(t *testing.T) {
 	b.does(raising("e"), ending("e"), raising("f"))
 	assert.Equal(t, []string{"ALERT f"}, b.told())
 	b.does(ending("a"), ending("b"), ending("f"))
-	b.does(ending("a"), rules.Send{Path: "/p"}, rules.Send{Path: "/q"})
+	b.does(ending("a"), decision.Send{Path: "/p"}, decision.Send{Path: "/q"})
 	assert.Equal(t, store.Tally{Received: 7, Delivered: 1, Merged: 4, Pending: 2}, b.tally())
 	assert.Len(t, append(b.told(), b.told()...), 5)
 	assert.Zero(t, b.tally().Pending)
@@ -38,7 +38,7 @@ func TestARefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T) {
 	b := open(t)
 	r := raising("b")
 	r.Key.Integration, r.Event.Details = doors, "what happened"
-	b.does(raising("a"), r, rules.Send{Path: "/p", Event: ilert.Event{Summary: "just so"}})
+	b.does(raising("a"), r, decision.Send{Path: "/p", Event: ilert.Event{Summary: "just so"}})
 	for _, n := range b.claim() {
 		b.settle(n, store.Refused)
 	}
@@ -180,7 +180,7 @@ func TestAcceptingDoesNotHurryWhatHasToLast(t *testing.T) {
 
 func TestWhatBecomesOfAnAcceptance(t *testing.T) {
 	for name, c := range map[string]struct {
-		meanwhile []rules.Effect
+		meanwhile []decision.Effect
 		result    store.Result
 		then      []string
 	}{
@@ -188,10 +188,10 @@ func TestWhatBecomesOfAnAcceptance(t *testing.T) {
 		"nobody knows":                        {nil, store.Unknown, []string{"ACCEPT a"}},
 		"not told":                            {nil, store.NotTold, []string{"ACCEPT a"}},
 		"refused":                             {nil, store.Refused, nil},
-		"ended, and told":                     {[]rules.Effect{ending("a")}, store.Told, []string{"RESOLVE a"}},
-		"ended, and not told":                 {[]rules.Effect{ending("a")}, store.NotTold, []string{"RESOLVE a"}},
-		"ended and raised again, and told":    {[]rules.Effect{ending("a"), raising("a")}, store.Told, nil},
-		"ended and raised again, and unknown": {[]rules.Effect{ending("a"), raising("a")}, store.Unknown, nil},
+		"ended, and told":                     {[]decision.Effect{ending("a")}, store.Told, []string{"RESOLVE a"}},
+		"ended, and not told":                 {[]decision.Effect{ending("a")}, store.NotTold, []string{"RESOLVE a"}},
+		"ended and raised again, and told":    {[]decision.Effect{ending("a"), raising("a")}, store.Told, nil},
+		"ended and raised again, and unknown": {[]decision.Effect{ending("a"), raising("a")}, store.Unknown, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
@@ -261,7 +261,7 @@ func TestAnAlertThatIsRaisedAfterItsEndIsANewOne(t *testing.T) {
 	assert.Empty(t, b.told())
 	assert.Equal(t, 30*minute, b.next())
 
-	w := window(rules.Window{Length: time.Hour, AtLeast: 2})
+	w := window(decision.Window{Length: time.Hour, AtLeast: 2})
 	hit := w.hit("g", "")
 	hit.Raise.Age = 10 * minute
 	b.does(hit)
@@ -286,23 +286,23 @@ func TestAllAlertsOfARuleEndAtOnce(t *testing.T) {
 	b := open(t)
 	other := raising("c")
 	other.Rule = "other"
-	w := window(rules.Window{Rule: "r", Length: minute, AtLeast: 2})
+	w := window(decision.Window{Rule: "r", Length: minute, AtLeast: 2})
 	b.does(raising("a"), other, w.hit("g", ""), w.hit("g", ""), w.hit("h", ""))
 	b.told()
 	b.does(raising("b"))
-	b.does(rules.EndAll{Rule: "r"})
+	b.does(decision.EndAll{Rule: "r"})
 	assert.ElementsMatch(t, []string{"RESOLVE a", "RESOLVE g"}, b.told())
 	b.does(w.hit("h", ""))
 	assert.Empty(t, b.told(), "its windows are empty")
-	b.does(rules.EndAll{Rule: "r"}, rules.EndAll{Rule: "nobody's"})
+	b.does(decision.EndAll{Rule: "r"}, decision.EndAll{Rule: "nobody's"})
 	assert.Equal(t, store.Tally{Received: 5, Delivered: 2, Merged: 1, Ignored: 2}, b.tally())
-	b.does(raising("d"), rules.EndAll{Rule: "r"})
+	b.does(raising("d"), decision.EndAll{Rule: "r"})
 	assert.Empty(t, b.told(), "also those of the same transaction")
 }
 
 func TestAlertsOfRulesThatGetAnotherIntegrationKeyEnd(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Rule: "w", Length: minute, AtLeast: 1})
+	w := window(decision.Window{Rule: "w", Length: minute, AtLeast: 1})
 	hit := w.hit("g", "")
 	hit.Raise.Key.Integration = doors
 	b.does(of(doors, "a", "LOW"), of(third, "b", "LOW"), of(configured, "c", "LOW"), hit)
@@ -325,7 +325,7 @@ func TestAlertsOfRulesThatAreGoneEnd(t *testing.T) {
 	b := open(t)
 	gone, plain := raising("gone"), raising("plain")
 	gone.Rule, plain.Rule = "gone", ""
-	w := window(rules.Window{Rule: "also gone", Length: minute, AtLeast: 2})
+	w := window(decision.Window{Rule: "also gone", Length: minute, AtLeast: 2})
 	m := message(gone, plain, raising("kept"), w.hit("g", ""))
 	m.Decision.Matched = []string{"gone", "r", "r"}
 	b.apply(m)
@@ -355,7 +355,7 @@ func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
 		Links: json.RawMessage(`[{"href":"x"}]`), CustomDetails: json.RawMessage(`{"a":1}`), Severity: json.RawMessage(`3`),
 	}
 	m := message(r)
-	m.Properties = []rules.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-trace"}}
+	m.Properties = []decision.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-trace"}}
 	b.apply(m)
 	n := b.claim()
 	require.Len(t, n, 1)
@@ -366,8 +366,8 @@ func TestWhatIlertIsToldIsWhatTheRuleSays(t *testing.T) {
 	assert.Equal(t, "00-trace", n[0].TraceParent)
 	assert.Equal(t, ilert.EventsPath, n[0].Path)
 
-	m = message(rules.Send{IntegrationKey: third, Path: "/p", Event: want})
-	m.Properties = []rules.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-other"}}
+	m = message(decision.Send{IntegrationKey: third, Path: "/p", Event: want})
+	m.Properties = []decision.Property{{Key: "outcome", Value: "device"}, {Key: "traceparent", Value: "00-other"}}
 	b.apply(m)
 	n = b.claim()
 	require.Len(t, n, 1)

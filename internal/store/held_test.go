@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
 // site is a window whose members are held: devices that have gone and are not back.
 func site(distinct int, left float64) windowed {
-	w := window(rules.Window{Length: 10 * minute, Distinct: distinct, Held: true, Left: left})
+	w := window(decision.Window{Length: 10 * minute, Distinct: distinct, Held: true, Left: left})
 	w.text = place("count") + ": " + place("members")
 	return w
 }
@@ -217,9 +217,9 @@ func TestMembersOfAnotherGroupAreOthers(t *testing.T) {
 
 func TestMembersThatAreHeldAgainstTheFleet(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: minute, Ratio: 0.5, Distinct: 1, Held: true, Fleet: true})
+	w := window(decision.Window{Length: minute, Ratio: 0.5, Distinct: 1, Held: true, Fleet: true})
 	w.text = place("count") + " of " + place("of")
-	about := func(device string, effects ...rules.Effect) {
+	about := func(device string, effects ...decision.Effect) {
 		m := message(effects...)
 		m.Decision.Device = device
 		b.apply(m)
@@ -250,7 +250,7 @@ func TestAnAlertThatIsTakenBackNamesThoseWhoAreNew(t *testing.T) {
 
 func TestARuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, Distinct: 2})
+	w := window(decision.Window{Length: 10 * minute, Distinct: 2})
 	w.text = place("count") + ": " + place("members")
 	b.hits(w, "a", "b")
 	assert.Equal(t, []string{"ALERT 2: a, b"}, b.texts())

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -22,7 +22,7 @@ func (b *book) within(most int, budgets map[ilert.IntegrationKey]store.Budget) [
 	return notices
 }
 
-func of(integrationKey ilert.IntegrationKey, alertKey, priority string) rules.Raise {
+func of(integrationKey ilert.IntegrationKey, alertKey, priority string) decision.Raise {
 	r := raising(alertKey)
 	r.Key.Integration, r.Event.Priority = integrationKey, priority
 	return r
@@ -53,7 +53,7 @@ func TestWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T) {
 	b := open(t)
 	b.does(raising("a"))
 	b.told()
-	b.does(raising("b"), rules.Send{})
+	b.does(raising("b"), decision.Send{})
 	none := map[ilert.IntegrationKey]store.Budget{configured: {Any: 3, Again: b.now.Add(time.Minute)}}
 	assert.Empty(t, b.within(100, none))
 	assert.Equal(t, time.Minute, b.next())
@@ -87,7 +87,7 @@ func TestWhatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T) {
 
 func TestAHeldKeyIsLookedAtByTheNextProcess(t *testing.T) {
 	b := open(t)
-	b.does(raising("a"), rules.Send{IntegrationKey: doors})
+	b.does(raising("a"), decision.Send{IntegrationKey: doors})
 	assert.Empty(t, b.within(100, nil))
 	assert.Empty(t, b.claim())
 	b.restart()
@@ -107,7 +107,7 @@ func TestKeysTakeTurns(t *testing.T) {
 	b := open(t)
 	b.apply(send(third, "taken before"))
 	b.told()
-	var all []rules.Effect
+	var all []decision.Effect
 	for n := range 100 {
 		all = append(all, of(doors, fmt.Sprint(n), "HIGH"))
 	}
@@ -139,7 +139,7 @@ func TestAKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T) {
 	b.later(time.Second)
 	b.does(ending("ended"))
 	b.later(time.Second)
-	b.does(rules.Send{})
+	b.does(decision.Send{})
 	b.later(time.Second)
 	b.does(of(configured, "2", "HIGH"), of(configured, "3", ""))
 	var order []string

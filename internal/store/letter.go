@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Letter is a dead letter: a message that could not be understood or that ilert called
@@ -21,7 +21,7 @@ type Letter struct {
 	Filter     string // the topic filter that it came by
 	Topic      string
 	Payload    []byte
-	Properties []rules.Property
+	Properties []decision.Property
 	ReceivedAt time.Time
 	DiedAt     time.Time
 	Reason     string

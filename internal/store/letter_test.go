@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -134,8 +134,8 @@ func TestALetterThatDiesAgainDiesNow(t *testing.T) {
 
 func TestADeadLetterKeepsTheUserProperties(t *testing.T) {
 	b := open(t)
-	outcome := []rules.Property{{Key: "outcome", Value: "device"}, {Key: "source", Value: "mps-1"}}
-	unread, single, sent := store.Message{Decision: rules.Decision{Dead: "no JSON"}}, raise("a"), send(configured, "b")
+	outcome := []decision.Property{{Key: "outcome", Value: "device"}, {Key: "source", Value: "mps-1"}}
+	unread, single, sent := store.Message{Decision: decision.Decision{Dead: "no JSON"}}, raise("a"), send(configured, "b")
 	for _, m := range []*store.Message{&unread, &single, &sent} {
 		m.Properties = outcome
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Message is one received message.
@@ -16,7 +16,7 @@ type Message struct {
 	Topic      string
 	Payload    []byte
 	ReceivedAt time.Time
-	Properties []rules.Property
+	Properties []decision.Property
 	// Source is who says so, if that is known: of what an alert's last message by another
 	// source said later, by more than MaxSkew, it changes nothing. A MaxSkew of zero is any.
 	Source  string
@@ -25,8 +25,8 @@ type Message struct {
 	// message of a fingerprint that has come within the last hour is a duplicate.
 	Fingerprint uint64
 	Delivery    Delivery
-	Decision    rules.Decision // what it does
-	Tries       int            // if it is dead: requests to ilert before
+	Decision    decision.Decision // what it does
+	Tries       int               // if it is dead: requests to ilert before
 }
 
 // Rules is what letters have for a topic filter that no message caused, such as the
@@ -60,7 +60,7 @@ func (m *Message) when() time.Time {
 }
 
 // Do stores changes that no message makes, as of a time.
-func (s *Store) Do(ctx context.Context, at time.Time, effects ...rules.Effect) error {
+func (s *Store) Do(ctx context.Context, at time.Time, effects ...decision.Effect) error {
 	return s.change(ctx, func(c *change) error {
 		o := origin{at: at.Truncate(time.Millisecond), arrived: at.Truncate(time.Millisecond)}
 		for _, effect := range effects {
@@ -127,23 +127,23 @@ func (c *change) countFate(o *origin) {
 	}
 }
 
-func (c *change) effect(effect rules.Effect, o *origin) error {
+func (c *change) effect(effect decision.Effect, o *origin) error {
 	switch e := effect.(type) {
-	case rules.Raise:
+	case decision.Raise:
 		return c.raise(raising{Raise: e}, o)
-	case rules.Accept:
+	case decision.Accept:
 		return c.accept(e.Key, o)
-	case rules.End:
+	case decision.End:
 		return c.endKey(keyOf(e.Key), o)
-	case rules.EndAll:
+	case decision.EndAll:
 		return c.endAll(e.Rule, o)
-	case rules.Send:
+	case decision.Send:
 		return c.post(e, o)
-	case rules.Hit:
+	case decision.Hit:
 		return c.hit(e, o)
-	case rules.Reset:
+	case decision.Reset:
 		return c.reset(e, o)
-	case rules.Leave:
+	case decision.Leave:
 		return c.leave(e, o)
 	}
 	return fmt.Errorf("no such effect: %T", effect)
@@ -187,7 +187,7 @@ func (c *change) expire(a *alert, o *origin) (*alert, error) {
 	return c.rows[a.key], err
 }
 
-func (c *change) accept(k rules.Key, o *origin) error {
+func (c *change) accept(k decision.Key, o *origin) error {
 	a, err := c.load(keyOf(k))
 	if err != nil || a == nil || a.desired == ilert.Resolve {
 		return err

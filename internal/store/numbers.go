@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // mostListed is how many members one notice names.
@@ -21,7 +21,7 @@ type list struct {
 // numbers are what the window of an alert says at a time, and who is named. If its
 // condition holds no more, it is what it said last: nobody is helped by an alert of
 // "0 of 0 calls".
-func (c *change) numbers(a *alert, at time.Time) (n rules.Numbers, l list, err error) {
+func (c *change) numbers(a *alert, at time.Time) (n decision.Numbers, l list, err error) {
 	g, err := c.group(groupKey{a.rule, a.group})
 	if err != nil || g == nil {
 		return n, l, err
@@ -62,7 +62,7 @@ func (c *change) numbers(a *alert, at time.Time) (n rules.Numbers, l list, err e
 
 // listHeld names the members that an alert holds. More than fit are named one after the
 // other: then those who were named already are left out.
-func (c *change) listHeld(g *group, n *rules.Numbers) (l list, err error) {
+func (c *change) listHeld(g *group, n *decision.Numbers) (l list, err error) {
 	n.Count, n.Distinct, n.Part = g.size, g.size, g.size
 	condition, of := "", g.size
 	if g.size > mostListed && g.untold > 0 {

@@ -7,19 +7,19 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // The outbox holds what is told just so, without a desired state: one request for each
 // Send. Each integration key has a lane of its own, in which one waits for the one
 // before it.
 
-func (c *change) post(send rules.Send, o *origin) error {
+func (c *change) post(send decision.Send, o *origin) error {
 	var a alert // whose message counts
 	a.attribute(o)
 	c.lane(send.IntegrationKey)
-	k := keyOf(rules.Key{Integration: send.IntegrationKey, Alert: send.Event.AlertKey})
+	k := keyOf(decision.Key{Integration: send.IntegrationKey, Alert: send.Event.AlertKey})
 	if err := c.overtake(k, send.Event.EventType); err != nil {
 		return err
 	}
@@ -149,5 +149,5 @@ func (c *change) settleLetter(answer *Answer) error {
 	}
 	c.count.of(m.Filter).Dead++
 	m.ReceivedAt, m.Properties = timeOf(receivedAt), properties.list()
-	return c.refuse(&m, keyOf(rules.Key{Integration: n.IntegrationKey, Alert: n.Event.AlertKey}), answer)
+	return c.refuse(&m, keyOf(decision.Key{Integration: n.IntegrationKey, Alert: n.Event.AlertKey}), answer)
 }

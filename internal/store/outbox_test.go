@@ -7,13 +7,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
 func send(integrationKey ilert.IntegrationKey, summary string) store.Message {
-	m := message(rules.Send{IntegrationKey: integrationKey, Path: "/api/some", Event: ilert.Event{EventType: ilert.Alert, Summary: summary}})
+	m := message(decision.Send{IntegrationKey: integrationKey, Path: "/api/some", Event: ilert.Event{EventType: ilert.Alert, Summary: summary}})
 	m.Topic, m.Payload = "t", []byte("of "+summary)
 	return m
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // together is how many alerts one query reads: what SQLite does for a query costs far more
@@ -53,11 +53,11 @@ func keysOfMessages(messages []Message) (keys []key) {
 	for i := range messages {
 		for _, effect := range messages[i].Decision.Effects {
 			switch e := effect.(type) {
-			case rules.Raise:
+			case decision.Raise:
 				keys = append(keys, keyOf(e.Key))
-			case rules.Accept:
+			case decision.Accept:
 				keys = append(keys, keyOf(e.Key))
-			case rules.End:
+			case decision.End:
 				keys = append(keys, keyOf(e.Key))
 			}
 		}

@@ -3,14 +3,14 @@ package store
 import (
 	"encoding/json"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 )
 
 // properties are a message's user properties as the tables have them: JSON, empty if there
 // are none.
 type properties string
 
-func propertiesOf(all []rules.Property) properties {
+func propertiesOf(all []decision.Property) properties {
 	if len(all) == 0 {
 		return ""
 	}
@@ -22,7 +22,7 @@ func propertiesOf(all []rules.Property) properties {
 }
 
 // list is what they were made of.
-func (p properties) list() (all []rules.Property) {
+func (p properties) list() (all []decision.Property) {
 	if p != "" {
 		_ = json.Unmarshal([]byte(p), &all) // they are ours
 	}

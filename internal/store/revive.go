@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Revival is a dead letter that somebody has asked to be taken in again.
@@ -129,12 +129,12 @@ func (c *change) reviveAlert(l *Letter, o *origin) (keep string, err error) {
 }
 
 // raisingOf returns what a decision says of an alert, and false if it does not raise it.
-func raisingOf(d rules.Decision, k key) (r raising, raises bool) {
+func raisingOf(d decision.Decision, k key) (r raising, raises bool) {
 	for _, effect := range d.Effects {
 		switch e := effect.(type) {
-		case rules.Raise:
+		case decision.Raise:
 			r = raising{Raise: e}
-		case rules.Hit:
+		case decision.Hit:
 			r = raising{Raise: e.Raise, windowed: true, group: e.Group}
 		default:
 			continue

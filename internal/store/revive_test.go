@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -26,7 +26,7 @@ func (b *book) refused(want string) {
 }
 
 // retried takes the only dead letter in again as a message with these effects.
-func (b *book) retried(effects ...rules.Effect) (keep string) {
+func (b *book) retried(effects ...decision.Effect) (keep string) {
 	b.t.Helper()
 	letters := b.letters()
 	require.Len(b.t, letters, 1)
@@ -47,7 +47,7 @@ func (b *book) retried(effects ...rules.Effect) (keep string) {
 }
 
 // sources are the same alert at two alert sources.
-var sources = map[string]rules.Key{"configured": {Alert: "A "}, "of a rule": {Integration: doors, Alert: "A "}}
+var sources = map[string]decision.Key{"configured": {Alert: "A "}, "of a rule": {Integration: doors, Alert: "A "}}
 
 func TestARefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain(t *testing.T) {
 	for name, k := range sources {
@@ -57,31 +57,31 @@ func TestARefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain(t *testing.T) {
 			r.Key = k
 			b.does(r)
 			b.told()
-			b.does(rules.End{Key: k})
+			b.does(decision.End{Key: k})
 			b.refused("RESOLVE A " + by(k.Integration))
 			assert.Equal(t, store.IsRefused, b.alerts("")["A "].State)
 			assert.EqualValues(t, 1, b.status().Open, "at ilert")
-			b.does(rules.End{Key: k})
+			b.does(decision.End{Key: k})
 			assert.Empty(t, b.told(), "it would be refused again")
 			assert.EqualValues(t, 1, b.tally().Ignored)
 			b.restart()
 
-			assert.Empty(t, b.retried(rules.End{Key: k}))
+			assert.Empty(t, b.retried(decision.End{Key: k}))
 			assert.Equal(t, []string{"RESOLVE A " + by(k.Integration)}, b.told())
 			assert.Empty(t, b.alerts(""))
 			assert.Equal(t, store.Tally{Received: 3, Ignored: 1, Delivered: 2}, b.tally())
 
 			b.does(r)
 			b.told()
-			b.does(rules.End{Key: k})
+			b.does(decision.End{Key: k})
 			b.refused("RESOLVE A " + by(k.Integration))
 			b.does(r)
 			assert.Equal(t, []string{"ALERT A " + by(k.Integration)}, b.told(), "ilert may have closed it")
-			assert.Equal(t, "its alert has been raised again since", b.retried(rules.End{Key: k}))
+			assert.Equal(t, "its alert has been raised again since", b.retried(decision.End{Key: k}))
 			assert.Empty(t, b.told())
-			b.does(rules.End{Key: k})
+			b.does(decision.End{Key: k})
 			b.told()
-			assert.Equal(t, "its alert has been resolved since, or is not known any more", b.retried(rules.End{Key: k}))
+			assert.Equal(t, "its alert has been resolved since, or is not known any more", b.retried(decision.End{Key: k}))
 			assert.Empty(t, b.told())
 		})
 	}
@@ -100,15 +100,15 @@ func TestARefusedAlertIsRaisedAgainUnlessItHasEnded(t *testing.T) {
 			r.Event.Summary = "short"
 			assert.Empty(t, b.retried(r, ending("another")))
 			assert.Equal(t, []string{"ALERT short"}, b.texts(), "as the rules say now")
-			b.does(rules.End{Key: k})
+			b.does(decision.End{Key: k})
 			b.told()
 			assert.Equal(t, store.Tally{Received: 2, Delivered: 2}, b.tally())
 
 			b.does(r)
 			b.refused("ALERT A " + by(k.Integration))
-			b.does(rules.Accept{Key: k})
+			b.does(decision.Accept{Key: k})
 			assert.Empty(t, b.told(), "of what ilert does not know")
-			b.does(rules.End{Key: k})
+			b.does(decision.End{Key: k})
 			assert.EqualValues(t, 2, b.tally().Merged)
 			assert.Equal(t, "its alert has ended since", b.retried(r))
 			assert.Empty(t, b.told())
@@ -147,16 +147,16 @@ func TestARefusedEndIsForgottenInTheEnd(t *testing.T) {
 // Two messages, one of which raises two alerts: each letter is about its own.
 func TestALetterOfAnAlertDoesNothingElseAgain(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 2})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 	b.does(raising("a"), w.hit("g", "m"))
 	b.refused("ALERT a")
-	assert.Empty(t, b.retried(raising("a"), w.hit("g", "m"), raising("new"), rules.Send{Path: "/p"}))
+	assert.Empty(t, b.retried(raising("a"), w.hit("g", "m"), raising("new"), decision.Send{Path: "/p"}))
 	assert.Equal(t, []string{"ALERT a"}, b.told(), "and the hit counts once")
 }
 
 func TestARefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 2})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 	w.text = place("count") + " too long"
 	b.does(w.hit("g", ""))
 	b.does(w.hit("g", ""))
@@ -189,7 +189,7 @@ func TestTheRefusedEndOfAStormIsSentAgain(t *testing.T) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()
-	b.does(rules.EndAll{Rule: "r"})
+	b.does(decision.EndAll{Rule: "r"})
 	b.refused("RESOLVE storm/r")
 	assert.Empty(t, b.retried())
 	assert.Equal(t, []string{"RESOLVE storm/r"}, b.told())
@@ -223,14 +223,14 @@ func TestALetterThatCouldNotBeReadIsOvertakenByWhatCameSince(t *testing.T) {
 	}
 }
 
-func sends(key ilert.IntegrationKey, typ ilert.Type, alertKey string) rules.Send {
-	return rules.Send{IntegrationKey: key, Path: ilert.EventsPath, Event: ilert.Event{EventType: typ, Summary: "s", AlertKey: alertKey}}
+func sends(key ilert.IntegrationKey, typ ilert.Type, alertKey string) decision.Send {
+	return decision.Send{IntegrationKey: key, Path: ilert.EventsPath, Event: ilert.Event{EventType: typ, Summary: "s", AlertKey: alertKey}}
 }
 
 // What is sent just so has no state, but what came later of the same alert key is known.
 func TestAnOutboxItemIsSentAgainUnlessOvertaken(t *testing.T) {
 	for name, c := range map[string]struct {
-		first, later rules.Send
+		first, later decision.Send
 		overtaken    bool
 	}{
 		"its end":                  {sends(third, ilert.Alert, "a"), sends(third, ilert.Resolve, " A"), true},

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -374,8 +374,8 @@ func TestStormsEndWellWhateverHappens(t *testing.T) {
 			underWay = append(underWay, b.narrowly()...)
 			drain()
 			assert.Zero(t, b.tally().Pending)
-			b.does(rules.EndAll{Rule: "R"})
-			b.does(rules.EndAll{Rule: "r"})
+			b.does(decision.EndAll{Rule: "R"})
+			b.does(decision.EndAll{Rule: "r"})
 			underWay = b.narrowly()
 			drain()
 			for key, open := range isOpen {

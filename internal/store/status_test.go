@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -29,7 +29,7 @@ func TestStatusSaysWhereTheAlertsStand(t *testing.T) {
 
 	delayed := raising("delayed")
 	delayed.For = time.Minute
-	b.apply(store.Message{Decision: rules.Decision{Matched: []string{"r"}, Effects: []rules.Effect{delayed}}})
+	b.apply(store.Message{Decision: decision.Decision{Matched: []string{"r"}, Effects: []decision.Effect{delayed}}})
 	s := b.status()
 	assert.Equal(t, []uint64{0, 0, 1, 0}, []uint64{s.Open, s.Waiting, s.Later, s.Claimed})
 	assert.True(t, s.Oldest.IsZero(), "what waits for its time does not wait for ilert")

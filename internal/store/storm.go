@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // When more alerts wait than ilert takes, those of a rule go out as one, a storm: an alert
@@ -86,7 +86,7 @@ func (c *change) drift(integrationKey ilert.IntegrationKey, rule string, n int, 
 		return 0, err
 	}
 	if s == nil {
-		s = &alert{key: keyOf(rules.Key{Integration: integrationKey, Alert: free}), alertKey: free, group: rule, storm: itself, priority: priority}
+		s = &alert{key: keyOf(decision.Key{Integration: integrationKey, Alert: free}), alertKey: free, group: rule, storm: itself, priority: priority}
 	}
 	result, err := c.result(`
 		UPDATE alert SET storm = 1, turn = -1
@@ -117,7 +117,7 @@ const stormPrefix = "storm/"
 func (c *change) storm(integrationKey ilert.IntegrationKey, rule string) (s *alert, free string, err error) {
 	plain := stormPrefix + ilert.Line(rule)
 	for _, alertKey := range []string{plain, fmt.Sprintf("%s~%.4x", plain, sha256.Sum256([]byte(rule)))} {
-		a, err := c.load(keyOf(rules.Key{Integration: integrationKey, Alert: alertKey}))
+		a, err := c.load(keyOf(decision.Key{Integration: integrationKey, Alert: alertKey}))
 		switch {
 		case err != nil:
 			return nil, "", err

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -89,7 +89,7 @@ func TestAsManyAlertsAsGoOutInAMinuteGoOutAlone(t *testing.T) {
 
 func TestARuleWithOneAlertAndWindowsKeepOutOfAStorm(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: minute, AtLeast: 1})
+	w := window(decision.Window{Length: minute, AtLeast: 1})
 	b.does(w.hit("g", ""))
 	b.fails("r", 0, 6)
 	b.fails("other", 0, 1)
@@ -127,7 +127,7 @@ func TestWhoComesWhileTheStormLastsJoinsIt(t *testing.T) {
 	assert.Equal(t, []string{"ALERT LOW storm/r 211 alerts of rule r"}, b.passes())
 	b.fails("r", 211, 212)
 	assert.Equal(t, []string{"ALERT LOW r0211 r0211 failed"}, b.passes(), "the backlog is small")
-	b.does(rules.EndAll{Rule: "r"})
+	b.does(decision.EndAll{Rule: "r"})
 	assert.ElementsMatch(t, []string{"RESOLVE LOW r0211 r0211 failed", "RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
 }
 
@@ -199,10 +199,10 @@ func TestAStormThatComesBackBeforeItsEndIsTold(t *testing.T) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()
-	b.does(rules.EndAll{Rule: "r"})
+	b.does(decision.EndAll{Rule: "r"})
 	b.fails("r", 0, 6)
 	assert.Equal(t, []string{"ALERT LOW storm/r 6 alerts of rule r"}, b.passes())
-	b.does(rules.EndAll{Rule: "r"})
+	b.does(decision.EndAll{Rule: "r"})
 	ended := b.narrowly()
 	b.fails("r", 0, 6)
 	assert.Empty(t, b.narrowly(), "one request at a time")
@@ -271,7 +271,7 @@ func TestRulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn(t *testing.T) {
 				b.does(ending(name))
 			}
 			assert.Len(t, b.passes(), 1)
-			b.does(rules.EndAll{Rule: other})
+			b.does(decision.EndAll{Rule: other})
 			assert.Len(t, b.passes(), 1)
 			assert.Equal(t, time.Duration(-1), b.next())
 			assert.Zero(t, b.tally().Pending)

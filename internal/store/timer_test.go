@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -26,7 +26,7 @@ func (b *book) rows(table string) (n int) {
 
 func TestWhatHasPassedIsForgotten(t *testing.T) {
 	b := open(t)
-	calls, devices := window(rules.Window{Rule: "calls", Length: time.Hour, AtLeast: 100}), site(100, 1)
+	calls, devices := window(decision.Window{Rule: "calls", Length: time.Hour, AtLeast: 100}), site(100, 1)
 	for i := range 20 {
 		name := fmt.Sprint(i)
 		m := message(calls.hit(name, name), devices.hit("site", name), calls.only("g"+name))
@@ -67,7 +67,7 @@ func TestTheWindowOfARefusedAlertIsForgottenWhenItEnds(t *testing.T) {
 
 func TestMembersOfABusyWindowAreForgotten(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: minute, AtLeast: 1000, Distinct: 3})
+	w := window(decision.Window{Length: minute, AtLeast: 1000, Distinct: 3})
 	for i := range 20 {
 		b.does(w.hit("g", fmt.Sprint(i)))
 		b.later(20 * time.Second)
@@ -81,7 +81,7 @@ func TestABacklogWaitsForNothing(t *testing.T) {
 	b := open(t)
 	began := b.now
 	b.later(time.Hour)
-	at := func(d time.Duration, r rules.Raise) store.Message {
+	at := func(d time.Duration, r decision.Raise) store.Message {
 		m := message(r)
 		m.Decision.At = began.Add(d)
 		return m
@@ -97,7 +97,7 @@ func TestASecondLookIsNeverDueBeforeTheFirst(t *testing.T) {
 	b := open(t)
 	r := raising("a")
 	r.Age = minute
-	w := window(rules.Window{Length: time.Second, AtLeast: 1, Clear: time.Microsecond})
+	w := window(decision.Window{Length: time.Second, AtLeast: 1, Clear: time.Microsecond})
 	b.does(r, w.hit("g", ""))
 	for range 10 {
 		b.told()

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -57,13 +57,13 @@ type fact struct {
 
 var (
 	drops = []string{"drop1", "drop2", "drop3", "drop4", "drop5", "drop6"}
-	plain = map[string]rules.Raise{
+	plain = map[string]decision.Raise{
 		"drop1": {Rule: "drop"}, "drop2": {Rule: "drop"}, "drop3": {Rule: "drop"}, "drop4": {Rule: "drop"},
 		"drop5": {Rule: "drop", Silence: 30 * minute}, "drop6": {Rule: "drop", For: 5 * minute},
 		"one": {Rule: "pair"}, "two": {Rule: "pair"}, "lasting": {For: 5 * minute}, "silent": {Silence: 30 * minute}, "aged": {Age: 2 * time.Hour},
 	}
-	stormy = window(rules.Window{Rule: "storm", Length: 10 * minute, AtLeast: 3, Clear: 20 * minute})
-	gone   = window(rules.Window{Rule: "site", Length: 10 * minute, Distinct: 2, Held: true, Left: 0.5})
+	stormy = window(decision.Window{Rule: "storm", Length: 10 * minute, AtLeast: 3, Clear: 20 * minute})
+	gone   = window(decision.Window{Rule: "site", Length: 10 * minute, Distinct: 2, Held: true, Left: 0.5})
 )
 
 func (w *world) fact(key string) *fact {
@@ -84,7 +84,7 @@ func (w *world) step() {
 	case 9:
 		w.drop()
 	case 3:
-		w.does(rules.EndAll{Rule: "pair"})
+		w.does(decision.EndAll{Rule: "pair"})
 		w.over("one")
 		w.over("two")
 	case 4, 5:
@@ -133,7 +133,7 @@ func (w *world) drop() {
 		if !over && w.r.IntN(4) == 0 {
 			continue
 		}
-		effect := rules.Effect(rules.End{Key: keyAt(key)})
+		effect := decision.Effect(decision.End{Key: keyAt(key)})
 		if over {
 			w.over(key)
 		} else {
@@ -148,7 +148,7 @@ func (w *world) drop() {
 func (w *world) something() {
 	targets := []string{"one", "two", "lasting", "silent", "aged", "storm", "site", "drop1", "drop2", "drop5", "drop6"}
 	w.r.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
-	var effects []rules.Effect
+	var effects []decision.Effect
 	for _, key := range targets[:1+w.r.IntN(3)] {
 		switch key {
 		case "storm":
@@ -163,8 +163,8 @@ func (w *world) something() {
 }
 
 // keyAt is an alert key with the alert source that the alert belongs to.
-func keyAt(alert string) rules.Key {
-	k := rules.Key{Alert: alert}
+func keyAt(alert string) decision.Key {
+	k := decision.Key{Alert: alert}
 	switch alert {
 	case "one", "two", "storm/pair", "silent", "site":
 		k.Integration = doors
@@ -172,20 +172,20 @@ func keyAt(alert string) rules.Key {
 	return k
 }
 
-func (w *world) plain(key string) rules.Effect {
+func (w *world) plain(key string) decision.Effect {
 	f := w.fact(key)
 	switch w.r.IntN(4) {
 	case 0:
 		w.over(key)
-		return rules.End{Key: keyAt(key)}
+		return decision.End{Key: keyAt(key)}
 	case 1:
 		f.accepted = f.open
-		return rules.Accept{Key: keyAt(key)}
+		return decision.Accept{Key: keyAt(key)}
 	}
 	return w.raise(key)
 }
 
-func (w *world) raise(key string) rules.Effect {
+func (w *world) raise(key string) decision.Effect {
 	f := w.fact(key)
 	r := plain[key]
 	if w.r.IntN(10) == 0 {
@@ -204,12 +204,12 @@ func (w *world) raise(key string) rules.Effect {
 	return r
 }
 
-func (w *world) stormy() rules.Effect {
+func (w *world) stormy() decision.Effect {
 	f := w.fact("storm")
 	switch w.r.IntN(12) {
 	case 0:
 		w.over("storm")
-		return rules.Reset{Rule: "storm", Group: "storm"}
+		return decision.Reset{Rule: "storm", Group: "storm"}
 	case 1:
 		w.over("storm")
 		return ending("storm")
@@ -221,7 +221,7 @@ func (w *world) stormy() rules.Effect {
 	return stormy.hit("storm", "")
 }
 
-func (w *world) gone() rules.Effect {
+func (w *world) gone() decision.Effect {
 	f := w.fact("site")
 	name := fmt.Sprint("m", w.r.IntN(5))
 	if w.r.IntN(3) == 0 {

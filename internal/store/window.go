@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // groupKey names a group of a rule.
@@ -14,9 +14,9 @@ type groupKey struct{ rule, group string }
 // group is the window of one group: what was counted lately, and who it was.
 type group struct {
 	groupKey
-	spec    rules.Window // as the rule had it at the last hit
-	buckets []bucket     // the oldest first
-	key     key          // of its alert
+	spec    decision.Window // as the rule had it at the last hit
+	buckets []bucket        // the oldest first
+	key     key             // of its alert
 	hold    time.Duration
 	latest  time.Time // up to when it has counted
 	// When the condition was last seen to hold.
@@ -42,10 +42,10 @@ type bucket [3]int64
 const parts = 300
 
 // part is the length of a bucket.
-func part(w *rules.Window) int64 { return max(int64(w.Length)/parts, 1) }
+func part(w *decision.Window) int64 { return max(int64(w.Length)/parts, 1) }
 
 // adopt takes over what the rule says now.
-func (g *group) adopt(w *rules.Window) {
+func (g *group) adopt(w *decision.Window) {
 	if g.spec == *w {
 		return
 	}
@@ -110,12 +110,12 @@ func (g *group) sums(at time.Time) (hits, of int) {
 
 // hit is one that may raise the alert, and whether its member is new to an open one.
 type hit struct {
-	rules.Hit
+	decision.Hit
 	joined bool
 }
 
 // hit counts, and leaves to weigh what that means.
-func (c *change) hit(h rules.Hit, o *origin) error {
+func (c *change) hit(h decision.Hit, o *origin) error {
 	g, err := c.current(groupKey{h.Window.Rule, h.Group}, o)
 	if err != nil {
 		return err
@@ -287,7 +287,7 @@ func (c *change) holds(g *group, at time.Time) (bool, error) {
 }
 
 // reset empties a group's window and ends its alert.
-func (c *change) reset(r rules.Reset, o *origin) error {
+func (c *change) reset(r decision.Reset, o *origin) error {
 	g, err := c.group(groupKey{r.Rule, r.Group})
 	if err != nil || g == nil {
 		return err
@@ -303,7 +303,7 @@ func (c *change) reset(r rules.Reset, o *origin) error {
 }
 
 // leave takes a member out of a group, and ends the alert if enough have left.
-func (c *change) leave(l rules.Leave, o *origin) error {
+func (c *change) leave(l decision.Leave, o *origin) error {
 	g, err := c.group(groupKey{l.Rule, l.Group})
 	if err != nil || g == nil {
 		return err

@@ -8,19 +8,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
 // windowed makes hits of a window, whose groups have alerts of their names.
 type windowed struct {
-	*rules.Window
+	*decision.Window
 	hold time.Duration
 	text string
 }
 
-func window(w rules.Window) windowed {
+func window(w decision.Window) windowed {
 	if w.Rule == "" {
 		w.Rule = "w"
 	}
@@ -30,20 +30,20 @@ func window(w rules.Window) windowed {
 // place is where a number goes in a text, as rules writes it.
 func place(name string) string { return "\uFDD0" + name + "\uFDD1" }
 
-func (w windowed) hit(group, member string) rules.Hit {
-	raise := rules.Raise{
-		Rule: w.Rule, Key: rules.Key{Alert: group}, For: w.hold,
+func (w windowed) hit(group, member string) decision.Hit {
+	raise := decision.Raise{
+		Rule: w.Rule, Key: decision.Key{Alert: group}, For: w.hold,
 		Event: ilert.Event{Summary: w.text, Priority: "HIGH"},
 	}
-	return rules.Hit{Window: w.Window, Group: group, Member: member, Raise: raise}
+	return decision.Hit{Window: w.Window, Group: group, Member: member, Raise: raise}
 }
 
-func (w windowed) only(group string) rules.Hit {
-	return rules.Hit{Window: w.Window, Group: group, Only: true}
+func (w windowed) only(group string) decision.Hit {
+	return decision.Hit{Window: w.Window, Group: group, Only: true}
 }
 
-func (w windowed) leave(group, member string) rules.Leave {
-	return rules.Leave{Rule: w.Rule, Group: group, Member: member}
+func (w windowed) leave(group, member string) decision.Leave {
+	return decision.Leave{Rule: w.Rule, Group: group, Member: member}
 }
 
 const minute = time.Minute
@@ -60,7 +60,7 @@ func TestEnoughHitsWithinTheWindowRaiseAnAlert(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
-			w := window(rules.Window{Length: 10 * minute, AtLeast: 20})
+			w := window(decision.Window{Length: 10 * minute, AtLeast: 20})
 			for range 19 {
 				b.does(w.hit("g", ""))
 			}
@@ -76,7 +76,7 @@ func TestEnoughHitsWithinTheWindowRaiseAnAlert(t *testing.T) {
 func TestNothingOlderThanTheWindowCounts(t *testing.T) {
 	for offset := time.Duration(0); offset < 2*time.Second; offset += 170 * time.Millisecond {
 		b := open(t)
-		w := window(rules.Window{Length: 5 * minute, AtLeast: 2})
+		w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
 		b.later(offset)
 		b.does(w.hit("g", ""))
 		b.later(5 * minute)
@@ -90,7 +90,7 @@ func TestNothingOlderThanTheWindowCounts(t *testing.T) {
 
 func TestEachMessageHasOneFateWhateverItsWindowsSay(t *testing.T) {
 	b := open(t)
-	w, v := window(rules.Window{Rule: "w", Length: minute, AtLeast: 2}), window(rules.Window{Rule: "v", Length: minute, AtLeast: 2})
+	w, v := window(decision.Window{Rule: "w", Length: minute, AtLeast: 2}), window(decision.Window{Rule: "v", Length: minute, AtLeast: 2})
 	b.does(w.hit("one", ""), v.hit("two", ""))
 	assert.Equal(t, store.Tally{Received: 1, Ignored: 1}, b.tally())
 	b.does(w.hit("one", ""), v.hit("two", ""))
@@ -103,11 +103,11 @@ func TestEachMessageHasOneFateWhateverItsWindowsSay(t *testing.T) {
 
 func TestTwoGroupsNeverEndEachOther(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: minute, AtLeast: 2, Clear: minute})
+	w := window(decision.Window{Length: minute, AtLeast: 2, Clear: minute})
 	b.does(w.hit("a", ""), w.hit("b", ""))
 	b.does(w.hit("a", ""), w.hit("b", ""))
 	assert.ElementsMatch(t, []string{"ALERT a", "ALERT b"}, b.told())
-	b.does(rules.Reset{Rule: "w", Group: "a"})
+	b.does(decision.Reset{Rule: "w", Group: "a"})
 	assert.Equal(t, []string{"RESOLVE a"}, b.told())
 	for range 10 { // only b goes on
 		b.later(30 * time.Second)
@@ -120,7 +120,7 @@ func TestTwoGroupsNeverEndEachOther(t *testing.T) {
 
 func TestHitsOfOneMemberAreNotDistinct(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 4, Distinct: 3})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 4, Distinct: 3})
 	for range 10 {
 		b.does(w.hit("g", "a"))
 		b.does(w.hit("g", "b"))
@@ -136,7 +136,7 @@ func TestHitsOfOneMemberAreNotDistinct(t *testing.T) {
 
 func TestAMemberCountsUntilItsLastHitIsTooOld(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, Distinct: 3})
+	w := window(decision.Window{Length: 10 * minute, Distinct: 3})
 	b.does(w.hit("g", "a"))
 	b.does(w.hit("g", "b"))
 	b.later(10 * minute)
@@ -150,7 +150,7 @@ func TestAMemberCountsUntilItsLastHitIsTooOld(t *testing.T) {
 
 func TestARatioIsThatOfHitsToWhatCounts(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 3, Ratio: 0.3})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 3, Ratio: 0.3})
 	for range 9 {
 		b.does(w.only("g"))
 	}
@@ -166,7 +166,7 @@ func TestARatioIsThatOfHitsToWhatCounts(t *testing.T) {
 // Until the message's own call has been counted, the ratio would be too high.
 func TestAMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 1, Ratio: 0.5})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 1, Ratio: 0.5})
 	b.does(w.only("g"))
 	b.does(w.only("g"))
 	b.does(w.hit("g", ""), w.only("g"))
@@ -177,9 +177,9 @@ func TestAMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T) {
 
 func TestARatioToTheFleet(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, Distinct: 2, Ratio: 0.07, Fleet: true})
+	w := window(decision.Window{Length: 10 * minute, Distinct: 2, Ratio: 0.07, Fleet: true})
 	w.text = place("distinct") + " of " + place("of")
-	about := func(device string, effects ...rules.Effect) {
+	about := func(device string, effects ...decision.Effect) {
 		m := message(effects...)
 		m.Decision.Device = device
 		b.apply(m)
@@ -202,7 +202,7 @@ func TestARatioToTheFleet(t *testing.T) {
 
 func TestAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
 	w.text = place("count") + " failed"
 	b.does(w.hit("g", ""))
 	b.does(w.hit("g", ""))
@@ -226,7 +226,7 @@ func TestAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T) {
 
 func TestAMissedEndIsMadeUpFor(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
 	b.does(w.hit("g", ""), w.hit("g", ""))
 	assert.Equal(t, []string{"ALERT g"}, b.told())
 	b.later(14 * minute)
@@ -237,10 +237,10 @@ func TestAMissedEndIsMadeUpFor(t *testing.T) {
 
 func TestABacklogOfAnHourIsNoStorm(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 5 * minute, AtLeast: 20, Clear: minute})
+	w := window(decision.Window{Length: 5 * minute, AtLeast: 20, Clear: minute})
 	began := b.now
 	b.later(time.Hour)
-	ago := func(d time.Duration, effects ...rules.Effect) store.Message {
+	ago := func(d time.Duration, effects ...decision.Effect) store.Message {
 		m := message(effects...)
 		m.Decision.At = began.Add(d)
 		return m
@@ -261,7 +261,7 @@ func TestABacklogOfAnHourIsNoStorm(t *testing.T) {
 // Between two parts of a backlog time ends nothing that the second part goes on with.
 func TestABacklogMayComeInParts(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 5 * minute, Distinct: 4, Held: true})
+	w := window(decision.Window{Length: 5 * minute, Distinct: 4, Held: true})
 	began := b.now
 	b.later(time.Hour)
 	for i := range 4 {
@@ -277,7 +277,7 @@ func TestABacklogMayComeInParts(t *testing.T) {
 
 func TestAClockAheadSilencesNobody(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 5 * minute, AtLeast: 2})
+	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
 	m := message(w.hit("g", ""))
 	m.Decision.At = b.now.Add(24 * time.Hour)
 	b.apply(m)
@@ -288,7 +288,7 @@ func TestAClockAheadSilencesNobody(t *testing.T) {
 
 func TestOurOwnClockMayBePutBack(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 5 * minute, AtLeast: 2})
+	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
 	b.later(24 * time.Hour)
 	b.does(w.hit("g", ""))
 	b.later(-24 * time.Hour)
@@ -299,12 +299,12 @@ func TestOurOwnClockMayBePutBack(t *testing.T) {
 }
 
 func TestTheEndOfAWindowsAlertEmptiesTheWindow(t *testing.T) {
-	for name, ends := range map[string]rules.Effect{
-		"End": ending("g"), "Reset": rules.Reset{Rule: "w", Group: "g"}, "EndAll": rules.EndAll{Rule: "w"},
+	for name, ends := range map[string]decision.Effect{
+		"End": ending("g"), "Reset": decision.Reset{Rule: "w", Group: "g"}, "EndAll": decision.EndAll{Rule: "w"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
-			w := window(rules.Window{Length: 10 * minute, AtLeast: 2})
+			w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 			w.text = place("count") + " of " + place("distinct") + ": " + place("members")
 			b.does(w.hit("g", "a"))
 			b.does(w.hit("g", "b"))
@@ -321,19 +321,19 @@ func TestTheEndOfAWindowsAlertEmptiesTheWindow(t *testing.T) {
 
 func TestAResetEmptiesAWindowThatHasRaisedNothing(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 2})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 	b.does(w.hit("g", ""))
-	b.does(rules.Reset{Rule: "w", Group: "g"})
+	b.does(decision.Reset{Rule: "w", Group: "g"})
 	b.does(w.hit("g", ""))
 	assert.Empty(t, b.told())
 	assert.Equal(t, store.Tally{Received: 3, Ignored: 3}, b.tally())
-	b.does(w.hit("g", ""), rules.Reset{Rule: "w", Group: "g"})
+	b.does(w.hit("g", ""), decision.Reset{Rule: "w", Group: "g"})
 	assert.Empty(t, b.told(), "emptied by the same message")
 }
 
 func TestNumbersAreThoseOfTheMomentWhenIlertIsTold(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: 10 * minute, AtLeast: 2, Ratio: 0.1})
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Ratio: 0.1})
 	w.text = place("count") + " of " + place("of") + ", " + place("percent") + " %"
 	b.does(w.hit("g", ""), w.only("g"))
 	b.does(w.hit("g", ""), w.only("g"))
@@ -344,7 +344,7 @@ func TestNumbersAreThoseOfTheMomentWhenIlertIsTold(t *testing.T) {
 
 func TestAWindowThatIsEmptyWhenIlertIsToldSaysWhatWas(t *testing.T) {
 	b := open(t)
-	w := window(rules.Window{Length: minute, AtLeast: 2})
+	w := window(decision.Window{Length: minute, AtLeast: 2})
 	w.text, w.hold = place("count")+" failed", time.Hour
 	b.does(w.hit("g", ""))
 	b.does(w.hit("g", ""))
@@ -354,7 +354,7 @@ func TestAWindowThatIsEmptyWhenIlertIsToldSaysWhatWas(t *testing.T) {
 
 func TestARuleMayChangeItsWindow(t *testing.T) {
 	b := open(t)
-	w, longer := window(rules.Window{Length: minute, AtLeast: 3}), window(rules.Window{Length: time.Hour, AtLeast: 3})
+	w, longer := window(decision.Window{Length: minute, AtLeast: 3}), window(decision.Window{Length: time.Hour, AtLeast: 3})
 	b.does(longer.hit("g", ""), longer.hit("h", ""))
 	b.does(longer.hit("g", ""), longer.hit("h", ""))
 	b.later(30 * minute)
@@ -368,7 +368,7 @@ func TestAWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised(t *testing.T) {
 	b := open(t)
 	b.apply(raise("a"))
 	require.Equal(t, []string{"ALERT a"}, b.told())
-	h := rules.Hit{Window: &rules.Window{Rule: "w", Length: time.Minute, AtLeast: 1, Clear: time.Minute}, Raise: raising("a")}
+	h := decision.Hit{Window: &decision.Window{Rule: "w", Length: time.Minute, AtLeast: 1, Clear: time.Minute}, Raise: raising("a")}
 	h.Raise.Event.Summary, h.Raise.Event.Priority = "\uFDD0count\uFDD1 times", "HIGH"
 	b.does(h)
 	n := b.claim()

@@ -1,4 +1,4 @@
-package rules
+package decision
 
 import (
 	"encoding/json"
@@ -17,11 +17,12 @@ type Numbers struct {
 	More     int      // how many members are not among these
 }
 
-// place is where a number goes. No message can hold it: these characters are no text, and
+// Place is where a number goes. No message can hold it: these characters are no text, and
 // what has them is written without.
-func place(name string) string { return placeBegins + name + placeEnds }
+func Place(name string) string { return PlaceBegins + name + PlaceEnds }
 
-const placeBegins, placeEnds = "\uFDD0", "\uFDD1"
+// PlaceBegins and PlaceEnds are the first and the last character of a place.
+const PlaceBegins, PlaceEnds = "\uFDD0", "\uFDD1"
 
 // Fill puts the numbers into their places in a JSON text.
 func (n Numbers) Fill(text []byte) []byte {
@@ -38,10 +39,10 @@ func (n Numbers) Fill(text []byte) []byte {
 		panic(err) // strings cannot fail
 	}
 	return []byte(strings.NewReplacer(
-		place("count"), strconv.Itoa(n.Count),
-		place("of"), strconv.Itoa(n.Of),
-		place("distinct"), strconv.Itoa(n.Distinct),
-		place("percent"), strconv.Itoa(percent),
-		place("members"), string(quoted[1:len(quoted)-1]),
+		Place("count"), strconv.Itoa(n.Count),
+		Place("of"), strconv.Itoa(n.Of),
+		Place("distinct"), strconv.Itoa(n.Distinct),
+		Place("percent"), strconv.Itoa(percent),
+		Place("members"), string(quoted[1:len(quoted)-1]),
 	).Replace(string(text)))
 }
