@@ -21,7 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // worker is what the server speaks for.

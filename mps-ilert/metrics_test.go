@@ -18,9 +18,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // watched is a daemon with secrets, and who may look at it.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // Events are posted by some callers at a time, durably; beside them a server that only reads.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 

@@ -16,8 +16,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/broker"
+	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/webguard"
 	"github.com/mps-events/mps-events/middleware"

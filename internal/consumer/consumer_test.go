@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

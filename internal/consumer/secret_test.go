@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // Each text of a Config is either one that anybody may see, or is never seen.

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // counter is an ilert that counts the requests of each integration key.

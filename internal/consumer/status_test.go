@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // journal is a log that is read while it is written.

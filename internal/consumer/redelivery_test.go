@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/consumer"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
+	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // sessions is a scripted broker that keeps a session, and answers pings unless it is mute.
