@@ -17,7 +17,7 @@ import (
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -56,7 +56,7 @@ the rules are right and their tests pass.`,
 	cmd.Flags().SortFlags = false
 	f.rules.add(cmd.Flags())
 	f.rules.complete(cmd, rules.PresetNames)
-	cmd.Flags().StringVar(&f.topic, "topic", mqttconn.DefaultTopic, "topic of messages that do not say theirs")
+	cmd.Flags().StringVar(&f.topic, "topic", mqtttopic.DefaultTopic, "topic of messages that do not say theirs")
 	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, and how many messages would be dead")
 	return cmd
 }
@@ -73,9 +73,9 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	}
 	topics := loaded.Topics
 	if len(f.rules.topics) > 0 {
-		topics = mqttconn.Uncovered(f.rules.topics)
+		topics = mqtttopic.Uncovered(f.rules.topics)
 	}
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), cmp.Or(strings.Join(topics, ", "), mqttconn.DefaultTopic))
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "rules: %d without mistakes, for %s\n", len(loaded.Names), cmp.Or(strings.Join(topics, ", "), mqtttopic.DefaultTopic))
 	err = f.test(cmd)
 	if len(files) == 0 {
 		return err

@@ -25,6 +25,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
 	"github.com/mps-events/mps-events/internal/rules"
 )
@@ -354,7 +355,7 @@ func (f *daemonFlags) isIlagent(mapped bool) bool {
 		return slices.Equal(f.rules.presets, []string{presetIlagent}) && len(f.rules.files) == 0
 	}
 	return mapped || slices.ContainsFunc(f.eventTopics, func(topic string) bool {
-		topic = mqttconn.Unshared(topic)
+		topic = mqtttopic.Unshared(topic)
 		return !strings.HasPrefix(topic, "mps/") && !strings.HasPrefix(topic, "rps/")
 	})
 }
@@ -370,7 +371,7 @@ func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error 
 	}
 	switch config.Topics = slices.Clone(f.eventTopics); {
 	case len(config.Topics) > 0 || f.heartbeatTopic != "" && !f.hasRules():
-	case broker.Topic != "" && broker.Topic != mqttconn.DefaultTopic: // the rules cannot know it
+	case broker.Topic != "" && broker.Topic != mqtttopic.DefaultTopic: // the rules cannot know it
 		config.Topics = []string{broker.Filter(), "mps/status/+"}
 	}
 	if f.mqttHost == "" {

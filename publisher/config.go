@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // Config says where a Publisher publishes and how. The zero value is valid and
@@ -143,7 +144,7 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Topic == "" {
-		c.Topic = mqttconn.DefaultTopic
+		c.Topic = mqtttopic.DefaultTopic
 	}
 	if c.ClientID == "" {
 		c.ClientID = mqttconn.RandomClientID("mps-events")
@@ -180,12 +181,12 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	}
 	// In this order, since the one is the other's default.
 	for _, text := range []struct{ field, value string }{{"ClientID (MPS_MQTT_CLIENT_ID)", c.ClientID}, {"Source", c.Source}} {
-		if err := mqttconn.CheckString(text.value); err != nil {
+		if err := mqtttopic.CheckString(text.value); err != nil {
 			return c, nil, fmt.Errorf("publisher: %s %q: %w", text.field, text.value, err)
 		}
 	}
 	if c.Status {
-		if err := mqttconn.CheckTopic(c.statusTopic()); err != nil {
+		if err := mqtttopic.CheckTopic(c.statusTopic()); err != nil {
 			return c, nil, fmt.Errorf("publisher: ClientID (MPS_MQTT_CLIENT_ID) %q as a part of the topic of Status: %w", c.ClientID, err)
 		}
 	}

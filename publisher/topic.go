@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/mps-events/mps-events/event"
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // topicTemplate is a topic with placeholders: text, placeholder, text, and so on.
@@ -43,7 +43,7 @@ func parseTopic(topic string) (topicTemplate, error) {
 		rest = rest[at[1]:]
 	}
 	t.texts = append(t.texts, rest)
-	return t, mqttconn.CheckTopic(strings.Join(t.texts, "x"))
+	return t, mqtttopic.CheckTopic(strings.Join(t.texts, "x"))
 }
 
 // append appends the topic of e.

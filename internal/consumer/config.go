@@ -11,6 +11,7 @@ import (
 
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/store"
 )
@@ -182,7 +183,7 @@ func (c Config) check() (checked, error) {
 			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
 		}
 	}
-	if strings.ContainsAny(c.SharedGroup, "/+#") || mqttconn.CheckString(c.SharedGroup) != nil {
+	if strings.ContainsAny(c.SharedGroup, "/+#") || mqtttopic.CheckString(c.SharedGroup) != nil {
 		return checked{}, fmt.Errorf("consumer: SharedGroup %q: want a name without / + and #", c.SharedGroup)
 	}
 	var servers []mqttconn.Server

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -160,7 +161,7 @@ func propertiesOf(p *packets.Publish) []decision.Property {
 
 // meaning is what the rules say, but for the heartbeats of others.
 func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
-	if c.config.HeartbeatTopic == "" || !mqttconn.Matches(c.config.HeartbeatTopic, m.Topic) {
+	if c.config.HeartbeatTopic == "" || !mqtttopic.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return set.Decide(m)
 	}
 	key, err := heartbeatOf(m.Payload)
@@ -209,7 +210,7 @@ func (c *Consumer) apply(ctx context.Context, changes []store.Message, posts []p
 // is no topic filter.
 func filterOf(filters []string, topic string) (filter string, wanted bool) {
 	for _, filter := range filters {
-		if mqttconn.Matches(filter, topic) {
+		if mqtttopic.Matches(filter, topic) {
 			return filter, true
 		}
 	}

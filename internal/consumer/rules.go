@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
@@ -31,7 +31,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	if c.Mapping != nil {
 		m := *c.Mapping
 		m.OtherKey, m.Path = cmp.Or(m.OtherKey, c.IntegrationKey), c.MQTTPath
-		return &ruleset{Rules: m.Rules(), topics: c.filters([]string{mqttconn.DefaultTopic})}, nil
+		return &ruleset{Rules: m.Rules(), topics: c.filters([]string{mqtttopic.DefaultTopic})}, nil
 	}
 	var load rules.Load
 	for _, name := range c.RulesFiles {
@@ -57,11 +57,11 @@ func (c Config) loadRules() (*ruleset, error) {
 	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keyOf: loaded.KeyOf, keys: map[ilert.IntegrationKey]string{}}
 	topics := loaded.Topics
 	if len(topics) == 0 {
-		topics = []string{mqttconn.DefaultTopic}
+		topics = []string{mqtttopic.DefaultTopic}
 	}
 	set.topics = c.filters(topics)
 	for _, topic := range set.topics {
-		if mqttconn.IsShared(topic) && topic != c.HeartbeatTopic {
+		if mqtttopic.IsShared(topic) && topic != c.HeartbeatTopic {
 			return nil, fmt.Errorf("topic filter %q: rules need all messages in one place: of two members of a shared group (--mqtt_shared_group) "+
 				"another may get the message that ends an alert. Only ilagent's mapping may share (--preset ilagent)", topic)
 		}
@@ -86,23 +86,15 @@ func (c Config) filters(ofRules []string) []string {
 	}
 	for i := range topics {
 		if c.DryRun { // it would take messages from who does the work
-			topics[i] = mqttconn.Unshared(topics[i])
+			topics[i] = mqtttopic.Unshared(topics[i])
 		} else if c.SharedGroup != "" {
-			topics[i] = shared(c.SharedGroup, topics[i])
+			topics[i] = mqtttopic.Shared(c.SharedGroup, topics[i])
 		}
 	}
 	if c.HeartbeatTopic != "" {
 		topics = append(topics, c.HeartbeatTopic)
 	}
-	return mqttconn.Uncovered(topics)
-}
-
-// shared is the filter of a shared subscription; one that is so already stays.
-func shared(group, filter string) string {
-	if mqttconn.IsShared(filter) {
-		return filter
-	}
-	return "$share/" + group + "/" + filter
+	return mqtttopic.Uncovered(topics)
 }
 
 // Reload reads the rules again and decides by them from the next message on. Alerts of

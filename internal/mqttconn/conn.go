@@ -23,6 +23,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/session/state"
 
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
@@ -93,7 +94,7 @@ func Open(config Config) (*Conn, error) {
 	if config.KeepAlive == 0 {
 		config.KeepAlive = 30 * time.Second
 	}
-	if err := CheckString(config.ClientID); err != nil {
+	if err := mqtttopic.CheckString(config.ClientID); err != nil {
 		return nil, fmt.Errorf("client id %q: %w", config.ClientID, err)
 	}
 	if _, err := config.TLS.Config(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
@@ -65,7 +66,7 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 }
 
 // Filter is the topic filter for what is published to Topic.
-func (b Broker) Filter() string { return FilterOf(cmp.Or(b.Topic, DefaultTopic)) }
+func (b Broker) Filter() string { return mqtttopic.FilterOf(cmp.Or(b.Topic, mqtttopic.DefaultTopic)) }
 
 // Secret reads a variable, or the file that its twin NAME_FILE names; a closing line break
 // is cut off. To set both is an error, which names them. What is no absolute path may be

@@ -4,6 +4,8 @@ import (
 	"hash/fnv"
 
 	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // subscribePackets returns the SUBSCRIBE packets that make all subscriptions. A broker may
@@ -36,7 +38,7 @@ next:
 
 func overlapsAny(subscriptions []paho.SubscribeOptions, filter string) bool {
 	for _, s := range subscriptions {
-		if Overlap(s.Topic, filter) {
+		if mqtttopic.Overlap(s.Topic, filter) {
 			return true
 		}
 	}

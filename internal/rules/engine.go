@@ -19,7 +19,7 @@ import (
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // engine decides by the rules of files.
@@ -201,7 +201,7 @@ func plainNumbers(v any) (any, error) {
 }
 
 func (r *rule) listensTo(topic string) bool {
-	return len(r.topics.filters) == 0 || slices.ContainsFunc(r.topics.filters, func(filter string) bool { return mqttconn.Matches(filter, topic) })
+	return len(r.topics.filters) == 0 || slices.ContainsFunc(r.topics.filters, func(filter string) bool { return mqtttopic.Matches(filter, topic) })
 }
 
 // concerns reports whether the message is for a rule. Most rules of a file are for the

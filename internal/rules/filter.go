@@ -3,7 +3,7 @@ package rules
 import (
 	"fmt"
 
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // HTTPFilter is the name under which the daemon counts what comes by HTTP, beside the topic
@@ -15,5 +15,5 @@ func CheckFilter(filter string) error {
 	if filter == HTTPFilter {
 		return fmt.Errorf("what comes by HTTP is counted under this name: write %s/#, which matches the topic %[1]s, too", HTTPFilter)
 	}
-	return mqttconn.CheckFilter(filter)
+	return mqtttopic.CheckFilter(filter)
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // Load says what files of rules are read with.
@@ -64,7 +64,7 @@ func (l Load) Do() (Loaded, error) {
 		}
 	}
 	slices.Sort(loaded.Topics)
-	loaded.Topics = mqttconn.Uncovered(loaded.Topics)
+	loaded.Topics = mqtttopic.Uncovered(loaded.Topics)
 	e := newEngine(f.rules)
 	loaded.Rules = Rules{decide: e.decide, engine: e}
 	return loaded, nil

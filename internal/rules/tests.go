@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // Test is a test that a file of rules holds: what ilert is told, and when, if these
@@ -102,7 +102,7 @@ type testMessage struct {
 }
 
 func (l *loader) testMessage(t *Test, n ast.Node) {
-	m := testMessage{times: 1, topic: mqttconn.DefaultTopic}
+	m := testMessage{times: 1, topic: mqtttopic.DefaultTopic}
 	before, forms := len(l.mistakes), 0
 	form := func(read func(ast.Node)) func(ast.Node) {
 		return func(n ast.Node) { forms++; read(n) }

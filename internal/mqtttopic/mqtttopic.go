@@ -1,4 +1,9 @@
-package mqttconn
+// Package mqtttopic knows what topics and topic filters of MQTT 5 mean: which are valid,
+// which topics match a filter, which filter covers another, and what a shared subscription
+// wraps. It works on texts alone and knows no connection, so that rules and publisher ask
+// the same questions as the consumer. Checks return errors that say what is wrong without
+// naming the text, which the caller knows.
+package mqtttopic
 
 import (
 	"errors"
@@ -69,6 +74,15 @@ func CheckFilter(filter string) error {
 
 // IsShared reports whether a topic filter is that of a shared subscription.
 func IsShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
+
+// Shared returns the filter of a group's shared subscription to a topic filter; one that is
+// shared already stays as it is.
+func Shared(group, filter string) string {
+	if IsShared(filter) {
+		return filter
+	}
+	return "$share/" + group + "/" + filter
+}
 
 // Unshared returns the topic filter within that of a shared subscription; others stay as they
 // are.

@@ -1,4 +1,4 @@
-package mqttconn_test
+package mqtttopic_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
 // The cases are those of MQTT 5.0, section 4.7.
@@ -34,32 +34,32 @@ func TestMatches(t *testing.T) {
 		{"$SYS/#", "$SYS/broker", true},
 		{"$share/group/mps/#", "mps/events", true},
 	} {
-		assert.Equal(t, c.want, mqttconn.Matches(c.filter, c.topic), "%s %s", c.filter, c.topic)
+		assert.Equal(t, c.want, mqtttopic.Matches(c.filter, c.topic), "%s %s", c.filter, c.topic)
 	}
 }
 
 func TestWhatWouldCutTheConnectionIsRefused(t *testing.T) {
 	for _, bad := range []string{"a\x00", "a\x01", "a\n", "a\x1f", "a\x7f", "a\u009f", "a\uFDD0", "a\uFFFE", "a\U0001FFFF", "a\xff", strings.Repeat("a", 65536)} {
 		for check, err := range map[string]error{
-			"string": mqttconn.CheckString(bad), "topic": mqttconn.CheckTopic(bad), "filter": mqttconn.CheckFilter(bad),
+			"string": mqtttopic.CheckString(bad), "topic": mqtttopic.CheckTopic(bad), "filter": mqtttopic.CheckFilter(bad),
 		} {
 			assert.Error(t, err, "%s %q", check, bad[:2])
 		}
 	}
 	for _, good := range []string{"a", "a b/ü/😀", "\uFFFD", strings.Repeat("a", 65535)} {
-		assert.NoError(t, mqttconn.CheckTopic(good))
-		assert.NoError(t, mqttconn.CheckFilter(good))
+		assert.NoError(t, mqtttopic.CheckTopic(good))
+		assert.NoError(t, mqtttopic.CheckFilter(good))
 	}
-	assert.Error(t, mqttconn.CheckTopic(""))
-	assert.Error(t, mqttconn.CheckFilter(""))
+	assert.Error(t, mqtttopic.CheckTopic(""))
+	assert.Error(t, mqtttopic.CheckFilter(""))
 }
 
 func TestASharedSubscriptionNamesItsGroupAndAFilter(t *testing.T) {
 	for _, bad := range []string{"$share", "$share/t", "$share//t", "$share/g/", "$share/+/t", "$share/#", "$share/g/a#", "$share/g/#/a"} {
-		assert.Error(t, mqttconn.CheckFilter(bad), bad)
+		assert.Error(t, mqtttopic.CheckFilter(bad), bad)
 	}
 	for _, good := range []string{"$share/g/t", "$share/g/#", "$share/g/+/a", "$share/g//", "$SYS/#", "$shared"} {
-		assert.NoError(t, mqttconn.CheckFilter(good), good)
+		assert.NoError(t, mqtttopic.CheckFilter(good), good)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestCovers(t *testing.T) {
 		{"$share/g/#", "$share/h/a", false},
 		{"$share/g/#", "a", false},
 	} {
-		assert.Equal(t, c.want, mqttconn.Covers(c.filter, c.narrower), "%s %s", c.filter, c.narrower)
+		assert.Equal(t, c.want, mqtttopic.Covers(c.filter, c.narrower), "%s %s", c.filter, c.narrower)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestOverlap(t *testing.T) {
 		{"$share/g/a", "a", true},
 		{"$share/g/a", "$share/h/+", true},
 	} {
-		assert.Equal(t, c.want, mqttconn.Overlap(c.a, c.b), "%s %s", c.a, c.b)
-		assert.Equal(t, c.want, mqttconn.Overlap(c.b, c.a), "%s %s", c.b, c.a)
+		assert.Equal(t, c.want, mqtttopic.Overlap(c.a, c.b), "%s %s", c.a, c.b)
+		assert.Equal(t, c.want, mqtttopic.Overlap(c.b, c.a), "%s %s", c.b, c.a)
 	}
 }
