@@ -32,7 +32,7 @@ func goCommand(t *testing.T, args ...string) []byte {
 // rooms may import only those before them, and of the public ones only these.
 var rooms = []string{
 	"event", "internal/openamt", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "publisher", "publisher/spool", "middleware",
-	"internal/ilert", "internal/decision", "internal/rules", "internal/store", "internal/consumer", "internal/webguard", "internal/broker", "mps-ilert", "mps-sim",
+	"internal/ilert", "internal/decision", "internal/rules", "internal/ilagent", "internal/store", "internal/consumer", "internal/webguard", "internal/broker", "mps-ilert", "mps-sim",
 }
 
 // mayImport names the rooms that a room may know, where that is less than all
@@ -50,8 +50,9 @@ var mayImport = map[string][]string{
 	"internal/ilert":     {"internal/redact"},
 	"internal/decision":  {"internal/redact", "internal/ilert"},
 	"internal/rules":     {"event", "internal/openamt", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/ilert", "internal/decision"},
+	"internal/ilagent":   {"internal/redact", "internal/ilert", "internal/decision"},
 	"internal/store":     {"internal/ilert", "internal/decision"},
-	"internal/consumer":  {"event", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision", "internal/rules", "internal/store"},
+	"internal/consumer":  {"event", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision", "internal/rules", "internal/ilagent", "internal/store"},
 	"internal/webguard":  {},
 	"internal/broker":    {"internal/mqttconn", "internal/webguard"},
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/internal/consumer"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Anybody who may publish can send what cannot be understood, as often as they like.
@@ -46,7 +45,7 @@ func TestPostsAreStoredTogether(t *testing.T) {
 	ilert := record(t)
 	var log bytes.Buffer
 	cfg := consumer.Config{
-		StorePath: t.TempDir() + "/store.db", IlertURL: ilert.URL, Mapping: &rules.Mapping{},
+		StorePath: t.TempDir() + "/store.db", IlertURL: ilert.URL, Mapping: &consumer.Mapping{},
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	c := start(t, cfg).ready(t)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/ilagent"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
@@ -122,7 +123,7 @@ type Hooks struct {
 
 // Mapping makes an event for ilert of each message, in the order of arrival, as ilert's
 // ilagent does; see its fields.
-type Mapping = rules.Mapping
+type Mapping = ilagent.Mapping
 
 // checked is a Config that is complete and valid.
 type checked struct {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
@@ -19,11 +20,16 @@ import (
 
 // ruleset is what decides: it is replaced as a whole.
 type ruleset struct {
-	rules.Rules
+	decider
 	names  []string
 	keyOf  map[string]ilert.IntegrationKey // by the names
 	topics []string                        // to subscribe to
 	keys   map[ilert.IntegrationKey]string // the secrets that the rules name
+}
+
+// decider is rules or ilagent's mapping. It may be asked concurrently.
+type decider interface {
+	Decide(decision.Message) decision.Decision
 }
 
 // loadRules reads the rules that the configuration names.
@@ -31,7 +37,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	if c.Mapping != nil {
 		m := *c.Mapping
 		m.OtherKey, m.Path = cmp.Or(m.OtherKey, c.IntegrationKey), c.MQTTPath
-		return &ruleset{Rules: m.Rules(), topics: c.filters([]string{mqtttopic.DefaultTopic})}, nil
+		return &ruleset{decider: m, topics: c.filters([]string{mqtttopic.DefaultTopic})}, nil
 	}
 	var load rules.Load
 	for _, name := range c.RulesFiles {
@@ -54,7 +60,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &ruleset{Rules: loaded.Rules, names: loaded.Names, keyOf: loaded.KeyOf, keys: map[ilert.IntegrationKey]string{}}
+	set := &ruleset{decider: loaded, names: loaded.Names, keyOf: loaded.KeyOf, keys: map[ilert.IntegrationKey]string{}}
 	topics := loaded.Topics
 	if len(topics) == 0 {
 		topics = []string{mqtttopic.DefaultTopic}

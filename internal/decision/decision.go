@@ -6,6 +6,8 @@
 package decision
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -37,6 +39,16 @@ type Decision struct {
 	Omitted []ilert.Omission
 	// Dead says why it cannot be understood; empty if it can.
 	Dead string
+}
+
+// NewDead returns the decision about a message that cannot be understood, with the reason.
+func NewDead(format string, args ...any) Decision {
+	const maxReason = 600 // people read it, and it may quote what a message holds
+	reason := fmt.Errorf(format, args...).Error()
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
+	}
+	return Decision{Dead: reason}
 }
 
 // Effect is one thing that a message does: Raise, Accept, End, EndAll, Send, Hit, Reset

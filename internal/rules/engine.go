@@ -51,7 +51,7 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 	defer e.machines.Put(w.machine)
 	candidates, err := e.read(&w)
 	if err != nil {
-		return dead("%w", err)
+		return decision.NewDead("%w", err)
 	}
 	var d decision.Decision
 	if w.isEvent {
@@ -70,7 +70,7 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 			err = w.add(c, &d)
 		}
 		if err != nil {
-			return dead("rule %s: %w", c.rule.name, err)
+			return decision.NewDead("rule %s: %w", c.rule.name, err)
 		}
 	}
 	return d

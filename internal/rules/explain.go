@@ -21,9 +21,6 @@ type Verdict struct {
 
 // Explain says what each rule makes of a message, in the order of the rules.
 func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
-	if r.engine == nil {
-		return nil, nil
-	}
 	e := r.engine
 	w := work{message: m, machine: new(vm.VM)}
 	if _, err := e.read(&w); err != nil {

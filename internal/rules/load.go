@@ -66,7 +66,7 @@ func (l Load) Do() (Loaded, error) {
 	slices.Sort(loaded.Topics)
 	loaded.Topics = mqtttopic.Uncovered(loaded.Topics)
 	e := newEngine(f.rules)
-	loaded.Rules = Rules{decide: e.decide, engine: e}
+	loaded.Rules = Rules{e}
 	return loaded, nil
 }
 

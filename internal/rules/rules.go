@@ -3,28 +3,12 @@
 // means the same. What has been before, and what time it is, the store knows.
 package rules
 
-import (
-	"fmt"
-
-	"github.com/mps-events/mps-events/internal/decision"
-)
+import "github.com/mps-events/mps-events/internal/decision"
 
 // Rules decide what messages mean. They hold no state and may be used
 // concurrently.
-type Rules struct {
-	decide func(decision.Message) decision.Decision
-	engine *engine // nil for a Mapping
-}
+type Rules struct{ *engine }
 
 // Decide says what a message means. It never fails: one that cannot be understood
 // is dead, with the reason.
 func (r Rules) Decide(m decision.Message) decision.Decision { return r.decide(m) }
-
-func dead(format string, args ...any) decision.Decision {
-	const longest = 600 // it is read by people, and may quote what a message holds
-	reason := fmt.Errorf(format, args...).Error()
-	if len(reason) > longest {
-		reason = truncate(reason, longest) + "..."
-	}
-	return decision.Decision{Dead: reason}
-}

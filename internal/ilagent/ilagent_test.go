@@ -1,4 +1,4 @@
-package rules_test
+package ilagent_test
 
 import (
 	"encoding/json"
@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilagent"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // What the mapping makes of each message is held by testdata/ilagent.json, with the
 // command that uses it. Here stands what nobody sends who means well.
 
-var mapping = rules.Mapping{
+var mapping = ilagent.Mapping{
 	OtherKey: "k", TypeKey: "data.type", AlertKey: "data.id", SummaryKey: "data.message",
 	Alert: "SET", Accept: "ACK", Resolve: "CLR", FilterKey: "kind", FilterValue: "ALARM",
 }
@@ -35,7 +35,7 @@ func FuzzMapping(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte, forward bool) {
 		m := mapping
 		m.ForwardPayload = forward
-		d := m.Rules().Decide(decision.Message{Topic: "t/\"ü", Payload: payload})
+		d := m.Decide(decision.Message{Topic: "t/\"ü", Payload: payload})
 		if d.Dead != "" {
 			assert.Less(t, len(d.Dead), 1000, "a reason is read by people")
 			assert.Empty(t, d.Effects)
@@ -60,15 +60,14 @@ func TestTheKeyOfAMessageIsASecretAndNoName(t *testing.T) {
 		"file:/key": ilert.LiteralKey("file:/key"),
 		"other":     ilert.LiteralKey("other"),
 	} {
-		d := mapping.Rules().Decide(decision.Message{Topic: "t", Payload: []byte(`{"kind":"ALARM","integrationKey":"` + text + `"}`)})
+		d := mapping.Decide(decision.Message{Topic: "t", Payload: []byte(`{"kind":"ALARM","integrationKey":"` + text + `"}`)})
 		assert.Equal(t, want, d.Effects[0].(decision.Send).IntegrationKey, text)
 	}
 }
 
 func BenchmarkMapping(b *testing.B) {
 	payload := []byte(`{"kind":"ALARM","data":{"type":"SET","id":"1","message":"Anomaly detected on pump unit 2"},"apiKey":"il1api123"}`)
-	r := mapping.Rules()
 	for b.Loop() {
-		r.Decide(decision.Message{Topic: "factory/alarms", Payload: payload})
+		mapping.Decide(decision.Message{Topic: "factory/alarms", Payload: payload})
 	}
 }

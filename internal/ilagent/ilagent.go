@@ -1,4 +1,8 @@
-package rules
+// Package ilagent makes a decision of a message as ilert's own ilagent does: each message
+// is one event for ilert, sent in the order of arrival. It knows no rules and keeps no
+// state: no alert begins or ends by it. A message that cannot be such an event is dead, and
+// the reason never shows a key that the message may hold.
+package ilagent
 
 import (
 	"bytes"
@@ -35,16 +39,15 @@ type Mapping struct {
 	Path string // where the events go, below ilert's API, with {key} for the integration key
 }
 
-// Rules returns the rules that m is.
-func (m Mapping) Rules() Rules { return Rules{decide: m.decide} }
-
-func (m Mapping) decide(message decision.Message) decision.Decision {
+// Decide says what a message means. It never fails: one that cannot be understood is dead,
+// with the reason.
+func (m Mapping) Decide(message decision.Message) decision.Decision {
 	if !m.mayWant(message.Payload) {
 		return decision.Decision{}
 	}
 	o, err := parseObject(message.Payload)
 	if err != nil {
-		return dead("%w", err)
+		return decision.NewDead("%w", err)
 	}
 	if !m.wants(o) {
 		return decision.Decision{}
@@ -67,11 +70,11 @@ func (m Mapping) decide(message decision.Message) decision.Decision {
 	}
 	switch {
 	case o.wrong != nil:
-		return dead("%w", o.wrong)
+		return decision.NewDead("%w", o.wrong)
 	case !e.EventType.Valid():
-		return dead("%s %.40q: want %s", m.typeKey(), string(e.EventType), m.types())
+		return decision.NewDead("%s %.40q: want %s", m.typeKey(), string(e.EventType), m.types())
 	case key == "":
-		return dead("integrationKey is missing: the message has none, and none is configured")
+		return decision.NewDead("integrationKey is missing: the message has none, and none is configured")
 	}
 	var source ilert.IntegrationKey // the configured one, whichever that is when it is sent
 	if key != m.OtherKey {
