@@ -19,6 +19,7 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // checkFlags are those of the command that tries rules.
@@ -55,7 +56,7 @@ the rules are right and their tests pass.`,
 	}
 	cmd.Flags().SortFlags = false
 	f.rules.add(cmd.Flags())
-	f.rules.complete(cmd, rules.PresetNames)
+	f.rules.complete(cmd, rulefile.PresetNames)
 	cmd.Flags().StringVar(&f.topic, "topic", mqtttopic.DefaultTopic, "topic of messages that do not say theirs")
 	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, and how many messages would be dead")
 	return cmd
@@ -63,7 +64,7 @@ the rules are right and their tests pass.`,
 
 func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	loaded, err := f.loadAsDaemon(cmd)
-	var mistakes rules.MistakesError
+	var mistakes rulefile.MistakesError
 	if errors.As(err, &mistakes) {
 		_, _ = fmt.Fprintln(cmd.OutOrStdout(), mistakes)
 		return fmt.Errorf("mistakes in the rules: %d", len(mistakes))
@@ -116,12 +117,12 @@ func (f *checkFlags) explain(cmd *cobra.Command, r rules.Rules, files []string) 
 }
 
 // loadAsDaemon reads the rules as the daemon does, with what the files themselves set.
-func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
+func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rulefile.Loaded, error) {
 	flags := daemonCommand(&globals{}).Flags()
 	flags.AddFlagSet(cmd.Root().PersistentFlags())
 	f.settable = settable(flags)
 	if err := f.rules.settings(flags); err != nil {
-		return rules.Loaded{}, err
+		return rulefile.Loaded{}, err
 	}
 	for name, to := range map[string]*[]string{"preset": &f.rules.presets, "option": &f.rules.options, "event_topic": &f.rules.topics} {
 		if list, ok := flags.Lookup(name).Value.(pflag.SliceValue); ok && !cmd.Flags().Changed(name) {
@@ -132,7 +133,7 @@ func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rules.Loaded, error) {
 }
 
 // runTests runs tests; verbosely those that fail are shown.
-func runTests(ctx context.Context, out io.Writer, loaded rules.Loaded, verbosely bool) error {
+func runTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbosely bool) error {
 	failed := 0
 	for _, t := range loaded.Tests {
 		failure, err := runTest(ctx, loaded.Rules, t)

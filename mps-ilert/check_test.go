@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // check runs the command and returns what it writes.
@@ -41,7 +41,7 @@ func write(t *testing.T, name, text string) string {
 
 // What the built-in rules do on bad and on ordinary days stands in their own tests.
 func TestTheTestsOfAllRulesPass(t *testing.T) {
-	for _, name := range rules.PresetNames {
+	for _, name := range rulefile.PresetNames {
 		out, err := check(t, "", "--preset", name)
 		require.NoError(t, err, out)
 		assert.Regexp(t, "tests: [0-9]+ passed", out, name)
@@ -393,15 +393,15 @@ func TestVersionAndCompletion(t *testing.T) {
 }
 
 func TestAnythingThatATestNamesHasToBeSo(t *testing.T) {
-	told := rules.Told{Line: 1, At: time.Minute, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "a b c", Details: "d e f"}
-	for _, fulfilled := range []rules.Told{
+	told := rulefile.Told{Line: 1, At: time.Minute, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "a b c", Details: "d e f"}
+	for _, fulfilled := range []rulefile.Told{
 		told,
 		{At: -1, Type: "ALERT"},
 		{At: time.Minute, Type: "ALERT", Summary: "b", Details: "e f"},
 	} {
-		assert.Empty(t, difference([]rules.Told{fulfilled}, []rules.Told{told}))
+		assert.Empty(t, difference([]rulefile.Told{fulfilled}, []rulefile.Told{told}))
 	}
-	for name, other := range map[string]rules.Told{
+	for name, other := range map[string]rulefile.Told{
 		"earlier":       {At: time.Minute - time.Second, Type: "ALERT"},
 		"later":         {At: time.Minute + time.Second, Type: "ALERT"},
 		"another type":  {At: -1, Type: "RESOLVE"},
@@ -410,9 +410,9 @@ func TestAnythingThatATestNamesHasToBeSo(t *testing.T) {
 		"other words":   {At: -1, Type: "ALERT", Summary: "x"},
 		"other details": {At: -1, Type: "ALERT", Details: "x"},
 	} {
-		assert.NotEmpty(t, difference([]rules.Told{other}, []rules.Told{told}), name)
+		assert.NotEmpty(t, difference([]rulefile.Told{other}, []rulefile.Told{told}), name)
 	}
-	assert.NotEmpty(t, difference(nil, []rules.Told{told}))
-	assert.NotEmpty(t, difference([]rules.Told{told}, nil))
-	assert.NotEmpty(t, difference([]rules.Told{told, told}, []rules.Told{told}))
+	assert.NotEmpty(t, difference(nil, []rulefile.Told{told}))
+	assert.NotEmpty(t, difference([]rulefile.Told{told}, nil))
+	assert.NotEmpty(t, difference([]rulefile.Told{told, told}, []rulefile.Told{told}))
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // daemonFlags are ilagent's, by the same names, and a few of ours.
@@ -108,7 +108,7 @@ variable, and both before the files, of which the first that sets it counts. Bes
 	f.otherFlags(cmd.Flags())
 	f.brokerFlags(cmd.Flags())
 	f.mappingFlags(cmd.Flags())
-	f.rules.complete(cmd, append(slices.Clone(rules.PresetNames), presetIlagent))
+	f.rules.complete(cmd, append(slices.Clone(rulefile.PresetNames), presetIlagent))
 	for _, name := range notSupported {
 		cmd.Flags().String(name, "", "")
 		_ = cmd.Flags().MarkHidden(name) // its only error is that there is no such flag

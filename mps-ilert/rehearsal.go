@@ -9,6 +9,7 @@ import (
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -106,7 +107,7 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 var testStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // examiner takes down what ilert is told.
-type examiner struct{ all []rules.Told }
+type examiner struct{ all []rulefile.Told }
 
 func (*examiner) comes(context.Context, *rehearsal, decision.Message, decision.Decision) error {
 	return nil
@@ -115,14 +116,14 @@ func (*examiner) comes(context.Context, *rehearsal, decision.Message, decision.D
 func (*examiner) done(context.Context, *rehearsal, decision.Decision) error { return nil }
 
 func (e *examiner) told(at time.Time, n store.Notice) {
-	e.all = append(e.all, rules.Told{
+	e.all = append(e.all, rulefile.Told{
 		At: at.Sub(testStart), Type: n.Event.EventType, Key: n.Event.AlertKey, Priority: n.Event.Priority, Summary: n.Event.Summary, Details: n.Event.Details,
 	})
 }
 
 // runTest lets the messages of a test come, and says how what ilert is told differs from
 // what it should be.
-func runTest(ctx context.Context, r rules.Rules, t rules.Test) (failure string, err error) {
+func runTest(ctx context.Context, r rules.Rules, t rulefile.Test) (failure string, err error) {
 	var told examiner
 	dead, err := perform(ctx, r, t, &told)
 	if err != nil || dead != "" {
@@ -132,7 +133,7 @@ func runTest(ctx context.Context, r rules.Rules, t rules.Test) (failure string, 
 }
 
 // perform lets the messages of a test come, and says which is dead, if one is.
-func perform(ctx context.Context, r rules.Rules, t rules.Test, a audience) (dead string, err error) {
+func perform(ctx context.Context, r rules.Rules, t rulefile.Test, a audience) (dead string, err error) {
 	play, err := rehearse(ctx, r, a)
 	if err != nil {
 		return "", err
@@ -152,7 +153,7 @@ func perform(ctx context.Context, r rules.Rules, t rules.Test, a audience) (dead
 }
 
 // difference says how what was told differs from what should be; empty if it does not.
-func difference(want, told []rules.Told) string {
+func difference(want, told []rulefile.Told) string {
 	for i := range max(len(want), len(told)) {
 		switch {
 		case i >= len(told):
@@ -166,13 +167,13 @@ func difference(want, told []rules.Told) string {
 	return ""
 }
 
-func fulfills(told, want rules.Told) bool {
+func fulfills(told, want rulefile.Told) bool {
 	return told.Type == want.Type && (want.At < 0 || told.At == want.At) &&
 		(want.Key == "" || told.Key == want.Key) && (want.Priority == "" || told.Priority == want.Priority) &&
 		strings.Contains(told.Summary, want.Summary) && strings.Contains(told.Details, want.Details)
 }
 
-func shown(t rules.Told) string {
+func shown(t rulefile.Told) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", t.Type)
 	if t.Priority != "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/internal/consumer"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // rulesFlags say which rules decide.
@@ -64,7 +64,7 @@ func (f *rulesFlags) optionNames() (names []string) {
 			names = append(names, name+"=")
 		}
 		for _, name := range file.Include {
-			if included, err := rules.Preset(name); err == nil {
+			if included, err := rulefile.Preset(name); err == nil {
 				sources = append(sources, included)
 			}
 		}
@@ -87,29 +87,29 @@ func (f *rulesFlags) values() (map[string]string, error) {
 }
 
 // load reads the rules.
-func (f *rulesFlags) load(settings []string) (rules.Loaded, error) {
+func (f *rulesFlags) load(settings []string) (rulefile.Loaded, error) {
 	options, err := f.values()
 	if err != nil {
-		return rules.Loaded{}, err
+		return rulefile.Loaded{}, err
 	}
-	load := rules.Load{Options: options, Topics: f.topics, Settings: settings}
+	load := rulefile.Load{Options: options, Topics: f.topics, Settings: settings}
 	if load.Sources, err = f.allSources(); err != nil {
-		return rules.Loaded{}, err
+		return rulefile.Loaded{}, err
 	}
 	return load.Do()
 }
 
 // allSources reads the files and the presets.
-func (f *rulesFlags) allSources() ([]rules.Source, error) {
+func (f *rulesFlags) allSources() ([]rulefile.Source, error) {
 	all, err := f.sources()
 	if err != nil {
 		return nil, err
 	}
 	presets := f.presets
 	if len(presets)+len(f.files) == 0 {
-		presets = rules.DefaultPresets
+		presets = rulefile.DefaultPresets
 	}
-	builtIn, err := rules.Presets(presets)
+	builtIn, err := rulefile.Presets(presets)
 	if err != nil {
 		return nil, fmt.Errorf("--preset: %w", err)
 	}
@@ -117,13 +117,13 @@ func (f *rulesFlags) allSources() ([]rules.Source, error) {
 }
 
 // sources reads the files.
-func (f *rulesFlags) sources() (all []rules.Source, err error) {
+func (f *rulesFlags) sources() (all []rulefile.Source, err error) {
 	for _, name := range f.files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("--config: %w", err)
 		}
-		all = append(all, rules.Source{Name: name, Text: text})
+		all = append(all, rulefile.Source{Name: name, Text: text})
 	}
 	return all, nil
 }
@@ -172,7 +172,7 @@ func (f *rulesFlags) settingsOf(names []string) ([]map[string][]string, error) {
 	all := make([]map[string][]string, len(sources))
 	for i := range sources {
 		// What is wrong with the rules has been said of all files together.
-		loaded, _ := rules.Load{Sources: sources[i : i+1], Settings: names}.Do()
+		loaded, _ := rulefile.Load{Sources: sources[i : i+1], Settings: names}.Do()
 		all[i] = loaded.Settings
 	}
 	return all, nil
@@ -211,16 +211,16 @@ func rulesCommand() *cobra.Command {
   mps-ilert daemon --config rules.yaml`,
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "print " + strings.Join(rules.PresetNames, "|"), Short: "Print built-in rules, to be copied and changed",
-		ValidArgs: rules.PresetNames,
+		Use: "print " + strings.Join(rulefile.PresetNames, "|"), Short: "Print built-in rules, to be copied and changed",
+		ValidArgs: rulefile.PresetNames,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("which? Name one of %s", strings.Join(rules.PresetNames, ", "))
+				return fmt.Errorf("which? Name one of %s", strings.Join(rulefile.PresetNames, ", "))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			source, err := rules.Preset(args[0])
+			source, err := rulefile.Preset(args[0])
 			if err != nil {
 				if args[0] == presetIlagent {
 					return errors.New("ilagent is no file of rules: its rule is the flags of the daemon's mapping")

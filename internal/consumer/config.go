@@ -14,6 +14,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 	"github.com/mps-events/mps-events/internal/store"
 )
 
@@ -137,7 +138,7 @@ func (c Config) check() (checked, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(c.Presets)+len(c.RulesFiles) == 0 && c.Mapping == nil && !c.onlyHeartbeats() {
-		c.Presets = rules.DefaultPresets
+		c.Presets = rulefile.DefaultPresets
 	}
 	if c.DryRun {
 		c.ClientID, c.SessionExpiry, c.HeartbeatKey = mqttconn.RandomClientID(c.ClientID+"-dry-run"), 0, ""

@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // ruleset is what decides: it is replaced as a whole.
@@ -39,7 +39,7 @@ func (c Config) loadRules() (*ruleset, error) {
 		m.OtherKey, m.Path = cmp.Or(m.OtherKey, c.IntegrationKey), c.MQTTPath
 		return &ruleset{decider: m, topics: c.filters([]string{mqtttopic.DefaultTopic})}, nil
 	}
-	var load rules.Load
+	var load rulefile.Load
 	for _, name := range c.RulesFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -48,9 +48,9 @@ func (c Config) loadRules() (*ruleset, error) {
 		if len(bytes.TrimSpace(text)) == 0 {
 			return nil, fmt.Errorf("rules: %s is empty: perhaps it is just being written", name)
 		}
-		load.Sources = append(load.Sources, rules.Source{Name: name, Text: text})
+		load.Sources = append(load.Sources, rulefile.Source{Name: name, Text: text})
 	}
-	presets, err := rules.Presets(c.Presets)
+	presets, err := rulefile.Presets(c.Presets)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}

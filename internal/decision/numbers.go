@@ -21,8 +21,11 @@ type Numbers struct {
 // what has them is written without.
 func Place(name string) string { return PlaceBegins + name + PlaceEnds }
 
-// PlaceBegins and PlaceEnds are the first and the last character of a place.
-const PlaceBegins, PlaceEnds = "\uFDD0", "\uFDD1"
+// The first and the last character of a place.
+const (
+	PlaceBegins = "\uFDD0"
+	PlaceEnds   = "\uFDD1"
+)
 
 // Fill puts the numbers into their places in a JSON text.
 func (n Numbers) Fill(text []byte) []byte {

@@ -30,16 +30,16 @@ var (
 )
 
 // braces says what is wrong with the braces of a template, or with their absence.
-func (l *loader) braces(text string, t *template, limits limits) error {
+func (t *Template) braces(text string, limits Limits, options map[string]any) error {
 	if m := jinja.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%.80q: two braces are one that stands for itself; write {%s}", text, theirs.ReplaceAllString(m[2], "msg"))
 	}
 	if m := dollar.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%.80q: an expression has no $ before its braces; write {%s}, or {\"$\"} for one that stands for itself", text, m[1])
 	}
-	_, literal := t.literal()
+	_, literal := t.Literal()
 	if literal {
-		if begins := l.expressionIn(strings.TrimSpace(text)); begins != "" {
+		if begins := expressionIn(strings.TrimSpace(text), options); begins != "" {
 			return fmt.Errorf("%.80q has no braces, so it is the same text for all messages; write {%s}", text, begins)
 		}
 	}
@@ -54,7 +54,7 @@ func (l *loader) braces(text string, t *template, limits limits) error {
 	if !literal {
 		return nil
 	}
-	if limits&varies != 0 {
+	if limits&Varies != 0 {
 		return fmt.Errorf("%.80q is the same for all messages; want an expression in braces, such as \"{topic}\"", text)
 	}
 	return nil
@@ -73,12 +73,12 @@ func barePart(text, part string) error {
 
 // expressionIn is the expression that a text without braces begins with; empty if it is
 // plain text.
-func (l *loader) expressionIn(text string) string {
+func expressionIn(text string, options map[string]any) string {
 	begins, called := path.FindString(text), call.FindString(text)
 	if begins == "" && called == "" && !variable.MatchString(text) {
 		return ""
 	}
-	if _, err := compile(text, expr.AsAny(), l.file.options); err == nil {
+	if _, err := compile(text, expr.AsAny(), options); err == nil {
 		return text
 	}
 	if called != "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -83,8 +84,8 @@ func truncate(s string, n int) string {
 	return s[:n]
 }
 
-// expression is a compiled expression of a rule.
-type expression struct {
+// Expression is a compiled expression of a rule.
+type Expression struct {
 	text    string
 	program *vm.Program
 	needs   needs
@@ -100,8 +101,22 @@ func (n needs) and(other needs) needs {
 	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties, n.group || other.group}
 }
 
+// ParseCondition compiles an expression that is true or false. The error says where in the
+// text it is wrong.
+func ParseCondition(text string, options map[string]any) (*Expression, error) {
+	text = strings.TrimSpace(text)
+	e, err := compile(text, expr.AsBool(), options)
+	switch {
+	case err != nil:
+		return nil, cmp.Or(bracesIn(text), err)
+	case e.needs.group:
+		return nil, errors.New("there is no group yet; it may stand in what raise says")
+	}
+	return e, nil
+}
+
 // compile compiles an expression. The error says where in the text it is wrong.
-func compile(text string, kind expr.Option, options map[string]any) (*expression, error) {
+func compile(text string, kind expr.Option, options map[string]any) (*Expression, error) {
 	if len(text) > mostExpression {
 		return nil, fmt.Errorf("an expression of %d characters: want at most %d", len(text), mostExpression)
 	}
@@ -110,7 +125,7 @@ func compile(text string, kind expr.Option, options map[string]any) (*expression
 	if err != nil {
 		return nil, unreadable(text, err)
 	}
-	e := &expression{text: text, tree: tree.Node}
+	e := &Expression{text: text, tree: tree.Node}
 	e.begins, e.native = beginning(tree.Node)
 	w := &walker{e: e, options: options, pattern: mostPattern, calls: mostCalls}
 	ast.Walk(&tree.Node, w)
@@ -125,7 +140,7 @@ func compile(text string, kind expr.Option, options map[string]any) (*expression
 
 // walker looks at the parts of an expression.
 type walker struct {
-	e              *expression
+	e              *Expression
 	options        map[string]any
 	pattern, calls int // what is left of them
 	err            error
@@ -194,7 +209,7 @@ func (w *walker) member(n *ast.MemberNode) error {
 	if len(w.options) == 0 {
 		return fmt.Errorf("option.%s: this file has no options: want them above the rules, such as options: {%[1]s: ...}", name.Value)
 	}
-	return fmt.Errorf("option.%s is not among the options of this file%s", name.Value, cmp.Or(suggestion(name.Value, keysOf(w.options)), ": "+strings.Join(keysOf(w.options), ", ")))
+	return fmt.Errorf("option.%s is not among the options of this file%s", name.Value, cmp.Or(Suggestion(name.Value, slices.Sorted(maps.Keys(w.options))), ": "+strings.Join(slices.Sorted(maps.Keys(w.options)), ", ")))
 }
 
 func (w *walker) binary(n *ast.BinaryNode) error {
@@ -226,7 +241,7 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 				return fmt.Errorf("event.method %q is none of Open AMT%s; if it is one of your own, write %[1]q in event.methods", value, near)
 			}
 			if known != nil && !slices.Contains(known, value) {
-				return fmt.Errorf("event.%s is never %q: want one of %s%s", field, value, strings.TrimPrefix(strings.Join(known, ", "), ", "), suggestion(value, known))
+				return fmt.Errorf("event.%s is never %q: want one of %s%s", field, value, strings.TrimPrefix(strings.Join(known, ", "), ", "), Suggestion(value, known))
 			}
 		}
 	}
@@ -285,7 +300,7 @@ func conjuncts(n ast.Node) []ast.Node {
 // only returns the values that a field of the event must have for the condition to be
 // true; nil if it may have any. It looks at the comparisons that the condition begins
 // with, which cannot fail: what comes later may fail first, and that must be seen.
-func (e *expression) only(field string) []string {
+func (e *Expression) only(field string) []string {
 	if e == nil {
 		return nil
 	}
@@ -305,7 +320,7 @@ func (e *expression) only(field string) []string {
 }
 
 // holds evaluates a condition. What is missing, as msg.flag may be, does not hold.
-func (e *expression) holds(machine *vm.VM, f *facts) (bool, error) {
+func (e *Expression) holds(machine *vm.VM, f *facts) (bool, error) {
 	if begins := e.begins(f); !begins || e.native {
 		return begins, nil
 	}
@@ -319,17 +334,17 @@ func (e *expression) holds(machine *vm.VM, f *facts) (bool, error) {
 	case nil:
 		return false, nil
 	}
-	return false, fmt.Errorf("%s: want true or false, have %s", e.text, kindOfType(fmt.Sprintf("%T", value)))
+	return false, fmt.Errorf("%s: want true or false, have %s", e.text, KindOf(value))
 }
 
 // run evaluates the expression.
-func (e *expression) run(machine *vm.VM, f *facts) (any, error) {
+func (e *Expression) run(machine *vm.VM, f *facts) (any, error) {
 	value, err := machine.Run(e.program, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.text, e.failed(err))
 	}
 	if set, ok := value.(map[string]bool); ok {
-		return keysOf(set), nil // an option that is a list
+		return slices.Sorted(maps.Keys(set)), nil // an option that is a list
 	}
 	return value, nil
 }

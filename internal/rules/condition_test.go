@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // conditionOf is a file of one rule with that condition.
@@ -116,8 +116,8 @@ func TestMethodsThatAreKnownOrNearToNoneAreFine(t *testing.T) {
 
 func TestOptionsAreSetByNameAndKind(t *testing.T) {
 	file := "options: {text: a, flag: false, number: 1, share: 0.5, list: [a], empty: , codes: [1]}\nrules: [{name: r, accept: '{option.text} {option.flag} {option.number} {option.share} {option.list} {option.empty} {option.codes}'}]"
-	with := func(options map[string]string) (rules.Loaded, error) {
-		return rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(file)}}, Options: options}.Do()
+	with := func(options map[string]string) (rulefile.Loaded, error) {
+		return rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte(file)}}, Options: options}.Do()
 	}
 	for want, options := range map[string]map[string]string{
 		`a false 1 0.5 ["a"] [] [1]`:               nil,

@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +12,6 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
 )
-
-func say(topic, kind, method, guid, message string) decision.Message {
-	return decision.Message{Topic: topic, Payload: fmt.Appendf(nil,
-		`{"type":%q,"message":%q,"methods":[%q],"guid":%q,"timestamp":1795322346039}`, kind, message, method, guid)}
-}
-
-func failed(topic, message string) decision.Message { return say(topic, "fail", "A", "G1", message) }
 
 func TestARuleHasManyKeys(t *testing.T) {
 	loaded := load(t, `
@@ -93,42 +85,6 @@ rules:
 		assert.Equal(t, want, effects(loaded.Decide(decision.Message{Topic: topic, Payload: []byte("1")})), topic)
 	}
 	assert.Equal(t, []string{"resolved", "counted", "accepted", "ignored"}, loaded.Decide(decision.Message{Topic: "i", Payload: []byte("1")}).Matched)
-}
-
-// effects are short words for what a decision does.
-func effects(d decision.Decision) (all []string) {
-	if d.Dead != "" {
-		return []string{"Dead " + d.Dead}
-	}
-	for _, effect := range d.Effects {
-		switch e := effect.(type) {
-		case decision.Raise:
-			all = append(all, "Raise "+e.Key.Alert)
-		case decision.Accept:
-			all = append(all, "Accept "+e.Key.Alert)
-		case decision.End:
-			all = append(all, "End "+e.Key.Alert)
-		case decision.EndAll:
-			all = append(all, "EndAll "+e.Rule)
-		case decision.Reset:
-			all = append(all, "Reset "+e.Rule+" of "+e.Group)
-		case decision.Leave:
-			all = append(all, "Leave "+e.Rule+" of "+e.Group+": "+e.Member)
-		case decision.Hit:
-			text := "Hit " + e.Window.Rule
-			if e.Only {
-				text = "Count " + e.Window.Rule
-			}
-			if e.Group != "" {
-				text += " of " + e.Group
-			}
-			if e.Member != "" {
-				text += ": " + e.Member
-			}
-			all = append(all, text)
-		}
-	}
-	return all
 }
 
 func TestAWindowIsFedInTheOrderEndsLeavesWholeAndParts(t *testing.T) {

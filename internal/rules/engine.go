@@ -24,7 +24,7 @@ import (
 
 // engine decides by the rules of files.
 type engine struct {
-	rules    []*rule
+	rules    []*Rule
 	clauses  []*clause
 	byType   map[event.Type]methods
 	rest     []*clause // those for what is no event
@@ -42,7 +42,7 @@ type work struct {
 	machine *vm.VM
 	raised  bool // a raising rule has matched
 
-	asked  *topics // what concerns has answered last
+	asked  *Topics // what concerns has answered last
 	answer bool
 }
 
@@ -70,7 +70,7 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 			err = w.add(c, &d)
 		}
 		if err != nil {
-			return decision.NewDead("rule %s: %w", c.rule.name, err)
+			return decision.NewDead("rule %s: %w", c.rule.Name, err)
 		}
 	}
 	return d
@@ -200,22 +200,22 @@ func plainNumbers(v any) (any, error) {
 	return v, nil
 }
 
-func (r *rule) listensTo(topic string) bool {
-	return len(r.topics.filters) == 0 || slices.ContainsFunc(r.topics.filters, func(filter string) bool { return mqtttopic.Matches(filter, topic) })
+func (r *Rule) listensTo(topic string) bool {
+	return len(r.Topics.Filters) == 0 || slices.ContainsFunc(r.Topics.Filters, func(filter string) bool { return mqtttopic.Matches(filter, topic) })
 }
 
 // concerns reports whether the message is for a rule. Most rules of a file are for the
 // same topics, and it is asked for one after the other.
-func (w *work) concerns(r *rule) bool {
-	if w.asked != r.topics {
-		w.asked, w.answer = r.topics, r.listensTo(w.message.Topic)
+func (w *work) concerns(r *Rule) bool {
+	if w.asked != r.Topics {
+		w.asked, w.answer = r.Topics, r.listensTo(w.message.Topic)
 	}
 	return w.answer
 }
 
 // prepare reads what an expression needs.
-func (w *work) prepare(r *rule, n needs) error {
-	w.facts.Option, w.facts.Rule = r.options, r.name
+func (w *work) prepare(r *Rule, n needs) error {
+	w.facts.Option, w.facts.Rule = r.Options, r.Name
 	if n.properties && w.facts.Properties == nil {
 		w.facts.Properties = map[string]string{}
 		for _, p := range w.message.Properties {
@@ -248,17 +248,17 @@ func (w *work) add(c *clause, d *decision.Decision) error {
 		return err
 	}
 	if c.is == begins {
-		d.Matched = append(d.Matched, r.name)
+		d.Matched = append(d.Matched, r.Name)
 	}
-	if c.is == ends && r.endsAll {
-		d.Effects = append(d.Effects, decision.EndAll{Rule: r.name})
+	if c.is == ends && r.EndsAll {
+		d.Effects = append(d.Effects, decision.EndAll{Rule: r.Name})
 		return nil
 	}
-	if r.window != nil {
+	if r.Window != nil {
 		return w.addToWindow(c, d)
 	}
 	w.raised = w.raised || c.first()
-	if r.action == ignore {
+	if r.Action == Ignore {
 		return nil
 	}
 	key, err := w.keyOf(r)
@@ -266,9 +266,9 @@ func (w *work) add(c *clause, d *decision.Decision) error {
 		return err
 	}
 	switch {
-	case c.is == ends, r.action == resolve:
+	case c.is == ends, r.Action == Resolve:
 		d.Effects = append(d.Effects, decision.End{Key: key})
-	case r.action == accept:
+	case r.Action == Accept:
 		d.Effects = append(d.Effects, decision.Accept{Key: key})
 	default:
 		raised, err := w.raise(r, key, d)
@@ -283,24 +283,24 @@ func (w *work) add(c *clause, d *decision.Decision) error {
 // addToWindow adds to what a window counts, or takes from it.
 func (w *work) addToWindow(c *clause, d *decision.Decision) error {
 	r := c.rule
-	group, err := r.group.text(w.machine, &w.facts)
+	group, err := r.Group.text(w.machine, &w.facts)
 	if err != nil {
 		return fmt.Errorf("group: %w", err)
 	}
 	switch c.is {
 	case ends:
-		d.Effects = append(d.Effects, decision.Reset{Rule: r.name, Group: group})
+		d.Effects = append(d.Effects, decision.Reset{Rule: r.Name, Group: group})
 		return nil
 	case counts:
-		d.Effects = append(d.Effects, decision.Hit{Window: r.window, Group: group, Only: true})
+		d.Effects = append(d.Effects, decision.Hit{Window: r.Window, Group: group, Only: true})
 		return nil
 	}
-	member, err := r.member.text(w.machine, &w.facts)
+	member, err := r.Member.text(w.machine, &w.facts)
 	if err != nil {
 		return fmt.Errorf("member: %w", err)
 	}
 	if c.is == leaves {
-		d.Effects = append(d.Effects, decision.Leave{Rule: r.name, Group: group, Member: member})
+		d.Effects = append(d.Effects, decision.Leave{Rule: r.Name, Group: group, Member: member})
 		return nil
 	}
 	w.facts.Group = group
@@ -312,28 +312,28 @@ func (w *work) addToWindow(c *clause, d *decision.Decision) error {
 	if err != nil {
 		return err
 	}
-	d.Effects = append(d.Effects, decision.Hit{Window: r.window, Group: group, Member: member, Raise: raised})
+	d.Effects = append(d.Effects, decision.Hit{Window: r.Window, Group: group, Member: member, Raise: raised})
 	return nil
 }
 
 // keyOf is the key of the alert that a rule is about.
-func (w *work) keyOf(r *rule) (decision.Key, error) {
-	key, err := r.key.text(w.machine, &w.facts)
+func (w *work) keyOf(r *Rule) (decision.Key, error) {
+	key, err := r.Key.text(w.machine, &w.facts)
 	if err == nil && strings.TrimSpace(key) == "" {
 		err = errors.New("is empty")
 	}
 	if err != nil {
 		return decision.Key{}, fmt.Errorf("key: %w", err)
 	}
-	return decision.Key{Integration: r.integrationKey, Alert: key}, nil
+	return decision.Key{Integration: r.IntegrationKey, Alert: key}, nil
 }
 
-func (w *work) raise(r *rule, key decision.Key, d *decision.Decision) (decision.Raise, error) {
-	e, omitted, err := r.alert.event(w.machine, &w.facts)
+func (w *work) raise(r *Rule, key decision.Key, d *decision.Decision) (decision.Raise, error) {
+	e, omitted, err := r.Alert.event(w.machine, &w.facts)
 	for _, o := range omitted {
-		d.Omitted = append(d.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.name + ": " + o.Reason})
+		d.Omitted = append(d.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.Name + ": " + o.Reason})
 	}
 	return decision.Raise{
-		Rule: r.name, Key: key, Event: e, For: r.wait, Reminder: r.reminder, Silence: r.silence, Age: r.age,
+		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age,
 	}, err
 }

@@ -29,7 +29,7 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	var all []Verdict
 	raisedBy := ""
 	for _, rule := range e.rules {
-		v := Verdict{Rule: rule.name}
+		v := Verdict{Rule: rule.Name}
 		for _, c := range rule.clauses() {
 			why, err := w.why(c)
 			switch {
@@ -45,7 +45,7 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 				v.Matched = true
 				v.Reasons = append(v.Reasons, w.says(c))
 				if c.first() {
-					raisedBy = rule.name
+					raisedBy = rule.Name
 				}
 			}
 		}
@@ -62,7 +62,7 @@ func (w *work) says(c *clause) string {
 	}
 	says := doing(d)
 	for _, o := range d.Omitted {
-		says += ", without " + o.Field + ": " + strings.TrimPrefix(o.Reason, "rule "+c.rule.name+": ")
+		says += ", without " + o.Field + ": " + strings.TrimPrefix(o.Reason, "rule "+c.rule.Name+": ")
 	}
 	return says
 }
@@ -105,7 +105,7 @@ func ofGroup(group string) string {
 func (w *work) why(c *clause) (string, error) {
 	switch {
 	case !w.concerns(c.rule):
-		return "the topic is not among " + strings.Join(c.rule.topics.filters, ", "), nil
+		return "the topic is not among " + strings.Join(c.rule.Topics.Filters, ", "), nil
 	case c.needs.event && !w.isEvent:
 		return "the message is no event", nil
 	}
@@ -120,7 +120,7 @@ func (w *work) why(c *clause) (string, error) {
 // untrue is the first part of a condition that is not true, as it is written.
 func (w *work) untrue(c *clause) string {
 	for _, part := range conjuncts(c.when.tree) {
-		inner, err := compile(part.String(), expr.AsBool(), c.rule.options)
+		inner, err := compile(part.String(), expr.AsBool(), c.rule.Options)
 		if err != nil {
 			continue
 		}

@@ -130,7 +130,7 @@ func thereIsNo(name, before, behind string) string {
 	case slices.Contains(eventFields, name):
 		return none + "; an event of Open AMT has event." + name + ", and other messages have msg." + name
 	}
-	if near := suggestion(name, variables); near != "" {
+	if near := Suggestion(name, variables); near != "" {
 		return none + near
 	}
 	return fmt.Sprintf("%s; what the message has is msg.%s, and a text is %q in quotes", none, bare, bare)
@@ -154,7 +154,7 @@ func noFunction(name string) string {
 	if instead := functionsElsewhere[strings.ToLower(name)]; instead != "" {
 		return none + "; " + instead
 	}
-	if near := suggestion(name, functions); near != "" {
+	if near := Suggestion(name, functions); near != "" {
 		return none + near
 	}
 	return none + thereAre

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // all is a file that looks at all of a message.
@@ -61,7 +61,7 @@ var hostile = map[string]struct {
 }
 
 func TestHostileMessages(t *testing.T) {
-	sets := map[string]rules.Loaded{"all": load(t, all), "presets": preset(t, "mps", "rps"), "calls": preset(t, "calls")}
+	sets := map[string]rulefile.Loaded{"all": load(t, all), "presets": preset(t, "mps", "rps"), "calls": preset(t, "calls")}
 	for name, c := range hostile {
 		for set, r := range sets {
 			for _, topic := range []string{"mps/events", "mps/status/x", strings.Repeat("a/", 30_000) + "\xff\x00"} {
@@ -135,12 +135,12 @@ func soundRaise(t testing.TB, r decision.Raise) {
 
 // FuzzRules: any bytes are rules or have mistakes, and rules decide on any message.
 func FuzzRules(f *testing.F) {
-	for _, name := range rules.PresetNames {
-		source, err := rules.Preset(name)
+	for _, name := range rulefile.PresetNames {
+		source, err := rulefile.Preset(name)
 		require.NoError(f, err)
 		f.Add(source.Text, []byte(`{"type":"fail","message":"m","methods":["A"],"guid":"g","timestamp":1}`))
 	}
-	text, err := os.ReadFile("testdata/mistakes.yaml")
+	text, err := os.ReadFile("rulefile/testdata/mistakes.yaml")
 	require.NoError(f, err)
 	for _, seed := range []string{
 		string(text), all, "rules: &a [*a]", "a: &a\n  <<: *a", "? [a]\n: b", "rules: [{<<: [{name: a}], ignore: true}]", "--- !!str a\n...\n", "%YAML 1.2\n---\nrules:\n",
@@ -154,9 +154,9 @@ func FuzzRules(f *testing.F) {
 		f.Add([]byte(seed), []byte(`{"a":[1]}`))
 	}
 	f.Fuzz(func(t *testing.T, file, payload []byte) {
-		loaded, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: file}}, Options: map[string]string{"a": "5"}, Settings: []string{"log-level"}}.Do()
+		loaded, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: file}}, Options: map[string]string{"a": "5"}, Settings: []string{"log-level"}}.Do()
 		if err != nil {
-			var all rules.MistakesError
+			var all rulefile.MistakesError
 			require.ErrorAs(t, err, &all)
 			for _, m := range all {
 				assert.NotEmpty(t, m.Text)
@@ -188,7 +188,7 @@ func FuzzTemplate(f *testing.F) {
 		require.NoError(t, err)
 		text := "rules: [{name: r, when: event.type != 'fail' || true, window: 1m, at_least: 1, clear: 1m, raise: {key: k, summary: s, details: D, custom_details: [D]}}, " +
 			"{name: q, raise: {key: k, summary: s, details: D, labels: {a: D}}, ends: {age: 1h}}]"
-		loaded, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(strings.ReplaceAll(text, "D", string(quoted)))}}}.Do()
+		loaded, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte(strings.ReplaceAll(text, "D", string(quoted)))}}}.Do()
 		if err != nil {
 			return
 		}
@@ -210,7 +210,7 @@ func FuzzMessage(f *testing.F) {
 			f.Add("mps/events", say("", kind, method, "g", "m").Payload, "outcome", "")
 		}
 	}
-	sets := []rules.Loaded{preset(f, "mps", "rps"), preset(f, "calls"), load(f, all)}
+	sets := []rulefile.Loaded{preset(f, "mps", "rps"), preset(f, "calls"), load(f, all)}
 	f.Fuzz(func(t *testing.T, topic string, payload []byte, key, value string) {
 		for _, r := range sets {
 			m := decision.Message{Topic: topic, Payload: payload, Properties: []decision.Property{{Key: key, Value: value}}}

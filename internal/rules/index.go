@@ -17,9 +17,9 @@ type methods struct {
 
 // clause is a condition of a rule, and what it is for.
 type clause struct {
-	rule  *rule
+	rule  *Rule
 	is    purpose
-	when  *expression // nil: always
+	when  *Expression // nil: always
 	needs needs       // of the condition, and of the templates of what it is for
 }
 
@@ -34,12 +34,12 @@ const (
 
 // clauses are the conditions of a rule in the order of their effects: what a message ends
 // it ends first, and it counts towards the whole before it counts as a part.
-func (r *rule) clauses() (all []*clause) {
+func (r *Rule) clauses() (all []*clause) {
 	for _, c := range []*clause{
-		{rule: r, is: ends, when: r.endsWhen},
-		{rule: r, is: leaves, when: r.leave},
-		{rule: r, is: counts, when: r.of},
-		{rule: r, is: begins, when: r.when},
+		{rule: r, is: ends, when: r.EndsWhen},
+		{rule: r, is: leaves, when: r.Leave},
+		{rule: r, is: counts, when: r.Of},
+		{rule: r, is: begins, when: r.When},
 	} {
 		if c.when != nil || c.is == begins {
 			c.needs = c.asksFor()
@@ -55,17 +55,17 @@ func (c *clause) asksFor() (n needs) {
 	if c.when != nil {
 		n = c.when.needs
 	}
-	templates := []*template{r.group}
+	templates := []*Template{r.Group}
 	switch {
-	case c.is == ends && r.endsAll:
+	case c.is == ends && r.EndsAll:
 		return n
-	case c.is == ends && r.window == nil:
-		templates = append(templates, r.key)
+	case c.is == ends && r.Window == nil:
+		templates = append(templates, r.Key)
 	case c.is == leaves:
-		templates = append(templates, r.member)
+		templates = append(templates, r.Member)
 	case c.is == begins:
-		templates = append(templates, r.key, r.member)
-		n = n.and(r.alert.needs())
+		templates = append(templates, r.Key, r.Member)
+		n = n.and(r.Alert.needs())
 	}
 	for _, t := range templates {
 		if t != nil {
@@ -78,11 +78,11 @@ func (c *clause) asksFor() (n needs) {
 // order lets ends come first and raised alerts last.
 func (c *clause) order() int {
 	switch {
-	case c.is == ends, c.is == leaves, c.is == begins && c.rule.action == resolve:
+	case c.is == ends, c.is == leaves, c.is == begins && c.rule.Action == Resolve:
 		return 0
 	case c.is == counts:
 		return 1
-	case c.rule.window != nil:
+	case c.rule.Window != nil:
 		return 2
 	default:
 		return 3
@@ -91,17 +91,17 @@ func (c *clause) order() int {
 
 // first reports whether it is one of those of which only the first that matches counts.
 func (c *clause) first() bool {
-	return c.is == begins && c.rule.window == nil && (c.rule.action == raise || c.rule.action == ignore)
+	return c.is == begins && c.rule.Window == nil && (c.rule.Action == Raise || c.rule.Action == Ignore)
 }
 
 // mostMethods bounds the index. With more methods it is by type alone.
 const mostMethods = 1000
 
-func newEngine(all []*rule) *engine {
+func newEngine(all []*Rule) *engine {
 	e := &engine{rules: all, byType: map[event.Type]methods{}}
 	e.machines.New = func() any { return new(vm.VM) }
 	for _, r := range all {
-		e.fleet = e.fleet || r.window != nil && r.window.Fleet
+		e.fleet = e.fleet || r.Window != nil && r.Window.Fleet
 		e.clauses = append(e.clauses, r.clauses()...)
 	}
 	slices.SortStableFunc(e.clauses, func(a, b *clause) int { return cmp.Compare(a.order(), b.order()) })

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // The conditions that an event is held against are chosen by its type and method, and the
@@ -32,7 +32,7 @@ func FuzzTheIndexChangesNoDecision(f *testing.F) {
 }
 
 // decided is a decision without the text of the condition that failed.
-func decided(r rules.Loaded, m decision.Message) decision.Decision {
+func decided(r rulefile.Loaded, m decision.Message) decision.Decision {
 	d := r.Decide(m)
 	if rule, _, failed := strings.Cut(d.Dead, ": "); failed {
 		d.Dead = rule

@@ -34,5 +34,5 @@ func nearMethod(name string) string {
 	if len(name) < shortest || slices.Contains(knownMethods(), name) {
 		return ""
 	}
-	return suggestion(name, knownMethods())
+	return Suggestion(name, knownMethods())
 }

@@ -17,7 +17,7 @@ var uneven = regexp.MustCompile(`^invalid operation: (.+) ([<>]=?|\*\*|[-+*/%]) 
 
 // failed is an error of the machine's in our words, with the part of the expression that
 // has the wrong value.
-func (e *expression) failed(err error) error {
+func (e *Expression) failed(err error) error {
 	var at *file.Error
 	if !errors.As(err, &at) {
 		return plain(err)

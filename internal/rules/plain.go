@@ -29,7 +29,7 @@ var phrases = []struct {
 	ours   func(m []string) string
 }{
 	{regexp.MustCompile(`type rules\.\w+ has no field (\w+)`), func(m []string) string {
-		return "event has no field " + m[1] + suggestion(m[1], eventFields)
+		return "event has no field " + m[1] + Suggestion(m[1], eventFields)
 	}},
 	{regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types (.+) and (.+)\)`), func(m []string) string {
 		return together(m[1], kindOfType(m[2]), kindOfType(m[3]), "")
@@ -126,6 +126,9 @@ var kinds = map[string][]string{
 	"anything":      {"unknown", "interface {}", "any"},
 	"an object":     {"map[string]interface {}", "map[string]string", "rules.eventFacts"},
 }
+
+// KindOf names the kind of a value as people call it.
+func KindOf(value any) string { return kindOfType(fmt.Sprintf("%T", value)) }
 
 func kindOfType(name string) string {
 	for kind, types := range kinds {

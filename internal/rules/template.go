@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,9 +14,9 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// template is a text with expressions in braces, such as "{event.method} failed". Two
+// Template is a text with expressions in braces, such as "{event.method} failed". Two
 // braces are one that stands for itself.
-type template struct {
+type Template struct {
 	parts []part
 	needs needs
 }
@@ -23,7 +24,7 @@ type template struct {
 // part is a text, or an expression in its place.
 type part struct {
 	text  string
-	value *expression
+	value *Expression
 	fact  func(*facts) string // the value, if it is one that needs no evaluation
 }
 
@@ -39,6 +40,17 @@ var plainFacts = map[string]func(*facts) string{
 	"event.guid":    func(f *facts) string { return f.Event.GUID },
 }
 
+// Limits are what a template may not be.
+type Limits int
+
+// The limits, which may be added by |.
+const (
+	NotEmpty Limits = 1 << iota
+	OfWindow        // it may hold the numbers of a window
+	Grouped         // it may hold the group
+	Varies          // it holds an expression
+)
+
 // numbers are the names of Numbers that texts of windows may hold.
 var numbers = []string{"count", "of", "distinct", "percent", "members"}
 
@@ -47,8 +59,8 @@ const mostPlaces = 100
 
 // parseTemplate compiles a template. In the texts of windows the numbers stand for what
 // the window holds when ilert is told.
-func parseTemplate(text string, ofWindow bool, options map[string]any) (*template, error) {
-	t := &template{}
+func parseTemplate(text string, ofWindow bool, options map[string]any) (*Template, error) {
+	t := &Template{}
 	literal := func(s string) {
 		if n := len(t.parts); n > 0 && t.parts[n-1].value == nil {
 			t.parts[n-1].text += s
@@ -99,6 +111,33 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*templat
 	return t, nil
 }
 
+// ParseText compiles a template as ParseTemplate does, and refuses what is most likely not
+// meant, such as an expression without its braces.
+func ParseText(text string, limits Limits, options map[string]any) (*Template, error) {
+	t, err := ParseTemplate(text, limits, options)
+	switch {
+	case err != nil:
+		return t, err
+	case strings.TrimSpace(text) == "" && limits&NotEmpty != 0:
+		return t, errors.New("is empty")
+	}
+	return t, t.braces(text, limits, options)
+}
+
+// ParseTemplate compiles a template within its limits. In the texts of windows the numbers
+// stand for what the window holds when ilert is told. There is a template also if there is
+// an error.
+func ParseTemplate(text string, limits Limits, options map[string]any) (*Template, error) {
+	t, err := parseTemplate(text, limits&OfWindow != 0, options)
+	switch {
+	case err != nil:
+		return &Template{}, err
+	case t.needs.group && limits&Grouped == 0:
+		return t, errors.New("there is no group here; it may stand in what the raise of a window says")
+	}
+	return t, nil
+}
+
 // closing finds the brace that closes an expression, past those in it and in its texts.
 func closing(s string) int {
 	depth, quote := 0, byte(0)
@@ -128,7 +167,7 @@ func closing(s string) int {
 const mostText = 32 << 10
 
 // text evaluates the template.
-func (t *template) text(machine *vm.VM, f *facts) (string, error) {
+func (t *Template) text(machine *vm.VM, f *facts) (string, error) {
 	if t == nil || len(t.parts) == 0 {
 		return "", nil
 	}
@@ -174,7 +213,7 @@ func (p *part) evaluate(machine *vm.VM, f *facts) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := textOfValue(value)
+	s, err := TextOf(value)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", p.value.text, err)
 	}
@@ -183,27 +222,27 @@ func (p *part) evaluate(machine *vm.VM, f *facts) (string, error) {
 
 // json evaluates the template to JSON. One that is nothing but an expression keeps its
 // type.
-func (t *template) json(machine *vm.VM, f *facts) (json.RawMessage, error) {
+func (t *Template) json(machine *vm.VM, f *facts) (json.RawMessage, error) {
 	if len(t.parts) != 1 || t.parts[0].value == nil {
 		text, err := t.text(machine, f)
 		if err != nil {
 			return nil, err
 		}
-		return encode(text)
+		return Encode(text)
 	}
 	value, err := t.parts[0].value.run(machine, f)
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := encode(value)
+	encoded, err := Encode(value)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.parts[0].value.text, err)
 	}
 	return json.RawMessage(withoutPlaces(string(encoded))), nil
 }
 
-// literal returns the text of a template without expressions.
-func (t *template) literal() (string, bool) {
+// Literal returns the text of a template without expressions.
+func (t *Template) Literal() (string, bool) {
 	switch {
 	case t == nil || len(t.parts) == 0:
 		return "", true
@@ -215,22 +254,23 @@ func (t *template) literal() (string, bool) {
 }
 
 // begins is the text before the first expression, and whether that is all.
-func (t *template) begins() (text string, whole bool) {
-	if text, whole = t.literal(); whole || t.parts[0].value != nil {
+func (t *Template) begins() (text string, whole bool) {
+	if text, whole = t.Literal(); whole || t.parts[0].value != nil {
 		return text, whole
 	}
 	return t.parts[0].text, false
 }
 
 // finishes is the text behind the last expression.
-func (t *template) finishes() string {
-	if text, whole := t.literal(); whole {
+func (t *Template) finishes() string {
+	if text, whole := t.Literal(); whole {
 		return text
 	}
 	return t.parts[len(t.parts)-1].text
 }
 
-func textOfValue(value any) (string, error) {
+// TextOf returns what a template makes of the value of an expression.
+func TextOf(value any) (string, error) {
 	switch v := value.(type) {
 	case nil:
 		return "", nil
@@ -243,7 +283,7 @@ func textOfValue(value any) (string, error) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	}
-	text, err := encode(value)
+	text, err := Encode(value)
 	return string(text), err
 }
 
@@ -253,4 +293,25 @@ func withoutPlaces(s string) string {
 		return s
 	}
 	return strings.NewReplacer(decision.PlaceBegins, "\uFFFD", decision.PlaceEnds, "\uFFFD").Replace(s)
+}
+
+// mentions reports whether a number stands in the template.
+func (t *Template) mentions(number string) bool {
+	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, decision.Place(number)) })
+}
+
+// MayBeEqual reports whether two templates may give one text.
+func MayBeEqual(a, b *Template) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	p, pWhole := a.begins()
+	q, qWhole := b.begins()
+	p, q = strings.ToLower(strings.TrimSpace(p)), strings.ToLower(strings.TrimSpace(q)) // as keys are compared
+	if pWhole && qWhole {
+		return p == q
+	}
+	before := strings.HasPrefix(p, q) || strings.HasPrefix(q, p)
+	p, q = strings.ToLower(strings.TrimSpace(a.finishes())), strings.ToLower(strings.TrimSpace(b.finishes()))
+	return before && (strings.HasSuffix(p, q) || strings.HasSuffix(q, p))
 }

@@ -12,11 +12,11 @@ import (
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // texts is a file of one rule that says this.
-func texts(t testing.TB, template string) rules.Loaded {
+func texts(t testing.TB, template string) rulefile.Loaded {
 	t.Helper()
 	quoted, err := json.Marshal(template)
 	require.NoError(t, err)

@@ -1,10 +1,12 @@
-package rules
+package rulefile
 
 import (
 	"embed"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 //go:embed presets
@@ -22,7 +24,7 @@ const presetName = "preset "
 // Preset returns a built-in file of rules.
 func Preset(name string) (Source, error) {
 	if !slices.Contains(PresetNames, name) {
-		return Source{}, fmt.Errorf("there is no preset %q%s: want %s", name, suggestion(name, PresetNames), strings.Join(PresetNames, ", "))
+		return Source{}, fmt.Errorf("there is no preset %q%s: want %s", name, rules.Suggestion(name, PresetNames), strings.Join(PresetNames, ", "))
 	}
 	text, err := presets.ReadFile("presets/" + name + ".yaml")
 	return Source{Name: presetName + name, Text: text}, err

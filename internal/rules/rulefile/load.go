@@ -1,13 +1,16 @@
-package rules
+// Package rulefile makes rules of text: it reads YAML files and the built-in ones, names
+// every mistake with its line and its mend, and reads the tests and the settings that a file
+// holds. What it returns is complete or an error that lists all mistakes; no bytes make it
+// panic, and none take it long. It opens no file: the caller brings the texts.
+package rulefile
 
 import (
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Load says what files of rules are read with.
@@ -26,7 +29,7 @@ type Load struct {
 
 // Loaded is what files of rules say.
 type Loaded struct {
-	Rules
+	rules.Rules
 	// Topics are the topic filters that the files and their rules name.
 	Topics []string
 	// Names are those of the rules, in their order.
@@ -56,17 +59,18 @@ func (l Load) Do() (Loaded, error) {
 	}
 	loaded := f.loaded
 	loaded.KeyOf = map[string]ilert.IntegrationKey{}
-	for _, r := range f.rules {
-		loaded.Names = append(loaded.Names, r.name)
-		loaded.KeyOf[r.name] = r.integrationKey
-		if r.integrationKey != (ilert.IntegrationKey{}) && !slices.Contains(loaded.Keys, r.integrationKey) {
-			loaded.Keys = append(loaded.Keys, r.integrationKey)
+	all := make([]*rules.Rule, len(f.rules))
+	for i, r := range f.rules {
+		all[i] = &r.Rule
+		loaded.Names = append(loaded.Names, r.Name)
+		loaded.KeyOf[r.Name] = r.IntegrationKey
+		if r.IntegrationKey != (ilert.IntegrationKey{}) && !slices.Contains(loaded.Keys, r.IntegrationKey) {
+			loaded.Keys = append(loaded.Keys, r.IntegrationKey)
 		}
 	}
 	slices.Sort(loaded.Topics)
 	loaded.Topics = mqtttopic.Uncovered(loaded.Topics)
-	e := newEngine(f.rules)
-	loaded.Rules = Rules{e}
+	loaded.Rules = rules.New(all)
 	return loaded, nil
 }
 
@@ -125,16 +129,16 @@ func (f *files) read(source Source, by *contents) {
 // listen settles which topics the rules of a file are for: their own, else those of the
 // file.
 func (f *files) listen(c *contents) {
-	ofFile := &topics{c.topics}
+	ofFile := &rules.Topics{Filters: c.topics}
 	f.loaded.Topics = append(f.loaded.Topics, c.topics...)
 	if len(f.load.Topics) > 0 {
-		ofFile.filters = f.load.Topics
+		ofFile.Filters = f.load.Topics
 	}
 	for _, r := range c.rules {
-		if r.topics != nil {
-			f.loaded.Topics = append(f.loaded.Topics, r.topics.filters...)
+		if r.Topics != nil {
+			f.loaded.Topics = append(f.loaded.Topics, r.Topics.Filters...)
 		} else {
-			r.topics = ofFile
+			r.Topics = ofFile
 		}
 	}
 }
@@ -149,59 +153,9 @@ func (f *files) check() {
 	if len(f.mistakes) > 0 {
 		return // an option may stand in what could not be read
 	}
-	for _, name := range keysOf(f.load.Options) {
+	for _, name := range slices.Sorted(maps.Keys(f.load.Options)) {
 		if !f.used[name] {
-			f.mistakes = append(f.mistakes, Mistake{File: "--option " + name, Text: "no file has such an option" + suggestionOr(name, keysOf(f.options))})
+			f.mistakes = append(f.mistakes, Mistake{File: "--option " + name, Text: "no file has such an option" + suggestionOr(name, slices.Sorted(maps.Keys(f.options)))})
 		}
 	}
-}
-
-// complete fills in what a rule leaves out.
-func (r *rule) complete() {
-	if r.window == nil {
-		return
-	}
-	if r.key == nil {
-		key := strings.NewReplacer("{", "{{", "}", "}}").Replace(r.name)
-		if r.group != nil {
-			key += "/{group}"
-		}
-		r.key, _ = parseTemplate(key, false, nil)
-	}
-	if r.member != nil && r.alert.details == nil && !r.alert.summary.mentions("members") {
-		r.alert.details, _ = parseTemplate("{members}", true, nil)
-	}
-}
-
-// mentions reports whether a number stands in the template.
-func (t *template) mentions(number string) bool {
-	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, decision.Place(number)) })
-}
-
-func (a *alertTexts) needs() (n needs) {
-	for _, t := range []*template{a.summary, a.details, a.priority, a.severity, a.routingKey} {
-		if t != nil {
-			n = n.and(t.needs)
-		}
-	}
-	for _, v := range []any{a.links, a.images, a.labels, a.customDetails} {
-		n = n.and(needsOf(v))
-	}
-	return n
-}
-
-func needsOf(value any) (n needs) {
-	switch v := value.(type) {
-	case *template:
-		return v.needs
-	case []any:
-		for _, inner := range v {
-			n = n.and(needsOf(inner))
-		}
-	case map[string]any:
-		for _, inner := range v {
-			n = n.and(needsOf(inner))
-		}
-	}
-	return n
 }

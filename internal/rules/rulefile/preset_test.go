@@ -1,37 +1,15 @@
-package rules_test
+package rulefile_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
-
-// load reads one file of rules that is right.
-func load(t testing.TB, text string) rules.Loaded {
-	t.Helper()
-	loaded, err := rules.Load{Sources: []rules.Source{{Name: "rules.yaml", Text: []byte(text)}}}.Do()
-	require.NoError(t, err)
-	return loaded
-}
-
-func preset(t testing.TB, names ...string) rules.Loaded {
-	t.Helper()
-	var sources []rules.Source
-	for _, name := range names {
-		source, err := rules.Preset(name)
-		require.NoError(t, err)
-		sources = append(sources, source)
-	}
-	loaded, err := rules.Load{Sources: sources}.Do()
-	require.NoError(t, err)
-	return loaded
-}
 
 func TestCalls(t *testing.T) {
 	r := preset(t, "calls")
@@ -72,7 +50,7 @@ func TestCalls(t *testing.T) {
 }
 
 func TestUnknownPreset(t *testing.T) {
-	_, err := rules.Preset("mpss")
+	_, err := rulefile.Preset("mpss")
 	assert.EqualError(t, err, `there is no preset "mpss", did you mean "mps"?: want mps, rps, calls`)
 }
 

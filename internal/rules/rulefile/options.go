@@ -1,14 +1,15 @@
-package rules
+package rulefile
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // readOptions reads values that --option may set otherwise, each by its kind.
@@ -23,8 +24,8 @@ func (l *loader) readOptions(n ast.Node) {
 			value = []any{} // as nothing stands there, it is a list that is filled elsewhere
 		}
 		if given, ok := l.given[p.key]; ok {
-			if kindOfOption(given) != kindOfOption(value) {
-				l.fail(p.at, "option %s: want %s, have %s in the file that includes this", p.key, kindOfOption(value), kindOfOption(given))
+			if rules.KindOf(given) != rules.KindOf(value) {
+				l.fail(p.at, "option %s: want %s, have %s in the file that includes this", p.key, rules.KindOf(value), rules.KindOf(given))
 			}
 			value = given
 		}
@@ -41,8 +42,6 @@ func (l *loader) readOptions(n ast.Node) {
 		l.file.given[p.key], l.file.options[p.key] = value, setOf(value)
 	}
 }
-
-func kindOfOption(value any) string { return kindOfType(fmt.Sprintf("%T", value)) }
 
 // setOf makes a list of texts what "in" looks into at once, however long it is.
 func setOf(value any) any {

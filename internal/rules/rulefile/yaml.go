@@ -1,8 +1,9 @@
-package rules
+package rulefile
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -299,7 +300,7 @@ type fields map[string]func(ast.Node)
 func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 	pairs, ok := r.pairs(n)
 	if !ok {
-		r.fail(n, "%s: want a mapping of %s", what, strings.Join(keysOf(known), ", "))
+		r.fail(n, "%s: want a mapping of %s", what, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 	}
 	has := map[string]bool{}
 	for _, p := range pairs {
@@ -307,7 +308,7 @@ func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 		read, ok := known[p.key]
 		switch {
 		case !ok:
-			r.fail(p.at, "%s has no key %.60q%s", what, p.key, suggestionOr(p.key, keysOf(known)))
+			r.fail(p.at, "%s has no key %.60q%s", what, p.key, suggestionOr(p.key, slices.Sorted(maps.Keys(known))))
 		case p.value != nil:
 			read(p.value)
 		case p.key == "rules": // of a file without rules more is said

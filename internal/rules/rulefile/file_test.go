@@ -1,4 +1,4 @@
-package rules_test
+package rulefile_test
 
 import (
 	"flag"
@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 var update = flag.Bool("update", false, "write what is wrong with testdata/mistakes.yaml to mistakes.txt")
@@ -16,8 +16,8 @@ var update = flag.Bool("update", false, "write what is wrong with testdata/mista
 func TestEveryMistakeOfAFileIsNamedWithItsPlace(t *testing.T) {
 	text, err := os.ReadFile("testdata/mistakes.yaml")
 	require.NoError(t, err)
-	_, err = rules.Load{
-		Sources:  []rules.Source{{Name: "mistakes.yaml", Text: text}},
+	_, err = rulefile.Load{
+		Sources:  []rulefile.Source{{Name: "mistakes.yaml", Text: text}},
 		Settings: []string{"metrics-address", "log-level"},
 		Options:  map[string]string{"limit": "many"},
 	}.Do()

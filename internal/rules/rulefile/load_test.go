@@ -1,4 +1,4 @@
-package rules_test
+package rulefile_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 func TestFilesIncludePresets(t *testing.T) {
@@ -38,8 +38,8 @@ func TestTheOptionsOfAFileGoBeforeThoseOfWhatItIncludes(t *testing.T) {
 	assert.Equal(t, append(quiet, "Raise device/G1"), effects(load(t, "include: mps\noptions: {critical: [G1]}").Decide(gone)))
 	assert.Equal(t, "preset mps:17:3: option critical: want a list, have a text in the file that includes this", mistakes(t, "include: mps\noptions: {critical: G1}"))
 
-	loaded, err := rules.Load{
-		Sources: []rules.Source{{Name: "f", Text: []byte("include: mps\noptions: {critical: [G1]}")}},
+	loaded, err := rulefile.Load{
+		Sources: []rulefile.Source{{Name: "f", Text: []byte("include: mps\noptions: {critical: [G1]}")}},
 		Options: map[string]string{"critical": "G2"},
 	}.Do()
 	require.NoError(t, err)
@@ -47,9 +47,9 @@ func TestTheOptionsOfAFileGoBeforeThoseOfWhatItIncludes(t *testing.T) {
 }
 
 func TestSeveralFilesAreReadInTheirOrder(t *testing.T) {
-	one := rules.Source{Name: "one", Text: []byte("topics: [b, a]\nsettings: {log-level: info, topic: [x, y]}\nrules: [{name: one, accept: k}]\ntests: [{name: t, messages: [{msg: 1}]}]")}
-	two := rules.Source{Name: "two", Text: []byte("topics: [a, c]\nsettings: {log-level: debug}\nrules: [{name: two, integration_key: {env: A}, accept: k}, {name: three, integration_key: {env: A}, accept: k}]")}
-	loaded, err := rules.Load{Sources: []rules.Source{one, two, one}, Settings: []string{"log-level", "topic"}}.Do()
+	one := rulefile.Source{Name: "one", Text: []byte("topics: [b, a]\nsettings: {log-level: info, topic: [x, y]}\nrules: [{name: one, accept: k}]\ntests: [{name: t, messages: [{msg: 1}]}]")}
+	two := rulefile.Source{Name: "two", Text: []byte("topics: [a, c]\nsettings: {log-level: debug}\nrules: [{name: two, integration_key: {env: A}, accept: k}, {name: three, integration_key: {env: A}, accept: k}]")}
+	loaded, err := rulefile.Load{Sources: []rulefile.Source{one, two, one}, Settings: []string{"log-level", "topic"}}.Do()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"one", "two", "three"}, loaded.Names)
 	assert.Equal(t, []string{"a", "b", "c"}, loaded.Topics)
@@ -57,11 +57,11 @@ func TestSeveralFilesAreReadInTheirOrder(t *testing.T) {
 	assert.Equal(t, map[string][]string{"log-level": {"debug"}, "topic": {"x", "y"}}, loaded.Settings)
 	assert.Len(t, loaded.Tests, 1)
 
-	_, err = rules.Load{Sources: []rules.Source{one, two}, AnySetting: true}.Do()
+	_, err = rulefile.Load{Sources: []rulefile.Source{one, two}, AnySetting: true}.Do()
 	assert.NoError(t, err)
 
 	one.Text, two.Text = []byte("rules: [{name: a, ignore: false}]\nx: 1"), []byte("y: 1\nrules: [{name: a, ignore: true}]")
-	_, err = rules.Load{Sources: []rules.Source{two, one}}.Do()
+	_, err = rulefile.Load{Sources: []rulefile.Source{two, one}}.Do()
 	assert.EqualError(t, err, `two:1:1: the file has no key "y": it may have include, integration_key, options, rules, settings, tests, topics
 one:1:9: rule "a": two, line 2, has one of that name
 one:1:27: ignore: want true
@@ -121,7 +121,7 @@ func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {
 		`{name: a, window: 1m, at_least: 1, clear: 1m, raise: {summary: s}}`:                                         true,
 		`{name: a, window: 1m, member: "{topic}", leave: topic == "b", raise: {summary: s}}`:                         true,
 	} {
-		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte("rules: [" + rule + "]")}}}.Do()
+		_, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte("rules: [" + rule + "]")}}}.Do()
 		if ends {
 			assert.NoError(t, err, rule)
 		} else {
@@ -150,12 +150,12 @@ func TestWhatStandsBesideRaiseIsToldOnce(t *testing.T) {
 }
 
 func TestCopiesOfPresetsAreToldOnce(t *testing.T) {
-	copied, err := rules.Preset("mps")
+	copied, err := rulefile.Preset("mps")
 	require.NoError(t, err)
 	copied.Name = "rules.yaml"
-	preset, err := rules.Preset("mps")
+	preset, err := rulefile.Preset("mps")
 	require.NoError(t, err)
-	_, err = rules.Load{Sources: []rules.Source{copied, preset}}.Do()
+	_, err = rulefile.Load{Sources: []rulefile.Source{copied, preset}}.Do()
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "\n")
 	assert.Contains(t, err.Error(), "preset mps: rules.yaml has rules of the same names: ")
@@ -206,7 +206,7 @@ func TestPresetsOnBadDays(t *testing.T) {
 
 // What a real MPS published.
 func TestPresetsUnderstandAllThatMPSPublished(t *testing.T) {
-	text, err := os.ReadFile("../../testdata/mps-capture.jsonl")
+	text, err := os.ReadFile("../../../testdata/mps-capture.jsonl")
 	require.NoError(t, err)
 	r := preset(t, "mps", "rps")
 	for line := range strings.Lines(string(text)) {
@@ -224,9 +224,9 @@ func TestPresetsUnderstandAllThatMPSPublished(t *testing.T) {
 
 func TestCriticalDevicesAreFoundInEitherCase(t *testing.T) {
 	for _, option := range []string{"4c4c4544-004b", "4C4C4544-004B"} {
-		source, err := rules.Preset("mps")
+		source, err := rulefile.Preset("mps")
 		require.NoError(t, err)
-		loaded, err := rules.Load{Sources: []rules.Source{source}, Options: map[string]string{"critical": "other, " + option}}.Do()
+		loaded, err := rulefile.Load{Sources: []rulefile.Source{source}, Options: map[string]string{"critical": "other, " + option}}.Do()
 		require.NoError(t, err)
 		for _, guid := range []string{"4c4c4544-004b", "4C4C4544-004B"} {
 			assert.Contains(t, effects(loaded.Decide(say("mps/events", "success", "CIRA_Disconnected", guid, ""))), "Raise device/"+guid)
@@ -235,13 +235,13 @@ func TestCriticalDevicesAreFoundInEitherCase(t *testing.T) {
 }
 
 func TestARuleListensToItsOwnTopicsElseToThoseOfItsFile(t *testing.T) {
-	source := func(name, topics string) rules.Source {
-		return rules.Source{Name: name, Text: []byte(topics + `
+	source := func(name, topics string) rulefile.Source {
+		return rulefile.Source{Name: name, Text: []byte(topics + `
 rules:
   - {name: ` + name + `-own, topics: own/+, resolve: own}
   - {name: ` + name + `-file, resolve: file}`)}
 	}
-	load := rules.Load{Sources: []rules.Source{source("a", "topics: a"), source("b", "topics: b"), source("c", "")}}
+	load := rulefile.Load{Sources: []rulefile.Source{source("a", "topics: a"), source("b", "topics: b"), source("c", "")}}
 	loaded, err := load.Do()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a", "b", "own/+"}, loaded.Topics, "all are subscribed to")

@@ -1,4 +1,4 @@
-package rules
+package rulefile
 
 import (
 	"cmp"
@@ -6,14 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/expr-lang/expr"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Source is a file of rules.
@@ -22,41 +21,11 @@ type Source struct {
 	Text []byte
 }
 
-// topics are the topic filters of a rule, which many of a file share. Without any it is
-// for all that comes.
-type topics struct{ filters []string }
-
-// action is what a rule does with a message that it matches.
-type action int
-
-const (
-	raise action = iota + 1
-	ignore
-	accept
-	resolve
-)
-
 // rule is one rule of a file.
 type rule struct {
-	name    string
-	at      Mistake // where it stands
-	broken  bool    // there are mistakes in it
-	topics  *topics
-	options map[string]any
-	action  action
-	when    *expression // nil: always
-
-	key            *template
-	integrationKey ilert.IntegrationKey
-	alert          alertTexts
-
-	wait, reminder, silence, age time.Duration
-	endsWhen                     *expression
-	endsAll                      bool
-
-	window        *decision.Window // nil: it decides by one message
-	group, member *template
-	of, leave     *expression
+	rules.Rule
+	at     Mistake // where it stands
+	broken bool    // there are mistakes in it
 }
 
 // mostRules bounds what each message costs.
@@ -135,7 +104,7 @@ func (l *loader) filters(to *[]string) func(ast.Node) {
 			if !ok {
 				return
 			}
-			if err := CheckFilter(topic); err != nil {
+			if err := rules.CheckFilter(topic); err != nil {
 				l.fail(n, "topic filter %.80q: %w", topic, err)
 				return
 			}
@@ -182,7 +151,7 @@ func (l *loader) readSettings(n ast.Node) {
 }
 
 // condition reads an expression that is true or false.
-func (l *loader) condition(to **expression, what string) func(ast.Node) {
+func (l *loader) condition(to **rules.Expression, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		if n = l.bare(n); n != nil && n.GetToken().Type == token.MappingStartType {
 			l.fail(n, "%s: conditions take no braces; write it without them", what)
@@ -192,62 +161,32 @@ func (l *loader) condition(to **expression, what string) func(ast.Node) {
 		if !ok {
 			return
 		}
-		text = strings.TrimSpace(text)
-		e, err := compile(text, expr.AsBool(), l.file.options)
-		switch {
-		case err != nil:
-			l.fail(n, "%s: %w", what, cmp.Or(bracesIn(text), err))
-		case e.needs.group:
-			l.fail(n, "%s: there is no group yet; it may stand in what raise says", what)
-		default:
-			*to = e
+		e, err := rules.ParseCondition(text, l.file.options)
+		if err != nil {
+			l.fail(n, "%s: %w", what, err)
+			return
 		}
+		*to = e
 	}
 }
 
-// limits are what a template may not be.
-type limits int
-
-const (
-	notEmpty limits = 1 << iota
-	ofWindow        // it may hold the numbers of a window
-	grouped         // it may hold the group
-	varies          // it holds an expression
-)
-
-func (l *loader) template(to **template, what string, limits limits) func(ast.Node) {
+// template reads a text with expressions in braces.
+func (l *loader) template(to **rules.Template, what string, limits rules.Limits) func(ast.Node) {
 	return func(n ast.Node) {
 		text, ok := l.scalar(n, what)
 		if !ok {
 			return
 		}
-		before := len(l.mistakes)
-		*to = l.templateOf(n, text, what, limits)
-		switch err := l.braces(text, *to, limits); {
-		case len(l.mistakes) > before:
-		case strings.TrimSpace(text) == "" && limits&notEmpty != 0:
-			l.fail(n, "%s: is empty", what)
-		case err != nil:
+		var err error
+		if *to, err = rules.ParseText(text, limits, l.file.options); err != nil {
 			l.fail(n, "%s: %w", what, err)
 		}
 	}
 }
 
-func (l *loader) templateOf(n ast.Node, text, what string, limits limits) *template {
-	t, err := parseTemplate(text, limits&ofWindow != 0, l.file.options)
-	if err != nil {
-		l.fail(n, "%s: %w", what, err)
-		return &template{}
-	}
-	if t.needs.group && limits&grouped == 0 {
-		l.fail(n, "%s: there is no group here; it may stand in what the raise of a window says", what)
-	}
-	return t
-}
-
 // rule reads one rule.
 func (l *loader) rule(n ast.Node) *rule {
-	r := &rule{at: l.place(n), options: l.file.options, integrationKey: l.file.keyOf}
+	r := &rule{Rule: rules.Rule{Options: l.file.options, IntegrationKey: l.file.keyOf}, at: l.place(n)}
 	pairs, isObject := l.pairs(n)
 	if !isObject {
 		l.fail(n, "a rule: want a mapping that begins with - name:")
@@ -266,7 +205,7 @@ func (l *loader) rule(n ast.Node) *rule {
 		return r
 	}
 	if has["window"] != nil {
-		r.window = &decision.Window{}
+		r.Window = &decision.Window{}
 	}
 	known := l.ofRule(r)
 	maps.Copy(known, l.ofWindow(r))
@@ -277,7 +216,7 @@ func (l *loader) rule(n ast.Node) *rule {
 	if len(actions) == 1 {
 		l.check(r, n, has)
 	}
-	r.complete()
+	r.Complete()
 	r.broken = len(l.mistakes) > before
 	return r
 }
@@ -300,37 +239,37 @@ func (l *loader) besideRaise(r *rule, pairs []pair, has map[string]ast.Node) boo
 
 // ofRule are the keys of every rule.
 func (l *loader) ofRule(r *rule) fields {
-	toKey := func(what string, a action) func(ast.Node) {
-		return func(n ast.Node) { r.action = a; l.template(&r.key, what, notEmpty)(n) }
+	toKey := func(what string, a rules.Action) func(ast.Node) {
+		return func(n ast.Node) { r.Action = a; l.template(&r.Key, what, rules.NotEmpty)(n) }
 	}
 	return fields{
-		"name":        l.text(&r.name, "name"),
+		"name":        l.text(&r.Name, "name"),
 		"description": func(ast.Node) {}, // for people
 		"topics": func(n ast.Node) {
-			r.topics = &topics{}
-			l.filters(&r.topics.filters)(n)
+			r.Topics = &rules.Topics{}
+			l.filters(&r.Topics.Filters)(n)
 		},
-		"when":    l.condition(&r.when, "when"),
-		"raise":   func(n ast.Node) { r.action = raise; l.raise(r, n) },
-		"accept":  toKey("accept", accept),
-		"resolve": toKey("resolve", resolve),
+		"when":    l.condition(&r.When, "when"),
+		"raise":   func(n ast.Node) { r.Action = rules.Raise; l.raise(r, n) },
+		"accept":  toKey("accept", rules.Accept),
+		"resolve": toKey("resolve", rules.Resolve),
 		"ignore": func(n ast.Node) {
-			r.action = ignore
+			r.Action = rules.Ignore
 			var ignored bool
 			if l.boolean(&ignored, "ignore")(n); !ignored {
 				l.fail(n, "ignore: want true")
 			}
 		},
-		"integration_key": l.integrationKey(&r.integrationKey),
-		"for":             l.duration(&r.wait, "for"),
-		"reminder":        l.duration(&r.reminder, "reminder"),
+		"integration_key": l.integrationKey(&r.IntegrationKey),
+		"for":             l.duration(&r.For, "for"),
+		"reminder":        l.duration(&r.Reminder, "reminder"),
 		"ends":            func(n ast.Node) { l.ends(r, n) },
 	}
 }
 
 // ofWindow are the keys of rules over many messages.
 func (l *loader) ofWindow(r *rule) fields {
-	w := cmp.Or(r.window, &decision.Window{}) // check says that they go with window
+	w := cmp.Or(r.Window, &decision.Window{}) // check says that they go with window
 	return fields{
 		"window":   l.duration(&w.Length, "window"),
 		"at_least": l.count(&w.AtLeast, "at_least"),
@@ -341,11 +280,11 @@ func (l *loader) ofWindow(r *rule) fields {
 				w.Fleet = true
 				return
 			}
-			l.condition(&r.of, "of")(n)
+			l.condition(&r.Of, "of")(n)
 		},
-		"group":  l.template(&r.group, "group", varies),
-		"member": l.template(&r.member, "member", varies),
-		"leave":  func(n ast.Node) { w.Held = true; l.condition(&r.leave, "leave")(n) },
+		"group":  l.template(&r.Group, "group", rules.Varies),
+		"member": l.template(&r.Member, "member", rules.Varies),
+		"leave":  func(n ast.Node) { w.Held = true; l.condition(&r.Leave, "leave")(n) },
 		"left":   l.share(&w.Left, "left"),
 		"clear":  l.duration(&w.Clear, "clear"),
 	}
@@ -360,17 +299,17 @@ func orNone(list []string) string {
 
 func (l *loader) ends(r *rule, n ast.Node) {
 	l.object(n, "ends", fields{
-		"when":    l.condition(&r.endsWhen, "ends.when"),
-		"all":     l.boolean(&r.endsAll, "ends.all"),
-		"silence": l.duration(&r.silence, "ends.silence"),
-		"age":     l.duration(&r.age, "ends.age"),
+		"when":    l.condition(&r.EndsWhen, "ends.when"),
+		"all":     l.boolean(&r.EndsAll, "ends.all"),
+		"silence": l.duration(&r.Silence, "ends.silence"),
+		"age":     l.duration(&r.Age, "ends.age"),
 	})
 }
 
 // called names a rule in a mistake.
 func (r *rule) called() string {
-	if r.name == "" {
+	if r.Name == "" {
 		return "a rule without a name"
 	}
-	return fmt.Sprintf("rule %q", r.name)
+	return fmt.Sprintf("rule %q", r.Name)
 }

@@ -1,4 +1,4 @@
-package rules_test
+package rulefile_test
 
 import (
 	"strings"
@@ -8,38 +8,29 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
-
-// mistakes are what is wrong with one file.
-func mistakes(t testing.TB, text string) string {
-	t.Helper()
-	_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}}.Do()
-	var all rules.MistakesError
-	require.ErrorAs(t, err, &all)
-	return all.Error()
-}
 
 func TestAFileWithoutRulesIsAMistake(t *testing.T) {
 	for _, text := range []string{
 		"", "# only a comment\n", "---\n", "{}", "rules:", "rules: # - name: a\n", "rules: []", "include: []", "settings: {}", "topics: a\noptions: {a: 1}",
 		"settings: {log-level: info}", "tests: [{name: a, messages: [{msg: 1}]}]",
 	} {
-		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}, Settings: []string{"log-level"}}.Do()
+		_, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte(text)}}, Settings: []string{"log-level"}}.Do()
 		assert.EqualError(t, err, "f:1:1: there are no rules: want rules, or built-in ones, such as include: [mps, rps]", text)
 	}
 	for _, text := range []string{"include: mps", "include: mps\nrules:", "options: {critical: [a]}\ninclude: [mps]\nsettings: {log-level: info}", "settings: {preset: mps}"} {
-		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}}, Settings: []string{"log-level", "preset"}}.Do()
+		_, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte(text)}}, Settings: []string{"log-level", "preset"}}.Do()
 		assert.NoError(t, err, text)
 	}
-	calls, err := rules.Preset("calls")
+	calls, err := rulefile.Preset("calls")
 	require.NoError(t, err)
 	for text, want := range map[string]string{
 		"settings: {log-level: info}": "",
 		"options: {a: 1}":             "f:1:1: there are no rules: want rules, or built-in ones, such as include: [mps, rps]",
 		"rules: [{name: a}]":          `f:1:9: rule "a": want one of raise, resolve, accept and ignore, have none`,
 	} {
-		_, err := rules.Load{Sources: []rules.Source{{Name: "f", Text: []byte(text)}, calls}, AnySetting: true, Settings: []string{"log-level"}}.Do()
+		_, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte(text)}, calls}, AnySetting: true, Settings: []string{"log-level"}}.Do()
 		if want == "" {
 			assert.NoError(t, err, "its settings are those of the command, and the rules stand elsewhere")
 		} else {
@@ -207,7 +198,7 @@ tests:
 		`2m0s mps/events {"type":"fail","message":"m","methods":["a","b"],"guid":"1","timestamp":4102444800000}`,
 	}, got)
 	assert.Equal(t, []decision.Property{{Key: "id", Value: "0"}, {Key: "number", Value: "5"}}, test.Messages[0].Message.Properties)
-	assert.Equal(t, []rules.Told{
+	assert.Equal(t, []rulefile.Told{
 		{Line: 11, At: 3 * 60e9, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "s", Details: "d"},
 		{Line: 12, At: -1, Type: "RESOLVE"},
 	}, test.Want)

@@ -1,7 +1,8 @@
-package rules
+package rulefile
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Test is a test that a file of rules holds: what ilert is told, and when, if these
@@ -96,7 +98,7 @@ type testMessage struct {
 	times      int
 	topic      string
 	payload    *string
-	event      *eventFacts
+	event      *event.Event
 	msg        any
 	properties map[string]any
 }
@@ -156,7 +158,7 @@ func (m *testMessage) number(n int) decision.Message {
 		message.Payload = []byte(numbered.Replace(*m.payload))
 	case m.event != nil:
 		e := event.Event{
-			Type: event.Type(m.event.Type), Message: numbered.Replace(m.event.Message),
+			Type: m.event.Type, Message: numbered.Replace(m.event.Message),
 			GUID: numbered.Replace(m.event.GUID), Timestamp: m.event.Timestamp,
 		}
 		for _, method := range m.event.Methods {
@@ -164,21 +166,21 @@ func (m *testMessage) number(n int) decision.Message {
 		}
 		message.Payload = e.AppendJSON(nil)
 	default:
-		text, _ := encode(m.msg) // it came from YAML
+		text, _ := rules.Encode(m.msg) // it came from YAML
 		message.Payload = []byte(numbered.Replace(string(text)))
 	}
-	for _, key := range keysOf(m.properties) {
-		value, _ := textOfValue(m.properties[key])
+	for _, key := range slices.Sorted(maps.Keys(m.properties)) {
+		value, _ := rules.TextOf(m.properties[key])
 		message.Properties = append(message.Properties, decision.Property{Key: key, Value: numbered.Replace(value)})
 	}
 	return message
 }
 
 // testEvent reads an event of a test. Without timestamp it happens when it comes.
-func (l *loader) testEvent(n ast.Node) *eventFacts {
-	e := eventFacts{Timestamp: farAhead}
+func (l *loader) testEvent(n ast.Node) *event.Event {
+	e := event.Event{Timestamp: farAhead}
 	l.object(n, "event", fields{
-		"type":    l.text(&e.Type, "type"),
+		"type":    l.text((*string)(&e.Type), "type"),
 		"message": l.text(&e.Message, "message"),
 		"method":  l.texts(&e.Methods, "method"),
 		"methods": l.texts(&e.Methods, "methods"),
@@ -190,8 +192,8 @@ func (l *loader) testEvent(n ast.Node) *eventFacts {
 			}
 		},
 	})
-	if !slices.Contains(eventTypes, e.Type) {
-		l.fail(n, "event: type %.40q: want one of %s%s", e.Type, strings.Join(eventTypes, ", "), suggestion(e.Type, eventTypes))
+	if types := []string{"request", "success", "fail"}; !slices.Contains(types, string(e.Type)) {
+		l.fail(n, "event: type %.40q: want one of %s%s", e.Type, strings.Join(types, ", "), rules.Suggestion(string(e.Type), types))
 	}
 	return &e
 }

@@ -1,4 +1,4 @@
-package rules
+package rulefile
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // ofWindows are the keys that say something about a window, and ofRaise those about an
@@ -21,15 +23,15 @@ var (
 func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if has["name"] == nil {
 		l.fail(n, "a rule without a name: want name, by which it is counted")
-	} else if strings.TrimSpace(r.name) == "" {
+	} else if strings.TrimSpace(r.Name) == "" {
 		l.fail(has["name"], "a rule without a name: want name, by which it is counted")
 	}
 	for _, key := range ofWindows {
-		if has[key] != nil && r.window == nil {
+		if has[key] != nil && r.Window == nil {
 			l.fail(has[key], "%s: %s goes with window, which says how far back it looks", r.called(), key)
 		}
 	}
-	if r.action != raise {
+	if r.Action != rules.Raise {
 		for _, key := range ofRaise {
 			if has[key] != nil {
 				l.fail(has[key], "%s: %s goes with raise", r.called(), key)
@@ -37,20 +39,20 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 		}
 		return
 	}
-	if r.endsAll && r.endsWhen == nil {
+	if r.EndsAll && r.EndsWhen == nil {
 		l.fail(has["ends"], "%s: ends.all goes with ends.when", r.called())
 	}
-	if r.age > 0 && r.age <= r.wait {
+	if r.Age > 0 && r.Age <= r.For {
 		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before ilert is told", r.called())
 	}
-	if r.window != nil {
+	if r.Window != nil {
 		l.checkWindow(r, has)
 	}
 }
 
 func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
-	w, at := r.window, has["window"]
-	w.Rule = r.name
+	w, at := r.Window, has["window"]
+	w.Rule = r.Name
 	ratio, member, atLeast := has["ratio"] != nil, has["member"] != nil, has["at_least"] != nil
 	if !atLeast && has["distinct"] == nil && !w.Held {
 		l.fail(at, "%s: a window wants at_least (so many messages) or distinct (so many members)", r.called())
@@ -79,9 +81,9 @@ func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 func checkNames(all []*rule) (mistakes MistakesError) {
 	first, copies := map[string]*rule{}, map[string][]string{}
 	for _, r := range all {
-		was := first[r.name]
-		if was == nil || r.name == "" {
-			first[r.name] = r
+		was := first[r.Name]
+		if was == nil || r.Name == "" {
+			first[r.Name] = r
 			continue
 		}
 		where := fmt.Sprintf("line %d", was.at.Line)
@@ -89,7 +91,7 @@ func checkNames(all []*rule) (mistakes MistakesError) {
 			where = fmt.Sprintf("%s, line %d,", was.at.File, was.at.Line)
 		}
 		mistakes = append(mistakes, r.mistake(where+" has one of that name"))
-		copies[r.at.File] = append(copies[r.at.File], r.name)
+		copies[r.at.File] = append(copies[r.at.File], r.Name)
 	}
 	for file, names := range copies {
 		if len(names) > 1 && strings.HasPrefix(file, presetName) {
@@ -111,41 +113,25 @@ func (r *rule) mistake(text string) Mistake {
 // checkEnds finds rules whose alerts can never end.
 func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
-		if r.broken || r.action != raise || r.endsWhen != nil || r.silence > 0 || r.age > 0 {
+		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Silence > 0 || r.Age > 0 {
 			continue
 		}
-		if r.window != nil && (r.window.Clear > 0 || r.window.Held) {
+		if r.Window != nil && (r.Window.Clear > 0 || r.Window.Held) {
 			continue
 		}
 		ended := false
 		for _, other := range all {
-			if other.action == resolve && mayBeEqual(r.key, other.key) && other.integrationKey == r.integrationKey {
+			if other.Action == rules.Resolve && rules.MayBeEqual(r.Key, other.Key) && other.IntegrationKey == r.IntegrationKey {
 				ended = true
 			}
 		}
 		if !ended {
 			ways := "ends (when, silence or age)"
-			if r.window != nil {
+			if r.Window != nil {
 				ways = "clear, leave or ends (when, silence or age)"
 			}
 			mistakes = append(mistakes, r.mistake("its alert can never end: give it "+ways+", or another rule that resolves its key"))
 		}
 	}
 	return mistakes
-}
-
-// mayBeEqual reports whether two templates may give one text.
-func mayBeEqual(a, b *template) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	p, pWhole := a.begins()
-	q, qWhole := b.begins()
-	p, q = strings.ToLower(strings.TrimSpace(p)), strings.ToLower(strings.TrimSpace(q)) // as keys are compared
-	if pWhole && qWhole {
-		return p == q
-	}
-	before := strings.HasPrefix(p, q) || strings.HasPrefix(q, p)
-	p, q = strings.ToLower(strings.TrimSpace(a.finishes())), strings.ToLower(strings.TrimSpace(b.finishes()))
-	return before && (strings.HasSuffix(p, q) || strings.HasSuffix(q, p))
 }
