@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,43 +90,4 @@ func TestSlowClientsKeepNobodyElseAway(t *testing.T) {
 	assert.Less(t, samples(t, body)["process_open_fds"], 400.0)
 	assert.Equal(t, 1, strings.Count(log.String(), "too many HTTP connections"), "a minute")
 	assert.NotContains(t, log.String(), "too many open files")
-}
-
-// hanging is a worker whose pings end when the test says so.
-type hanging struct {
-	blind
-	asked chan struct{}
-	done  <-chan struct{}
-}
-
-func (h hanging) Ping(context.Context, string) error {
-	h.asked <- struct{}{}
-	<-h.done
-	return nil
-}
-
-// Each takes a connection to ilert, too.
-func TestFewHeartbeatsArePassedOnAtATime(t *testing.T) {
-	done := make(chan struct{})
-	worker := hanging{asked: make(chan struct{}), done: done}
-	server := httptest.NewServer(newServer(t.Context(), worker, http.NotFoundHandler(), "").Handler)
-	defer server.Close()
-	codes := make(chan int, maxPings)
-	for range maxPings {
-		go func() {
-			response, err := http.Get(server.URL + "/api/heartbeats/k")
-			if !assert.NoError(t, err) {
-				codes <- 0
-				return
-			}
-			codes <- response.StatusCode
-			_ = response.Body.Close()
-		}()
-		<-worker.asked
-	}
-	expectAnswer(t, server.URL+"/api/heartbeats/k", http.StatusTooManyRequests, `{"error":"32 heartbeats are under way: try again"}`)
-	close(done)
-	for range maxPings {
-		assert.Equal(t, http.StatusAccepted, <-codes)
-	}
 }

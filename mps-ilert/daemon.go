@@ -28,6 +28,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
+	"github.com/mps-events/mps-events/mps-ilert/internal/httpapi"
 )
 
 // daemonFlags are ilagent's, by the same names, and a few of ours.
@@ -195,8 +196,8 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	counted := newMetrics()
-	config.Logger, config.Hooks.Requested = logger, counted.requested
+	metrics := httpapi.NewMetrics(version())
+	config.Logger, config.Hooks.Requested = logger, metrics.Requested
 	listener, err := f.listen(cmd)
 	if err != nil {
 		return err
@@ -217,11 +218,9 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	go reloadOnHangup(ctx, c, hangup, logger)
-	counted.status = c.Status
-	server := newServer(ctx, c, counted.handler(), f.httpToken)
 	lines := loglimit.New(logger)
 	defer lines.Close()
-	guard(server, int(f.maxConnections), counted.closed.Inc, lines)
+	server := httpapi.NewServer(ctx, c, httpapi.Config{Version: version(), Token: f.httpToken, MaxConnections: int(f.maxConnections), Metrics: metrics, Lines: lines})
 	served := make(chan error, 1)
 	if listener != nil {
 		logger.Info("listening for HTTP", slog.String("address", listener.Addr().String()))
@@ -234,7 +233,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	err = c.Run(ctx)
 	cancel()
-	stopServer(server) // only now: until the work has ended, /health says that it is ending
+	httpapi.Stop(server) // only now: until the work has ended, /health says that it is ending
 	if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
 		err = errors.Join(err, failed)
 	}

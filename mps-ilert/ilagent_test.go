@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -223,21 +222,6 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 	assert.NotContains(t, d.log.String(), secret)
 	d.stop()
 	assert.Empty(t, requests)
-}
-
-// Nothing was taken, so nobody may be told that it was.
-func TestABodyThatDoesNotComeWholeIsAMistake(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}, http.NotFoundHandler(), "").Handler)
-	defer server.Close()
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = io.WriteString(conn, "POST /api/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
-	require.NoError(t, err)
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
 }
 
 func TestHeartbeatsAloneNeedNoIntegrationKey(t *testing.T) {

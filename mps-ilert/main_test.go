@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -25,7 +24,6 @@ import (
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // A test may start this binary as the command itself.
@@ -204,35 +202,6 @@ func expectAnswer(t *testing.T, url string, code int, body string) {
 	gotCode, gotBody := get(t, url)
 	assert.Equal(t, code, gotCode, url)
 	assert.Equal(t, body, gotBody, url)
-}
-
-func TestReadySaysWhatIsInTheWay(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}, http.NotFoundHandler(), "").Handler)
-	defer server.Close()
-	expectAnswer(t, server.URL+"/ready", http.StatusServiceUnavailable, `{"error":"subscription: not connected to the broker"}`)
-	expectAnswer(t, server.URL+"/health", http.StatusNoContent, "")
-}
-
-// blind is a worker whose broker is away.
-type blind struct{}
-
-func (blind) Ready() error { return errors.New("subscription: not connected to the broker") }
-
-func (blind) Post(context.Context, []byte) ([]byte, error) {
-	return nil, errors.New("the disk is full")
-}
-
-func (blind) Status(context.Context) consumer.Status { return consumer.Status{} }
-
-func (blind) Ping(context.Context, string) error { return errors.New("ilert is away") }
-
-func TestWhatCannotBeTakenIsSaid(t *testing.T) {
-	server := httptest.NewServer(newServer(t.Context(), blind{}, http.NotFoundHandler(), "").Handler)
-	defer server.Close()
-	expectAnswer(t, server.URL+"/api/heartbeats/k", http.StatusInternalServerError, `{"error":"Failed to proxy heartbeat"}`)
-	status, body := post(t, server.URL+"/api/events", `{}`)
-	assert.Equal(t, http.StatusInternalServerError, status)
-	assert.Equal(t, `{"error":"Failed to create event."}`, body)
 }
 
 func post(t *testing.T, url, body string, header ...string) (int, string) {

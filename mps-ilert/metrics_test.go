@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -74,7 +73,13 @@ func samples(t *testing.T, text string) map[string]float64 {
 	return all
 }
 
-func (w watched) status(t *testing.T) (s statusJSON) {
+// statusAnswer is what /status answers.
+type statusAnswer struct {
+	Version string
+	consumer.Status
+}
+
+func (w watched) status(t *testing.T) (s statusAnswer) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(w.read(t, "/status")), &s))
 	return s
@@ -276,21 +281,4 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	d.accountsFor(t)
 	assert.True(t, d.status(t).Ready)
 	assert.Empty(t, d.status(t).Keys)
-}
-
-func TestAStoreThatCannotBeReadHidesNothingElse(t *testing.T) {
-	m := newMetrics()
-	m.status = func(context.Context) consumer.Status {
-		return consumer.Status{RulesReadAt: time.UnixMilli(1500), RulesError: "rules.yaml:1:1: no", Parts: []consumer.Part{{Name: "store", Error: "the disk is gone"}, {Name: "ilert", Ready: true}}}
-	}
-	server := httptest.NewServer(m.handler())
-	defer server.Close()
-	code, body := get(t, server.URL)
-	assert.Equal(t, http.StatusOK, code)
-	got := samples(t, body)
-	assert.Equal(t, 0.0, got[`mps_ilert_ready{part="store"}`])
-	assert.Equal(t, 1.0, got[`mps_ilert_ready{part="ilert"}`])
-	assert.Equal(t, 0.0, got["mps_ilert_rules_last_reload_successful"])
-	assert.Equal(t, 1.5, got["mps_ilert_rules_last_reload_success_timestamp_seconds"])
-	assert.NotContains(t, body, "mps_ilert_alerts", "which are not known to be none")
 }

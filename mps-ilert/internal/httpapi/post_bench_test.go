@@ -1,4 +1,4 @@
-package main
+package httpapi
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func BenchmarkPosts(b *testing.B) {
 			go func() { stopped <- c.Run(ctx) }()
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(b, err)
-			server := newServer(ctx, c, http.NotFoundHandler(), "")
+			server := newTestServer(ctx, c)
 			go func() { _ = server.Serve(listener) }()
 			bare := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }))
 			defer bare.Close()

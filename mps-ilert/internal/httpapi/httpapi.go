@@ -1,4 +1,9 @@
-package main
+// Package httpapi answers by HTTP for the daemon: as ilert's ilagent does, and with /status,
+// /ready and the metrics of Prometheus. What it says of the work is read from the consumer at
+// each request, so that /status, /metrics and the store agree, over restarts too. Clients can
+// neither hold more connections nor cause more log lines than it allows, and no answer shows
+// a secret.
+package httpapi
 
 import (
 	"context"
@@ -11,10 +16,11 @@ import (
 	"time"
 
 	"github.com/mps-events/mps-events/internal/consumer"
+	"github.com/mps-events/mps-events/internal/loglimit"
 )
 
-// worker is what the server speaks for.
-type worker interface {
+// Worker is what the server speaks for.
+type Worker interface {
 	Ready() error
 	Post(ctx context.Context, event []byte) ([]byte, error)
 	Ping(ctx context.Context, key string) error
@@ -34,17 +40,28 @@ const mostBody = 16_000
 // ilert.
 const maxPings = 32
 
-// newServer answers as ilagent does: / with name and version, /health with 204
+// Config says how a server answers.
+type Config struct {
+	Version        string
+	Token          string // the bearer token that it asks for, unless empty
+	MaxConnections int    // at a time
+	Metrics        *Metrics
+	Lines          *loglimit.Logger // for what clients cause
+}
+
+// NewServer answers as ilagent does: / with name and version, /health with 204
 // while the process works, /ready with 204 while the worker is ready. Otherwise both
 // answer 503 and what is in the way, which is that it stops once working has ended.
 // POST /api/events takes an event for ilert, GET /api/heartbeats/{key} passes a ping on,
 // /status says in JSON how the worker is, and /metrics is that of Prometheus; these four
 // ask for the bearer token, unless it is empty.
-func newServer(working context.Context, w worker, metrics http.Handler, token string) *http.Server {
+func NewServer(working context.Context, w Worker, config Config) *http.Server {
+	token := config.Token
+	config.Metrics.status = w.Status
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(out http.ResponseWriter, _ *http.Request) {
 		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(out, "mps-ilert/"+version()) // the client may have gone
+		_, _ = io.WriteString(out, "mps-ilert/"+config.Version) // the client may have gone
 	})
 	answer := func(out http.ResponseWriter, err error) {
 		if working.Err() != nil {
@@ -75,10 +92,10 @@ func newServer(working context.Context, w worker, metrics http.Handler, token st
 		writeJSON(out, http.StatusAccepted, struct{}{})
 	}))
 	mux.HandleFunc("GET /status", authorized(token, func(out http.ResponseWriter, r *http.Request) {
-		writeJSON(out, http.StatusOK, statusJSON{version(), w.Status(r.Context())})
+		writeJSON(out, http.StatusOK, statusJSON{config.Version, w.Status(r.Context())})
 	}))
-	mux.HandleFunc("GET /metrics", authorized(token, metrics.ServeHTTP))
-	return &http.Server{
+	mux.HandleFunc("GET /metrics", authorized(token, config.Metrics.handler().ServeHTTP))
+	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -86,6 +103,8 @@ func newServer(working context.Context, w worker, metrics http.Handler, token st
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
+	guard(server, config.MaxConnections, config.Metrics.closed.Inc, config.Lines)
+	return server
 }
 
 func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
@@ -100,7 +119,7 @@ func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func postEvent(out http.ResponseWriter, r *http.Request, w worker) {
+func postEvent(out http.ResponseWriter, r *http.Request, w Worker) {
 	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, mostBody))
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
@@ -128,9 +147,9 @@ func writeError(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"error": text})
 }
 
-// stopServer gives answers that are under way a second. A client that needs longer
+// Stop gives answers that are under way a second. A client that needs longer
 // is cut, which is no failure of the daemon.
-func stopServer(server *http.Server) {
+func Stop(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {

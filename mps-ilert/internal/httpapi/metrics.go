@@ -1,4 +1,4 @@
-package main
+package httpapi
 
 import (
 	"context"
@@ -13,17 +13,18 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// metrics are those of the daemon, for Prometheus. All but the durations are read from the
+// Metrics are those of the daemon, for Prometheus. All but the durations are read from the
 // consumer's status when they are asked for: what the store counts goes on over restarts.
-type metrics struct {
+type Metrics struct {
+	version   string
 	durations prometheus.Histogram
 	closed    prometheus.Counter // connections by guard
 	status    func(context.Context) consumer.Status
 }
 
-// newMetrics returns metrics whose status is to be set before they are read.
-func newMetrics() *metrics {
-	return &metrics{durations: prometheus.NewHistogram(prometheus.HistogramOpts{
+// NewMetrics returns metrics that a server fills, of a program of that version.
+func NewMetrics(version string) *Metrics {
+	return &Metrics{version: version, durations: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "mps_ilert_request_duration_seconds", Help: "How long requests to ilert took, whatever came of them.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 	}), closed: prometheus.NewCounter(prometheus.CounterOpts{
@@ -31,13 +32,13 @@ func newMetrics() *metrics {
 	})}
 }
 
-// requested is the consumer's hook.
-func (m *metrics) requested(_ consumer.Outcome, took time.Duration) {
+// Requested is the consumer's hook.
+func (m *Metrics) Requested(_ consumer.Outcome, took time.Duration) {
 	m.durations.Observe(took.Seconds())
 }
 
 // handler answers with the metrics, and those of the process.
-func (m *metrics) handler() http.Handler {
+func (m *Metrics) handler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m, m.durations, m.closed, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// One that cannot be had must not hide the others, which may say why.
@@ -72,7 +73,7 @@ var (
 )
 
 // Describe sends all descriptions, as a prometheus.Collector does.
-func (m *metrics) Describe(to chan<- *prometheus.Desc) {
+func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
 	} {
@@ -81,7 +82,7 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect sends all metrics, as a prometheus.Collector does.
-func (m *metrics) Collect(to chan<- prometheus.Metric) {
+func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	send := func(kind prometheus.ValueType, desc *prometheus.Desc, value float64, labels ...string) {
 		metric, err := prometheus.NewConstMetric(desc, kind, value, labels...)
 		if err != nil { // a name that is not UTF-8
@@ -96,7 +97,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		send(prometheus.CounterValue, desc, float64(value), labels...)
 	}
 	s := m.status(context.Background()) // it has a patience of its own
-	gauge(buildInfo, 1, version(), runtime.Version())
+	gauge(buildInfo, 1, m.version, runtime.Version())
 	for _, p := range s.Parts {
 		gauge(ready, oneIf(p.Ready), p.Name)
 	}
