@@ -32,32 +32,33 @@ func goCommand(t *testing.T, args ...string) []byte {
 // rooms may import only those before them, and of the public ones only these.
 var rooms = []string{
 	"event", "internal/openamt", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "publisher", "publisher/spool", "middleware",
-	"internal/ilert", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/rules/rulestest", "internal/ilagent", "internal/store", "internal/consumer", "internal/webguard", "internal/broker", "mps-ilert/internal/httpapi", "mps-ilert", "mps-sim",
+	"internal/ilert", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/rules/rulestest", "internal/ilagent", "internal/store", "internal/consumer", "internal/webguard", "internal/broker", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal", "mps-ilert", "mps-sim",
 }
 
 // mayImport names the rooms that a room may know, where that is less than all
 // before it. The wire form is the only bond between publisher and consumer.
 var mayImport = map[string][]string{
-	"event":                      {},
-	"internal/openamt":           {},
-	"internal/redact":            {},
-	"internal/loglimit":          {},
-	"internal/mqtttopic":         {},
-	"internal/mqttconn":          {"internal/redact", "internal/mqtttopic"},
-	"publisher":                  {"event", "internal/redact", "internal/mqtttopic", "internal/mqttconn"},
-	"publisher/spool":            {"internal/mqttconn", "publisher"},
-	"middleware":                 {"event", "internal/openamt"},
-	"internal/ilert":             {"internal/redact"},
-	"internal/decision":          {"internal/redact", "internal/ilert"},
-	"internal/rules":             {"event", "internal/openamt", "internal/mqtttopic", "internal/ilert", "internal/decision"},
-	"internal/rules/rulefile":    {"event", "internal/mqtttopic", "internal/ilert", "internal/decision", "internal/rules"},
-	"internal/rules/rulestest":   {"internal/decision", "internal/rules/rulefile"},
-	"internal/ilagent":           {"internal/redact", "internal/ilert", "internal/decision"},
-	"internal/store":             {"internal/ilert", "internal/decision"},
-	"internal/consumer":          {"event", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/store"},
-	"mps-ilert/internal/httpapi": {"internal/loglimit", "internal/consumer"},
-	"internal/webguard":          {},
-	"internal/broker":            {"internal/mqttconn", "internal/webguard"},
+	"event":                        {},
+	"internal/openamt":             {},
+	"internal/redact":              {},
+	"internal/loglimit":            {},
+	"internal/mqtttopic":           {},
+	"internal/mqttconn":            {"internal/redact", "internal/mqtttopic"},
+	"publisher":                    {"event", "internal/redact", "internal/mqtttopic", "internal/mqttconn"},
+	"publisher/spool":              {"internal/mqttconn", "publisher"},
+	"middleware":                   {"event", "internal/openamt"},
+	"internal/ilert":               {"internal/redact"},
+	"internal/decision":            {"internal/redact", "internal/ilert"},
+	"internal/rules":               {"event", "internal/openamt", "internal/mqtttopic", "internal/ilert", "internal/decision"},
+	"internal/rules/rulefile":      {"event", "internal/mqtttopic", "internal/ilert", "internal/decision", "internal/rules"},
+	"internal/rules/rulestest":     {"internal/decision", "internal/rules/rulefile"},
+	"internal/ilagent":             {"internal/redact", "internal/ilert", "internal/decision"},
+	"internal/store":               {"internal/ilert", "internal/decision"},
+	"internal/consumer":            {"event", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/store"},
+	"mps-ilert/internal/httpapi":   {"internal/loglimit", "internal/consumer"},
+	"mps-ilert/internal/rehearsal": {"event", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/store"},
+	"internal/webguard":            {},
+	"internal/broker":              {"internal/mqttconn", "internal/webguard"},
 }
 
 func roomOf(importPath string) string {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -390,29 +389,4 @@ func TestVersionAndCompletion(t *testing.T) {
 		require.NoError(t, run(t.Context(), []string{"completion", shell}, environment(), &out, io.Discard))
 		assert.Contains(t, out.String(), "mps-ilert")
 	}
-}
-
-func TestAnythingThatATestNamesHasToBeSo(t *testing.T) {
-	told := rulefile.Told{Line: 1, At: time.Minute, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "a b c", Details: "d e f"}
-	for _, fulfilled := range []rulefile.Told{
-		told,
-		{At: -1, Type: "ALERT"},
-		{At: time.Minute, Type: "ALERT", Summary: "b", Details: "e f"},
-	} {
-		assert.Empty(t, difference([]rulefile.Told{fulfilled}, []rulefile.Told{told}))
-	}
-	for name, other := range map[string]rulefile.Told{
-		"earlier":       {At: time.Minute - time.Second, Type: "ALERT"},
-		"later":         {At: time.Minute + time.Second, Type: "ALERT"},
-		"another type":  {At: -1, Type: "RESOLVE"},
-		"another key":   {At: -1, Type: "ALERT", Key: "K"},
-		"more urgent":   {At: -1, Type: "ALERT", Priority: "HIGH"},
-		"other words":   {At: -1, Type: "ALERT", Summary: "x"},
-		"other details": {At: -1, Type: "ALERT", Details: "x"},
-	} {
-		assert.NotEmpty(t, difference([]rulefile.Told{other}, []rulefile.Told{told}), name)
-	}
-	assert.NotEmpty(t, difference(nil, []rulefile.Told{told}))
-	assert.NotEmpty(t, difference([]rulefile.Told{told}, nil))
-	assert.NotEmpty(t, difference([]rulefile.Told{told, told}, []rulefile.Told{told}))
 }

@@ -1,0 +1,136 @@
+package rehearsal
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/rules"
+)
+
+// Explanation shows what messages do, one after the other.
+type Explanation struct {
+	play *rehearsal
+	show *shower
+}
+
+// Explain returns an explanation that writes to out; briefly it says only what ilert would be
+// told, and how many messages would be dead.
+func Explain(ctx context.Context, r rules.Rules, out io.Writer, briefly bool) (*Explanation, error) {
+	show := &shower{out: out, brief: briefly}
+	play, err := rehearse(ctx, r, show)
+	if err != nil {
+		return nil, err
+	}
+	return &Explanation{play, show}, nil
+}
+
+// Rest shows what ilert would be told if no message came any more, and what would be left.
+func (e *Explanation) Rest(ctx context.Context) error { return e.show.rest(ctx, e.play) }
+
+// Close ends the explanation.
+func (e *Explanation) Close() error { return e.play.close() }
+
+// Play lets the messages come that a file holds: JSON values, one after the other. Those
+// that do not say their topic have this one.
+func (e *Explanation) Play(ctx context.Context, name, topic string, in io.Reader) error {
+	play := e.play
+	decoder := json.NewDecoder(bufio.NewReader(in))
+	for n := 1; ; n++ {
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("%s: value %d is no JSON: %w (rules are given by --config)", name, n, err)
+		}
+		m, at, err := messageOf(raw, topic)
+		if err != nil {
+			return fmt.Errorf("%s: value %d: %w", name, n, err)
+		}
+		if at.IsZero() {
+			at = play.now
+		}
+		if at.IsZero() {
+			at = time.Now().Truncate(time.Second)
+		}
+		if at.Before(play.now) {
+			at = play.now // messages come one after the other
+		}
+		if _, err := play.receive(ctx, at, m); err != nil {
+			return err
+		}
+	}
+}
+
+// messageOf reads one value of a file: a message with its topic, or a payload.
+func messageOf(raw json.RawMessage, topic string) (decision.Message, time.Time, error) {
+	m := decision.Message{Topic: topic, Payload: raw}
+	var captured struct {
+		Topic      *string         `json:"topic"`
+		Payload    json.RawMessage `json:"payload"`
+		Tst        string          `json:"tst"` // of mosquitto_sub
+		Time       string          `json:"time"`
+		Properties json.RawMessage `json:"properties"`
+	}
+	var at time.Time
+	if json.Unmarshal(raw, &captured) == nil && captured.Topic != nil && captured.Payload != nil {
+		m.Topic, m.Payload = *captured.Topic, captured.Payload
+		var text string
+		if json.Unmarshal(captured.Payload, &text) == nil {
+			m.Payload = []byte(text)
+		}
+		var err error
+		if at, err = timeOf(captured.Tst + captured.Time); err != nil {
+			return m, at, err
+		}
+		m.Properties = propertiesOf(captured.Properties)
+	}
+	if e, err := event.Parse(m.Payload); at.IsZero() && err == nil && e.Timestamp > 0 {
+		at = time.UnixMilli(e.Timestamp)
+	}
+	return m, at, nil
+}
+
+// timeOf reads RFC 3339, and what mosquitto_sub makes of it.
+func timeOf(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999Z-0700", "2006-01-02T15:04:05.999999-0700"} {
+		if at, err := time.Parse(form, s); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("tst %q: want a time such as 2026-01-02T15:04:05Z", s)
+}
+
+// propertiesOf reads user properties: an object, or what mosquitto_sub makes of them, which
+// may be a list of objects below user-properties.
+func propertiesOf(raw json.RawMessage) (all []decision.Property) {
+	var inner struct {
+		User json.RawMessage `json:"user-properties"`
+	}
+	if json.Unmarshal(raw, &inner) == nil && inner.User != nil {
+		raw = inner.User
+	}
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		var one map[string]json.RawMessage
+		_ = json.Unmarshal(raw, &one)
+		list = []map[string]json.RawMessage{one}
+	}
+	for _, one := range list {
+		for key, value := range one {
+			text := string(value) // of a number, should a person have written it
+			_ = json.Unmarshal(value, &text)
+			all = append(all, decision.Property{Key: key, Value: text})
+		}
+	}
+	return all
+}

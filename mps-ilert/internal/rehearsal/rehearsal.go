@@ -1,0 +1,105 @@
+// Package rehearsal plays messages by rules as the daemon would, without broker, ilert and
+// clock: time passes as the messages say, and ilert takes at once what it is told. It runs
+// the tests that files of rules hold, and explains what captured messages would do. It keeps
+// everything in memory, and nobody is told anything.
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/store"
+)
+
+// rehearsal is the daemon without broker, ilert and clock: messages come when they say,
+// and ilert takes at once what it is told.
+type rehearsal struct {
+	rules    rules.Rules
+	store    *store.Store
+	now      time.Time
+	next     time.Time // when there is something to do; zero is never
+	audience audience
+}
+
+// audience looks on.
+type audience interface {
+	// comes shows a message that comes, before it does anything.
+	comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error
+	// done shows what it has done.
+	done(ctx context.Context, play *rehearsal, d decision.Decision) error
+	// told shows what ilert is told.
+	told(at time.Time, n store.Notice)
+}
+
+func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error) {
+	s, err := store.OpenInMemory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &rehearsal{rules: r, store: s, audience: a}, nil
+}
+
+func (r *rehearsal) close() error { return r.store.Close() }
+
+// receive lets a message come, and what is due before it be told.
+func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Message) (decision.Decision, error) {
+	if err := r.until(ctx, at); err != nil {
+		return decision.Decision{}, err
+	}
+	d := r.rules.Decide(m)
+	if err := r.audience.comes(ctx, r, m, d); err != nil {
+		return d, err
+	}
+	err := r.store.Apply(ctx, []store.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
+	if err == nil {
+		err = errors.Join(r.audience.done(ctx, r, d), r.look(ctx))
+	}
+	if err != nil {
+		return d, err
+	}
+	return d, r.until(ctx, r.now)
+}
+
+// look asks when there is something to do.
+func (r *rehearsal) look(ctx context.Context) error {
+	next, waiting, err := r.store.NextTry(ctx)
+	if !waiting {
+		next = time.Time{}
+	}
+	r.next = next
+	return err
+}
+
+// until lets time pass, and what falls due be told.
+func (r *rehearsal) until(ctx context.Context, end time.Time) error {
+	for idle := 0; !r.next.IsZero() && !r.next.After(end); idle++ {
+		if r.next.After(r.now) {
+			r.now, idle = r.next, 0
+		}
+		notices, err := r.store.Claim(ctx, r.now, 100, store.Unlimited)
+		if err != nil {
+			return err
+		}
+		answers := make([]store.Answer, len(notices))
+		for i, n := range notices {
+			r.audience.told(r.now, n)
+			answers[i] = store.Answer{Notice: n, Result: store.Told, At: r.now}
+		}
+		if len(notices) > 0 {
+			idle = 0
+		}
+		if err := errors.Join(r.store.Settle(ctx, answers), r.look(ctx)); err != nil {
+			return err
+		}
+		if idle > 1000 { // crowds take several looks
+			return errors.New("a timer does not end")
+		}
+	}
+	if end.After(r.now) {
+		r.now = end
+	}
+	return nil
+}
