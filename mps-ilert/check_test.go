@@ -364,7 +364,7 @@ func TestOptionsMayBeThoseOfAPresetThatIsNamedElsewhere(t *testing.T) {
 
 func TestSettingsThatTheDaemonRefusesAreMistakes(t *testing.T) {
 	_, err := check(t, "", "--config", write(t, "rules.yaml", "settings: {mqtt_port: x}\n"+doorRules))
-	assert.ErrorContains(t, err, `settings: mqtt_port "x": `)
+	assert.ErrorContains(t, err, `rules.yaml:1:23: settings: mqtt_port "x": want a number from 0 to 65535`)
 	_, err = check(t, "", "--config", write(t, "rules.yaml", "settings: {verbose: x}\n"+doorRules))
 	assert.ErrorContains(t, err, `settings: verbose "x": `)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -128,54 +129,34 @@ func (f *rulesFlags) sources() (all []rulefile.Source, err error) {
 	return all, nil
 }
 
-// settings sets the flags that a file of --config sets and nothing else has, nor a file
-// before it.
+// settings sets the flags that files of --config set and nothing else has. The first file
+// that sets a flag counts.
 func (f *rulesFlags) settings(flags *pflag.FlagSet) error {
 	if len(f.files) == 0 {
 		return nil
 	}
-	names := settable(flags)
 	first := rulesFlags{files: f.files, presets: f.presets} // options may be those of a preset that a file names
-	if _, err := first.load(names); err != nil {
-		return err
-	}
-	all, err := f.settingsOf(names)
+	loaded, err := first.load(settable(flags))
 	if err != nil {
 		return err
 	}
-	for i, ofFile := range all {
-		for name, values := range ofFile {
-			flag := flags.Lookup(name)
-			if flag.Changed {
-				continue
-			}
-			for _, value := range values {
-				if err := flag.Value.Set(value); err != nil {
-					if isSecret(name) {
-						value = "***"
-					}
-					return fmt.Errorf("%s: settings: %s %q: %w", f.files[i], name, value, inOurWords(flag, err))
-				}
-			}
-			flag.Changed = true
+	for _, name := range slices.Sorted(maps.Keys(loaded.Settings)) {
+		flag := flags.Lookup(name)
+		if flag.Changed {
+			continue
 		}
+		set := loaded.Settings[name]
+		for _, value := range set.Values {
+			if err := flag.Value.Set(value); err != nil {
+				if isSecret(name) {
+					value = "***"
+				}
+				return fmt.Errorf("%s:%d:%d: settings: %s %q: %w", set.File, set.Line, set.Column, name, value, inOurWords(flag, err))
+			}
+		}
+		flag.Changed = true
 	}
 	return nil
-}
-
-// settingsOf is what each file sets of these flags.
-func (f *rulesFlags) settingsOf(names []string) ([]map[string][]string, error) {
-	sources, err := f.sources()
-	if err != nil {
-		return nil, err
-	}
-	all := make([]map[string][]string, len(sources))
-	for i := range sources {
-		// What is wrong with the rules has been said of all files together.
-		loaded, _ := rulefile.Load{Sources: sources[i : i+1], Settings: names}.Do()
-		all[i] = loaded.Settings
-	}
-	return all, nil
 }
 
 // settable are the flags that a file may set.

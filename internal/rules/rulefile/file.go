@@ -36,7 +36,7 @@ type contents struct {
 	topics   []string
 	options  map[string]any
 	given    map[string]any // the options as they are written, for what the file includes
-	settings map[string][]string
+	settings map[string]Setting
 	sets     bool // there are settings, known or not
 	keyOf    ilert.IntegrationKey
 	rules    []*rule
@@ -64,7 +64,7 @@ type loader struct {
 }
 
 func (l *loader) load(text []byte) *contents {
-	f := &contents{options: map[string]any{}, given: map[string]any{}, settings: map[string][]string{}}
+	f := &contents{options: map[string]any{}, given: map[string]any{}, settings: map[string]Setting{}}
 	l.file = f
 	root := l.read(text)
 	if root == nil {
@@ -142,9 +142,10 @@ func (l *loader) readSettings(n ast.Node) {
 	known := fields{}
 	for _, name := range l.settings {
 		known[name] = func(n ast.Node) {
-			var values []string
-			l.texts(&values, name)(n)
-			l.file.settings[name] = values
+			at := l.place(n)
+			set := Setting{File: at.File, Line: at.Line, Column: at.Column}
+			l.texts(&set.Values, name)(n)
+			l.file.settings[name] = set
 		}
 	}
 	l.object(n, "settings", known)

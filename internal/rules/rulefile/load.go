@@ -38,17 +38,25 @@ type Loaded struct {
 	KeyOf map[string]ilert.IntegrationKey
 	// Keys are the integration keys beside the configured one that alerts go out by.
 	Keys []ilert.IntegrationKey
-	// Settings are what the files set for the command.
-	Settings map[string][]string
+	// Settings are what the files set for the command, by name. The first file that sets one
+	// counts, as of rules that raise the first that matches does.
+	Settings map[string]Setting
 	// Tests are those of the sources, not of what they include.
 	Tests []Test
+}
+
+// Setting is what a file sets for the command that reads it, and where the value stands.
+type Setting struct {
+	File         string
+	Line, Column int
+	Values       []string
 }
 
 // Do reads the files and what they include. The rules of a file come before those of the
 // files that it includes, and its options go before theirs. The error is a MistakesError, all
 // that there are.
 func (l Load) Do() (Loaded, error) {
-	f := &files{load: l, used: map[string]bool{}, options: map[string]any{}, loaded: Loaded{Settings: map[string][]string{}}}
+	f := &files{load: l, used: map[string]bool{}, options: map[string]any{}, loaded: Loaded{Settings: map[string]Setting{}}}
 	for _, source := range l.Sources {
 		f.read(source, nil)
 	}
@@ -104,7 +112,11 @@ func (f *files) read(source Source, by *contents) {
 	f.rules = append(f.rules, c.rules...)
 	maps.Copy(f.options, c.options)
 	f.listen(c)
-	maps.Copy(f.loaded.Settings, c.settings)
+	for name, set := range c.settings {
+		if _, earlier := f.loaded.Settings[name]; !earlier {
+			f.loaded.Settings[name] = set
+		}
+	}
 	if by == nil {
 		f.loaded.Tests = append(f.loaded.Tests, c.tests...)
 	}
@@ -147,7 +159,7 @@ func (f *files) listen(c *contents) {
 func (f *files) check() {
 	f.mistakes = append(f.mistakes, checkNames(f.rules)...)
 	f.mistakes = append(f.mistakes, checkEnds(f.rules)...)
-	if presets := f.loaded.Settings["preset"]; len(f.names) > 0 && len(f.rules)+len(presets)+len(f.mistakes) == 0 {
+	if presets := f.loaded.Settings["preset"].Values; len(f.names) > 0 && len(f.rules)+len(presets)+len(f.mistakes) == 0 {
 		f.mistakes = append(f.mistakes, Mistake{File: f.names[0], Line: 1, Column: 1, Text: noRules})
 	}
 	if len(f.mistakes) > 0 {

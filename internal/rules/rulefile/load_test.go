@@ -48,13 +48,17 @@ func TestTheOptionsOfAFileGoBeforeThoseOfWhatItIncludes(t *testing.T) {
 
 func TestSeveralFilesAreReadInTheirOrder(t *testing.T) {
 	one := rulefile.Source{Name: "one", Text: []byte("topics: [b, a]\nsettings: {log-level: info, topic: [x, y]}\nrules: [{name: one, accept: k}]\ntests: [{name: t, messages: [{msg: 1}]}]")}
-	two := rulefile.Source{Name: "two", Text: []byte("topics: [a, c]\nsettings: {log-level: debug}\nrules: [{name: two, integration_key: {env: A}, accept: k}, {name: three, integration_key: {env: A}, accept: k}]")}
-	loaded, err := rulefile.Load{Sources: []rulefile.Source{one, two, one}, Settings: []string{"log-level", "topic"}}.Do()
+	two := rulefile.Source{Name: "two", Text: []byte("topics: [a, c]\nsettings: {log-level: debug, title: t}\nrules: [{name: two, integration_key: {env: A}, accept: k}, {name: three, integration_key: {env: A}, accept: k}]")}
+	loaded, err := rulefile.Load{Sources: []rulefile.Source{one, two, one}, Settings: []string{"log-level", "topic", "title"}}.Do()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"one", "two", "three"}, loaded.Names)
 	assert.Equal(t, []string{"a", "b", "c"}, loaded.Topics)
 	assert.Equal(t, []ilert.IntegrationKey{ilert.EnvKey("A")}, loaded.Keys)
-	assert.Equal(t, map[string][]string{"log-level": {"debug"}, "topic": {"x", "y"}}, loaded.Settings)
+	assert.Equal(t, map[string]rulefile.Setting{
+		"log-level": {File: "one", Line: 2, Column: 23, Values: []string{"info"}},
+		"topic":     {File: "one", Line: 2, Column: 36, Values: []string{"x", "y"}},
+		"title":     {File: "two", Line: 2, Column: 37, Values: []string{"t"}},
+	}, loaded.Settings, "the first file that sets one counts")
 	assert.Len(t, loaded.Tests, 1)
 
 	_, err = rulefile.Load{Sources: []rulefile.Source{one, two}, AnySetting: true}.Do()
