@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -54,24 +53,11 @@ func (f *rulesFlags) optionNames() (names []string) {
 	if err != nil {
 		return nil
 	}
-	for len(sources) > 0 {
-		var file struct {
-			Options map[string]any
-			Include []string
-		}
-		_ = yaml.Unmarshal(sources[0].Text, &file) // what cannot be read has none
-		sources = sources[1:]
-		for name := range file.Options {
-			names = append(names, name+"=")
-		}
-		for _, name := range file.Include {
-			if included, err := rulefile.Preset(name); err == nil {
-				sources = append(sources, included)
-			}
-		}
+	loaded, _ := rulefile.Load{Sources: sources, AnySetting: true}.Do() // what cannot be read has none
+	for _, name := range loaded.Options {
+		names = append(names, name+"=")
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // values are the options by name.

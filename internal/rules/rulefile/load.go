@@ -41,6 +41,8 @@ type Loaded struct {
 	// Settings are what the files set for the command, by name. The first file that sets one
 	// counts, as of rules that raise the first that matches does.
 	Settings map[string]Setting
+	// Options are the names of the options that the files have, also if there are mistakes.
+	Options []string
 	// Tests are those of the sources, not of what they include.
 	Tests []Test
 }
@@ -60,6 +62,7 @@ func (l Load) Do() (Loaded, error) {
 	for _, source := range l.Sources {
 		f.read(source, nil)
 	}
+	f.loaded.Options = slices.Sorted(maps.Keys(f.options))
 	f.check()
 	if len(f.mistakes) > 0 {
 		f.mistakes.sort(f.names)
