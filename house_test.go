@@ -6,8 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,76 +33,156 @@ func goCommand(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// rooms may import only those before them, and of the public ones only these.
-var rooms = []string{
-	"event", "internal/openamt", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "publisher", "publisher/spool", "middleware",
-	"internal/ilert", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/rules/rulestest", "internal/ilagent", "internal/store", "internal/consumer", "internal/webguard", "internal/broker", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal", "mps-ilert", "mps-sim",
+// room is a folder with what it may import: rooms that stand before it, and modules of others.
+type room struct {
+	folder  string
+	rooms   []string
+	modules []string
 }
 
-// mayImport names the rooms that a room may know, where that is less than all
-// before it. The wire form is the only bond between publisher and consumer.
-var mayImport = map[string][]string{
-	"event":                        {},
-	"internal/openamt":             {},
-	"internal/redact":              {},
-	"internal/loglimit":            {},
-	"internal/mqtttopic":           {},
-	"internal/mqttconn":            {"internal/redact", "internal/mqtttopic"},
-	"publisher":                    {"event", "internal/redact", "internal/mqtttopic", "internal/mqttconn"},
-	"publisher/spool":              {"internal/mqttconn", "publisher"},
-	"middleware":                   {"event", "internal/openamt"},
-	"internal/ilert":               {"internal/redact"},
-	"internal/decision":            {"internal/redact", "internal/ilert"},
-	"internal/rules":               {"event", "internal/openamt", "internal/mqtttopic", "internal/ilert", "internal/decision"},
-	"internal/rules/rulefile":      {"event", "internal/mqtttopic", "internal/ilert", "internal/decision", "internal/rules"},
-	"internal/rules/rulestest":     {"internal/decision", "internal/rules/rulefile"},
-	"internal/ilagent":             {"internal/redact", "internal/ilert", "internal/decision"},
-	"internal/store":               {"internal/ilert", "internal/decision"},
-	"internal/consumer":            {"event", "internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/store"},
-	"mps-ilert/internal/httpapi":   {"internal/loglimit", "internal/consumer"},
-	"mps-ilert/internal/rehearsal": {"event", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/store"},
-	"internal/webguard":            {},
-	"internal/broker":              {"internal/mqttconn", "internal/webguard"},
+const (
+	bbolt      = "go.etcd.io/bbolt"
+	cobra      = "github.com/spf13/cobra"
+	expr       = "github.com/expr-lang/expr"
+	gin        = "github.com/gin-gonic/gin"
+	goose      = "github.com/pressly/goose/v3"
+	mochi      = "github.com/mochi-mqtt/server/v2"
+	paho       = "github.com/eclipse/paho.golang"
+	pflag      = "github.com/spf13/pflag"
+	prometheus = "github.com/prometheus/client_golang"
+	sqlite     = "modernc.org/sqlite"
+	testify    = "github.com/stretchr/testify"
+	websocket  = "github.com/gorilla/websocket"
+	yaml       = "github.com/goccy/go-yaml"
+)
+
+// house lists the rooms in the order in which they build on each other. The wire form is the
+// only bond between publisher and consumer.
+var house = []room{
+	{"event", nil, nil},
+	{"internal/openamt", nil, nil},
+	{"internal/redact", nil, nil},
+	{"internal/loglimit", nil, nil},
+	{"internal/mqtttopic", nil, nil},
+	{"internal/mqttconn", []string{"internal/redact", "internal/mqtttopic"}, []string{paho, websocket}},
+	{"publisher", []string{"event", "internal/redact", "internal/mqtttopic", "internal/mqttconn"}, []string{paho}},
+	{"publisher/spool", []string{"internal/mqttconn", "publisher"}, []string{bbolt}},
+	{"middleware", []string{"event", "internal/openamt"}, []string{gin}},
+	{"internal/ilert", []string{"internal/redact"}, nil},
+	{"internal/decision", []string{"internal/redact", "internal/ilert"}, nil},
+	{"internal/rules", []string{"event", "internal/openamt", "internal/mqtttopic", "internal/ilert", "internal/decision"}, []string{expr}},
+	{"internal/rules/rulefile", []string{"event", "internal/mqtttopic", "internal/ilert", "internal/decision", "internal/rules"}, []string{yaml}},
+	{"internal/rules/rulestest", []string{"internal/decision", "internal/rules/rulefile"}, []string{testify}},
+	{"internal/ilagent", []string{"internal/redact", "internal/ilert", "internal/decision"}, nil},
+	{"internal/store", []string{"internal/ilert", "internal/decision"}, []string{goose, sqlite}},
+	{"internal/consumer", []string{
+		"internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision",
+		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/store",
+	}, []string{paho}},
+	{"internal/webguard", nil, nil},
+	{"internal/broker", []string{"internal/mqttconn", "internal/webguard"}, []string{mochi, websocket}},
+	{"internal/broker/brokertest", []string{"internal/broker"}, []string{paho, testify}},
+	{"mps-ilert/internal/httpapi", []string{"internal/loglimit", "internal/consumer"}, []string{prometheus}},
+	{"mps-ilert/internal/rehearsal", []string{"event", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/store"}, nil},
+	{"mps-ilert", []string{
+		"internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/rules/rulefile",
+		"internal/store", "internal/consumer", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal",
+	}, []string{cobra, pflag}},
+	{"mps-sim", []string{
+		"event", "internal/redact", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/consumer", "internal/webguard", "internal/broker",
+	}, []string{gin, paho, pflag}},
 }
 
-func roomOf(importPath string) string {
-	path := strings.TrimPrefix(importPath, module+"/")
-	room := ""
-	for _, r := range rooms {
-		if (path == r || strings.HasPrefix(path, r+"/")) && len(r) > len(room) {
-			room = r
+// pure names the rooms that ask no clock and open no file, no database and no connection.
+var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent"}
+
+// roomOf returns the room of a package: that of the longest folder that holds it.
+func roomOf(importPath string) (in room) {
+	for _, r := range house {
+		if under(strings.TrimPrefix(importPath, module+"/"), r.folder) && len(r.folder) > len(in.folder) {
+			in = r
 		}
 	}
-	return room
+	return in
 }
 
-func TestImportsRunOneWay(t *testing.T) {
+func under(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
+
+// packages lists what each package of the module imports, tests apart, without the examples.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
 	out := json.NewDecoder(bytes.NewReader(goCommand(t, "list", "-json=ImportPath,Imports", "./...")))
-	seen := map[string]bool{}
+	all := map[string][]string{}
 	for out.More() {
 		var p struct {
 			ImportPath string
 			Imports    []string
 		}
 		require.NoError(t, out.Decode(&p))
-		if p.ImportPath == module || strings.HasPrefix(p.ImportPath, module+"/examples") {
-			continue
+		if p.ImportPath != module && !under(p.ImportPath, module+"/examples") {
+			all[p.ImportPath] = p.Imports
 		}
-		room := roomOf(p.ImportPath)
-		require.NotEmpty(t, room, "%s belongs to no room", p.ImportPath)
-		seen[room] = true
-		allowed, restricted := mayImport[room]
-		if !restricted {
-			allowed = rooms[:slices.Index(rooms, room)]
+	}
+	return all
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for i, r := range house {
+		for _, other := range r.rooms {
+			assert.True(t, slices.ContainsFunc(house[:i], func(before room) bool { return before.folder == other }), "%s stands before %s", r.folder, other)
 		}
-		for _, imported := range p.Imports {
-			if strings.HasPrefix(imported, module) && roomOf(imported) != room {
-				assert.Contains(t, allowed, roomOf(imported), "%s imports %s", p.ImportPath, imported)
+	}
+	seen := map[string]bool{}
+	for path, imports := range packages(t) {
+		in := roomOf(path)
+		require.NotEmpty(t, in.folder, "%s belongs to no room", path)
+		seen[in.folder] = true
+		for _, imported := range imports {
+			domain, _, _ := strings.Cut(imported, "/")
+			switch {
+			case under(imported, module):
+				if other := roomOf(imported).folder; other != in.folder {
+					assert.Contains(t, in.rooms, other, "%s imports %s", path, imported)
+				}
+			case strings.Contains(domain, "."):
+				assert.True(t, slices.ContainsFunc(in.modules, func(m string) bool { return under(imported, m) }), "%s imports %s", path, imported)
 			}
 		}
 	}
-	for _, room := range rooms {
-		assert.True(t, seen[room], "%s is gone", room)
+	for _, r := range house {
+		assert.True(t, seen[r.folder], "%s is gone", r.folder)
+	}
+}
+
+func TestPureRoomsAskNothingOfTheMachine(t *testing.T) {
+	clock := []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTicker", "NewTimer", "Sleep", "Tick"}
+	for path, imports := range packages(t) {
+		folder := roomOf(path).folder
+		if !slices.Contains(pure, folder) {
+			continue
+		}
+		for _, imported := range imports {
+			for _, machine := range []string{"database", "net", "os", "syscall"} {
+				assert.False(t, under(imported, machine), "%s imports %s", path, imported)
+			}
+		}
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		require.NoError(t, err)
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok {
+					if of, ok := s.X.(*ast.Ident); ok && of.Name == "time" {
+						assert.NotContains(t, clock, s.Sel.Name, "%s asks a clock", name)
+					}
+				}
+				return true
+			})
+		}
 	}
 }
 
@@ -124,14 +208,6 @@ func TestImportersLinkNothingElse(t *testing.T) {
 			}
 		}
 		assert.ElementsMatch(t, want, linked, pkg)
-	}
-}
-
-// Whoever makes a consumer, as mps-sim does, links no client of Prometheus.
-func TestOnlyTheCommandHasMetrics(t *testing.T) {
-	for line := range strings.Lines(string(goCommand(t, "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./..."))) {
-		path, imports, _ := strings.Cut(line, " ")
-		assert.Equal(t, path == module+"/mps-ilert/internal/httpapi", strings.Contains(imports, "github.com/prometheus/"), path)
 	}
 }
 
