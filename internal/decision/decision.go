@@ -1,8 +1,7 @@
-// Package decision is the vocabulary between those who decide what a message means
-// (rules, ilagent's mapping) and those who keep what ilert should know (the store): the
-// message, the effects of its decision, the window over many messages. It is data: it
-// knows no text of rules, no clock and no database, so that whoever imports it links
-// neither an expression language nor YAML nor SQL.
+// Package decision is the vocabulary between the packages that decide about messages (rules and
+// ilagent) and the store, which applies the decisions: a message, the effects of its decision,
+// and windows over many messages. It is data. It contains no rules, no clock and no database, so
+// a package that imports it links no expression language, no YAML and no SQL.
 package decision
 
 import (
@@ -14,7 +13,7 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// Message is what has arrived.
+// Message is an MQTT message that the consumer has received.
 type Message struct {
 	Topic      string
 	Payload    []byte
@@ -24,24 +23,24 @@ type Message struct {
 // Property is a user property of MQTT 5.
 type Property struct{ Key, Value string }
 
-// Decision is what a message means.
+// Decision is the result of evaluating a message.
 type Decision struct {
-	// Effects are what it does, in this order. Without any it is ignored.
+	// Effects are applied in this order. A message without effects is ignored.
 	Effects []Effect
-	// Matched are the rules that matched, to be counted.
+	// Matched lists the rules that matched; the store counts them.
 	Matched []string
-	// Device is the guid of the device that it is about, if a rule asks for the size
-	// of the fleet.
+	// Device is the guid of the device that the message is about. It is set only if a rule
+	// asks for the size of the fleet.
 	Device string
-	// At is when it happened, by its own account; zero if it gives none.
+	// At is the time of the event that the message itself gives; zero if it gives none.
 	At time.Time
-	// Omitted are optional fields that alerts go out without.
+	// Omitted lists the optional fields that are left out of the alerts, with the reasons.
 	Omitted []ilert.Omission
-	// Dead says why it cannot be understood; empty if it can.
+	// Dead is the reason why the message cannot be understood; empty if it can.
 	Dead string
 }
 
-// NewDead returns the decision about a message that cannot be understood, with the reason.
+// NewDead returns the decision about a message that cannot be understood. It cuts long reasons.
 func NewDead(format string, args ...any) Decision {
 	const maxReason = 600 // people read it, and it may quote what a message holds
 	reason := fmt.Errorf(format, args...).Error()
@@ -51,8 +50,8 @@ func NewDead(format string, args ...any) Decision {
 	return Decision{Dead: reason}
 }
 
-// Effect is one thing that a message does: Raise, Accept, End, EndAll, Send, Hit, Reset
-// or Leave.
+// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset or
+// Leave.
 type Effect interface{ effect() }
 
 // Key identifies an alert.
@@ -61,28 +60,28 @@ type Key struct {
 	Alert       string
 }
 
-// Raise says that an alert should be open.
+// Raise is the effect that an alert should be open.
 type Raise struct {
 	Rule  string
 	Key   Key
-	Event ilert.Event // what ilert is told, but for type and keys
+	Event ilert.Event // the event for ilert without type and keys
 
-	For      time.Duration // how long it must have been so before ilert is told
-	Reminder time.Duration // how long after it was told a repeated one is told again
-	Silence  time.Duration // it ends when it was not repeated for so long; 0 never
-	Age      time.Duration // it ends so long after it began; 0 never
+	For      time.Duration // the alert is sent only after it has been raised for so long
+	Reminder time.Duration // an alert that is raised again is sent again after this time
+	Silence  time.Duration // the alert ends when it was not raised again for so long; 0: never
+	Age      time.Duration // the alert ends so long after it began; 0: never
 }
 
-// Accept says that somebody looks after an alert, if it is open.
+// Accept is the effect that a person looks after an alert, if the alert is open.
 type Accept struct{ Key Key }
 
-// End says that an alert should be resolved, if it is open.
+// End is the effect that an alert should be resolved, if it is open.
 type End struct{ Key Key }
 
-// EndAll says so of all alerts of a rule, and empties its windows.
+// EndAll is the effect that all alerts of a rule should be resolved and its windows emptied.
 type EndAll struct{ Rule string }
 
-// Send says that ilert is told just this, in the order of arrival.
+// Send is the effect that an event is sent to ilert as it is, in the order of arrival.
 type Send struct {
 	redact.All
 	IntegrationKey ilert.IntegrationKey
@@ -90,37 +89,37 @@ type Send struct {
 	Event          ilert.Event
 }
 
-// Hit adds to a window of a rule, each of whose groups counts by itself. While the
-// window's condition holds, the alert is raised.
+// Hit is the effect that a message counts in a group of a rule's window. Each group counts by
+// itself. While the window's condition holds, the alert is raised.
 type Hit struct {
 	Window *Window
 	Group  string
-	Member string // who; empty counts, but is nobody
-	Only   bool   // it counts only towards Of
-	Raise  Raise  // unless Only
+	Member string // may be empty: the hit counts, but adds no member
+	Only   bool   // the message counts only towards the whole that Ratio divides by
+	Raise  Raise  // unused if Only
 }
 
-// Reset empties a group's window and ends its alert.
+// Reset is the effect that a group's window is emptied and its alert ends.
 type Reset struct{ Rule, Group string }
 
-// Leave takes a member out of a group's window.
+// Leave is the effect that a member leaves a group's window.
 type Leave struct{ Rule, Group, Member string }
 
-// Window is a condition over many messages, those of the last Length. All that it asks
-// for must be so at once.
+// Window is a condition over the messages of the last Length. The alert is raised while all
+// parts of the condition hold.
 type Window struct {
 	Rule     string
 	Length   time.Duration
-	AtLeast  int     // so many hits
-	Distinct int     // of so many members
-	Ratio    float64 // hits by what counts towards Of; with Fleet members by devices
+	AtLeast  int     // the least number of hits
+	Distinct int     // the least number of members
+	Ratio    float64 // the least share: hits by counted messages or, with Fleet, members by devices
 	Fleet    bool
-	// Held says that members stay until they leave, however long that takes, once the
-	// alert is raised.
+	// Held makes members stay until they leave, however long that takes, once the alert is
+	// raised.
 	Held bool
-	// Left ends the alert when this share of its members has left, if Held.
+	// Left is the share of members whose leaving ends the alert, if Held.
 	Left float64
-	// Clear ends the alert when the condition has not held for so long; 0 never.
+	// Clear is the time after which the alert ends if the condition has not held; 0: never.
 	Clear time.Duration
 }
 

@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// Numbers are what a window says about itself in the texts of its alert, when ilert is
-// told. Until then their places stand in the text.
+// Numbers are the numbers of a window in the texts of its alert. Until the alert is sent, the
+// texts contain places instead.
 type Numbers struct {
 	Count    int      // hits, or members that are held
-	Of       int      // what the ratio is to: calls or devices
-	Part     int      // what is that share of it: hits or members
+	Of       int      // the whole of the ratio: messages or devices
+	Part     int      // the part of the ratio: hits or members
 	Distinct int      // members
-	Members  []string // some of them
-	More     int      // how many members are not among these
+	Members  []string // the members that the text names
+	More     int      // the number of members that it does not name
 }
 
-// Place is where a number goes. No message can hold it: these characters are no text, and
-// what has them is written without.
+// Place returns the placeholder of a number in a text. No message can contain it, because rules
+// replace its two characters, which are no text.
 func Place(name string) string { return PlaceBegins + name + PlaceEnds }
 
-// The first and the last character of a place.
+// These are the first and the last character of a place.
 const (
 	PlaceBegins = "\uFDD0"
 	PlaceEnds   = "\uFDD1"
 )
 
-// Fill puts the numbers into their places in a JSON text.
+// Fill replaces the places in a JSON text by the numbers.
 func (n Numbers) Fill(text []byte) []byte {
 	percent := 0
 	if n.Of > 0 {

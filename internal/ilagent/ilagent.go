@@ -1,7 +1,7 @@
-// Package ilagent makes a decision of a message as ilert's own ilagent does: each message
-// is one event for ilert, sent in the order of arrival. It knows no rules and keeps no
-// state: no alert begins or ends by it. A message that cannot be such an event is dead, and
-// the reason never shows a key that the message may hold.
+// Package ilagent decides about messages as ilert's own ilagent does: each message is one event
+// for ilert, which is sent in the order of arrival. It knows no rules, keeps no state, and begins
+// and ends no alert. A message that cannot be such an event is dead, and the reason never shows a
+// key that the message may contain.
 package ilagent
 
 import (
@@ -19,28 +19,28 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// Mapping is the rule of ilert's own ilagent: each message is one event for ilert,
-// in the order of arrival. Its parts stand under ilert's names (integrationKey or
-// apiKey, eventType, summary and the optional ones of ilert.Event) or where the Mapping says. A key of a Mapping may be a path through
-// nested objects, such as data.message. Whatever is empty changes nothing.
+// Mapping names the keys of a message that hold the fields of an event for ilert. Where it names
+// none, the field stands under ilert's name: integrationKey or apiKey, eventType, summary, and the
+// optional fields of ilert.Event. A key may be a path through nested objects, such as
+// data.message. An empty field of the Mapping changes nothing.
 type Mapping struct {
 	redact.All
-	IntegrationKey string // instead of the message's own
-	OtherKey       string // of messages that have none: the configured one
+	IntegrationKey string // overrides that of the message
+	OtherKey       string // the configured one, for messages that have none
 
-	TypeKey, AlertKey, SummaryKey string // where these stand
-	Alert, Accept, Resolve        string // values that mean ALERT, ACCEPT and RESOLVE
+	TypeKey, AlertKey, SummaryKey string // the keys of event type, alert key and summary
+	Alert, Accept, Resolve        string // the values that mean ALERT, ACCEPT and RESOLVE
 
-	FilterKey   string // messages without it are ignored
-	FilterValue string // and those that have another text there
+	FilterKey   string // messages without this key are ignored
+	FilterValue string // and so are messages with another text under it
 
 	ForwardPayload bool // the custom details are the whole message, not only the topic
 
-	Path string // where the events go, below ilert's API, with {key} for the integration key
+	Path string // the path of ilert's API, with {key} for the integration key
 }
 
-// Decide says what a message means. It never fails: one that cannot be understood is dead,
-// with the reason.
+// Decide returns the decision about a message. It never fails: a message that cannot be understood
+// is dead.
 func (m Mapping) Decide(message decision.Message) decision.Decision {
 	if !m.mayWant(message.Payload) {
 		return decision.Decision{}
@@ -83,13 +83,14 @@ func (m Mapping) Decide(message decision.Message) decision.Decision {
 	return decision.Decision{Effects: []decision.Effect{decision.Send{IntegrationKey: source, Path: m.Path, Event: e}}, Omitted: omitted}
 }
 
-// mayWant reports whether a payload may hold the filter's key, be it whole or broken: most on
-// a broker cannot.
+// mayWant reports whether a payload may contain the filter's key. It spares the parsing of most
+// messages on a broker.
 func (m Mapping) mayWant(payload []byte) bool {
 	last := m.FilterKey[strings.LastIndexByte(m.FilterKey, '.')+1:]
 	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.Contains(payload, []byte(`\u`)))
 }
 
+// wants reports whether the filter lets a message pass.
 func (m Mapping) wants(o *object) bool {
 	if m.FilterKey == "" {
 		return true
@@ -98,16 +99,18 @@ func (m Mapping) wants(o *object) bool {
 	return raw != nil && (m.FilterValue == "" || textOf(raw) == m.FilterValue)
 }
 
+// typeKey returns the key that holds the event type.
 func (m Mapping) typeKey() string { return cmp.Or(m.TypeKey, "eventType") }
 
-// types are the values that may stand at TypeKey.
+// types lists the values that may stand at TypeKey.
 func (m Mapping) types() string {
 	all := []string{m.Alert, m.Accept, m.Resolve, "ALERT", "ACCEPT", "RESOLVE", "COMMENT"}
 	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
 	return strings.Join(all, ", ")
 }
 
-// typeOf is what a value of TypeKey means; one that is not mapped stands for itself.
+// typeOf returns the event type that a value of TypeKey means; a value that is not mapped stands
+// for itself.
 func (m Mapping) typeOf(value string) string {
 	switch value {
 	case "":
@@ -123,6 +126,7 @@ func (m Mapping) typeOf(value string) string {
 	}
 }
 
+// details returns the custom details for a message that has none.
 func (m Mapping) details(message decision.Message) json.RawMessage {
 	if m.ForwardPayload {
 		return bytes.Clone(message.Payload)
@@ -134,12 +138,13 @@ func (m Mapping) details(message decision.Message) json.RawMessage {
 	return details
 }
 
-// object is a JSON object of which nothing is known.
+// object is a JSON object with any members.
 type object struct {
 	members map[string]json.RawMessage
-	wrong   error // the first member that was not what it should be
+	wrong   error // names the first member that has the wrong kind
 }
 
+// parseObject reads a payload that must be a JSON object.
 func parseObject(payload []byte) (*object, error) {
 	var o object
 	if !utf8.Valid(payload) {
@@ -150,13 +155,13 @@ func parseObject(payload []byte) (*object, error) {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		// Its bytes, which may hold a key, are in the letter; this goes to the log.
+		// The dead letter holds the bytes, which may contain a key; this reason is logged.
 		return nil, fmt.Errorf("the payload is not a JSON object: %w", err)
 	}
 	return &o, nil
 }
 
-// text returns the text of a member, empty if there is none.
+// text returns the text of a member, or "" if there is none.
 func (o *object) text(name string) string {
 	raw := o.members[name]
 	if raw == nil {
@@ -172,7 +177,7 @@ func (o *object) text(name string) string {
 	return *s
 }
 
-// kindOf says what a value is, which is no secret.
+// kindOf names the kind of a value, which is no secret.
 func kindOf(raw json.RawMessage) string {
 	switch raw[0] {
 	case '{':
@@ -186,7 +191,7 @@ func kindOf(raw json.RawMessage) string {
 	}
 }
 
-// at returns the text at a path, empty if there is none.
+// at returns the text at a path, or "" if there is none.
 func (o *object) at(path string) string {
 	if path == "" {
 		return ""
@@ -194,8 +199,8 @@ func (o *object) at(path string) string {
 	return textOf(o.find(path))
 }
 
-// find returns what stands at a path, nil if nothing does: under a key of that very
-// name, or in nested objects.
+// find returns the value at a path, or nil: under a key that is the whole path, or in nested
+// objects.
 func (o *object) find(path string) json.RawMessage {
 	if raw := o.members[path]; raw != nil {
 		return raw
@@ -211,7 +216,7 @@ func (o *object) find(path string) json.RawMessage {
 	return inner.find(rest)
 }
 
-// textOf is the text of a JSON string, empty for all else.
+// textOf returns the text of a JSON string, and "" for every other value.
 func textOf(raw json.RawMessage) string {
 	var s string
 	if raw == nil || json.Unmarshal(raw, &s) != nil {
