@@ -12,15 +12,16 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// AlertTexts are what an alert says, as templates. Those of any JSON hold templates in the
-// place of texts.
+// AlertTexts are the templates of an alert's texts. The fields of type any hold JSON values with
+// templates in the place of texts.
 type AlertTexts struct {
 	Summary, Details, Priority, Severity, RoutingKey *Template
 	Links, Images, Labels, CustomDetails             any
 }
 
-// event returns what ilert is told by a message, and what of it is left out: an alert is worth
-// more than its optional fields. The error is that of the summary.
+// event returns the event for ilert without type and keys, and the optional fields that it leaves
+// out because they are wrong: an alert is worth more than its optional fields. It returns an
+// error if the summary is wrong.
 func (a *AlertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, omitted []ilert.Omission, err error) {
 	if e.Summary, err = a.Summary.text(machine, f); err != nil {
 		return e, nil, err
@@ -64,6 +65,7 @@ func (a *AlertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, omitted []i
 	return e, append(omitted, e.SetOptional(members)...), nil
 }
 
+// needs returns the needs of all templates.
 func (a *AlertTexts) needs() (n needs) {
 	for _, t := range []*Template{a.Summary, a.Details, a.Priority, a.Severity, a.RoutingKey} {
 		if t != nil {
@@ -76,6 +78,7 @@ func (a *AlertTexts) needs() (n needs) {
 	return n
 }
 
+// needsOf returns the needs of the templates in a value.
 func needsOf(value any) (n needs) {
 	switch v := value.(type) {
 	case *Template:
@@ -92,7 +95,7 @@ func needsOf(value any) (n needs) {
 	return n
 }
 
-// quoted is a text as JSON.
+// quoted returns a text as JSON.
 func quoted(text string) json.RawMessage {
 	encoded, err := Encode(text)
 	if err != nil {
@@ -101,12 +104,12 @@ func quoted(text string) json.RawMessage {
 	return encoded
 }
 
-// mostJSON is how long a value of an alert may become, in bytes.
-const mostJSON = 2 * mostText
+// maxJSON limits the texts in a value of an alert, in bytes.
+const maxJSON = 2 * maxText
 
-// jsonOf evaluates the templates in a value.
+// jsonOf evaluates the templates in a value and encodes it.
 func jsonOf(value any, machine *vm.VM, f *facts) (json.RawMessage, error) {
-	v := evaluator{machine, f, mostJSON}
+	v := evaluator{machine, f, maxJSON}
 	evaluated, err := v.evaluate(value)
 	if err != nil {
 		return nil, err
@@ -114,20 +117,21 @@ func jsonOf(value any, machine *vm.VM, f *facts) (json.RawMessage, error) {
 	return Encode(evaluated)
 }
 
-// evaluator evaluates the templates in a value, as long as they do not become too long.
+// evaluator evaluates the templates in a value until their texts are too long.
 type evaluator struct {
 	machine *vm.VM
 	facts   *facts
 	left    int
 }
 
+// evaluate returns the value with texts in the place of its templates.
 func (v *evaluator) evaluate(value any) (any, error) {
 	var err error
 	switch value := value.(type) {
 	case *Template:
 		text, err := value.json(v.machine, v.facts)
 		if v.left -= len(text); err == nil && v.left < 0 {
-			err = fmt.Errorf("more than %d bytes", mostJSON)
+			err = fmt.Errorf("more than %d bytes", maxJSON)
 		}
 		return text, err
 	case []any:
@@ -150,7 +154,7 @@ func (v *evaluator) evaluate(value any) (any, error) {
 	return value, nil
 }
 
-// Encode is the JSON of a value, as short as it is on the wire.
+// Encode returns the JSON of a value without escaping for HTML.
 func Encode(value any) (json.RawMessage, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

@@ -8,28 +8,29 @@ import (
 	"github.com/expr-lang/expr"
 )
 
-// Whoever comes from another language forgets the braces of an expression, or writes
-// those of that language. The text would be the same for all messages, and nobody would
-// know before the first alert.
+// People who know another language forget the braces of an expression, or write those of that
+// language. The text would be the same for all messages, and nobody would notice before the first
+// alert.
 var (
-	// path is what begins as an expression does, and as no plain text would.
+	// path matches the beginning of an expression that no plain text begins with.
 	path = regexp.MustCompile(`^(msg|event|properties|option)(\??\.\w+|\[[^]]*\])+`)
 	call = regexp.MustCompile(`^(default|truncate|len|lower|upper|trim|trimPrefix|trimSuffix|split|string|int|float)\(`)
-	// variable may begin a plain text, too.
+	// variable matches a name that may also begin a plain text.
 	variable = regexp.MustCompile(`^(topic|server|msg|rule|group)\b`)
 
 	dollar = regexp.MustCompile(`\$\{\s*([^{}]*?)\s*\}`)
 	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|event|properties|option|payload|value_json|trigger)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
-	// theirs is the name by which others call the message.
+	// theirs matches the names of the message in other programs.
 	theirs = regexp.MustCompile(`^(payload|value_json|trigger)\b`)
-	// shell is a variable as shells have it.
+	// shell matches a variable that is written as in a shell.
 	shell = regexp.MustCompile(`\$((?:msg|event|properties|option)(?:\??\.\w+|\[[^]]*\])*|topic|server|rule|group)\b`)
-	// bare is an expression within a text that no plain text would hold.
+	// bare matches an expression within a text that no plain text would contain.
 	bare  = regexp.MustCompile(`(?:^|[^\w.@/$}-])((msg)((?:\.\w+)+)|(event)(\.(?:type|message|methods?|guid|timestamp|outcome|httpstatus))\b)`)
 	brace = regexp.MustCompile(`\{\s*(msg|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
 )
 
-// braces says what is wrong with the braces of a template, or with their absence.
+// braces returns an error if the template seems to lack braces or to use those of another
+// language.
 func (t *Template) braces(text string, limits Limits, options map[string]any) error {
 	if m := jinja.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%.80q: two braces are one that stands for itself; write {%s}", text, theirs.ReplaceAllString(m[2], "msg"))
@@ -60,7 +61,7 @@ func (t *Template) braces(text string, limits Limits, options map[string]any) er
 	return nil
 }
 
-// barePart says which expression stands without braces in a part of a text.
+// barePart returns an error if a part of a text seems to contain an expression without braces.
 func barePart(text, part string) error {
 	if m := shell.FindStringSubmatch(part); m != nil {
 		return fmt.Errorf("%.80q: an expression stands in braces, without a $; write {%s}, or {\"$\"}%[2]s for that very text", text, m[1])
@@ -71,8 +72,8 @@ func barePart(text, part string) error {
 	return nil
 }
 
-// expressionIn is the expression that a text without braces begins with; empty if it is
-// plain text.
+// expressionIn returns the expression at the beginning of a text without braces, or "" if the
+// text is plain.
 func expressionIn(text string, options map[string]any) string {
 	begins, called := path.FindString(text), call.FindString(text)
 	if begins == "" && called == "" && !variable.MatchString(text) {
@@ -87,7 +88,7 @@ func expressionIn(text string, options map[string]any) string {
 	return begins
 }
 
-// bracesIn says so if a condition that cannot be understood was written as a template.
+// bracesIn returns an error if a condition that does not compile was written as a template.
 func bracesIn(condition string) error {
 	if !strings.HasPrefix(condition, "{") && !brace.MatchString(condition) {
 		return nil

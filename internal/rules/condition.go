@@ -17,7 +17,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// facts are what an expression may ask about a message.
+// facts are the variables of an expression.
 type facts struct {
 	Topic      string            `expr:"topic"`
 	Server     string            `expr:"server"`
@@ -29,7 +29,7 @@ type facts struct {
 	Group      string            `expr:"group"`
 }
 
-// eventFacts are those of an event of an Open AMT server. Method is the first of methods.
+// eventFacts are the fields of an event of an Open AMT server. Method is the first of Methods.
 type eventFacts struct {
 	Type       string   `expr:"type" json:"type"`
 	Message    string   `expr:"message" json:"message"`
@@ -41,18 +41,19 @@ type eventFacts struct {
 	HTTPStatus int      `expr:"httpstatus" json:"httpstatus,omitempty"`
 }
 
-// What an expression may be, so that none costs much: its time grows with its parts times
-// the message's bytes.
+// These limits keep every expression cheap: its time grows with its parts times the bytes of the
+// message.
 const (
-	mostExpression = 4000 // characters
-	mostParts      = 500  // names, values and operators
-	mostCalls      = 50   // calls of functions and additions, each of which may copy the message
-	mostPattern    = 1000 // steps of all patterns
+	maxExpression = 4000 // characters
+	maxParts      = 500  // names, values and operators
+	maxCalls      = 50   // calls of functions and additions, each of which may copy the message
+	maxPattern    = 1000 // steps of all patterns
 )
 
-// language is what expressions are made of: no loops, nothing that makes much of little.
+// language returns the options of expr that define our language. It has no loops and nothing that
+// makes a long value of a short one.
 func language(kind expr.Option) []expr.Option {
-	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(mostParts), kind}
+	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(maxParts), kind}
 	for _, name := range builtins {
 		options = append(options, expr.EnableBuiltin(name))
 	}
@@ -73,7 +74,7 @@ func language(kind expr.Option) []expr.Option {
 		}, new(func(string, int) string)))
 }
 
-// truncate returns the first characters of s, so many that they are at most n bytes.
+// truncate returns the longest prefix of s that has at most n bytes and ends between characters.
 func truncate(s string, n int) string {
 	if n < 0 || len(s) <= n {
 		return s
@@ -90,19 +91,20 @@ type Expression struct {
 	program *vm.Program
 	needs   needs
 	tree    ast.Node
-	begins  native // what is decided without the program
-	native  bool   // that is all
+	begins  native // the beginning of the condition, without the program
+	native  bool   // begins is the whole condition
 }
 
-// needs are what an expression asks for that not every message has, or that costs.
+// needs lists the inputs of an expression that some messages lack or that cost time to prepare.
 type needs struct{ event, msg, properties, group bool }
 
+// and returns the needs of both.
 func (n needs) and(other needs) needs {
 	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties, n.group || other.group}
 }
 
-// ParseCondition compiles an expression that is true or false. The error says where in the
-// text it is wrong.
+// ParseCondition compiles an expression that is true or false. The error names the place in the
+// text.
 func ParseCondition(text string, options map[string]any) (*Expression, error) {
 	text = strings.TrimSpace(text)
 	e, err := compile(text, expr.AsBool(), options)
@@ -115,10 +117,10 @@ func ParseCondition(text string, options map[string]any) (*Expression, error) {
 	return e, nil
 }
 
-// compile compiles an expression. The error says where in the text it is wrong.
+// compile compiles an expression. The error names the place in the text.
 func compile(text string, kind expr.Option, options map[string]any) (*Expression, error) {
-	if len(text) > mostExpression {
-		return nil, fmt.Errorf("an expression of %d characters: want at most %d", len(text), mostExpression)
+	if len(text) > maxExpression {
+		return nil, fmt.Errorf("an expression of %d characters: want at most %d", len(text), maxExpression)
 	}
 	config := conf.CreateNew()
 	tree, err := parser.ParseWithConfig(text, config)
@@ -127,7 +129,7 @@ func compile(text string, kind expr.Option, options map[string]any) (*Expression
 	}
 	e := &Expression{text: text, tree: tree.Node}
 	e.begins, e.native = beginning(tree.Node)
-	w := &walker{e: e, options: options, pattern: mostPattern, calls: mostCalls}
+	w := &walker{e: e, options: options, pattern: maxPattern, calls: maxCalls}
 	ast.Walk(&tree.Node, w)
 	if w.err != nil {
 		return nil, w.err
@@ -138,15 +140,15 @@ func compile(text string, kind expr.Option, options map[string]any) (*Expression
 	return e, nil
 }
 
-// walker looks at the parts of an expression.
+// walker checks the parts of an expression and notes its needs.
 type walker struct {
 	e              *Expression
 	options        map[string]any
-	pattern, calls int // what is left of them
+	pattern, calls int // the rest of maxPattern and maxCalls
 	err            error
 }
 
-// Visit is called for each node.
+// Visit checks a node; expr calls it for each one.
 func (w *walker) Visit(node *ast.Node) {
 	var err error
 	switch n := (*node).(type) {
@@ -170,6 +172,7 @@ func (w *walker) Visit(node *ast.Node) {
 	}
 }
 
+// name notes the use of a variable.
 func (w *walker) name(name string) error {
 	needs := &w.e.needs
 	switch name {
@@ -187,14 +190,15 @@ func (w *walker) name(name string) error {
 	return nil
 }
 
+// call counts the calls.
 func (w *walker) call() error {
 	if w.calls--; w.calls < 0 {
-		return fmt.Errorf("more than %d calls of functions and additions", mostCalls)
+		return fmt.Errorf("more than %d calls of functions and additions", maxCalls)
 	}
 	return nil
 }
 
-// member looks at option.name.
+// member checks that option.name is an option of the file.
 func (w *walker) member(n *ast.MemberNode) error {
 	name, isName := n.Property.(*ast.StringNode)
 	if of, ok := n.Node.(*ast.IdentifierNode); !ok || of.Value != "option" {
@@ -212,6 +216,7 @@ func (w *walker) member(n *ast.MemberNode) error {
 	return fmt.Errorf("option.%s is not among the options of this file%s", name.Value, cmp.Or(Suggestion(name.Value, slices.Sorted(maps.Keys(w.options))), ": "+strings.Join(slices.Sorted(maps.Keys(w.options)), ", ")))
 }
 
+// binary checks an operator and its operands.
 func (w *walker) binary(n *ast.BinaryNode) error {
 	switch n.Operator {
 	case "..":
@@ -224,7 +229,7 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 			return errors.New("matches: want a pattern in quotes, that can be checked now")
 		}
 		if w.pattern -= stepsOf(pattern.Value); w.pattern < 0 {
-			return fmt.Errorf("matches: the patterns come to more than %d steps; want shorter ones, or fewer repetitions such as {100}", mostPattern)
+			return fmt.Errorf("matches: the patterns come to more than %d steps; want shorter ones, or fewer repetitions such as {100}", maxPattern)
 		}
 	case "<", "<=", ">", ">=":
 		return comparison(n)
@@ -248,7 +253,8 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 	return nil
 }
 
-// stepsOf is how much a pattern costs for each byte; 0 if it is wrong, which is said later.
+// stepsOf returns the steps that a pattern costs for each byte, and 0 for a wrong pattern, which
+// expr refuses later.
 func stepsOf(pattern string) int {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -261,8 +267,8 @@ func stepsOf(pattern string) int {
 	return len(compiled.Inst)
 }
 
-// literals reads event.field == "a", event.field != "a", event.field startsWith "a" and
-// event.field in ["a", "b"].
+// literals returns the field and the values of event.field == "a", event.field != "a",
+// event.field startsWith "a" and event.field in ["a", "b"].
 func literals(n *ast.BinaryNode) (field string, values []string) {
 	member, ok := n.Left.(*ast.MemberNode)
 	if !ok || !slices.Contains([]string{"==", "!=", "in", "startsWith"}, n.Operator) {
@@ -289,7 +295,7 @@ func literals(n *ast.BinaryNode) (field string, values []string) {
 	return property.Value, values
 }
 
-// conjuncts are the parts of a condition that must all be true.
+// conjuncts returns the parts of a condition that must all be true.
 func conjuncts(n ast.Node) []ast.Node {
 	if both, ok := n.(*ast.BinaryNode); ok && (both.Operator == "&&" || both.Operator == "and") {
 		return append(conjuncts(both.Left), conjuncts(both.Right)...)
@@ -297,9 +303,9 @@ func conjuncts(n ast.Node) []ast.Node {
 	return []ast.Node{n}
 }
 
-// only returns the values that a field of the event must have for the condition to be
-// true; nil if it may have any. It looks at the comparisons that the condition begins
-// with, which cannot fail: what comes later may fail first, and that must be seen.
+// only returns the values of an event's field for which the condition can be true, and nil if it
+// can be true for any. It looks only at the comparisons at the beginning of the condition, which
+// cannot fail: a later part may fail first, and that failure must be seen.
 func (e *Expression) only(field string) []string {
 	if e == nil {
 		return nil
@@ -319,7 +325,7 @@ func (e *Expression) only(field string) []string {
 	return nil
 }
 
-// holds evaluates a condition. What is missing, as msg.flag may be, does not hold.
+// holds evaluates a condition. A missing value, such as msg.flag, counts as false.
 func (e *Expression) holds(machine *vm.VM, f *facts) (bool, error) {
 	if begins := e.begins(f); !begins || e.native {
 		return begins, nil
@@ -344,7 +350,7 @@ func (e *Expression) run(machine *vm.VM, f *facts) (any, error) {
 		return nil, fmt.Errorf("%s: %w", e.text, e.failed(err))
 	}
 	if set, ok := value.(map[string]bool); ok {
-		return slices.Sorted(maps.Keys(set)), nil // an option that is a list
+		return slices.Sorted(maps.Keys(set)), nil // a list among the options
 	}
 	return value, nil
 }

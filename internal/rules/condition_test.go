@@ -14,7 +14,7 @@ import (
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
-// conditionOf is a file of one rule with that condition.
+// conditionOf returns a file with one rule that has this condition.
 func conditionOf(condition string) string {
 	return "options: {hosts: [a, b], codes: [500, 503], limit: 5, none: , on: true, name: x}\nrules:\n  - name: r\n    accept: k\n    when: |\n      " + condition + "\n"
 }

@@ -22,30 +22,31 @@ import (
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
-// engine decides by the rules of files.
+// engine holds compiled rules and the index of their conditions.
 type engine struct {
 	rules    []*Rule
 	clauses  []*clause
 	byType   map[event.Type]methods
-	rest     []*clause // those for what is no event
+	rest     []*clause // the clauses for messages that are no events
 	onEvents bool      // a rule asks for events
 	fleet    bool      // a rule asks for the size of the fleet
 	machines sync.Pool
 }
 
-// work is the decision of one message in the making.
+// work is the state of deciding about one message.
 type work struct {
 	facts   facts
 	message decision.Message
 	isEvent bool
-	parsed  bool // msg has been read
+	parsed  bool // facts.Msg is set
 	machine *vm.VM
 	raised  bool // a raising rule has matched
 
-	asked  *Topics // what concerns has answered last
+	asked  *Topics // the last question to concerns, and its answer
 	answer bool
 }
 
+// decide returns the decision about a message.
 func (e *engine) decide(m decision.Message) decision.Decision {
 	w := work{message: m, machine: e.machines.Get().(*vm.VM)}
 	defer e.machines.Put(w.machine)
@@ -56,7 +57,7 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 	var d decision.Decision
 	if w.isEvent {
 		d.At = timeOf(w.facts.Event.Timestamp)
-		// Anybody may ask for a guid that is no device's.
+		// A request may contain a guid that no device has; a success cannot.
 		if e.fleet && w.facts.Event.Type == string(event.Success) {
 			d.Device = deviceOf(w.facts.Event.GUID)
 		}
@@ -76,7 +77,7 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 	return d
 }
 
-// serverOf names the server that a message is from: its source, else its topic.
+// serverOf returns the server that sent a message: the property source, else the topic.
 func serverOf(m decision.Message) string {
 	for _, p := range m.Properties {
 		if p.Key == "source" && p.Value != "" {
@@ -86,17 +87,17 @@ func serverOf(m decision.Message) string {
 	return m.Topic
 }
 
-// deviceOf is how a device is counted: servers write one guid in either case, and what is
-// longer than any guid, or no database can hold, is none.
+// deviceOf returns the guid in lower case, because servers write one guid in either
+// case. It returns "" for a text that is longer than any guid or that no database can store.
 func deviceOf(guid string) string {
-	const longest = 64
-	if len(guid) > longest || strings.Contains(guid, "\x00") {
+	const maxLength = 64
+	if len(guid) > maxLength || strings.Contains(guid, "\x00") {
 		return ""
 	}
 	return strings.ToLower(guid)
 }
 
-// timeOf is when an event happened by its own account.
+// timeOf returns the time of an event, or the zero time if the timestamp is impossible.
 func timeOf(ms int64) time.Time {
 	if ms <= 0 || ms > math.MaxInt64/int64(2*time.Millisecond) {
 		return time.Time{}
@@ -104,7 +105,7 @@ func timeOf(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// read reads what every clause needs, and returns those that may match.
+// read reads the message and returns the clauses that it may match.
 func (e *engine) read(w *work) ([]*clause, error) {
 	w.facts.Topic, w.facts.Server = w.message.Topic, serverOf(w.message)
 	if e.onEvents {
@@ -125,7 +126,7 @@ func (e *engine) read(w *work) ([]*clause, error) {
 	return e.rest, w.parse()
 }
 
-// factsOf are the facts of an event, with what stands in its user properties.
+// factsOf returns the facts of an event and of its user properties.
 func factsOf(e *event.Event, properties []decision.Property) eventFacts {
 	f := eventFacts{
 		Type: string(e.Type), Message: e.Message, Methods: e.Methods, GUID: e.GUID, Timestamp: e.Timestamp,
@@ -144,7 +145,7 @@ func factsOf(e *event.Event, properties []decision.Property) eventFacts {
 	return f
 }
 
-// parse reads the payload as any JSON.
+// parse reads the payload as JSON into msg.
 func (w *work) parse() error {
 	if w.parsed {
 		return nil
@@ -166,8 +167,8 @@ func (w *work) parse() error {
 	return err
 }
 
-// plainNumbers makes whole numbers ints and all others floats. Whole numbers that no int
-// holds become texts: they are identifiers, of which no digit may be lost.
+// plainNumbers converts whole numbers to int and all others to float64. A whole number that no
+// int holds becomes a text, because it is an identifier, of which no digit may be lost.
 func plainNumbers(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
@@ -175,8 +176,8 @@ func plainNumbers(v any) (any, error) {
 		if n, err := strconv.Atoi(string(v)); err == nil {
 			return n, nil
 		}
-		const longest = 64 // of identifiers
-		if len(v) <= longest && !strings.ContainsAny(string(v), ".eE") {
+		const maxLength = 64 // of an identifier
+		if len(v) <= maxLength && !strings.ContainsAny(string(v), ".eE") {
 			return string(v), nil
 		}
 		n, err := v.Float64()
@@ -200,12 +201,13 @@ func plainNumbers(v any) (any, error) {
 	return v, nil
 }
 
+// listensTo reports whether a topic matches the rule's filters.
 func (r *Rule) listensTo(topic string) bool {
 	return len(r.Topics.Filters) == 0 || slices.ContainsFunc(r.Topics.Filters, func(filter string) bool { return mqtttopic.Matches(filter, topic) })
 }
 
-// concerns reports whether the message is for a rule. Most rules of a file are for the
-// same topics, and it is asked for one after the other.
+// concerns reports whether a rule listens to the topic of the message. It remembers the last
+// answer, because most rules of a file share their topics.
 func (w *work) concerns(r *Rule) bool {
 	if w.asked != r.Topics {
 		w.asked, w.answer = r.Topics, r.listensTo(w.message.Topic)
@@ -213,7 +215,7 @@ func (w *work) concerns(r *Rule) bool {
 	return w.answer
 }
 
-// prepare reads what an expression needs.
+// prepare sets the facts that an expression needs.
 func (w *work) prepare(r *Rule, n needs) error {
 	w.facts.Option, w.facts.Rule = r.Options, r.Name
 	if n.properties && w.facts.Properties == nil {
@@ -228,6 +230,7 @@ func (w *work) prepare(r *Rule, n needs) error {
 	return nil
 }
 
+// matches reports whether the condition of a clause holds.
 func (w *work) matches(c *clause) (bool, error) {
 	if !w.concerns(c.rule) {
 		return false, nil
@@ -241,7 +244,7 @@ func (w *work) matches(c *clause) (bool, error) {
 	return c.when.holds(w.machine, &w.facts)
 }
 
-// add adds what a clause that matches does.
+// add adds the effects of a clause that matches to the decision.
 func (w *work) add(c *clause, d *decision.Decision) error {
 	r := c.rule
 	if err := w.prepare(r, c.needs); err != nil {
@@ -280,7 +283,7 @@ func (w *work) add(c *clause, d *decision.Decision) error {
 	return nil
 }
 
-// addToWindow adds to what a window counts, or takes from it.
+// addToWindow adds the effects of a clause of a rule with a window.
 func (w *work) addToWindow(c *clause, d *decision.Decision) error {
 	r := c.rule
 	group, err := r.Group.text(w.machine, &w.facts)
@@ -316,7 +319,7 @@ func (w *work) addToWindow(c *clause, d *decision.Decision) error {
 	return nil
 }
 
-// keyOf is the key of the alert that a rule is about.
+// keyOf returns the key of the alert of a rule.
 func (w *work) keyOf(r *Rule) (decision.Key, error) {
 	key, err := r.Key.text(w.machine, &w.facts)
 	if err == nil && strings.TrimSpace(key) == "" {
@@ -328,6 +331,7 @@ func (w *work) keyOf(r *Rule) (decision.Key, error) {
 	return decision.Key{Integration: r.IntegrationKey, Alert: key}, nil
 }
 
+// raise returns the effect that raises the alert of a rule.
 func (w *work) raise(r *Rule, key decision.Key, d *decision.Decision) (decision.Raise, error) {
 	e, omitted, err := r.Alert.event(w.machine, &w.facts)
 	for _, o := range omitted {

@@ -11,15 +11,15 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// Verdict says what one rule makes of a message, for people.
+// Verdict is the result of one rule for one message, for people.
 type Verdict struct {
 	Rule    string
 	Matched bool
-	// Reasons say why it did not match, or what it does, a line each.
+	// Reasons lists why the rule did not match, or what it does.
 	Reasons []string
 }
 
-// Explain says what each rule makes of a message, in the order of the rules.
+// Explain returns the verdict of each rule about a message, in the order of the rules.
 func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	e := r.engine
 	w := work{message: m, machine: new(vm.VM)}
@@ -54,7 +54,7 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	return all, nil
 }
 
-// says is what the rule does when the clause matches.
+// says describes the effect of a clause that matches.
 func (w *work) says(c *clause) string {
 	var d decision.Decision
 	if err := w.add(c, &d); err != nil {
@@ -67,7 +67,7 @@ func (w *work) says(c *clause) string {
 	return says
 }
 
-// doing says what the first effect of a decision does.
+// doing describes the first effect of a decision.
 func doing(d decision.Decision) string {
 	if len(d.Effects) == 0 {
 		return "is ignored"
@@ -101,7 +101,7 @@ func ofGroup(group string) string {
 	return " of " + group
 }
 
-// why says what keeps a clause from matching; empty if it matches.
+// why returns the reason why a clause does not match, or "" if it matches.
 func (w *work) why(c *clause) (string, error) {
 	switch {
 	case !w.concerns(c.rule):
@@ -117,7 +117,7 @@ func (w *work) why(c *clause) (string, error) {
 	return "not true: " + w.untrue(c), nil
 }
 
-// untrue is the first part of a condition that is not true, as it is written.
+// untrue returns the first part of a condition that is not true.
 func (w *work) untrue(c *clause) string {
 	for _, part := range conjuncts(c.when.tree) {
 		inner, err := compile(part.String(), expr.AsBool(), c.rule.Options)

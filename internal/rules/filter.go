@@ -6,11 +6,11 @@ import (
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
-// HTTPFilter is the name under which the daemon counts what comes by HTTP, beside the topic
-// filters. It would be one, so that it may not be subscribed to.
+// HTTPFilter is the name under which the daemon counts the events that are posted by HTTP. It
+// looks like a topic filter, so no one may subscribe to a filter of this name.
 const HTTPFilter = "http"
 
-// CheckFilter refuses what is no topic filter or may not be subscribed to.
+// CheckFilter returns an error if a text is no topic filter or is HTTPFilter.
 func CheckFilter(filter string) error {
 	if filter == HTTPFilter {
 		return fmt.Errorf("what comes by HTTP is counted under this name: write %s/#, which matches the topic %[1]s, too", HTTPFilter)

@@ -13,9 +13,9 @@ import (
 	"github.com/expr-lang/expr/file"
 )
 
-// foreign are words and signs of other languages, and what to write instead. They are looked
-// for in expressions that cannot be read, but not in their texts. The first group of a pattern
-// is what is foreign; $1 and so on in a mend are its groups.
+// foreign lists words and signs of other languages, and what to write instead. unreadable looks
+// for them in expressions that do not parse, outside of quotes. The first group of a pattern
+// matches the foreign part; $1 and so on in a mend are the pattern's groups.
 var foreign = []struct {
 	theirs *regexp.Regexp
 	mend   string
@@ -41,7 +41,7 @@ var foreign = []struct {
 	{regexp.MustCompile(`[A-Za-z_)\]](\.(\d+))`), "$1: write [$2]"},
 }
 
-// word is the pattern of words that are no key behind a point.
+// word returns a pattern of words that do not follow a point.
 func word(words string) *regexp.Regexp {
 	boundary := `\b`
 	if strings.HasSuffix(words, `\(`) {
@@ -50,10 +50,10 @@ func word(words string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|[^.\w$])(` + words + `)` + boundary)
 }
 
-// texts are the texts in an expression.
+// texts matches the quoted texts in an expression.
 var texts = regexp.MustCompile("\"(?:\\\\.|[^\"\\\\])*\"|'(?:\\\\.|[^'\\\\])*'|`[^`]*`")
 
-// unreadable is the error of an expression that cannot be parsed.
+// unreadable returns the error for an expression that does not parse.
 func unreadable(text string, err error) error {
 	code := texts.ReplaceAllStringFunc(text, func(s string) string { return s[:1] + strings.Repeat(" ", len(s)-2) + s[:1] })
 	for _, f := range foreign {
@@ -65,16 +65,16 @@ func unreadable(text string, err error) error {
 	return plain(err)
 }
 
-// placed is an error with its place in an expression, given in characters.
+// placed returns an error with its place in an expression, given in characters.
 func placed(text string, at int, says string) error {
 	e := &file.Error{Location: file.Location{From: at}, Message: says}
 	return plain(e.Bind(file.NewSource(text)))
 }
 
-// unknownName matches what the expression's language says of a name that it does not know.
+// unknownName matches expr's error for an unknown name.
 var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
-// uncompilable is the error of an expression that can be read and not compiled.
+// uncompilable returns the error for an expression that parses and does not compile.
 func uncompilable(text string, err error) error {
 	var at *file.Error
 	if !errors.As(err, &at) {
@@ -96,17 +96,17 @@ func cutAt(text string, at int) (before, behind string) {
 }
 
 var (
-	// payloadNames are names by which other programs call the payload.
+	// payloadNames are the names of the payload in other programs.
 	payloadNames = []string{"payload", "value_json", "value", "json", "body", "trigger", "$"}
-	// packetNames are parts of a message that no rule can ask for.
+	// packetNames are the parts of an MQTT packet that no rule can read.
 	packetNames = []string{"retain", "retained", "qos", "dup", "packetid", "client", "clientid"}
 
 	afterName = regexp.MustCompile(`^\.(\w+)`)
 	hyphened  = regexp.MustCompile(`\.(\w+(?:-\w+)*-)$`)
 )
 
-// thereIsNo says what to write instead of a name that there is not. It stands between before
-// and behind.
+// thereIsNo returns the error text for an unknown name, with what to write instead. before and
+// behind are the parts of the expression around the name.
 func thereIsNo(name, before, behind string) string {
 	none := "there is no " + name
 	instead := otherLanguages[strings.ToLower(name)]
@@ -136,8 +136,7 @@ func thereIsNo(name, before, behind string) string {
 	return fmt.Sprintf("%s; what the message has is msg.%s, and a text is %q in quotes", none, bare, bare)
 }
 
-// functionsElsewhere are functions of other languages by their names in lower case, and ours
-// or what to write instead.
+// functionsElsewhere maps functions of other languages, in lower case, to what to write instead.
 var functionsElsewhere = map[string]string{
 	"exists": notNil, "has": notNil, "isset": notNil, "defined": notNil, "is_defined": notNil,
 	"str": "write string(...)", "tostring": "write string(...)", "text": "write string(...)",
@@ -149,6 +148,7 @@ var functionsElsewhere = map[string]string{
 
 const notNil = "write != nil behind what may be missing"
 
+// noFunction returns the error text for an unknown function.
 func noFunction(name string) string {
 	none := "there is no function " + name
 	if instead := functionsElsewhere[strings.ToLower(name)]; instead != "" {
@@ -162,8 +162,8 @@ func noFunction(name string) string {
 
 var thereAre = ": there are " + strings.Join(functions, ", ")
 
-// methods are functions that other languages write behind a point, by their names in lower
-// case, and what we write: %[1]s is what they stand behind, %[2]s what they are given.
+// methodsElsewhere maps functions that other languages write behind a point, in lower case, to
+// what to write instead: %[1]s is the value before the point, %[2]s the arguments.
 var methodsElsewhere = map[string]string{
 	"contains": "%[1]s contains %[2]s", "startswith": "%[1]s startsWith %[2]s", "endswith": "%[1]s endsWith %[2]s",
 	"match": "%[1]s matches %[2]s", "matches": "%[1]s matches %[2]s", "test": "%[2]s matches %[1]s",
@@ -175,7 +175,7 @@ var methodsElsewhere = map[string]string{
 	"tostring": "string(%[1]s)", "string": "string(%[1]s)", "toint": "int(%[1]s)", "tofloat": "float(%[1]s)",
 }
 
-// method says what to write instead of a function behind a point, which nothing has.
+// method returns the error for a call of a function behind a point: our language has none.
 func method(n *ast.CallNode) error {
 	m, ok := n.Callee.(*ast.MemberNode)
 	if !ok {
@@ -200,7 +200,8 @@ func method(n *ast.CallNode) error {
 
 var orders = []string{"<", "<=", ">", ">="}
 
-// comparison says what is wrong with values that are compared, though it could be computed.
+// comparison returns an error if the compared values make no sense, although expr would compute
+// the comparison.
 func comparison(n *ast.BinaryNode) error {
 	if not, ok := n.Left.(*ast.UnaryNode); ok && (not.Operator == "not" || not.Operator == "!") && isLiteral(n.Right) {
 		return fmt.Errorf("%.80s: %s goes with %s alone; write not (%[3]s %[4]s %[5]s)", n, not.Operator, not.Node, n.Operator, n.Right)
@@ -210,7 +211,7 @@ func comparison(n *ast.BinaryNode) error {
 	}
 	left, right := numberInQuotes(n.Left), numberInQuotes(n.Right)
 	if (left == "") == (right == "") || ofEvent(n.Left) || ofEvent(n.Right) {
-		return nil // an event's kinds are known
+		return nil // expr knows the kinds of an event's fields
 	}
 	plainly, converted := fmt.Sprintf("%s %s %s", n.Left, n.Operator, right), fmt.Sprintf("float(%s) %s %s", n.Left, n.Operator, right)
 	if left != "" {
@@ -227,7 +228,7 @@ func isLiteral(n ast.Node) bool {
 	return false
 }
 
-// numberInQuotes is the number that stands in a text; empty if none does.
+// numberInQuotes returns the number in a quoted text, or "" if the text is none.
 func numberInQuotes(n ast.Node) string {
 	s, ok := n.(*ast.StringNode)
 	if !ok {
@@ -249,7 +250,8 @@ func ofEvent(n ast.Node) bool {
 	return ok && of.Value == "event"
 }
 
-// wildcards refuses to compare the topic with a topic filter: topics hold no + and no #.
+// wildcards returns an error if the topic is compared with a topic filter: no topic contains + or
+// #.
 func wildcards(n *ast.BinaryNode) error {
 	if of, ok := n.Left.(*ast.IdentifierNode); !ok || of.Value != "topic" {
 		return nil

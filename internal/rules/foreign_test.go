@@ -139,14 +139,14 @@ func TestTextsWithForeignBracesAreMistakes(t *testing.T) {
 func TestTheLimitOfAnExpressionIsTheDocumentedOne(t *testing.T) {
 	text, err := os.ReadFile("../../docs/rules.md")
 	require.NoError(t, err)
-	const most = 500
+	const maxParts = 500
 	said := regexp.MustCompile(`(?:An|an) expression (?:may have|\|) ([\d,]+) parts`).FindAllStringSubmatch(string(text), -1)
 	require.Len(t, said, 2)
 	for _, m := range said {
-		assert.Equal(t, strconv.Itoa(most), m[1])
+		assert.Equal(t, strconv.Itoa(maxParts), m[1])
 	}
-	load(t, conditionOf(strings.Repeat("!", most-1)+"true"))
-	assert.Contains(t, mistakes(t, conditionOf(strings.Repeat("!", most)+"true")), fmt.Sprintf("more than %d names, values and operators", most))
+	load(t, conditionOf(strings.Repeat("!", maxParts-1)+"true"))
+	assert.Contains(t, mistakes(t, conditionOf(strings.Repeat("!", maxParts)+"true")), fmt.Sprintf("more than %d names, values and operators", maxParts))
 }
 
 func ruleMessage(payload string) decision.Message {

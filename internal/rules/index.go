@@ -9,31 +9,32 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// methods are the clauses for events of one type: by method, and for all other methods.
+// methods holds the clauses for events of one type: by method, and for all other methods.
 type methods struct {
 	byName map[string][]*clause
 	other  []*clause
 }
 
-// clause is a condition of a rule, and what it is for.
+// clause is a condition of a rule with its purpose.
 type clause struct {
 	rule  *Rule
 	is    purpose
 	when  *Expression // nil: always
-	needs needs       // of the condition, and of the templates of what it is for
+	needs needs       // of the condition and the templates
 }
 
+// purpose is the kind of effect that a condition has.
 type purpose int
 
 const (
 	begins purpose = iota // the rule's own condition
 	ends
 	leaves
-	counts // towards of
+	counts // a message counts towards the whole
 )
 
-// clauses are the conditions of a rule in the order of their effects: what a message ends
-// it ends first, and it counts towards the whole before it counts as a part.
+// clauses returns the conditions of a rule in the order of their effects: a message ends before
+// it begins, and it counts towards the whole before it counts as a part.
 func (r *Rule) clauses() (all []*clause) {
 	for _, c := range []*clause{
 		{rule: r, is: ends, when: r.EndsWhen},
@@ -49,7 +50,7 @@ func (r *Rule) clauses() (all []*clause) {
 	return all
 }
 
-// asksFor is what the clause needs to be known of a message.
+// asksFor returns the needs of the condition and of the templates that its purpose evaluates.
 func (c *clause) asksFor() (n needs) {
 	r := c.rule
 	if c.when != nil {
@@ -75,7 +76,7 @@ func (c *clause) asksFor() (n needs) {
 	return n
 }
 
-// order lets ends come first and raised alerts last.
+// order returns the rank of a clause: ends come first and raised alerts last.
 func (c *clause) order() int {
 	switch {
 	case c.is == ends, c.is == leaves, c.is == begins && c.rule.Action == Resolve:
@@ -89,13 +90,13 @@ func (c *clause) order() int {
 	}
 }
 
-// first reports whether it is one of those of which only the first that matches counts.
+// first reports whether only the first matching clause of this kind has an effect.
 func (c *clause) first() bool {
 	return c.is == begins && c.rule.Window == nil && (c.rule.Action == Raise || c.rule.Action == Ignore)
 }
 
-// mostMethods bounds the index. With more methods it is by type alone.
-const mostMethods = 1000
+// maxMethods limits the index by method. If rules name more methods, the index is by type alone.
+const maxMethods = 1000
 
 func newEngine(all []*Rule) *engine {
 	e := &engine{rules: all, byType: map[event.Type]methods{}}
@@ -121,8 +122,8 @@ func newEngine(all []*Rule) *engine {
 	return e
 }
 
-// index finds the clauses that events of a type may fulfil: a condition that wants
-// another type or method need not be evaluated.
+// index returns the clauses that events of a type may match, by method. It leaves out conditions
+// that want another type or method.
 func (e *engine) index(t event.Type, named map[string]bool) methods {
 	var all []*clause
 	for _, c := range e.clauses {
@@ -130,7 +131,7 @@ func (e *engine) index(t event.Type, named map[string]bool) methods {
 			all = append(all, c)
 		}
 	}
-	if len(named) > mostMethods {
+	if len(named) > maxMethods {
 		return methods{other: all}
 	}
 	m := methods{byName: make(map[string][]*clause, len(named))}

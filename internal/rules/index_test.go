@@ -31,7 +31,8 @@ func FuzzTheIndexChangesNoDecision(f *testing.F) {
 	})
 }
 
-// decided is a decision without the text of the condition that failed.
+// decided returns the decision. Of the reason of a dead one it keeps the rule, because the rest
+// quotes the condition.
 func decided(r rulefile.Loaded, m decision.Message) decision.Decision {
 	d := r.Decide(m)
 	if rule, _, failed := strings.Cut(d.Dead, ": "); failed {

@@ -8,7 +8,7 @@ import (
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
-// knownMethods are the methods of all events that MPS, RPS, Console and the middleware
+// knownMethods returns the methods of all events that MPS, RPS, Console and the middleware
 // publish.
 var knownMethods = sync.OnceValue(func() []string {
 	all := []string{openamt.DeviceNotFound.Method, "logKvmCloseSource"}
@@ -27,11 +27,11 @@ var knownMethods = sync.OnceValue(func() []string {
 	return slices.Compact(all)
 })
 
-// nearMethod is ", did you mean ...?" if the name is nearly that of a method that is
-// known. Servers have methods of their own, and short names are near to many.
+// nearMethod returns ", did you mean ...?" if a name resembles a known method. It returns "" for
+// short names, which resemble many, because servers have methods of their own.
 func nearMethod(name string) string {
-	const shortest = 6
-	if len(name) < shortest || slices.Contains(knownMethods(), name) {
+	const minLength = 6
+	if len(name) < minLength || slices.Contains(knownMethods(), name) {
 		return ""
 	}
 	return Suggestion(name, knownMethods())

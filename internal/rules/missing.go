@@ -12,10 +12,10 @@ import (
 	"github.com/expr-lang/expr/file"
 )
 
-// uneven is what the machine says of two values that do not go together.
+// uneven matches expr's error for two values that an operator cannot combine.
 var uneven = regexp.MustCompile(`^invalid operation: (.+) ([<>]=?|\*\*|[-+*/%]) (.+)$`)
 
-// failed is an error of the machine's in our words, with the part of the expression that
+// failed returns an error of evaluation in our words. It names the part of the expression that
 // has the wrong value.
 func (e *Expression) failed(err error) error {
 	var at *file.Error
@@ -49,7 +49,7 @@ type finder struct {
 	found ast.Node
 }
 
-// Visit is called for each node, the inner ones first.
+// Visit checks a node; expr calls it for each one, the inner ones first.
 func (f *finder) Visit(node *ast.Node) {
 	switch (*node).(type) {
 	case *ast.BinaryNode, *ast.UnaryNode, *ast.MemberNode, *ast.BuiltinNode, *ast.CallNode:
@@ -59,7 +59,8 @@ func (f *finder) Visit(node *ast.Node) {
 	}
 }
 
-// unevenOperands says which operand is missing, or that they are of different kinds.
+// unevenOperands returns the error text for operands of different kinds, or for one that is
+// missing.
 func unevenOperands(n *ast.BinaryNode, message string) string {
 	m := uneven.FindStringSubmatch(message)
 	if m == nil || m[2] != n.Operator {
@@ -77,7 +78,7 @@ func unevenOperands(n *ast.BinaryNode, message string) string {
 	return together(n.Operator, left, right, textOperand(n, left, right))
 }
 
-// textOperand is the operand that is a text.
+// textOperand returns the operand that is a text, or "".
 func textOperand(n *ast.BinaryNode, left, right string) string {
 	switch "a text" {
 	case left:
@@ -88,7 +89,8 @@ func textOperand(n *ast.BinaryNode, left, right string) string {
 	return ""
 }
 
-// together says why values of two kinds do not go together, and what to write instead.
+// together returns the error text for values of two kinds that an operator cannot combine, with
+// what to write instead.
 func together(operator, left, right, text string) string {
 	kinds := []string{left, right}
 	has := func(kind string) bool { return slices.Contains(kinds, kind) }
@@ -115,9 +117,10 @@ func together(operator, left, right, text string) string {
 	return fmt.Sprintf("%s do not go together by %s", both, operator)
 }
 
-// nothingThere is what the machine says of a missing value.
+// nothingThere matches expr's errors for a missing value.
 var nothingThere = regexp.MustCompile(`<nil>|\bnil\b`)
 
+// missingObject returns the error text for a member of a missing value.
 func missingObject(n *ast.MemberNode, message string) string {
 	name, isName := n.Property.(*ast.StringNode)
 	if isName && strings.Contains(message, "string") && slices.Contains([]string{"length", "size"}, name.Value) {
@@ -129,6 +132,7 @@ func missingObject(n *ast.MemberNode, message string) string {
 	return fmt.Sprintf("%.80s is missing; write %[1]s?.%s where it may be", n.Node, name.Value)
 }
 
+// missingOperand returns the error text for an operator before a missing value.
 func missingOperand(n *ast.UnaryNode, message string) string {
 	if !nothingThere.MatchString(message) {
 		return ""
@@ -139,6 +143,7 @@ func missingOperand(n *ast.UnaryNode, message string) string {
 	return fmt.Sprintf("%.80s is missing; write default(%[1]s, 0) where it may be", n.Node)
 }
 
+// missingArgument returns the error text for a function that is called with a missing value.
 func missingArgument(function string, arguments []ast.Node, message string) string {
 	if len(arguments) == 0 || !nothingThere.MatchString(message) {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"github.com/expr-lang/expr/file"
 )
 
-// plain is an error of the expression's in our words: without the picture, with the place.
+// plain returns an error of expr in our words, with the place and without the picture.
 func plain(err error) error {
 	var at *file.Error
 	if !errors.As(err, &at) {
@@ -23,7 +23,7 @@ func plain(err error) error {
 	return fmt.Errorf("%s: %s", where, inOurWords(at.Message))
 }
 
-// phrases are what the expression's language says, and what we say instead.
+// phrases maps expr's errors to our words.
 var phrases = []struct {
 	theirs *regexp.Regexp
 	ours   func(m []string) string
@@ -88,7 +88,7 @@ var phrases = []struct {
 		return "in: want a text, have " + kindOfType(m[1])
 	}},
 	{regexp.MustCompile(`exceeds maximum allowed nodes`), func([]string) string {
-		return fmt.Sprintf("more than %d names, values and operators", mostParts)
+		return fmt.Sprintf("more than %d names, values and operators", maxParts)
 	}},
 	{regexp.MustCompile(`^index out of range: (.+) \(array length is (\d+)\)`), func(m []string) string {
 		return "there is no [" + m[1] + "] in a list of " + m[2]
@@ -97,8 +97,7 @@ var phrases = []struct {
 	{regexp.MustCompile(`^runtime error: integer divide by zero`), func([]string) string { return "division by zero" }},
 }
 
-// otherLanguages are names that other languages have, in lower case, and what to write
-// instead.
+// otherLanguages maps names of other languages, in lower case, to what to write instead.
 var otherLanguages = map[string]string{
 	"null": "write nil", "none": "write nil", "undefined": "write nil",
 	"true": "write true", "false": "write false",
@@ -107,6 +106,7 @@ var otherLanguages = map[string]string{
 
 const noClock = "a rule asks for no clock; what is about time is said by for, window and ends"
 
+// inOurWords replaces an error text of expr by ours, if phrases has one.
 func inOurWords(text string) string {
 	for _, p := range phrases {
 		if m := p.theirs.FindStringSubmatch(text); m != nil {
@@ -116,7 +116,7 @@ func inOurWords(text string) string {
 	return strings.ReplaceAll(text, "<nil>", "nothing")
 }
 
-// kinds are how people call what Go's types hold.
+// kinds maps our names of the kinds of values to the types of Go and expr.
 var kinds = map[string][]string{
 	"a text":        {"string", "[]uint8"},
 	"a number":      {"int", "int64", "float64", "float"},
@@ -127,7 +127,7 @@ var kinds = map[string][]string{
 	"an object":     {"map[string]interface {}", "map[string]string", "rules.eventFacts"},
 }
 
-// KindOf names the kind of a value as people call it.
+// KindOf names the kind of a value.
 func KindOf(value any) string { return kindOfType(fmt.Sprintf("%T", value)) }
 
 func kindOfType(name string) string {

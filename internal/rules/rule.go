@@ -8,14 +8,14 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Topics are the topic filters of a rule, which many of a file share. Without any it is
-// for all that comes.
+// Topics holds the topic filters of a rule. The rules of a file share one. Without filters a rule
+// listens to all messages.
 type Topics struct{ Filters []string }
 
-// Action is what a rule does with a message that it matches.
+// Action is the kind of effect of a rule.
 type Action int
 
-// The actions.
+// These are the actions.
 const (
 	Raise Action = iota + 1
 	Ignore
@@ -23,7 +23,7 @@ const (
 	Resolve
 )
 
-// Rule is one rule, compiled.
+// Rule is a compiled rule.
 type Rule struct {
 	Name    string
 	Topics  *Topics
@@ -39,12 +39,12 @@ type Rule struct {
 	EndsWhen                    *Expression
 	EndsAll                     bool
 
-	Window        *decision.Window // nil: it decides by one message
+	Window        *decision.Window // nil: the rule decides by one message
 	Group, Member *Template
 	Of, Leave     *Expression
 }
 
-// Complete fills in what a rule leaves out.
+// Complete sets the default texts of a rule with a window.
 func (r *Rule) Complete() {
 	if r.Window == nil {
 		return

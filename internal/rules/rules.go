@@ -1,19 +1,18 @@
-// Package rules makes a decision of a message: what ilert should know because of it. It
-// compiles conditions and texts, which cost little whatever they hold, finds the rules that
-// a message may match, and explains why the others do not. It is pure: no clock, no input or
-// output, and the same message always means the same. What was before, and what time it is,
-// the store knows; how rules are written in files, package rulefile knows.
+// Package rules decides about messages. It compiles conditions and texts, which cost little
+// whatever they contain, finds the rules that a message may match, and explains why the others do
+// not match. It is pure: it reads no clock and no file, and it decides the same about the same
+// message. The store knows the past and the time, and package rulefile knows how rules are
+// written.
 package rules
 
 import "github.com/mps-events/mps-events/internal/decision"
 
-// Rules decide what messages mean. They hold no state and may be used
-// concurrently.
+// Rules holds compiled rules without state. Its methods may be called concurrently.
 type Rules struct{ *engine }
 
-// New returns the rules that these are, complete and in their order.
+// New returns rules that decide in this order. The rules must be complete.
 func New(all []*Rule) Rules { return Rules{newEngine(all)} }
 
-// Decide says what a message means. It never fails: one that cannot be understood
-// is dead, with the reason.
+// Decide returns the decision about a message. It never fails: a message that cannot be
+// understood is dead.
 func (r Rules) Decide(m decision.Message) decision.Decision { return r.decide(m) }

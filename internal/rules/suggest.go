@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Suggestion is ", did you mean ...?" if one of the known names is near.
+// Suggestion returns ", did you mean ...?" if one of the known names resembles a name, or "".
 func Suggestion(name string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
@@ -19,11 +19,11 @@ func Suggestion(name string, known []string) string {
 	return fmt.Sprintf(", did you mean %q?", best)
 }
 
-// distance is how many letters must be changed, added, taken away or swapped with the next
-// (optimal string alignment).
+// distance returns the number of letters that must be changed, added, removed or swapped with the
+// next to turn a into b (optimal string alignment).
 func distance(a, b string) int {
 	if len(a) > len(b)+3 {
-		return len(a) // far enough, and no name makes it slow
+		return len(a) // far enough; a long name costs no time
 	}
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

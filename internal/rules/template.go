@@ -14,8 +14,8 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// Template is a text with expressions in braces, such as "{event.method} failed". Two
-// braces are one that stands for itself.
+// Template is a text with expressions in braces, such as "{event.method} failed". Two braces
+// stand for one brace in the text.
 type Template struct {
 	parts []part
 	needs needs
@@ -25,10 +25,10 @@ type Template struct {
 type part struct {
 	text  string
 	value *Expression
-	fact  func(*facts) string // the value, if it is one that needs no evaluation
+	fact  func(*facts) string // returns the value without expr's machine; may be nil
 }
 
-// plainFacts are what templates mostly hold.
+// plainFacts maps the most frequent expressions to Go code that returns their values.
 var plainFacts = map[string]func(*facts) string{
 	"topic":         func(f *facts) string { return f.Topic },
 	"server":        func(f *facts) string { return f.Server },
@@ -40,25 +40,25 @@ var plainFacts = map[string]func(*facts) string{
 	"event.guid":    func(f *facts) string { return f.Event.GUID },
 }
 
-// Limits are what a template may not be.
+// Limits is a set of requirements for a template.
 type Limits int
 
-// The limits, which may be added by |.
+// These are the limits.
 const (
 	NotEmpty Limits = 1 << iota
-	OfWindow        // it may hold the numbers of a window
-	Grouped         // it may hold the group
-	Varies          // it holds an expression
+	OfWindow        // the template may contain numbers of a window
+	Grouped         // the template may contain the group
+	Varies          // the template contains an expression
 )
 
-// numbers are the names of Numbers that texts of windows may hold.
+// numbers are the names of the numbers in the texts of windows.
 var numbers = []string{"count", "of", "distinct", "percent", "members"}
 
-// mostPlaces is how many parts a template may have.
-const mostPlaces = 100
+// maxPlaces limits the parts of a template.
+const maxPlaces = 100
 
-// parseTemplate compiles a template. In the texts of windows the numbers stand for what
-// the window holds when ilert is told.
+// parseTemplate compiles a template. With ofWindow the text may contain numbers of the window,
+// which are known only when the alert is sent.
 func parseTemplate(text string, ofWindow bool, options map[string]any) (*Template, error) {
 	t := &Template{}
 	literal := func(s string) {
@@ -98,8 +98,8 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*Templat
 			literal(decision.Place(inner))
 			continue
 		}
-		if len(t.parts) > mostPlaces {
-			return nil, fmt.Errorf("more than %d texts and expressions in one", mostPlaces)
+		if len(t.parts) > maxPlaces {
+			return nil, fmt.Errorf("more than %d texts and expressions in one", maxPlaces)
 		}
 		value, err := compile(inner, expr.AsAny(), options)
 		if err != nil {
@@ -111,8 +111,8 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*Templat
 	return t, nil
 }
 
-// ParseText compiles a template as ParseTemplate does, and refuses what is most likely not
-// meant, such as an expression without its braces.
+// ParseText compiles a template as ParseTemplate does, and returns an error for texts that their
+// author hardly meant, such as an expression without braces.
 func ParseText(text string, limits Limits, options map[string]any) (*Template, error) {
 	t, err := ParseTemplate(text, limits, options)
 	switch {
@@ -124,9 +124,7 @@ func ParseText(text string, limits Limits, options map[string]any) (*Template, e
 	return t, t.braces(text, limits, options)
 }
 
-// ParseTemplate compiles a template within its limits. In the texts of windows the numbers
-// stand for what the window holds when ilert is told. There is a template also if there is
-// an error.
+// ParseTemplate compiles a template within its limits. It returns a template even with an error.
 func ParseTemplate(text string, limits Limits, options map[string]any) (*Template, error) {
 	t, err := parseTemplate(text, limits&OfWindow != 0, options)
 	switch {
@@ -138,7 +136,8 @@ func ParseTemplate(text string, limits Limits, options map[string]any) (*Templat
 	return t, nil
 }
 
-// closing finds the brace that closes an expression, past those in it and in its texts.
+// closing returns the index of the brace that closes an expression, or -1. It skips braces within
+// the expression and its quoted texts.
 func closing(s string) int {
 	depth, quote := 0, byte(0)
 	for i := 0; i < len(s); i++ {
@@ -163,8 +162,8 @@ func closing(s string) int {
 	return -1
 }
 
-// mostText is how long a text of an alert may become, in bytes; the rest is cut off.
-const mostText = 32 << 10
+// maxText limits a text of an alert, in bytes; bounded cuts off the rest.
+const maxText = 32 << 10
 
 // text evaluates the template.
 func (t *Template) text(machine *vm.VM, f *facts) (string, error) {
@@ -175,25 +174,25 @@ func (t *Template) text(machine *vm.VM, f *facts) (string, error) {
 		s, err := t.parts[0].evaluate(machine, f)
 		return bounded(s), err
 	}
-	texts, length := make([]string, 0, 8), 0 // as many as most have, on the stack
+	texts, length := make([]string, 0, 8), 0 // enough for most templates, on the stack
 	for _, p := range t.parts {
 		s, err := p.evaluate(machine, f)
 		if err != nil {
 			return "", err
 		}
 		texts = append(texts, s)
-		if length += len(s); length > mostText {
+		if length += len(s); length > maxText {
 			break
 		}
 	}
 	return bounded(strings.Join(texts, "")), nil
 }
 
-// bounded is a text that is not too long, that JSON can hold, and databases too: no NUL.
+// bounded returns a text that is not too long and that JSON and databases can store: without NUL.
 func bounded(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-	if len(s) > mostText {
-		s = truncate(s, mostText)
+	if len(s) > maxText {
+		s = truncate(s, maxText)
 		if begin := strings.LastIndex(s, decision.PlaceBegins); begin > strings.LastIndex(s, decision.PlaceEnds) {
 			s = s[:begin] // half a place
 		}
@@ -201,7 +200,7 @@ func bounded(s string) string {
 	return s
 }
 
-// evaluate is the text of a part.
+// evaluate returns the text of a part.
 func (p *part) evaluate(machine *vm.VM, f *facts) (string, error) {
 	switch {
 	case p.value == nil:
@@ -220,8 +219,8 @@ func (p *part) evaluate(machine *vm.VM, f *facts) (string, error) {
 	return withoutPlaces(s), nil
 }
 
-// json evaluates the template to JSON. One that is nothing but an expression keeps its
-// type.
+// json evaluates the template to JSON. A template that is one expression keeps the type of its
+// value.
 func (t *Template) json(machine *vm.VM, f *facts) (json.RawMessage, error) {
 	if len(t.parts) != 1 || t.parts[0].value == nil {
 		text, err := t.text(machine, f)
@@ -253,7 +252,7 @@ func (t *Template) Literal() (string, bool) {
 	}
 }
 
-// begins is the text before the first expression, and whether that is all.
+// begins returns the text before the first expression, and whether it is the whole template.
 func (t *Template) begins() (text string, whole bool) {
 	if text, whole = t.Literal(); whole || t.parts[0].value != nil {
 		return text, whole
@@ -261,7 +260,7 @@ func (t *Template) begins() (text string, whole bool) {
 	return t.parts[0].text, false
 }
 
-// finishes is the text behind the last expression.
+// finishes returns the text behind the last expression.
 func (t *Template) finishes() string {
 	if text, whole := t.Literal(); whole {
 		return text
@@ -269,7 +268,7 @@ func (t *Template) finishes() string {
 	return t.parts[len(t.parts)-1].text
 }
 
-// TextOf returns what a template makes of the value of an expression.
+// TextOf returns the text of a value in a template.
 func TextOf(value any) (string, error) {
 	switch v := value.(type) {
 	case nil:
@@ -287,7 +286,7 @@ func TextOf(value any) (string, error) {
 	return string(text), err
 }
 
-// withoutPlaces keeps a message from holding what Fill fills.
+// withoutPlaces replaces the two characters of a place, so that no message can contain a place.
 func withoutPlaces(s string) string {
 	if !strings.ContainsAny(s, decision.PlaceBegins+decision.PlaceEnds) {
 		return s
@@ -295,12 +294,12 @@ func withoutPlaces(s string) string {
 	return strings.NewReplacer(decision.PlaceBegins, "\uFFFD", decision.PlaceEnds, "\uFFFD").Replace(s)
 }
 
-// mentions reports whether a number stands in the template.
+// mentions reports whether the template contains a number of the window.
 func (t *Template) mentions(number string) bool {
 	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, decision.Place(number)) })
 }
 
-// MayBeEqual reports whether two templates may give one text.
+// MayBeEqual reports whether two templates may have the same text.
 func MayBeEqual(a, b *Template) bool {
 	if a == nil || b == nil {
 		return a == b

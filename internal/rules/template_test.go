@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
-// texts is a file of one rule that says this.
+// texts returns rules whose texts are this template.
 func texts(t testing.TB, template string) rulefile.Loaded {
 	t.Helper()
 	quoted, err := json.Marshal(template)

@@ -28,8 +28,8 @@ type rule struct {
 	broken bool    // there are mistakes in it
 }
 
-// mostRules bounds what each message costs.
-const mostRules = 1000
+// maxRules bounds what each message costs.
+const maxRules = 1000
 
 // contents are what a file says.
 type contents struct {
@@ -86,8 +86,8 @@ func (l *loader) load(text []byte) *contents {
 		"rules":    func(n ast.Node) { l.list(n, func(n ast.Node) { ruleNodes = append(ruleNodes, n) }) },
 		"tests":    func(n ast.Node) { l.list(n, func(n ast.Node) { f.tests = append(f.tests, l.test(n)) }) },
 	})
-	if len(ruleNodes) > mostRules {
-		l.fail(ruleNodes[mostRules], "more than %d rules, which each message would be held against", mostRules)
+	if len(ruleNodes) > maxRules {
+		l.fail(ruleNodes[maxRules], "more than %d rules, which each message would be held against", maxRules)
 		return f
 	}
 	for _, n := range ruleNodes { // only now: they may ask for options that stand below them

@@ -47,8 +47,8 @@ type Told struct {
 
 // What the tests of a file may send.
 const (
-	mostMessages  = 100_000
-	mostTestBytes = 64 << 20
+	maxMessages  = 100_000
+	maxTestBytes = 64 << 20
 )
 
 func (l *loader) test(n ast.Node) Test {
@@ -128,7 +128,7 @@ func (l *loader) testMessage(t *Test, n ast.Node) {
 	case len(l.mistakes) > before:
 	case forms != 1:
 		l.fail(n, "a message: want one of event, msg and payload")
-	case time.Duration(m.times)*(m.every/time.Second) > mostDuration/time.Second:
+	case time.Duration(m.times)*(m.every/time.Second) > maxDuration/time.Second:
 		l.fail(n, "every: %d messages every %s take longer than a year", m.times, m.every)
 	default:
 		l.send(t, n, &m)
@@ -141,8 +141,8 @@ func (l *loader) send(t *Test, n ast.Node, m *testMessage) {
 		message := m.number(i)
 		l.sent++
 		l.sentBytes += len(message.Payload) + len(message.Topic)
-		if l.sent > mostMessages || l.sentBytes > mostTestBytes {
-			l.fail(n, "the tests of a file may send %d messages and %d MB", mostMessages, mostTestBytes>>20)
+		if l.sent > maxMessages || l.sentBytes > maxTestBytes {
+			l.fail(n, "the tests of a file may send %d messages and %d MB", maxMessages, maxTestBytes>>20)
 			return
 		}
 		t.Messages = append(t.Messages, TestMessage{m.at + time.Duration(i)*m.every, message})

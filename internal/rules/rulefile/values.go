@@ -66,8 +66,8 @@ func (r *reader) boolean(to *bool, what string) func(ast.Node) {
 	}
 }
 
-// mostCount is far more than a window can hold, and fits any database.
-const mostCount = 1_000_000_000
+// maxCount is far more than a window can hold, and fits any database.
+const maxCount = 1_000_000_000
 
 func (r *reader) count(to *int, what string) func(ast.Node) {
 	return func(n ast.Node) {
@@ -76,8 +76,8 @@ func (r *reader) count(to *int, what string) func(ast.Node) {
 			return
 		}
 		v, err := strconv.Atoi(s)
-		if err != nil || v < 1 || v > mostCount {
-			r.fail(n, "%s: %.40q: want a number from 1 to %d", what, s, mostCount)
+		if err != nil || v < 1 || v > maxCount {
+			r.fail(n, "%s: %.40q: want a number from 1 to %d", what, s, maxCount)
 			return
 		}
 		*to = v
@@ -114,8 +114,8 @@ func (r *reader) duration(to *time.Duration, what string) func(ast.Node) {
 	}
 }
 
-// mostDuration keeps sums of times far from what a number can hold.
-const mostDuration = 366 * 24 * time.Hour
+// maxDuration keeps sums of times far from what a number can hold.
+const maxDuration = 366 * 24 * time.Hour
 
 // parseDuration reads 90s, 10m, 1h30m or 7d.
 func parseDuration(s string) (time.Duration, error) {
@@ -136,7 +136,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%.40q: %s, above zero", s, form)
 	case d < time.Second:
 		return 0, fmt.Errorf("%.40q: want one second at least", s)
-	case d > mostDuration:
+	case d > maxDuration:
 		return 0, fmt.Errorf("%.40q: want a year at most", s)
 	}
 	return d, nil

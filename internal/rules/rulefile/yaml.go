@@ -28,11 +28,11 @@ type reader struct {
 // What a file may hold, so that none takes long to read. The parser's time grows with the
 // square of the depth, and of the keys of a mapping.
 const (
-	mostBytes    = 1 << 20
-	mostDepth    = 100     // lists and mappings in each other
-	mostKeys     = 20_000  // of all mappings
-	mostNodes    = 100_000 // values, with those that aliases repeat
-	mostMistakes = 100     // that are told at once
+	maxBytes    = 1 << 20
+	maxDepth    = 100     // lists and mappings in each other
+	maxKeys     = 20_000  // of all mappings
+	maxNodes    = 100_000 // values, with those that aliases repeat
+	maxMistakes = 100     // that are told at once
 )
 
 // read parses a file of one document; nil is an empty one.
@@ -44,8 +44,8 @@ func (r *reader) read(text []byte) (root ast.Node) {
 			root = nil
 		}
 	}()
-	if len(text) > mostBytes {
-		r.fail(nil, "the file has %d bytes: want at most %d", len(text), mostBytes)
+	if len(text) > maxBytes {
+		r.fail(nil, "the file has %d bytes: want at most %d", len(text), maxBytes)
 		return nil
 	}
 	tokens := lexer.Tokenize(string(text))
@@ -140,10 +140,10 @@ func tooMuch(tokens token.Tokens) (at *token.Token, what string) {
 			keys++
 		}
 		switch {
-		case flow > mostDepth || block > mostDepth:
-			return t, fmt.Sprintf("more than %d lists and mappings in each other", mostDepth)
-		case keys > mostKeys:
-			return t, fmt.Sprintf("more than %d keys", mostKeys)
+		case flow > maxDepth || block > maxDepth:
+			return t, fmt.Sprintf("more than %d lists and mappings in each other", maxDepth)
+		case keys > maxKeys:
+			return t, fmt.Sprintf("more than %d keys", maxKeys)
 		}
 	}
 	return nil, ""
@@ -189,7 +189,7 @@ func (r *reader) failAt(t *token.Token, format string, args ...any) {
 	}
 	m := r.placeOf(t)
 	m.Text = fmt.Errorf(format, args...).Error()
-	if len(r.mistakes) == mostMistakes {
+	if len(r.mistakes) == maxMistakes {
 		m.Text, r.spent = "so much for now: mend these first", true
 	}
 	r.mistakes = append(r.mistakes, m)
@@ -222,8 +222,8 @@ func tokenOf(n ast.Node) *token.Token {
 
 // bare is n without what YAML puts around values; nil is none.
 func (r *reader) bare(n ast.Node) ast.Node {
-	if r.visited++; r.visited > mostNodes {
-		r.fail(n, "the file holds more than %d values, with those that aliases repeat", mostNodes)
+	if r.visited++; r.visited > maxNodes {
+		r.fail(n, "the file holds more than %d values, with those that aliases repeat", maxNodes)
 		r.spent = true
 	}
 	if r.spent {

@@ -33,8 +33,8 @@ type statusJSON struct {
 	consumer.Status
 }
 
-// mostBody is how long an event may be, in bytes.
-const mostBody = 16_000
+// maxBody is how long an event may be, in bytes.
+const maxBody = 16_000
 
 // maxPings is the number of heartbeats that are passed on at a time, each by a connection to
 // ilert.
@@ -120,10 +120,10 @@ func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 }
 
 func postEvent(out http.ResponseWriter, r *http.Request, w Worker) {
-	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, mostBody))
+	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, maxBody))
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
-		writeError(out, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", mostBody))
+		writeError(out, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", maxBody))
 		return
 	}
 	if err != nil { // broken off, or too slow

@@ -183,8 +183,8 @@ func (s *shower) told(at time.Time, n store.Notice) {
 	}
 }
 
-// mostLater is how far the time after the last message is looked into.
-const mostLater = 40 * 24 * time.Hour
+// maxLater is how far the time after the last message is looked into.
+const maxLater = 40 * 24 * time.Hour
 
 // rest shows what ilert would be told if no message came any more, and what would be left.
 func (s *shower) rest(ctx context.Context, play *rehearsal) error {
@@ -194,7 +194,7 @@ func (s *shower) rest(ctx context.Context, play *rehearsal) error {
 	if !s.brief {
 		s.say("\nif nothing more comes:\n")
 	}
-	if err := play.until(ctx, play.now.Add(mostLater)); err != nil {
+	if err := play.until(ctx, play.now.Add(maxLater)); err != nil {
 		return err
 	}
 	if err := s.left(ctx, play); err != nil {
