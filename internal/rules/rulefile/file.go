@@ -15,54 +15,55 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// Source is a file of rules.
+// Source is the text of a file of rules.
 type Source struct {
-	Name string // for errors
+	Name string // stands in errors
 	Text []byte
 }
 
-// rule is one rule of a file.
+// rule is a rule with its place in a file.
 type rule struct {
 	rules.Rule
-	at     Mistake // where it stands
-	broken bool    // there are mistakes in it
+	at     Mistake // its place, without a text
+	broken bool    // it has mistakes
 }
 
-// maxRules bounds what each message costs.
+// maxRules limits the rules of a file, and so the cost of each message.
 const maxRules = 1000
 
-// contents are what a file says.
+// contents are the parts of a file.
 type contents struct {
 	topics   []string
 	options  map[string]any
-	given    map[string]any // the options as they are written, for what the file includes
+	given    map[string]any // the options as they are written, for the included files
 	settings map[string]Setting
-	sets     bool // there are settings, known or not
+	sets     bool // the file has settings, known or not
 	keyOf    ilert.IntegrationKey
 	rules    []*rule
 	includes []include
 	tests    []Test
 }
 
+// include names a file that a file includes.
 type include struct {
 	name string
 	at   ast.Node
 }
 
-// loader reads files and what they include.
+// loader reads a file.
 type loader struct {
 	*reader
-	given     map[string]any    // options of the file that includes this one, by name
-	overrides map[string]string // options of the command line
-	used      map[string]bool   // those of them that a file has
-	settings  []string          // names that a file may set
-	// anySetting: their names have been looked at
-	anySetting bool
+	given      map[string]any    // the options of the file that includes this one
+	overrides  map[string]string // the options of the command line
+	used       map[string]bool   // the overrides that a file has
+	settings   []string          // the names that a file may set
+	anySetting bool              // no name of a setting is a mistake
 	file       *contents
 
-	sent, sentBytes int // by the tests of the file
+	sent, sentBytes int // the messages of the file's tests
 }
 
+// load reads the text of a file.
 func (l *loader) load(text []byte) *contents {
 	f := &contents{options: map[string]any{}, given: map[string]any{}, settings: map[string]Setting{}}
 	l.file = f
@@ -90,7 +91,7 @@ func (l *loader) load(text []byte) *contents {
 		l.fail(ruleNodes[maxRules], "more than %d rules, which each message would be held against", maxRules)
 		return f
 	}
-	for _, n := range ruleNodes { // only now: they may ask for options that stand below them
+	for _, n := range ruleNodes { // last, because they may use options that stand below them
 		f.rules = append(f.rules, l.rule(n))
 	}
 	return f
@@ -113,7 +114,7 @@ func (l *loader) filters(to *[]string) func(ast.Node) {
 	}
 }
 
-// integrationKey reads where the key of another alert source is: never the key itself.
+// integrationKey reads the place of an integration key. The key itself never stands in a file.
 func (l *loader) integrationKey(to *ilert.IntegrationKey) func(ast.Node) {
 	return func(n ast.Node) {
 		if _, isObject := l.pairs(n); !isObject {
@@ -133,7 +134,7 @@ func (l *loader) integrationKey(to *ilert.IntegrationKey) func(ast.Node) {
 	}
 }
 
-// readSettings reads flags of the command.
+// readSettings reads the flags of the command that a file sets.
 func (l *loader) readSettings(n ast.Node) {
 	pairs, _ := l.pairs(n)
 	if l.file.sets = len(pairs) > 0; l.anySetting {
@@ -222,8 +223,8 @@ func (l *loader) rule(n ast.Node) *rule {
 	return r
 }
 
-// besideRaise finds what should stand below raise, and stands beside it. What else is
-// wrong with the rule nobody knows before it is mended.
+// besideRaise names the keys that stand beside raise instead of below it, and reports whether
+// there are any. The loader looks for no other mistakes in such a rule before this one is mended.
 func (l *loader) besideRaise(r *rule, pairs []pair, has map[string]ast.Node) bool {
 	if has["raise"] == nil {
 		return false
@@ -238,14 +239,14 @@ func (l *loader) besideRaise(r *rule, pairs []pair, has map[string]ast.Node) boo
 	return false
 }
 
-// ofRule are the keys of every rule.
+// ofRule returns the keys of every rule.
 func (l *loader) ofRule(r *rule) fields {
 	toKey := func(what string, a rules.Action) func(ast.Node) {
 		return func(n ast.Node) { r.Action = a; l.template(&r.Key, what, rules.NotEmpty)(n) }
 	}
 	return fields{
 		"name":        l.text(&r.Name, "name"),
-		"description": func(ast.Node) {}, // for people
+		"description": func(ast.Node) {}, // people read it
 		"topics": func(n ast.Node) {
 			r.Topics = &rules.Topics{}
 			l.filters(&r.Topics.Filters)(n)
@@ -268,9 +269,9 @@ func (l *loader) ofRule(r *rule) fields {
 	}
 }
 
-// ofWindow are the keys of rules over many messages.
+// ofWindow returns the keys of rules with a window.
 func (l *loader) ofWindow(r *rule) fields {
-	w := cmp.Or(r.Window, &decision.Window{}) // check says that they go with window
+	w := cmp.Or(r.Window, &decision.Window{}) // without window, check complains about these keys
 	return fields{
 		"window":   l.duration(&w.Length, "window"),
 		"at_least": l.count(&w.AtLeast, "at_least"),
@@ -291,6 +292,7 @@ func (l *loader) ofWindow(r *rule) fields {
 	}
 }
 
+// orNone joins a list by "and".
 func orNone(list []string) string {
 	if len(list) == 0 {
 		return "none"
@@ -298,6 +300,7 @@ func orNone(list []string) string {
 	return strings.Join(list, " and ")
 }
 
+// ends reads how the alerts of a rule end.
 func (l *loader) ends(r *rule, n ast.Node) {
 	l.object(n, "ends", fields{
 		"when":    l.condition(&r.EndsWhen, "ends.when"),
@@ -307,7 +310,7 @@ func (l *loader) ends(r *rule, n ast.Node) {
 	})
 }
 
-// called names a rule in a mistake.
+// called returns the name of a rule for an error text.
 func (r *rule) called() string {
 	if r.Name == "" {
 		return "a rule without a name"

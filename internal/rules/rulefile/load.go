@@ -1,7 +1,7 @@
-// Package rulefile makes rules of text: it reads YAML files and the built-in ones, names
-// every mistake with its line and its mend, and reads the tests and the settings that a file
-// holds. What it returns is complete or an error that lists all mistakes; no bytes make it
-// panic, and none take it long. It opens no file: the caller brings the texts.
+// Package rulefile reads rules from text: YAML files and the built-in presets. It names every
+// mistake with its line and its mend, and it reads the tests and settings of a file. It returns
+// either complete rules or an error that lists all mistakes; no text makes it panic or takes it
+// long. It opens no file: the caller reads the texts.
 package rulefile
 
 import (
@@ -13,50 +13,50 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// Load says what files of rules are read with.
+// Load is a request to read files of rules.
 type Load struct {
 	Sources []Source
 	// Options are values for the options of the files, by name.
 	Options map[string]string
-	// Topics, if there are any, are the topic filters of rules that name none themselves,
-	// instead of those of their file.
+	// Topics, if not empty, replace the topic filters of the files for rules that have none of
+	// their own.
 	Topics []string
-	// Settings are the names that a file may set for the command that reads it.
+	// Settings are the names of the flags that a file may set.
 	Settings []string
-	// AnySetting says that who reads the settings has looked at their names.
+	// AnySetting makes no name of a setting a mistake: the caller has read the settings before.
 	AnySetting bool
 }
 
-// Loaded is what files of rules say.
+// Loaded is the result of reading files of rules.
 type Loaded struct {
 	rules.Rules
-	// Topics are the topic filters that the files and their rules name.
+	// Topics are the topic filters of the files and their rules.
 	Topics []string
-	// Names are those of the rules, in their order.
+	// Names are the names of the rules, in order.
 	Names []string
-	// KeyOf has the integration key of each rule, by its name.
+	// KeyOf maps the names of the rules to their integration keys.
 	KeyOf map[string]ilert.IntegrationKey
-	// Keys are the integration keys beside the configured one that alerts go out by.
+	// Keys are the integration keys of the rules, without the configured one.
 	Keys []ilert.IntegrationKey
-	// Settings are what the files set for the command, by name. The first file that sets one
-	// counts, as of rules that raise the first that matches does.
+	// Settings are the flags that the files set, by name. The first file that sets a flag wins,
+	// as the first raising rule that matches does.
 	Settings map[string]Setting
-	// Options are the names of the options that the files have, also if there are mistakes.
+	// Options are the names of the files' options. Do sets them also if there are mistakes.
 	Options []string
-	// Tests are those of the sources, not of what they include.
+	// Tests are the tests of the sources, without those of included files.
 	Tests []Test
 }
 
-// Setting is what a file sets for the command that reads it, and where the value stands.
+// Setting is a flag that a file sets, with the place of its value.
 type Setting struct {
 	File         string
 	Line, Column int
 	Values       []string
 }
 
-// Do reads the files and what they include. The rules of a file come before those of the
-// files that it includes, and its options go before theirs. The error is a MistakesError, all
-// that there are.
+// Do reads the files and the files that they include. The rules of a file come before those of
+// its included files, and its options override theirs. The error is a MistakesError with all
+// mistakes.
 func (l Load) Do() (Loaded, error) {
 	f := &files{load: l, used: map[string]bool{}, options: map[string]any{}, loaded: Loaded{Settings: map[string]Setting{}}}
 	for _, source := range l.Sources {
@@ -85,23 +85,23 @@ func (l Load) Do() (Loaded, error) {
 	return loaded, nil
 }
 
-// noRules is said of a file, or of all, by which no message would ever mean anything. A
-// file may be there for its settings alone, and these may name presets.
+// noRules is the mistake of a file without rules. A file may contain only settings, and these may
+// name presets.
 const noRules = "there are no rules: want rules, or built-in ones, such as include: [mps, rps]"
 
-// files are those that are read, and what has been found in them.
+// files is the state of reading several files.
 type files struct {
 	load     Load
 	names    []string
 	rules    []*rule
 	mistakes MistakesError
 	options  map[string]any
-	used     map[string]bool // options of the command line that a file has
+	used     map[string]bool // the options of the command line that a file has
 	loaded   Loaded
 }
 
-// read reads a file, unless it has been read, and what it includes. by is the file that
-// includes it, nil if none does.
+// read reads a file and the files that it includes, unless it has read them. by is the file that
+// includes it, or nil.
 func (f *files) read(source Source, by *contents) {
 	if slices.Contains(f.names, source.Name) {
 		return
@@ -141,8 +141,7 @@ func (f *files) read(source Source, by *contents) {
 	}
 }
 
-// listen settles which topics the rules of a file are for: their own, else those of the
-// file.
+// listen sets the topic filters of the rules that have none to those of the file.
 func (f *files) listen(c *contents) {
 	ofFile := &rules.Topics{Filters: c.topics}
 	f.loaded.Topics = append(f.loaded.Topics, c.topics...)
@@ -158,7 +157,7 @@ func (f *files) listen(c *contents) {
 	}
 }
 
-// check finds what is wrong with the files as a whole.
+// check finds the mistakes that concern several rules or files.
 func (f *files) check() {
 	f.mistakes = append(f.mistakes, checkNames(f.rules)...)
 	f.mistakes = append(f.mistakes, checkEnds(f.rules)...)
@@ -166,7 +165,7 @@ func (f *files) check() {
 		f.mistakes = append(f.mistakes, Mistake{File: f.names[0], Line: 1, Column: 1, Text: noRules})
 	}
 	if len(f.mistakes) > 0 {
-		return // an option may stand in what could not be read
+		return // an unread part may contain the options
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.load.Options)) {
 		if !f.used[name] {

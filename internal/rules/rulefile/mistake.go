@@ -9,14 +9,14 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// Mistake is one mistake in a file.
+// Mistake is a mistake in a file, with its place.
 type Mistake struct {
 	File         string
-	Line, Column int // from 1; 0 is none in particular
+	Line, Column int // from 1; 0: the file as a whole
 	Text         string
 }
 
-// String is the mistake with its place, as compilers write it.
+// String returns the mistake with its place in the form of compilers.
 func (m Mistake) String() string {
 	if m.Line == 0 {
 		return m.File + ": " + m.Text
@@ -24,7 +24,7 @@ func (m Mistake) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, m.Text)
 }
 
-// MistakesError is all that is wrong with the files of rules.
+// MistakesError is the error that lists all mistakes in files of rules.
 type MistakesError []Mistake
 
 func (m MistakesError) Error() string {
@@ -35,7 +35,7 @@ func (m MistakesError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sort puts the mistakes in the order of the files, and of the lines in each.
+// sort orders the mistakes by file and line.
 func (m MistakesError) sort(files []string) {
 	slices.SortStableFunc(m, func(a, b Mistake) int {
 		return cmp.Or(
@@ -45,7 +45,7 @@ func (m MistakesError) sort(files []string) {
 	})
 }
 
-// suggestionOr is suggestion, or all of the names.
+// suggestionOr returns a suggestion of a known name, or else all of them.
 func suggestionOr(name string, known []string) string {
 	if len(known) == 0 {
 		return ""

@@ -12,7 +12,8 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// readOptions reads values that --option may set otherwise, each by its kind.
+// readOptions reads the options of a file. The file that includes it, and --option, may override
+// their values by values of the same kind.
 func (l *loader) readOptions(n ast.Node) {
 	pairs, ok := l.pairs(n)
 	if !ok {
@@ -21,7 +22,7 @@ func (l *loader) readOptions(n ast.Node) {
 	for _, p := range pairs {
 		value := l.any(p.value)
 		if value == nil {
-			value = []any{} // as nothing stands there, it is a list that is filled elsewhere
+			value = []any{} // an option without a value is an empty list, for others to override
 		}
 		if given, ok := l.given[p.key]; ok {
 			if rules.KindOf(given) != rules.KindOf(value) {
@@ -43,7 +44,7 @@ func (l *loader) readOptions(n ast.Node) {
 	}
 }
 
-// setOf makes a list of texts what "in" looks into at once, however long it is.
+// setOf converts a list of texts to a set, in which the operator in finds a text at once.
 func setOf(value any) any {
 	list, _ := value.([]any)
 	set := make(map[string]bool, len(list))
@@ -60,7 +61,7 @@ func setOf(value any) any {
 	return set
 }
 
-// plainOption reports whether an option is something that expressions can compare.
+// plainOption reports whether expressions can compare an option.
 func plainOption(value any) bool {
 	switch v := value.(type) {
 	case []any:
@@ -74,7 +75,7 @@ func plainOption(value any) bool {
 	return true
 }
 
-// sameKind reads an option from the command line as what the file has.
+// sameKind converts a text of the command line to the kind of the option in the file.
 func sameKind(was any, given string) (any, error) {
 	switch was := was.(type) {
 	case bool:

@@ -15,10 +15,10 @@ var presets embed.FS
 // PresetNames are the names of the built-in files of rules.
 var PresetNames = []string{"mps", "rps", "calls"}
 
-// DefaultPresets decide where no rules are named.
+// DefaultPresets are the presets that the daemon uses if it has no other rules.
 var DefaultPresets = []string{"mps", "rps"}
 
-// presetName begins the name of a built-in file.
+// presetName is the prefix of the file name of a preset.
 const presetName = "preset "
 
 // Preset returns a built-in file of rules.
@@ -30,7 +30,7 @@ func Preset(name string) (Source, error) {
 	return Source{Name: presetName + name, Text: text}, err
 }
 
-// Presets returns several of them.
+// Presets returns several built-in files.
 func Presets(names []string) ([]Source, error) {
 	all := make([]Source, len(names))
 	for i, name := range names {

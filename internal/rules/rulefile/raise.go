@@ -13,10 +13,10 @@ import (
 // ofAlerts are the keys of raise.
 var ofAlerts = []string{"key", "summary", "details", "priority", "severity", "routing_key", "links", "images", "labels", "custom_details"}
 
-// raise reads what an alert says.
+// raise reads the texts of an alert.
 func (l *loader) raise(r *rule, n ast.Node) {
 	a := &r.Alert
-	var always, inText rules.Limits // the numbers are not yet known where ilert's behaviour hangs on the text
+	var always, inText rules.Limits // no numbers in fields that change what ilert does: they are known only when the alert is sent
 	if r.Window != nil {
 		always, inText = rules.Grouped, rules.Grouped|rules.OfWindow
 	}
@@ -40,7 +40,7 @@ func (l *loader) raise(r *rule, n ast.Node) {
 	}
 }
 
-// oneOf reads a template that says one of a few things.
+// oneOf reads a template whose text must be one of a few that ilert knows.
 func (l *loader) oneOf(to **rules.Template, what string, limits rules.Limits) func(ast.Node) {
 	return func(n ast.Node) {
 		before := len(l.mistakes)
@@ -54,6 +54,7 @@ func (l *loader) oneOf(to **rules.Template, what string, limits rules.Limits) fu
 	}
 }
 
+// labels reads a mapping of names to templates.
 func (l *loader) labels(to *any, limits rules.Limits) func(ast.Node) {
 	return func(n ast.Node) {
 		if *to = l.json(n, "labels", limits); !isObject(*to) {
@@ -62,6 +63,7 @@ func (l *loader) labels(to *any, limits rules.Limits) func(ast.Node) {
 	}
 }
 
+// listOfObjects reads a list of mappings.
 func (l *loader) listOfObjects(to *any, what string, limits rules.Limits) func(ast.Node) {
 	return func(n ast.Node) {
 		*to = l.json(n, what, limits)
@@ -72,12 +74,13 @@ func (l *loader) listOfObjects(to *any, what string, limits rules.Limits) func(a
 	}
 }
 
+// isObject reports whether a value is a mapping.
 func isObject(v any) bool {
 	_, is := v.(map[string]any)
 	return is
 }
 
-// json reads any value, whose texts are templates.
+// json reads a JSON value whose texts are templates.
 func (l *loader) json(n ast.Node, what string, limits rules.Limits) any {
 	switch n := l.bare(n).(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:

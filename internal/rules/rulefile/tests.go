@@ -17,14 +17,13 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// Test is a test that a file of rules holds: what ilert is told, and when, if these
-// messages come.
+// Test is a test of rules: if these messages come, ilert should be sent these events.
 type Test struct {
 	Name     string
 	File     string
 	Line     int
 	Messages []TestMessage
-	Until    time.Duration // when the test ends
+	Until    time.Duration // the end of the test
 	Want     []Told
 }
 
@@ -34,23 +33,25 @@ type TestMessage struct {
 	Message decision.Message
 }
 
-// Told is what ilert should be told. Empty fields may be anything.
+// Told is an event that ilert should be sent, or was sent. In a wanted one empty fields match
+// anything.
 type Told struct {
 	Line     int
-	At       time.Duration // since the test began; -1 is any time
+	At       time.Duration // since the test began; -1: any time
 	Type     ilert.Type
 	Key      string
 	Priority string
-	Summary  string // a part of it
-	Details  string // a part of it
+	Summary  string // a part of the summary
+	Details  string // a part of the details
 }
 
-// What the tests of a file may send.
+// These limits keep the tests of a file short.
 const (
 	maxMessages  = 100_000
 	maxTestBytes = 64 << 20
 )
 
+// test reads a test.
 func (l *loader) test(n ast.Node) Test {
 	before := len(l.mistakes)
 	t := Test{File: l.reader.file, Line: l.place(n).Line}
@@ -80,7 +81,7 @@ func (l *loader) test(n ast.Node) Test {
 	return t
 }
 
-// moment reads a duration since the beginning, which may be zero.
+// moment reads a time since the beginning of the test, which may be zero.
 func (l *loader) moment(to *time.Duration, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		if s, ok := l.scalar(n, what); ok && (s == "0" || s == "0s") {
@@ -91,8 +92,8 @@ func (l *loader) moment(to *time.Duration, what string) func(ast.Node) {
 	}
 }
 
-// testMessage is a message of a test as the file has it: one, or several that are alike
-// but for {n}, their number.
+// testMessage is a message as the file has it. It stands for several messages that differ in {n},
+// their number.
 type testMessage struct {
 	at, every  time.Duration
 	times      int
@@ -103,6 +104,7 @@ type testMessage struct {
 	properties map[string]any
 }
 
+// testMessage reads an entry of messages.
 func (l *loader) testMessage(t *Test, n ast.Node) {
 	m := testMessage{times: 1, topic: mqtttopic.DefaultTopic}
 	before, forms := len(l.mistakes), 0
@@ -135,7 +137,7 @@ func (l *loader) testMessage(t *Test, n ast.Node) {
 	}
 }
 
-// send adds the messages to the test, as long as those of the file are not too many.
+// send adds the messages to the test, unless the file has too many.
 func (l *loader) send(t *Test, n ast.Node, m *testMessage) {
 	for i := range m.times {
 		message := m.number(i)
@@ -149,7 +151,7 @@ func (l *loader) send(t *Test, n ast.Node, m *testMessage) {
 	}
 }
 
-// number is the message with that number.
+// number returns the n-th of the messages.
 func (m *testMessage) number(n int) decision.Message {
 	numbered := strings.NewReplacer("{n}", strconv.Itoa(n))
 	message := decision.Message{Topic: numbered.Replace(m.topic)}
@@ -166,7 +168,7 @@ func (m *testMessage) number(n int) decision.Message {
 		}
 		message.Payload = e.AppendJSON(nil)
 	default:
-		text, _ := rules.Encode(m.msg) // it came from YAML
+		text, _ := rules.Encode(m.msg) // a value from YAML has a JSON form
 		message.Payload = []byte(numbered.Replace(string(text)))
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.properties)) {
@@ -176,7 +178,7 @@ func (m *testMessage) number(n int) decision.Message {
 	return message
 }
 
-// testEvent reads an event of a test. Without timestamp it happens when it comes.
+// testEvent reads an event of a test. An event without timestamp happens when it comes.
 func (l *loader) testEvent(n ast.Node) *event.Event {
 	e := event.Event{Timestamp: farAhead}
 	l.object(n, "event", fields{
@@ -198,9 +200,10 @@ func (l *loader) testEvent(n ast.Node) *event.Event {
 	return &e
 }
 
-// farAhead is later than every arrival, so that the arrival counts.
+// farAhead is a timestamp later than every arrival, so that the time of arrival counts.
 const farAhead = 4_102_444_800_000 // the year 2100, Unix milliseconds
 
+// told reads an entry of want.
 func (l *loader) told(n ast.Node) Told {
 	w := Told{Line: l.place(n).Line, At: -1}
 	if _, isObject := l.pairs(n); !isObject {

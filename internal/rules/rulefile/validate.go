@@ -11,15 +11,15 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// ofWindows are the keys that say something about a window, and ofRaise those about an
-// alert that is raised.
+// ofWindows are the keys that only rules with a window have, and ofRaise those that only raising
+// rules have.
 var (
 	ofWindows = []string{"at_least", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
 	ofRaise   = []string{"for", "reminder", "ends", "window"}
 )
 
-// check finds what is wrong with a rule that has been read. It has these keys, though
-// what stands there may have been wrong.
+// check finds the mistakes of a rule as a whole. has contains the keys of the rule, although
+// their values may have mistakes.
 func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if has["name"] == nil {
 		l.fail(n, "a rule without a name: want name, by which it is counted")
@@ -50,6 +50,7 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	}
 }
 
+// checkWindow finds the mistakes in the keys of a window.
 func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 	w, at := r.Window, has["window"]
 	w.Rule = r.Name
@@ -77,7 +78,8 @@ func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 	}
 }
 
-// checkNames finds rules of one name. Who has copied many from a preset is told once.
+// checkNames finds rules with the same name. Of rules that were copied from a preset it makes one
+// mistake.
 func checkNames(all []*rule) (mistakes MistakesError) {
 	first, copies := map[string]*rule{}, map[string][]string{}
 	for _, r := range all {
@@ -103,7 +105,7 @@ func checkNames(all []*rule) (mistakes MistakesError) {
 	return mistakes
 }
 
-// mistake is one of the rule as a whole.
+// mistake returns a mistake about the rule as a whole.
 func (r *rule) mistake(text string) Mistake {
 	m := r.at
 	m.Text = r.called() + ": " + text

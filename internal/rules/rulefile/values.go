@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// scalar is the text of a value that is neither mapping nor list.
+// scalar reads a value that is neither mapping nor list, as text.
 func (r *reader) scalar(n ast.Node, what string) (string, bool) {
 	switch n := r.bare(n).(type) {
 	case *ast.StringNode:
@@ -29,7 +29,8 @@ func (r *reader) scalar(n ast.Node, what string) (string, bool) {
 	return "", false
 }
 
-// unquoted helps those who meant a template: YAML takes its brace for one of its own.
+// unquoted returns a hint if the author may have meant a template: to YAML its brace begins a
+// mapping.
 func unquoted(n ast.Node) string {
 	if n.GetToken().Type == token.MappingStartType {
 		return `; a text that begins with a brace wants quotes, such as "{topic}"`
@@ -37,6 +38,7 @@ func unquoted(n ast.Node) string {
 	return ""
 }
 
+// text reads a text.
 func (r *reader) text(to *string, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		if s, ok := r.scalar(n, what); ok {
@@ -45,6 +47,7 @@ func (r *reader) text(to *string, what string) func(ast.Node) {
 	}
 }
 
+// texts reads a list of texts.
 func (r *reader) texts(to *[]string, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		r.list(n, func(n ast.Node) {
@@ -55,6 +58,7 @@ func (r *reader) texts(to *[]string, what string) func(ast.Node) {
 	}
 }
 
+// boolean reads true or false.
 func (r *reader) boolean(to *bool, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		b, ok := r.bare(n).(*ast.BoolNode)
@@ -66,9 +70,11 @@ func (r *reader) boolean(to *bool, what string) func(ast.Node) {
 	}
 }
 
-// maxCount is far more than a window can hold, and fits any database.
+// maxCount is the greatest count: far more than a window can contain, and small enough for any
+// database.
 const maxCount = 1_000_000_000
 
+// count reads a whole number above zero.
 func (r *reader) count(to *int, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		s, ok := r.scalar(n, what)
@@ -84,6 +90,7 @@ func (r *reader) count(to *int, what string) func(ast.Node) {
 	}
 }
 
+// share reads a number above 0 and up to 1.
 func (r *reader) share(to *float64, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		s, ok := r.scalar(n, what)
@@ -99,6 +106,7 @@ func (r *reader) share(to *float64, what string) func(ast.Node) {
 	}
 }
 
+// duration reads a duration above zero.
 func (r *reader) duration(to *time.Duration, what string) func(ast.Node) {
 	return func(n ast.Node) {
 		s, ok := r.scalar(n, what)
@@ -114,7 +122,7 @@ func (r *reader) duration(to *time.Duration, what string) func(ast.Node) {
 	}
 }
 
-// maxDuration keeps sums of times far from what a number can hold.
+// maxDuration is the longest duration. Sums of times stay far below the limit of time.Duration.
 const maxDuration = 366 * 24 * time.Hour
 
 // parseDuration reads 90s, 10m, 1h30m or 7d.

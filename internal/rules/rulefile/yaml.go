@@ -16,29 +16,29 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// reader reads a YAML file, and goes on after a mistake to find the next.
+// reader reads a YAML file. After a mistake it goes on, to find the next.
 type reader struct {
 	file     string
 	targets  map[*ast.AliasNode]ast.Node
 	mistakes MistakesError
 	visited  int
-	spent    bool // enough has been read, or enough is wrong
+	spent    bool // a limit is reached: the rest stays unread
 }
 
-// What a file may hold, so that none takes long to read. The parser's time grows with the
-// square of the depth, and of the keys of a mapping.
+// These limits keep every file quick to read: the parser's time grows with the square of the
+// depth, and of the keys of a mapping.
 const (
 	maxBytes    = 1 << 20
-	maxDepth    = 100     // lists and mappings in each other
-	maxKeys     = 20_000  // of all mappings
-	maxNodes    = 100_000 // values, with those that aliases repeat
-	maxMistakes = 100     // that are told at once
+	maxDepth    = 100     // of lists and mappings in each other
+	maxKeys     = 20_000  // of all mappings together
+	maxNodes    = 100_000 // of values, each time that an alias repeats them
+	maxMistakes = 100     // in one error
 )
 
-// read parses a file of one document; nil is an empty one.
+// read parses a file of one document. It returns nil for an empty file.
 func (r *reader) read(text []byte) (root ast.Node) {
 	defer func() {
-		// No bytes may end the process, whatever the parser makes of them.
+		// No text may end the process, even if the parser panics.
 		if reason := recover(); reason != nil {
 			r.fail(nil, "this is no YAML that can be read: %v", reason)
 			root = nil
@@ -75,8 +75,7 @@ func (r *reader) read(text []byte) (root ast.Node) {
 	return parsed.Docs[0].Body
 }
 
-// yamlInOurWords says what is wrong at a token, with the mend where many make the
-// mistake.
+// yamlInOurWords returns the parser's error text with the mend of frequent mistakes.
 func yamlInOurWords(message string, at *token.Token) string {
 	const indented = "this line is indented more or less than those that it belongs to"
 	if at == nil {
@@ -101,11 +100,11 @@ func yamlInOurWords(message string, at *token.Token) string {
 	return message
 }
 
-// condition is how a condition begins that YAML takes for a tag.
+// condition matches the beginning of a condition that YAML takes for a tag.
 var condition = regexp.MustCompile(`^!+($|\(|(msg|event|topic|server|properties|option|lower|upper|trim|split)\b)`)
 
-// tags says what is wrong with tags. The parser is not asked then: it takes what follows
-// for the value of the tag, whatever that is.
+// tags finds tags, which are all mistakes, and reports whether there are any. The caller must not
+// parse such a file: the parser takes what follows a tag for its value.
 func (r *reader) tags(tokens token.Tokens) (found bool) {
 	for _, t := range tokens {
 		if t.Type != token.TagType {
@@ -121,8 +120,8 @@ func (r *reader) tags(tokens token.Tokens) (found bool) {
 	return found
 }
 
-// tooMuch returns the token that is one too many, and of what. Deep blocks need no limit
-// of their own: they need as many columns.
+// tooMuch returns the token that exceeds a limit, and the error text. It counts only the blocks
+// within a line: those over several lines need longer and longer lines, so maxBytes limits them.
 func tooMuch(tokens token.Tokens) (at *token.Token, what string) {
 	flow, block, line, keys := 0, 0, 0, 0
 	for _, t := range tokens {
@@ -149,14 +148,14 @@ func tooMuch(tokens token.Tokens) (at *token.Token, what string) {
 	return nil, ""
 }
 
-// linker finds out what each alias repeats, in the order in which the file has them.
+// linker finds the value that each alias repeats, in the order of the file.
 type linker struct {
 	*reader
 	anchors map[string]ast.Node
-	within  []string // the anchors of what is around
+	within  []string // the anchors of the values around
 }
 
-// Visit is called for each node.
+// Visit notes an anchor or resolves an alias; the parser calls it for each node.
 func (l linker) Visit(n ast.Node) ast.Visitor {
 	switch n := n.(type) {
 	case *ast.AnchorNode:
@@ -179,13 +178,15 @@ func (l linker) Visit(n ast.Node) ast.Visitor {
 	return l
 }
 
+// fail adds a mistake at a node.
 func (r *reader) fail(n ast.Node, format string, args ...any) {
 	r.failAt(tokenOf(n), format, args...)
 }
 
+// failAt adds a mistake at a token.
 func (r *reader) failAt(t *token.Token, format string, args ...any) {
 	if r.spent {
-		return // what has not been read is not wrong
+		return // the reader has skipped the value, which may be right
 	}
 	m := r.placeOf(t)
 	m.Text = fmt.Errorf(format, args...).Error()
@@ -195,7 +196,7 @@ func (r *reader) failAt(t *token.Token, format string, args ...any) {
 	r.mistakes = append(r.mistakes, m)
 }
 
-// place is where a node stands.
+// place returns the place of a node.
 func (r *reader) place(n ast.Node) Mistake { return r.placeOf(tokenOf(n)) }
 
 func (r *reader) placeOf(t *token.Token) Mistake {
@@ -205,7 +206,7 @@ func (r *reader) placeOf(t *token.Token) Mistake {
 	return Mistake{File: r.file, Line: t.Position.Line, Column: t.Position.Column}
 }
 
-// tokenOf is where a node begins, as people see it; nil if nowhere.
+// tokenOf returns the token at which a node begins for a human reader, or nil.
 func tokenOf(n ast.Node) *token.Token {
 	switch n := n.(type) {
 	case nil:
@@ -220,7 +221,7 @@ func tokenOf(n ast.Node) *token.Token {
 	return n.GetToken()
 }
 
-// bare is n without what YAML puts around values; nil is none.
+// bare returns the value without anchor and alias, or nil if there is none.
 func (r *reader) bare(n ast.Node) ast.Node {
 	if r.visited++; r.visited > maxNodes {
 		r.fail(n, "the file holds more than %d values, with those that aliases repeat", maxNodes)
@@ -240,16 +241,16 @@ func (r *reader) bare(n ast.Node) ast.Node {
 	return n
 }
 
-// pair is one entry of a mapping.
+// pair is an entry of a mapping.
 type pair struct {
 	key   string
 	at    ast.Node
 	value ast.Node // nil: none
-	alias bool     // of nothing, if there is no value
+	alias bool     // the value is an alias, perhaps an unknown one
 }
 
-// pairs returns the entries of a mapping, and false if n is none. What <<: merges comes
-// last, without what the mapping has itself.
+// pairs returns the entries of a mapping, and false if n is none. Entries that <<: merges come
+// last, unless the mapping has their keys itself.
 func (r *reader) pairs(n ast.Node) ([]pair, bool) {
 	var values []*ast.MappingValueNode
 	switch n := r.bare(n).(type) {
@@ -293,10 +294,10 @@ func (r *reader) pairs(n ast.Node) ([]pair, bool) {
 	return all, true
 }
 
-// fields are what a mapping may hold: how to read each value.
+// fields maps the keys of a mapping to functions that read their values.
 type fields map[string]func(ast.Node)
 
-// object reads a mapping whose keys are known, and says which it has.
+// object reads a mapping with known keys, and returns the keys that it has.
 func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 	pairs, ok := r.pairs(n)
 	if !ok {
@@ -311,7 +312,7 @@ func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 			r.fail(p.at, "%s has no key %.60q%s", what, p.key, suggestionOr(p.key, slices.Sorted(maps.Keys(known))))
 		case p.value != nil:
 			read(p.value)
-		case p.key == "rules": // of a file without rules more is said
+		case p.key == "rules": // noRules says more
 		case !p.alias:
 			r.fail(p.at, "%s has no value: give it one or leave it out", p.key)
 		}
@@ -319,7 +320,7 @@ func (r *reader) object(n ast.Node, what string, known fields) map[string]bool {
 	return has
 }
 
-// list reads a list; one value alone stands for a list of it.
+// list reads a list; a single value stands for a list of one.
 func (r *reader) list(n ast.Node, each func(ast.Node)) {
 	sequence, ok := r.bare(n).(*ast.SequenceNode)
 	if !ok {
@@ -333,7 +334,7 @@ func (r *reader) list(n ast.Node, each func(ast.Node)) {
 	}
 }
 
-// any returns whatever stands there, as JSON would have it.
+// any returns the JSON form of a value.
 func (r *reader) any(n ast.Node) any {
 	switch n := r.bare(n).(type) {
 	case nil:
@@ -366,6 +367,7 @@ func (r *reader) any(n ast.Node) any {
 	}
 }
 
+// wholeNumber converts a number of the parser to int, or to float64 if no int holds it.
 func wholeNumber(v any) any {
 	switch v := v.(type) {
 	case int64:

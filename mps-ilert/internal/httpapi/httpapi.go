@@ -1,8 +1,7 @@
-// Package httpapi answers by HTTP for the daemon: as ilert's ilagent does, and with /status,
-// /ready and the metrics of Prometheus. What it says of the work is read from the consumer at
-// each request, so that /status, /metrics and the store agree, over restarts too. Clients can
-// neither hold more connections nor cause more log lines than it allows, and no answer shows
-// a secret.
+// Package httpapi is the HTTP server of the daemon. It answers as ilert's ilagent does, and adds
+// /ready, /status and the metrics of Prometheus. It reads the consumer's state at each request,
+// so /status, /metrics and the store agree, over restarts too. It bounds the connections and the
+// log lines that clients cause, and no answer shows a secret.
 package httpapi
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/mps-events/mps-events/internal/loglimit"
 )
 
-// Worker is what the server speaks for.
+// Worker is the consumer whose state the server shows and to which it passes events.
 type Worker interface {
 	Ready() error
 	Post(ctx context.Context, event []byte) ([]byte, error)
@@ -27,34 +26,33 @@ type Worker interface {
 	Status(ctx context.Context) consumer.Status
 }
 
-// statusJSON is what /status answers.
+// statusJSON is the answer of /status.
 type statusJSON struct {
 	Version string `json:"version"`
 	consumer.Status
 }
 
-// maxBody is how long an event may be, in bytes.
+// maxBody limits an event, in bytes.
 const maxBody = 16_000
 
-// maxPings is the number of heartbeats that are passed on at a time, each by a connection to
+// maxPings limits the heartbeats that are passed on at the same time, each by a connection to
 // ilert.
 const maxPings = 32
 
-// Config says how a server answers.
+// Config holds the settings of a server.
 type Config struct {
 	Version        string
-	Token          string // the bearer token that it asks for, unless empty
-	MaxConnections int    // at a time
+	Token          string // the bearer token; empty: the server asks for none
+	MaxConnections int
 	Metrics        *Metrics
-	Lines          *loglimit.Logger // for what clients cause
+	Lines          *loglimit.Logger // logs what clients cause
 }
 
-// NewServer answers as ilagent does: / with name and version, /health with 204
-// while the process works, /ready with 204 while the worker is ready. Otherwise both
-// answer 503 and what is in the way, which is that it stops once working has ended.
-// POST /api/events takes an event for ilert, GET /api/heartbeats/{key} passes a ping on,
-// /status says in JSON how the worker is, and /metrics is that of Prometheus; these four
-// ask for the bearer token, unless it is empty.
+// NewServer returns a server that answers as ilagent does: / with name and version, /health with
+// 204 while the process works, /ready with 204 while the worker is ready. Otherwise both answer
+// 503 with the reason, which is "stopping" when working has ended. POST /api/events takes an
+// event for ilert, GET /api/heartbeats/{key} passes a ping on, /status returns the worker's
+// status as JSON, and /metrics the metrics; these four ask for the bearer token, if there is one.
 func NewServer(working context.Context, w Worker, config Config) *http.Server {
 	token := config.Token
 	config.Metrics.status = w.Status
@@ -107,6 +105,7 @@ func NewServer(working context.Context, w Worker, config Config) *http.Server {
 	return server
 }
 
+// authorized returns a handler that asks for the bearer token, unless it is empty.
 func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 	want := []byte("Bearer " + token)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -119,6 +118,7 @@ func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// postEvent passes an event to the worker.
 func postEvent(out http.ResponseWriter, r *http.Request, w Worker) {
 	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, maxBody))
 	var tooLong *http.MaxBytesError
@@ -143,12 +143,13 @@ func postEvent(out http.ResponseWriter, r *http.Request, w Worker) {
 	}
 }
 
+// writeError answers with an error text.
 func writeError(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"error": text})
 }
 
-// Stop gives answers that are under way a second. A client that needs longer
-// is cut, which is no failure of the daemon.
+// Stop shuts the server down. It gives the answers under way a second and then closes their
+// connections, which is no failure of the daemon.
 func Stop(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -157,6 +158,7 @@ func Stop(server *http.Server) {
 	}
 }
 
+// writeJSON answers with a JSON value.
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

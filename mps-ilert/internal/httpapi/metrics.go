@@ -13,16 +13,18 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// Metrics are those of the daemon, for Prometheus. All but the durations are read from the
-// consumer's status when they are asked for: what the store counts goes on over restarts.
+// Metrics are the daemon's metrics for Prometheus. Except the durations and the closed
+// connections they come from the consumer's status at each request, so what the store counts goes
+// on over restarts.
 type Metrics struct {
 	version   string
 	durations prometheus.Histogram
-	closed    prometheus.Counter // connections by guard
+	closed    prometheus.Counter // counts the connections that guard closes
 	status    func(context.Context) consumer.Status
 }
 
-// NewMetrics returns metrics that a server fills, of a program of that version.
+// NewMetrics returns the metrics of a program with that version. NewServer connects them with the
+// consumer.
 func NewMetrics(version string) *Metrics {
 	return &Metrics{version: version, durations: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "mps_ilert_request_duration_seconds", Help: "How long requests to ilert took, whatever came of them.",
@@ -32,24 +34,25 @@ func NewMetrics(version string) *Metrics {
 	})}
 }
 
-// Requested is the consumer's hook.
+// Requested observes the duration of a request to ilert. It is the consumer's hook.
 func (m *Metrics) Requested(_ consumer.Outcome, took time.Duration) {
 	m.durations.Observe(took.Seconds())
 }
 
-// handler answers with the metrics, and those of the process.
+// handler returns the handler of /metrics, with the metrics of the process.
 func (m *Metrics) handler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m, m.durations, m.closed, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	// One that cannot be had must not hide the others, which may say why.
+	// A metric that cannot be collected must not hide the others, which may show the reason.
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
+// describe returns the description of a metric.
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("mps_ilert_"+name, help, labels, nil)
 }
 
-// What is dead may be retried or purged and what is pending ends, so these two are gauges:
+// Dead letters may be retried or purged, and pending messages end, so these two are gauges:
 // received = the sum of all fates + pending + dead letters, for each topic filter.
 var (
 	buildInfo   = describe("build_info", "The version of mps-ilert and of Go; always 1.", "version", "goversion")
@@ -85,7 +88,7 @@ func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	send := func(kind prometheus.ValueType, desc *prometheus.Desc, value float64, labels ...string) {
 		metric, err := prometheus.NewConstMetric(desc, kind, value, labels...)
-		if err != nil { // a name that is not UTF-8
+		if err != nil { // a label is not UTF-8
 			metric = prometheus.NewInvalidMetric(desc, err)
 		}
 		to <- metric
@@ -96,7 +99,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	counter := func(desc *prometheus.Desc, value uint64, labels ...string) {
 		send(prometheus.CounterValue, desc, float64(value), labels...)
 	}
-	s := m.status(context.Background()) // it has a patience of its own
+	s := m.status(context.Background()) // Status has a timeout of its own
 	gauge(buildInfo, 1, m.version, runtime.Version())
 	for _, p := range s.Parts {
 		gauge(ready, oneIf(p.Ready), p.Name)
@@ -110,7 +113,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		counter(leftOut, n, field)
 	}
 	gauge(behind, float64(len(s.Behind)))
-	if s.Messages == nil { // the store cannot be read, which is not to say that it is empty
+	if s.Messages == nil { // the store cannot be read; it need not be empty
 		return
 	}
 	for filter, t := range s.Messages {
@@ -141,6 +144,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	gauge(oldest, waited)
 }
 
+// oneIf returns 1 for true and 0 for false.
 func oneIf(is bool) float64 {
 	if is {
 		return 1
