@@ -14,14 +14,14 @@ import (
 	"github.com/mps-events/mps-events/internal/rules"
 )
 
-// Explanation shows what messages do, one after the other.
+// Explanation prints what messages do, one after the other.
 type Explanation struct {
 	play *rehearsal
 	show *shower
 }
 
-// Explain returns an explanation that writes to out; briefly it says only what ilert would be
-// told, and how many messages would be dead.
+// Explain returns an explanation that prints to out. Briefly it prints only the events for ilert
+// and, in the end, the number of dead messages.
 func Explain(ctx context.Context, r rules.Rules, out io.Writer, briefly bool) (*Explanation, error) {
 	show := &shower{out: out, brief: briefly}
 	play, err := rehearse(ctx, r, show)
@@ -31,14 +31,15 @@ func Explain(ctx context.Context, r rules.Rules, out io.Writer, briefly bool) (*
 	return &Explanation{play, show}, nil
 }
 
-// Rest shows what ilert would be told if no message came any more, and what would be left.
+// Rest prints what ilert would be sent if no message came any more, and what would be open in the
+// end.
 func (e *Explanation) Rest(ctx context.Context) error { return e.show.rest(ctx, e.play) }
 
-// Close ends the explanation.
+// Close frees the memory of the explanation.
 func (e *Explanation) Close() error { return e.play.close() }
 
-// Play lets the messages come that a file holds: JSON values, one after the other. Those
-// that do not say their topic have this one.
+// Play plays the messages in a file: JSON values, one after the other. topic is the topic of
+// those that name none.
 func (e *Explanation) Play(ctx context.Context, name, topic string, in io.Reader) error {
 	play := e.play
 	decoder := json.NewDecoder(bufio.NewReader(in))
@@ -68,7 +69,7 @@ func (e *Explanation) Play(ctx context.Context, name, topic string, in io.Reader
 	}
 }
 
-// messageOf reads one value of a file: a message with its topic, or a payload.
+// messageOf reads a value of a file: a message with its topic, or a payload.
 func messageOf(raw json.RawMessage, topic string) (decision.Message, time.Time, error) {
 	m := decision.Message{Topic: topic, Payload: raw}
 	var captured struct {
@@ -97,7 +98,7 @@ func messageOf(raw json.RawMessage, topic string) (decision.Message, time.Time, 
 	return m, at, nil
 }
 
-// timeOf reads RFC 3339, and what mosquitto_sub makes of it.
+// timeOf reads a time in the form of RFC 3339 or of mosquitto_sub.
 func timeOf(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -110,8 +111,8 @@ func timeOf(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("tst %q: want a time such as 2026-01-02T15:04:05Z", s)
 }
 
-// propertiesOf reads user properties: an object, or what mosquitto_sub makes of them, which
-// may be a list of objects below user-properties.
+// propertiesOf reads user properties: an object, or mosquitto_sub's form, which may be a list of
+// objects below user-properties.
 func propertiesOf(raw json.RawMessage) (all []decision.Property) {
 	var inner struct {
 		User json.RawMessage `json:"user-properties"`
@@ -127,7 +128,7 @@ func propertiesOf(raw json.RawMessage) (all []decision.Property) {
 	}
 	for _, one := range list {
 		for key, value := range one {
-			text := string(value) // of a number, should a person have written it
+			text := string(value) // a person may have written a number
 			_ = json.Unmarshal(value, &text)
 			all = append(all, decision.Property{Key: key, Value: text})
 		}

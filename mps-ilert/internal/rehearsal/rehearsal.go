@@ -1,7 +1,7 @@
-// Package rehearsal plays messages by rules as the daemon would, without broker, ilert and
-// clock: time passes as the messages say, and ilert takes at once what it is told. It runs
-// the tests that files of rules hold, and explains what captured messages would do. It keeps
-// everything in memory, and nobody is told anything.
+// Package rehearsal plays messages by rules as the daemon would, without broker, ilert and clock:
+// the messages bring the time, and ilert takes every event at once. It runs the tests in files of
+// rules, and it explains what captured messages would do. It keeps its state in memory and sends
+// nothing.
 package rehearsal
 
 import (
@@ -14,26 +14,26 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// rehearsal is the daemon without broker, ilert and clock: messages come when they say,
-// and ilert takes at once what it is told.
+// rehearsal is a store with rules and a clock that the messages set.
 type rehearsal struct {
 	rules    rules.Rules
 	store    *store.Store
 	now      time.Time
-	next     time.Time // when there is something to do; zero is never
+	next     time.Time // the time at which something is due next; zero: never
 	audience audience
 }
 
-// audience looks on.
+// audience observes a rehearsal.
 type audience interface {
-	// comes shows a message that comes, before it does anything.
+	// comes receives a message before its effects.
 	comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error
-	// done shows what it has done.
+	// done receives the decision about a message after its effects.
 	done(ctx context.Context, play *rehearsal, d decision.Decision) error
-	// told shows what ilert is told.
+	// told receives each event that ilert would be sent.
 	told(at time.Time, n store.Notice)
 }
 
+// rehearse begins a rehearsal.
 func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error) {
 	s, err := store.OpenInMemory(ctx)
 	if err != nil {
@@ -42,9 +42,10 @@ func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error
 	return &rehearsal{rules: r, store: s, audience: a}, nil
 }
 
+// close frees the store.
 func (r *rehearsal) close() error { return r.store.Close() }
 
-// receive lets a message come, and what is due before it be told.
+// receive sends what is due before a message and then applies the message.
 func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Message) (decision.Decision, error) {
 	if err := r.until(ctx, at); err != nil {
 		return decision.Decision{}, err
@@ -63,7 +64,7 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	return d, r.until(ctx, r.now)
 }
 
-// look asks when there is something to do.
+// look asks the store when something is due next.
 func (r *rehearsal) look(ctx context.Context) error {
 	next, waiting, err := r.store.NextTry(ctx)
 	if !waiting {
@@ -73,7 +74,7 @@ func (r *rehearsal) look(ctx context.Context) error {
 	return err
 }
 
-// until lets time pass, and what falls due be told.
+// until lets time pass, and sends what falls due.
 func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 	for idle := 0; !r.next.IsZero() && !r.next.After(end); idle++ {
 		if r.next.After(r.now) {

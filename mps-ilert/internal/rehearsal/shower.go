@@ -16,18 +16,20 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// shower says what happens in a rehearsal, for people.
+// shower is the audience that prints what happens.
 type shower struct {
 	out   io.Writer
 	brief bool
-	since time.Time // times are shown as since then, unless it is zero
+	since time.Time // times are printed relative to it, unless it is zero
 
 	messages int
 	dead     map[string]int // by reason
 }
 
+// say prints to out.
 func (s *shower) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
 
+// moment returns the text of a time.
 func (s *shower) moment(at time.Time) string {
 	if s.since.IsZero() {
 		return at.UTC().Format("2006-01-02 15:04:05")
@@ -35,6 +37,7 @@ func (s *shower) moment(at time.Time) string {
 	return at.Sub(s.since).String()
 }
 
+// comes prints a message, what each rule makes of it, and which effects change nothing.
 func (s *shower) comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error {
 	s.messages++
 	if d.Dead != "" {
@@ -71,7 +74,7 @@ func (s *shower) comes(ctx context.Context, play *rehearsal, m decision.Message,
 	return nil
 }
 
-// inVain says of an effect that it changes nothing, if so.
+// inVain prints that an effect changes nothing, if so.
 func (s *shower) inVain(ctx context.Context, in *store.Store, effect decision.Effect) error {
 	isRaised := func(k decision.Key, want bool, what string) error {
 		raised, err := in.IsRaised(ctx, k)
@@ -104,7 +107,7 @@ func (s *shower) inVain(ctx context.Context, in *store.Store, effect decision.Ef
 	return nil
 }
 
-// done says how far the windows are that a message has counted in.
+// done prints how much the windows contain in which a message has counted.
 func (s *shower) done(ctx context.Context, play *rehearsal, d decision.Decision) error {
 	if s.brief || d.Dead != "" {
 		return nil
@@ -136,6 +139,7 @@ func (s *shower) done(ctx context.Context, play *rehearsal, d decision.Decision)
 	return nil
 }
 
+// windowName returns the name of a group's window.
 func windowName(rule, group string) string {
 	if group == "" {
 		return "window of " + rule
@@ -143,7 +147,7 @@ func windowName(rule, group string) string {
 	return "window of " + rule + ", " + group
 }
 
-// howFar says how much there is of what raises the alert of a window.
+// howFar describes how much of a window's condition is reached.
 func howFar(n store.Counted) string {
 	var all []string
 	w := n.Window
@@ -166,12 +170,13 @@ func howFar(n store.Counted) string {
 	return strings.Join(all, ", ")
 }
 
-// percent rounds down: what is not enough must not look as if it were.
+// percent rounds down, because a share that is not enough must not look as if it were.
 func percent(share float64) string {
-	const hair = 1e-9 // what floating point gets wrong
+	const hair = 1e-9 // makes up for errors of floating point
 	return fmt.Sprintf("%g%%", math.Floor(share*1000+hair)/10)
 }
 
+// told prints an event that ilert would be sent.
 func (s *shower) told(at time.Time, n store.Notice) {
 	s.say("%s  ilert is told %s", s.moment(at), n.Event.EventType)
 	if n.Event.Priority != "" {
@@ -183,10 +188,11 @@ func (s *shower) told(at time.Time, n store.Notice) {
 	}
 }
 
-// maxLater is how far the time after the last message is looked into.
+// maxLater is the time after the last message that rest lets pass.
 const maxLater = 40 * 24 * time.Hour
 
-// rest shows what ilert would be told if no message came any more, and what would be left.
+// rest prints what ilert would be sent if no message came any more, and what would be open in the
+// end.
 func (s *shower) rest(ctx context.Context, play *rehearsal) error {
 	if play.now.IsZero() {
 		return nil
@@ -206,26 +212,26 @@ func (s *shower) rest(ctx context.Context, play *rehearsal) error {
 	return nil
 }
 
-// left shows what is open in the end.
+// left prints the open alerts.
 func (s *shower) left(ctx context.Context, play *rehearsal) error {
-	const most = 50
-	alerts, err := play.store.Alerts(ctx, play.now, "", most+1)
+	const maxShown = 50
+	alerts, err := play.store.Alerts(ctx, play.now, "", maxShown+1)
 	if err != nil {
 		return err
 	}
-	for _, a := range alerts[:min(len(alerts), most)] {
+	for _, a := range alerts[:min(len(alerts), maxShown)] {
 		s.say("still open: %s\n", a.Key.Alert)
 	}
 	switch {
 	case len(alerts) == 0:
 		s.say("nothing is open\n")
-	case len(alerts) > most:
+	case len(alerts) > maxShown:
 		s.say("and others\n")
 	}
 	return nil
 }
 
-// deaths says how many messages would be dead, and why.
+// deaths prints the number of dead messages, by reason.
 func (s *shower) deaths() {
 	n := 0
 	for _, messages := range s.dead {
@@ -239,21 +245,21 @@ func (s *shower) deaths() {
 	reasons := slices.SortedFunc(maps.Keys(s.dead), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.dead[b], s.dead[a]), cmp.Compare(a, b))
 	})
-	const most = 20
+	const maxReasons = 20
 	for i, reason := range reasons {
-		if i == most {
-			s.say("        and for %d other reasons\n", len(reasons)-most)
+		if i == maxReasons {
+			s.say("        and for %d other reasons\n", len(reasons)-maxReasons)
 			break
 		}
 		s.say("%7d  %s\n", s.dead[reason], shortened(reason))
 	}
 }
 
-// shortened keeps a line readable.
+// shortened cuts a text that is too long for a line.
 func shortened(s string) string {
-	const most = 160
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
+	const maxRunes = 160
+	if r := []rune(s); len(r) > maxRunes {
+		return string(r[:maxRunes]) + "…"
 	}
 	return s
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// RunTests runs the tests that files of rules hold and says on out which fail; verbosely it
-// shows what happened in these. The error counts them.
+// RunTests runs the tests in files of rules and prints those that fail; verbosely it also prints
+// what happened in them. The error counts them.
 func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbosely bool) error {
 	failed := 0
 	for _, t := range loaded.Tests {
@@ -44,10 +44,10 @@ func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbos
 	return nil
 }
 
-// testStart is when every test begins.
+// testStart is the time at which every test begins.
 var testStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// examiner takes down what ilert is told.
+// examiner is the audience that records the events for ilert.
 type examiner struct{ all []rulefile.Told }
 
 func (*examiner) comes(context.Context, *rehearsal, decision.Message, decision.Decision) error {
@@ -62,8 +62,8 @@ func (e *examiner) told(at time.Time, n store.Notice) {
 	})
 }
 
-// runTest lets the messages of a test come, and says how what ilert is told differs from
-// what it should be.
+// runTest runs a test and returns the difference between the events that it wants and those that
+// ilert was sent.
 func runTest(ctx context.Context, r rules.Rules, t rulefile.Test) (failure string, err error) {
 	var told examiner
 	dead, err := perform(ctx, r, t, &told)
@@ -73,7 +73,7 @@ func runTest(ctx context.Context, r rules.Rules, t rulefile.Test) (failure strin
 	return difference(t.Want, told.all), nil
 }
 
-// perform lets the messages of a test come, and says which is dead, if one is.
+// perform plays the messages of a test. If one is dead, it returns the reason.
 func perform(ctx context.Context, r rules.Rules, t rulefile.Test, a audience) (dead string, err error) {
 	play, err := rehearse(ctx, r, a)
 	if err != nil {
@@ -93,7 +93,7 @@ func perform(ctx context.Context, r rules.Rules, t rulefile.Test, a audience) (d
 	return "", play.until(ctx, testStart.Add(t.Until))
 }
 
-// difference says how what was told differs from what should be; empty if it does not.
+// difference returns the first difference between wanted and sent events, or "".
 func difference(want, told []rulefile.Told) string {
 	for i := range max(len(want), len(told)) {
 		switch {
@@ -108,12 +108,14 @@ func difference(want, told []rulefile.Told) string {
 	return ""
 }
 
+// fulfills reports whether an event is the wanted one.
 func fulfills(told, want rulefile.Told) bool {
 	return told.Type == want.Type && (want.At < 0 || told.At == want.At) &&
 		(want.Key == "" || told.Key == want.Key) && (want.Priority == "" || told.Priority == want.Priority) &&
 		strings.Contains(told.Summary, want.Summary) && strings.Contains(told.Details, want.Details)
 }
 
+// shown returns the text of an event.
 func shown(t rulefile.Told) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", t.Type)
