@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// alertsCommand lists the alerts.
+// alertsCommand returns the command that lists the alerts.
 func (f *storeFlags) alertsCommand() *cobra.Command {
 	var rule string
 	var limit int
@@ -35,6 +35,7 @@ An alert is refused when ilert called what it was told invalid: "store list" has
 	return cmd
 }
 
+// alerts prints the alerts.
 func (f *storeFlags) alerts(cmd *cobra.Command, rule string, limit int) error {
 	s, err := f.open(cmd, nil)
 	if err != nil {
@@ -58,12 +59,13 @@ func (f *storeFlags) alerts(cmd *cobra.Command, rule string, limit int) error {
 	} else {
 		err = alertTable(cmd.OutOrStdout(), all)
 	}
-	if err == nil && more { // beside what a program reads
+	if err == nil && more { // not in the output that a program reads
 		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "there are more than these %d: --limit 0 lists all\n", limit)
 	}
 	return err
 }
 
+// alertTable prints alerts as a table.
 func alertTable(out io.Writer, all []store.Alert) error {
 	return table(out, "KEY\tRULE\tPRIORITY\tSTATE\tSINCE\tMEMBERS\tSOURCE", func(w io.Writer) {
 		for _, a := range all {
@@ -80,7 +82,7 @@ func alertTable(out io.Writer, all []store.Alert) error {
 	})
 }
 
-// howItStands is the state in words.
+// howItStands describes the state of an alert.
 func howItStands(a store.Alert) string {
 	switch {
 	case a.State == store.Delayed:
@@ -92,6 +94,7 @@ func howItStands(a store.Alert) string {
 	}
 }
 
+// orDash returns "-" for an empty text.
 func orDash(s string) string {
 	if s == "" {
 		return "-"
@@ -99,21 +102,22 @@ func orDash(s string) string {
 	return s
 }
 
-// alertJSON is an alert as --json writes it.
+// alertJSON is an alert in the output of --json.
 type alertJSON struct {
 	Key          string      `json:"key"`
 	Rule         string      `json:"rule,omitempty"`
 	Source       string      `json:"source"`
 	Priority     string      `json:"priority,omitempty"`
 	State        store.State `json:"state"`
-	ToldAt       time.Time   `json:"toldAt,omitzero"` // the last time
+	ToldAt       time.Time   `json:"toldAt,omitzero"` // the last time that it was sent
 	WaitingSince time.Time   `json:"waitingSince,omitzero"`
 	WaitingUntil time.Time   `json:"waitingUntil,omitzero"`
 	Tries        int         `json:"tries,omitempty"`
 	Members      int         `json:"members,omitempty"`
-	Storm        bool        `json:"storm,omitempty"` // the members are alerts of the rule
+	Storm        bool        `json:"storm,omitempty"` // its members are alerts of the rule
 }
 
+// alertLines prints alerts as lines of JSON.
 func alertLines(out io.Writer, all []store.Alert) error {
 	encoder := json.NewEncoder(out)
 	for _, a := range all {

@@ -16,7 +16,7 @@ func (f *daemonFlags) letterFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", store.DefaultBounds.LetterAge, "how long dead letters are kept")
 }
 
-// checkBounds returns an error if a flag leaves no room for anything.
+// checkBounds returns an error if a bound is zero, so that nothing would fit.
 func (f *daemonFlags) checkBounds() error {
 	switch {
 	case f.maxLetters == 0:

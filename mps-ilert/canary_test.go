@@ -45,7 +45,7 @@ rules:
     ends: {age: 1h}
 `
 
-// parrot is an ilert that repeats the whole request in its answer, whatever that is.
+// parrot starts an ilert that repeats the whole request in its answer, whatever that is.
 func parrot(t *testing.T) *httptest.Server {
 	t.Helper()
 	statuses := []int{403, 500, 429, 400, 202}

@@ -16,16 +16,17 @@ import (
 	"github.com/mps-events/mps-events/mps-ilert/internal/rehearsal"
 )
 
-// checkFlags are those of the command that tries rules.
+// checkFlags are the flags of the command check.
 type checkFlags struct {
 	*globals
 	rules rulesFlags
 	topic string
 	brief bool
 
-	settable []string // what a file may set
+	settable []string // the flags that a file may set
 }
 
+// checkCommand returns the command that tries rules.
 func checkCommand(g *globals) *cobra.Command {
 	f := &checkFlags{globals: g}
 	cmd := &cobra.Command{
@@ -56,6 +57,7 @@ the rules are right and their tests pass.`,
 	return cmd
 }
 
+// run reads the rules, runs their tests and explains messages.
 func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	loaded, err := f.loadAsDaemon(cmd)
 	var mistakes rulefile.MistakesError
@@ -78,10 +80,10 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	return errors.Join(err, f.explain(cmd, loaded.Rules, files))
 }
 
-// test runs the tests of the files, with the options that these have.
+// test runs the tests of the files, with the options of the files.
 func (f *checkFlags) test(cmd *cobra.Command) error {
 	if len(f.rules.presets)+len(f.rules.files) == 0 {
-		return nil // those of the built-in rules have passed before they were built in
+		return nil // our own tests run those of the built-in rules
 	}
 	own := f.rules
 	own.options, own.topics = nil, nil
@@ -92,7 +94,7 @@ func (f *checkFlags) test(cmd *cobra.Command) error {
 	return rehearsal.RunTests(cmd.Context(), cmd.OutOrStdout(), loaded, f.verbose > 0)
 }
 
-// explain shows what the messages of files do.
+// explain prints what the messages of files do.
 func (f *checkFlags) explain(cmd *cobra.Command, r rules.Rules, files []string) error {
 	explanation, err := rehearsal.Explain(cmd.Context(), r, cmd.OutOrStdout(), f.brief)
 	if err != nil {
@@ -109,7 +111,7 @@ func (f *checkFlags) explain(cmd *cobra.Command, r rules.Rules, files []string) 
 	return errors.Join(err, explanation.Close())
 }
 
-// play lets the messages of one file come.
+// play plays the messages of a file.
 func (f *checkFlags) play(cmd *cobra.Command, explanation *rehearsal.Explanation, name string) error {
 	if name == "-" {
 		return explanation.Play(cmd.Context(), name, f.topic, cmd.InOrStdin())
@@ -122,7 +124,7 @@ func (f *checkFlags) play(cmd *cobra.Command, explanation *rehearsal.Explanation
 	return explanation.Play(cmd.Context(), name, f.topic, file)
 }
 
-// loadAsDaemon reads the rules as the daemon does, with what the files themselves set.
+// loadAsDaemon reads the rules as the daemon does, with the flags that the files set.
 func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rulefile.Loaded, error) {
 	flags := daemonCommand(&globals{}).Flags()
 	flags.AddFlagSet(cmd.Root().PersistentFlags())

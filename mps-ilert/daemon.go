@@ -31,7 +31,8 @@ import (
 	"github.com/mps-events/mps-events/mps-ilert/internal/httpapi"
 )
 
-// daemonFlags are ilagent's, by the same names, and a few of ours.
+// daemonFlags are the flags of the daemon: those of ilagent, by the same names, and a few of
+// ours.
 type daemonFlags struct {
 	redact.All
 	*globals
@@ -69,6 +70,7 @@ const (
 	presetIlagent = "ilagent"
 )
 
+// daemonCommand returns the command that keeps ilert true to the messages.
 func daemonCommand(g *globals) *cobra.Command {
 	f := daemonFlags{globals: g}
 	cmd := &cobra.Command{
@@ -105,7 +107,7 @@ variable, and both before the files, of which the first that sets it counts. Bes
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	cmd.Flags().SortFlags = false // in the order in which most need them
+	cmd.Flags().SortFlags = false // the most needed ones first
 	f.otherFlags(cmd.Flags())
 	f.brokerFlags(cmd.Flags())
 	f.mappingFlags(cmd.Flags())
@@ -124,7 +126,7 @@ var notSupported = []string{
 	"kafka_brokers", "kafka_group_id", "policy_topic", "policy_routing_keys", "map_key_email", "map_key_shift", "shift_offset",
 }
 
-// otherFlags are those that ilagent has no like of, and where ilert is.
+// otherFlags registers the flags that ilagent does not have, and --ilert_url.
 func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	f.rules.add(flags)
 	flags.BoolVar(&f.dryRun, "dry_run", false, "log what ilert would be told, and tell it nothing; may run beside the daemon")
@@ -135,6 +137,7 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "how far a server's clock may be behind ours before the log and /status name it")
 }
 
+// httpFlags registers the flags of HTTP and of the heartbeat.
 func (f *daemonFlags) httpFlags(flags *pflag.FlagSet) {
 	flags.Uint16VarP(&f.port, "port", "p", 0, "port for HTTP, on all interfaces; 0 is any free one (default: no HTTP)")
 	flags.StringVar(&f.http, "http", "", "address for HTTP, such as 127.0.0.1:8977, instead of --port")
@@ -144,7 +147,7 @@ func (f *daemonFlags) httpFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
 }
 
-// brokerFlags say whom it listens to, of which HTTP is the other way.
+// brokerFlags registers the flags of the broker and of HTTP, the two sources of messages.
 func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.mqttHost, "mqtt_host", "m", "", "host of the MQTT broker (default: "+addressVariable+")")
 	flags.Uint16VarP(&f.mqttPort, "mqtt_port", "q", 1883, "port of the MQTT broker")
@@ -162,7 +165,7 @@ func (f *daemonFlags) brokerFlags(flags *pflag.FlagSet) {
 	f.httpFlags(flags)
 }
 
-// mappingFlags are those that only ilagent's command lines need.
+// mappingFlags registers the flags that only command lines of ilagent need.
 func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 	m := &f.mapping
 	flags.StringVar(&m.TypeKey, "map_key_etype", "", "key of a message that holds the event type; may be a path such as data.type")
@@ -179,6 +182,7 @@ func (f *daemonFlags) mappingFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.mqttBuffer, "mqtt_buffer", false, "no effect: messages are always stored first")
 }
 
+// run runs the daemon until the command's context ends.
 func (f *daemonFlags) run(cmd *cobra.Command) error {
 	for _, name := range notSupported {
 		if cmd.Flags().Changed(name) {
@@ -186,7 +190,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 		}
 	}
 	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP) // before all that takes time, or it ends the process
+	signal.Notify(hangup, syscall.SIGHUP) // first, because until then SIGHUP ends the process
 	defer signal.Stop(hangup)
 	if err := f.rules.settings(cmd.Flags()); err != nil {
 		return err
@@ -226,14 +230,14 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 		logger.Info("listening for HTTP", slog.String("address", listener.Addr().String()))
 		go func() {
 			served <- server.Serve(listener)
-			cancel() // without its health the daemon must not go on
+			cancel() // a daemon whose health nobody can ask must not go on
 		}()
 	} else {
 		served <- http.ErrServerClosed
 	}
 	err = c.Run(ctx)
 	cancel()
-	httpapi.Stop(server) // only now: until the work has ended, /health says that it is ending
+	httpapi.Stop(server) // last: until the work has ended, /health answers that the daemon is stopping
 	if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
 		err = errors.Join(err, failed)
 	}
@@ -241,8 +245,8 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	return err
 }
 
-// orOwner adds to the error of a store that may not be written whose its folder should be:
-// the image's user owns no folder that is mounted into it.
+// orOwner adds to the error of a store that may not be written who should own its folder: the
+// user of our image owns no folder that is mounted into it.
 func (f *daemonFlags) orOwner(err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -251,7 +255,7 @@ func (f *daemonFlags) orOwner(err error) error {
 	return fmt.Errorf("%w: this process is user %d, which may not write in %s: let it own that folder (chown -R %[2]d %[3]s), or run as the user who does (docker run --user ...)", err, os.Getuid(), folder)
 }
 
-// listen returns nil if no HTTP is asked for.
+// listen returns the listener for HTTP, or nil if no flag asks for one.
 func (f *daemonFlags) listen(cmd *cobra.Command) (net.Listener, error) {
 	switch {
 	case f.http != "":
@@ -274,6 +278,7 @@ func (f *daemonFlags) listen(cmd *cobra.Command) (net.Listener, error) {
 	}
 }
 
+// config returns the consumer's configuration.
 func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	key, err := mqttconn.Secret(f.env, keyVariable)
 	if err != nil {
@@ -341,14 +346,14 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	return config, err
 }
 
-// mappingFlags are those by which a command line asks for ilagent's mapping.
+// mappingFlags are the flags that select ilagent's mapping.
 var mappingFlags = []string{
 	"map_key_etype", "map_key_alert_key", "map_key_summary", "map_val_etype_alert", "map_val_etype_accept",
 	"map_val_etype_resolve", "filter_key", "filter_val", "forward_message_payload",
 }
 
-// isIlagent reports whether messages are events for ilert: if it is said so, or for what
-// looks like a command line of ilagent.
+// isIlagent reports whether messages are events for ilert: if the flags say so, or if the command
+// line looks like one of ilagent.
 func (f *daemonFlags) isIlagent(mapped bool) bool {
 	if f.hasRules() {
 		return slices.Equal(f.rules.presets, []string{presetIlagent}) && len(f.rules.files) == 0
@@ -359,10 +364,10 @@ func (f *daemonFlags) isIlagent(mapped bool) bool {
 	})
 }
 
-// hasRules reports whether rules are named.
+// hasRules reports whether flags name rules.
 func (f *daemonFlags) hasRules() bool { return len(f.rules.presets)+len(f.rules.files) > 0 }
 
-// broker says what to listen to and where.
+// broker sets the broker and the topics of a configuration.
 func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error {
 	broker, err := mqttconn.BrokerFromEnv(f.env)
 	if err != nil {
@@ -370,7 +375,7 @@ func (f *daemonFlags) broker(cmd *cobra.Command, config *consumer.Config) error 
 	}
 	switch config.Topics = slices.Clone(f.eventTopics); {
 	case len(config.Topics) > 0 || f.heartbeatTopic != "" && !f.hasRules():
-	case broker.Topic != "" && broker.Topic != mqtttopic.DefaultTopic: // the rules cannot know it
+	case broker.Topic != "" && broker.Topic != mqtttopic.DefaultTopic: // the rules do not name it
 		config.Topics = []string{broker.Filter(), "mps/status/+"}
 	}
 	if f.mqttHost == "" {

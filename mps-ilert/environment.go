@@ -12,10 +12,11 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// secrets are the flags whose values nobody else may see. Each has a variable that a
-// file may hold: that of the same name with _FILE behind it.
+// secrets are the flags whose values nobody else may see. The variable of each has a twin, with
+// _FILE at its end, that names a file.
 var secrets = []string{"event_key", "heartbeat", "integration_key", "mqtt_password", "http_token"}
 
+// isSecret reports whether the value of a flag is a secret.
 func isSecret(flag string) bool {
 	for _, s := range secrets {
 		if s == flag {
@@ -25,10 +26,10 @@ func isSecret(flag string) bool {
 	return false
 }
 
-// variable is the environment variable of a flag.
+// variable returns the environment variable of a flag.
 func variable(flag string) string { return "MPS_ILERT_" + strings.ToUpper(flag) }
 
-// nameVariables lets --help name the variable of each flag.
+// nameVariables adds to the help of each flag its variable.
 func nameVariables(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && f.Name != "version" && !f.Hidden {
@@ -37,8 +38,8 @@ func nameVariables(flags *pflag.FlagSet) {
 	})
 }
 
-// fromEnvironment sets the flags that are not given from their variables. It warns of secrets
-// that are given to the daemon, which everybody sees for as long as it runs.
+// fromEnvironment sets the flags that are not on the command line from their variables. It warns
+// of secrets on the daemon's command line, which everybody can see while the daemon runs.
 func fromEnvironment(cmd *cobra.Command, env func(string) string, log *slog.Logger) (err error) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		switch {
@@ -53,6 +54,7 @@ func fromEnvironment(cmd *cobra.Command, env func(string) string, log *slog.Logg
 	return err
 }
 
+// setFrom sets a flag from its variable, if that is set.
 func setFrom(f *pflag.Flag, env func(string) string) error {
 	name := variable(f.Name)
 	value := env(name)
@@ -65,14 +67,14 @@ func setFrom(f *pflag.Flag, env func(string) string) error {
 	if value == "" {
 		return nil
 	}
-	if err := f.Value.Set(value); err != nil { // never of a secret: these are texts
+	if err := f.Value.Set(value); err != nil { // of a secret, which is a text, it never fails
 		return fmt.Errorf("%s %q: %w", name, value, inOurWords(f, err))
 	}
 	f.Changed = true
 	return nil
 }
 
-// inOurWords says what a flag wants, to who has given it something else.
+// inOurWords returns an error that names what a flag accepts.
 func inOurWords(f *pflag.Flag, err error) error {
 	switch f.Value.Type() {
 	case "uint8":
@@ -92,7 +94,7 @@ func inOurWords(f *pflag.Flag, err error) error {
 	}
 }
 
-// wrongFlag is the error of a command line that cannot be read.
+// wrongFlag returns the error of a command line that cannot be parsed.
 func wrongFlag(err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && strings.HasPrefix(strings.ReplaceAll(unknown.GetSpecifiedName(), "-", "_"), "edge_") {

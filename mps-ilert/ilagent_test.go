@@ -26,10 +26,10 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// request is what ilert was asked for.
+// request is a request that ilert received.
 type request struct{ Method, Path, Body string }
 
-// ilertStandIn takes everything and writes it down.
+// ilertStandIn starts an ilert that accepts every request and records it.
 func ilertStandIn(t *testing.T) (url string, requests <-chan request) {
 	t.Helper()
 	seen := make(chan request, 100)
@@ -150,7 +150,7 @@ func TestACommandLineOfIlagentMakesTheSameRequests(t *testing.T) {
 	}
 }
 
-// letters are the reasons of the dead letters.
+// letters returns the reasons of the dead letters.
 func letters(t *testing.T, file string) (reasons []string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", file)

@@ -31,13 +31,13 @@ func main() {
 	}
 }
 
-// usageError is the error of a command line that has to be written otherwise.
+// usageError is the error of a wrong command line.
 type usageError struct{ error }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the error without the kind.
 func (e usageError) Unwrap() error { return e.error }
 
-// exitCode returns 2 for a command line that is wrong, as ilagent does, and 1 for all else.
+// exitCode returns 2 for a wrong command line, as ilagent does, and 1 for every other error.
 func exitCode(err error) int {
 	if errors.As(err, new(usageError)) {
 		return 2
@@ -52,15 +52,14 @@ type globals struct {
 	verbose int
 }
 
-// run is the command but for the process: it returns when ctx ends or the work is
-// done. Logs go to stderr.
+// run runs a command until it is done or ctx ends. Logs go to stderr.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
 	g := &globals{env: env}
 	root := &cobra.Command{
 		Use:           "mps-ilert",
 		Short:         "Keep ilert true to the events of Open AMT servers",
 		Version:       version(),
-		SilenceUsage:  true, // a mistake is named in one line; --help shows the rest
+		SilenceUsage:  true, // an error is one line; --help shows the usage
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return fromEnvironment(cmd, env, g.logger(cmd))
@@ -74,7 +73,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{wrongFlag(err)} })
 	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), checkCommand(g), rulesCommand(), versionCommand())
-	// ilagent's flags have underscores; hands that know other commands type hyphens.
+	// ilagent's flags have underscores; people who know other commands type hyphens.
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "-", "_"))
 	})
@@ -87,8 +86,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	return root.ExecuteContext(ctx)
 }
 
-// showWhatHasEffect lets --help of a command name only those of the flags of all commands
-// that do something there. All commands take all: command lines of ilagent have them.
+// showWhatHasEffect hides the global flags that have no effect on a command from its help. Every
+// command accepts them, because command lines of ilagent contain them.
 func showWhatHasEffect(root *cobra.Command) {
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
@@ -103,14 +102,16 @@ func showWhatHasEffect(root *cobra.Command) {
 	})
 }
 
+// logger returns the logger of a command.
 func (g *globals) logger(cmd *cobra.Command) *slog.Logger {
 	level := slog.LevelInfo
-	if g.verbose > 2 { // ilagent's examples have two, and no user wants a line a message
+	if g.verbose > 2 { // ilagent's examples have -vv, and nobody wants a line for each message
 		level = slog.LevelDebug
 	}
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 }
 
+// version returns the version of the program.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
@@ -118,5 +119,5 @@ func version() string {
 	return "(devel)"
 }
 
-// userAgent is the header by which ilert is told which program asks.
+// userAgent returns the User-Agent of requests to ilert.
 func userAgent() string { return "mps-ilert/" + strings.Trim(version(), "()") }

@@ -35,7 +35,7 @@ func (w watched) read(t *testing.T, path string) string {
 	return body
 }
 
-// metrics are the daemon's by name and labels. Whenever one looks, each message that was
+// metrics returns the daemon's metrics by name and labels. It checks that each message that was
 // received has one fate.
 func (w watched) metrics(t *testing.T) map[string]float64 {
 	t.Helper()
@@ -73,7 +73,7 @@ func samples(t *testing.T, text string) map[string]float64 {
 	return all
 }
 
-// statusAnswer is what /status answers.
+// statusAnswer is the answer of /status.
 type statusAnswer struct {
 	Version string
 	consumer.Status
@@ -124,7 +124,7 @@ func (w watched) accountsFor(t *testing.T) {
 	}
 }
 
-// moody is an ilert that does not take the events of some devices, and quotes them.
+// moody starts an ilert that refuses the events of some devices, and quotes them.
 func moody(t *testing.T) (url string, better *atomic.Bool) {
 	t.Helper()
 	better = new(atomic.Bool)

@@ -15,13 +15,14 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// onceFlags are those of the two commands that tell ilert one thing and end.
+// onceFlags are the flags of the two commands that send one request to ilert.
 type onceFlags struct {
 	redact.All
 	*globals
 	key, ilertURL, heartbeatURL string
 }
 
+// add registers the flags.
 func (f *onceFlags) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVarP(&f.key, "integration_key", "k", "", "integration key (default: "+keyVariable+")")
@@ -29,7 +30,7 @@ func (f *onceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
 }
 
-// client returns a client and the key, once the flags are known.
+// client returns a client of ilert and the integration key.
 func (f *onceFlags) client() (*ilert.Client, string, error) {
 	key, err := mqttconn.Secret(f.env, keyVariable)
 	if err != nil {
@@ -46,6 +47,7 @@ func (f *onceFlags) client() (*ilert.Client, string, error) {
 	return client, key, nil
 }
 
+// eventCommand returns the command that sends an event.
 func eventCommand(g *globals) *cobra.Command {
 	f := onceFlags{globals: g}
 	var e ilert.Event
@@ -95,10 +97,10 @@ func eventCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-// eventTypes names ilert's event types, for people.
+// eventTypes lists ilert's event types in error texts and help.
 const eventTypes = "ALERT, ACCEPT, RESOLVE or COMMENT"
 
-// quoted is a text as JSON.
+// quoted returns a text as JSON.
 func quoted(text string) json.RawMessage {
 	encoded, err := json.Marshal(text)
 	if err != nil {
@@ -107,8 +109,8 @@ func quoted(text string) json.RawMessage {
 	return encoded
 }
 
-// listOf is a list of one object with one text, as ilert has images and links; nil if
-// there is no text.
+// listOf returns the JSON of a list with one object with one text, as ilert's images and links
+// are, or nil if the text is empty.
 func listOf(name, text string) json.RawMessage {
 	if text == "" {
 		return nil
@@ -120,6 +122,7 @@ func listOf(name, text string) json.RawMessage {
 	return list
 }
 
+// heartbeatCommand returns the command that pings a heartbeat.
 func heartbeatCommand(g *globals) *cobra.Command {
 	f := onceFlags{globals: g}
 	cmd := &cobra.Command{

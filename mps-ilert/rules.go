@@ -17,21 +17,22 @@ import (
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
-// rulesFlags say which rules decide.
+// rulesFlags are the flags that select the rules.
 type rulesFlags struct {
 	files   []string
 	presets []string
 	options []string
-	topics  []string // instead of those that files name
+	topics  []string // replace the topic filters of the files
 }
 
+// add registers the flags.
 func (f *rulesFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.files, "config", nil, "YAML file of rules and settings, may be repeated: the rules of the first come first, and its settings go before those of the others")
 	flags.StringSliceVar(&f.presets, "preset", nil, "built-in rules, after those of --config: mps, rps, calls; or ilagent")
 	flags.StringArrayVar(&f.options, "option", nil, "an option of the rules, such as critical=GUID,GUID; may be repeated")
 }
 
-// complete lets a shell complete the flags of a command that takes these presets.
+// complete lets a shell complete the flags. presets are the values of --preset.
 func (f *rulesFlags) complete(cmd *cobra.Command, presets []string) {
 	completes(cmd.MarkFlagFilename("config", "yaml", "yml"))
 	completes(cmd.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(presets, cobra.ShellCompDirectiveNoFileComp)))
@@ -40,27 +41,27 @@ func (f *rulesFlags) complete(cmd *cobra.Command, presets []string) {
 	}))
 }
 
-// completes panics if a flag that a shell should complete is none.
+// completes panics if a flag that a shell should complete does not exist.
 func completes(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// optionNames are the options that the rules have, as a command line sets them.
+// optionNames returns the names of the rules' options, with = behind each.
 func (f *rulesFlags) optionNames() (names []string) {
 	sources, err := f.allSources()
 	if err != nil {
 		return nil
 	}
-	loaded, _ := rulefile.Load{Sources: sources, AnySetting: true}.Do() // what cannot be read has none
+	loaded, _ := rulefile.Load{Sources: sources, AnySetting: true}.Do() // a file with mistakes may have options, too
 	for _, name := range loaded.Options {
 		names = append(names, name+"=")
 	}
 	return names
 }
 
-// values are the options by name.
+// values returns the values of the options by name.
 func (f *rulesFlags) values() (map[string]string, error) {
 	values := map[string]string{}
 	for _, option := range f.options {
@@ -73,7 +74,7 @@ func (f *rulesFlags) values() (map[string]string, error) {
 	return values, nil
 }
 
-// load reads the rules.
+// load reads the rules. settings are the flags that a file may set.
 func (f *rulesFlags) load(settings []string) (rulefile.Loaded, error) {
 	options, err := f.values()
 	if err != nil {
@@ -115,13 +116,13 @@ func (f *rulesFlags) sources() (all []rulefile.Source, err error) {
 	return all, nil
 }
 
-// settings sets the flags that files of --config set and nothing else has. The first file
-// that sets a flag counts.
+// settings sets the flags that files of --config set, unless the command line or a variable has
+// set them. The first file that sets a flag wins.
 func (f *rulesFlags) settings(flags *pflag.FlagSet) error {
 	if len(f.files) == 0 {
 		return nil
 	}
-	first := rulesFlags{files: f.files, presets: f.presets} // options may be those of a preset that a file names
+	first := rulesFlags{files: f.files, presets: f.presets} // without --option, which may belong to a preset that a file's settings name
 	loaded, err := first.load(settable(flags))
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func (f *rulesFlags) settings(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// settable are the flags that a file may set.
+// settable returns the names of the flags that a file may set.
 func settable(flags *pflag.FlagSet) (names []string) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden && !slices.Contains([]string{"help", "version", "config"}, f.Name) {
@@ -155,7 +156,7 @@ func settable(flags *pflag.FlagSet) (names []string) {
 	return names
 }
 
-// reloadOnHangup reads the rules again at SIGHUP, until ctx ends.
+// reloadOnHangup reads the rules again at each SIGHUP, until ctx ends.
 func reloadOnHangup(ctx context.Context, c *consumer.Consumer, hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
@@ -169,6 +170,7 @@ func reloadOnHangup(ctx context.Context, c *consumer.Consumer, hangup <-chan os.
 	}
 }
 
+// rulesCommand returns the command that prints built-in rules.
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
@@ -201,6 +203,7 @@ func rulesCommand() *cobra.Command {
 	return cmd
 }
 
+// versionCommand returns the command that prints the version.
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,

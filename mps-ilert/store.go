@@ -19,8 +19,8 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// storeFlags are those of the commands that look into the store, beside the daemon or
-// without it.
+// storeFlags are the flags of the commands that read or change the store, while the daemon runs
+// or not.
 type storeFlags struct {
 	*globals
 	json      bool
@@ -29,6 +29,7 @@ type storeFlags struct {
 	all       bool
 }
 
+// storeCommand returns the command that shows and changes the store.
 func storeCommand(g *globals) *cobra.Command {
 	f := &storeFlags{globals: g}
 	cmd := &cobra.Command{
@@ -67,7 +68,7 @@ since, for instance, or because nothing listens to its topic any more.`,
 	return cmd
 }
 
-// choosing gives a command the flags that choose dead letters.
+// choosing adds the flags that choose dead letters to a command.
 func (f *storeFlags) choosing(cmd *cobra.Command) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -79,14 +80,14 @@ func (f *storeFlags) choosing(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// changing is choosing, and wants to be told what to change.
+// changing does the same for a command that changes the letters, which must be chosen.
 func (f *storeFlags) changing(cmd *cobra.Command) *cobra.Command {
 	f.choosing(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "all of them")
 	return cmd
 }
 
-// open opens the store and reads which letters are meant.
+// open notes the chosen letters and keys in f and opens the store.
 func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*store.Store, error) {
 	for _, text := range ids {
 		if strings.HasPrefix(text, "message:") {
@@ -108,6 +109,7 @@ func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*store.Store, error
 	return store.OpenBeside(cmd.Context(), f.file)
 }
 
+// stats prints what became of the messages.
 func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 	s, err := f.open(cmd, nil)
 	if err != nil {
@@ -141,14 +143,13 @@ func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-// statsJSON is what stats writes with --json.
+// statsJSON is the output of stats --json.
 type statsJSON struct {
 	Messages map[string]store.Tally `json:"messages"` // by topic filter
-	Rules    map[string]uint64      `json:"rules"`    // how often each matched
+	Rules    map[string]uint64      `json:"rules"`    // matches of each
 }
 
-// letterJSON is a dead letter as --json writes it. A payload that is no text is written
-// in base64.
+// letterJSON is a dead letter in the output of --json. A payload that is no text is in base64.
 type letterJSON struct {
 	ID         int64     `json:"id"`
 	Filter     string    `json:"filter"`
@@ -158,12 +159,13 @@ type letterJSON struct {
 	Tries      int       `json:"tries"`
 	Retry      bool      `json:"retry"`
 	Reason     string    `json:"reason"`
-	Kept       string    `json:"kept,omitempty"`   // why it was not taken in again
-	Source     string    `json:"source,omitempty"` // of what ilert refused: the integration key
+	Kept       string    `json:"kept,omitempty"`   // the reason why it was not taken in again
+	Source     string    `json:"source,omitempty"` // the integration key, if ilert refused the event
 	Payload    string    `json:"payload,omitempty"`
 	Base64     []byte    `json:"payloadBase64,omitempty"`
 }
 
+// toJSON returns the JSON form of a letter.
 func toJSON(l store.Letter) letterJSON {
 	j := letterJSON{
 		ID: l.ID, Filter: l.Filter, Topic: l.Topic, ReceivedAt: l.ReceivedAt.UTC(), DiedAt: l.DiedAt.UTC(),
@@ -180,6 +182,7 @@ func toJSON(l store.Letter) letterJSON {
 	return j
 }
 
+// list prints the dead letters and the integration keys for which events wait.
 func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
 	s, err := f.open(cmd, ids)
 	if err != nil {
@@ -207,6 +210,7 @@ func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
 	})
 }
 
+// show prints whole dead letters.
 func (f *storeFlags) show(cmd *cobra.Command, ids []string) error {
 	letters, err := f.letters(cmd, ids)
 	if err != nil {
@@ -229,7 +233,7 @@ func (f *storeFlags) show(cmd *cobra.Command, ids []string) error {
 	return nil
 }
 
-// stays says why a letter was not taken in again, if somebody has asked.
+// stays describes why a letter could not be taken in again, if somebody has tried.
 func stays(kept string) string {
 	if kept == "" {
 		return ""
@@ -237,7 +241,7 @@ func stays(kept string) string {
 	return fmt.Sprintf(", not taken in again: %.200q", kept)
 }
 
-// waitsFor says what waits for an integration key that a message brought.
+// waitsFor describes the events that wait for an integration key of a message.
 func waitsFor(k store.WaitingKey) string {
 	why := "ilert did not take it"
 	if k.Unproven {
@@ -246,16 +250,17 @@ func waitsFor(k store.WaitingKey) string {
 	return fmt.Sprintf("%d events wait since %s: %s", k.Items, k.Since.Format(time.DateTime), why)
 }
 
-// keyJSON is an integration key for which events wait as --json writes it.
+// keyJSON is an integration key for which events wait, in the output of --json.
 type keyJSON struct {
 	Key          string    `json:"key"`
-	Topic        string    `json:"topic"` // of one of them
+	Topic        string    `json:"topic"` // the topic of one event
 	Waiting      int       `json:"waiting"`
 	WaitingSince time.Time `json:"waitingSince"`
 	Tries        int       `json:"tries"`
 	Unproven     bool      `json:"unproven"` // ilert has never taken it
 }
 
+// keyLines prints integration keys as lines of JSON.
 func keyLines(w io.Writer, keys []store.WaitingKey) error {
 	out := json.NewEncoder(w)
 	for _, k := range keys {
@@ -266,6 +271,7 @@ func keyLines(w io.Writer, keys []store.WaitingKey) error {
 	return nil
 }
 
+// letters returns the chosen dead letters.
 func (f *storeFlags) letters(cmd *cobra.Command, ids []string) ([]store.Letter, error) {
 	s, err := f.open(cmd, ids)
 	if err != nil {
@@ -275,6 +281,7 @@ func (f *storeFlags) letters(cmd *cobra.Command, ids []string) ([]store.Letter, 
 	return s.DeadLetters(cmd.Context(), f.which)
 }
 
+// linesOf prints letters as lines of JSON.
 func linesOf(w io.Writer, letters []store.Letter) error {
 	out := json.NewEncoder(w)
 	for _, l := range letters {
@@ -285,6 +292,7 @@ func linesOf(w io.Writer, letters []store.Letter) error {
 	return nil
 }
 
+// retry lets the daemon take letters in again.
 func (f *storeFlags) retry(cmd *cobra.Command, ids []string) error {
 	return f.change(cmd, ids, "dead letters will be decided anew by the running daemon, and taken in again if that can be: store list says what stays",
 		func(ctx context.Context, s *store.Store) (n, waiting int64, err error) {
@@ -293,6 +301,7 @@ func (f *storeFlags) retry(cmd *cobra.Command, ids []string) error {
 		})
 }
 
+// purge drops letters and waiting events.
 func (f *storeFlags) purge(cmd *cobra.Command, ids []string) error {
 	return f.change(cmd, ids, "dead letters purged", func(ctx context.Context, s *store.Store) (n, waiting int64, err error) {
 		purged, err := s.Purge(ctx, f.which)
@@ -300,7 +309,7 @@ func (f *storeFlags) purge(cmd *cobra.Command, ids []string) error {
 	})
 }
 
-// change changes the dead letters and the waiting events that are chosen, and says how many.
+// change changes the chosen dead letters and waiting events, and prints how many.
 func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do func(context.Context, *store.Store) (n, waiting int64, err error)) error {
 	w := f.which
 	chosen := f.all || len(ids) > 0 || w.Filter+w.Topic+w.Reason != "" || w.Limit > 0 || f.olderThan > 0
@@ -325,9 +334,10 @@ func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do fu
 	return err
 }
 
+// table prints rows with aligned columns.
 func table(out io.Writer, head string, rows func(io.Writer)) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, head) // Flush tells of all errors
+	_, _ = fmt.Fprintln(w, head) // Flush returns all errors
 	rows(w)
 	return w.Flush()
 }
