@@ -64,7 +64,7 @@ func mosquitto(b *testing.B) (address string) {
 	return address
 }
 
-// calls are the events of an ordinary day: a request and its success each, of a thousand
+// calls returns the n-th event of an ordinary day: a request and its success each, of a thousand
 // devices, and one failure in a hundred calls.
 func calls(n int) []byte {
 	e := event.Event{Type: event.Request, Message: "Power State Requested", Methods: []string{"AMT_PowerState"}, GUID: guidOf(n / 2 % 1000)}
@@ -87,7 +87,7 @@ func subscribeBare(b *testing.B, address, clientID string) {
 	_ = c.Close()
 }
 
-// quiet is an ilert that takes everything after some time.
+// quiet starts an ilert that takes every event after some time.
 func quiet(b *testing.B, latency time.Duration, each func(ilert.Event)) *httptest.Server {
 	b.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +104,7 @@ func quiet(b *testing.B, latency time.Duration, each func(ilert.Event)) *httptes
 	return server
 }
 
-// working is a consumer that runs.
+// working starts a consumer.
 func working(b *testing.B, config Config) (c *Consumer, stop func()) {
 	b.Helper()
 	config.ClientID, config.IntegrationKey, config.Rate = "consumer", "k", -1
@@ -277,7 +277,7 @@ func openMany(b *testing.B, c *Consumer, path string, n int) {
 	require.NoError(b, err)
 }
 
-// resident is how much memory the process has, in MB.
+// resident returns the memory of the process in MB.
 func resident(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")

@@ -9,23 +9,24 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// ownRule is the name of the consumer's own alert among those of rules.
+// ownRule is the rule name of the consumer's own alert.
 const ownRule = "mps-ilert"
 
-// blindMost ends the alert of a consumer that was never started again.
-const blindMost = 30 * 24 * time.Hour
+// maxBlindAge is the age at which the alert of a consumer ends that was never started again.
+const maxBlindAge = 30 * 24 * time.Hour
 
-// blindAfter is how long the broker may be away before ilert is told. Silence is the worst
-// failure: it looks like a quiet night. A test cannot wait for it.
+// blindAfter is the time that the broker may be away before the alert is sent. Silence is the
+// worst failure, because it looks like a quiet night. It is a variable because a test cannot wait
+// for it.
 var blindAfter = 2 * time.Minute
 
-// watch keeps the consumer's own alert: that it hears nothing, until ctx ends.
+// watch raises and ends the consumer's own alert, about an absent broker, until ctx ends.
 func (c *Consumer) watch(ctx context.Context) {
 	if c.config.Address == "" || c.config.Mapping != nil {
-		return // ilagent's way: ilert is told what messages say, and no more
+		return // ilagent sends only the events of messages
 	}
 	if c.config.IntegrationKey == "" && !c.config.DryRun {
-		return // only heartbeats are passed on, and ilert misses these by itself
+		return // the consumer only passes heartbeats on, whose absence ilert notices itself
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -35,7 +36,7 @@ func (c *Consumer) watch(ctx context.Context) {
 		fault := c.faults[subscription]
 		c.mu.Unlock()
 		if !known || blind != (fault != nil) {
-			if err := c.store.Do(ctx, time.Now(), c.sight(fault)); err == nil {
+			if err := c.store.Do(ctx, time.Now(), c.brokerAlert(fault)); err == nil {
 				known, blind = true, fault != nil
 				c.rouse()
 			} else if ctx.Err() == nil {
@@ -50,14 +51,14 @@ func (c *Consumer) watch(ctx context.Context) {
 	}
 }
 
-// sight is what ilert should know of our sight.
-func (c *Consumer) sight(fault error) decision.Effect {
+// brokerAlert returns the effect that raises or ends the alert about an absent broker.
+func (c *Consumer) brokerAlert(fault error) decision.Effect {
 	key := decision.Key{Alert: "mps-ilert/" + c.config.ClientID}
 	if fault == nil {
 		return decision.End{Key: key}
 	}
 	return decision.Raise{
-		Rule: ownRule, Key: key, For: blindAfter, Age: blindMost,
+		Rule: ownRule, Key: key, For: blindAfter, Age: maxBlindAge,
 		Event: ilert.Event{
 			Summary:  "mps-ilert hears nothing: the MQTT broker is away",
 			Details:  "Until it is back no alert will tell of the devices. " + fault.Error(),

@@ -13,7 +13,7 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// failedAt is an event that says when it was.
+// failedAt returns an event with this time.
 func failedAt(guid string, at time.Time) []byte {
 	return event.Event{Type: event.Fail, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: guid, Timestamp: at.UnixMilli()}.AppendJSON(nil)
 }

@@ -18,107 +18,104 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// Config says what a Consumer listens to, what it makes of it and whom it tells.
-// StorePath is required, but for DryRun; so is ClientID with Address, and IntegrationKey
-// without Mapping.
+// Config holds the settings of a Consumer. StorePath is required unless DryRun is set; ClientID
+// is required with Address, and IntegrationKey without Mapping.
 type Config struct {
-	// Address is the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
-	// with a path and a query for WebSocket, user and password before an @. Several with
-	// commas between are tried in turn. Empty: nothing is listened to, and only what
-	// Post takes is sent.
+	// Address is the address of the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
+	// with a path and a query for WebSocket, user and password before an @. The consumer tries
+	// several, separated by commas, in turn. Without an address it only sends what Post takes.
 	Address string
-	// Username and Password are for addresses that hold none.
+	// Username and Password log in at addresses that contain none.
 	Username, Password string
-	// CAFile, CertFile and KeyFile are PEM files for TLS, read anew for every
-	// connection; without them the system's roots are trusted and no client
-	// certificate is shown.
+	// CAFile, CertFile and KeyFile are PEM files for TLS, which the consumer reads for every
+	// connection. By default it trusts the system's roots and shows no client certificate.
 	CAFile, CertFile, KeyFile string
 	// ClientID names the session in which the broker keeps messages while the
 	// consumer is away. It must stay the same and belong to one process.
 	ClientID string
-	// SessionExpiry is how long the broker is asked to keep them; default 24 h.
+	// SessionExpiry is the time for which the broker should keep messages; default 24 h.
 	SessionExpiry time.Duration
-	// Topics are the topic filters to subscribe to; default those of the rules. Rules that
-	// name no topics themselves listen to these instead of those of their file. With a
-	// HeartbeatTopic, and neither Topics, RulesFiles nor Presets, there are none.
+	// Topics are the topic filters to subscribe to; default those of the rules. Rules without
+	// topics of their own listen to these instead of those of their file. With a HeartbeatTopic,
+	// and without Topics, RulesFiles and Presets, there are none.
 	Topics []string
-	// SharedGroup makes the subscriptions shared ones: of all consumers of that group one
-	// gets each message, and none the retained ones. It goes with Mapping only: rules need
-	// all messages in one place.
+	// SharedGroup makes the subscriptions shared ones: one consumer of the group gets each
+	// message, and none gets retained ones. It goes with Mapping only, because rules need all
+	// messages in one place.
 	SharedGroup string
-	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer
-	// is away, and what is on its way when it stops is lost.
+	// AtMostOnce subscribes at QoS 0: the broker keeps nothing while the consumer is away, and
+	// messages that are under way when it stops are lost.
 	AtMostOnce bool
 
-	// RulesFiles are YAML files of rules, the first of which come first; Reload reads them
-	// again.
+	// RulesFiles are YAML files of rules, in the order in which the rules decide. Reload reads
+	// them again.
 	RulesFiles []string
-	// Presets name built-in rules, which come after those of RulesFiles; default mps and
-	// rps where there are no RulesFiles.
+	// Presets name built-in rules, which come after those of RulesFiles. The default without
+	// RulesFiles is mps and rps.
 	Presets []string
 	// Options are values for the options of the rules, by name.
 	Options map[string]string
-	// Mapping, instead of rules, makes an event for ilert of each message.
+	// Mapping makes an event for ilert of each message, instead of rules.
 	Mapping *Mapping
-	// MQTTPath is where the events of Mapping go, below IlertURL, with {key} for the
+	// MQTTPath is the path for the events of Mapping, below IlertURL, with {key} for the
 	// integration key; default /api/v1/events/mqtt/{key}.
 	MQTTPath string
-	// StorePath is the SQLite file that holds the state; it is created if need be.
+	// StorePath is the SQLite file of the store, which New creates if it does not exist.
 	StorePath string
-	// DryRun tells Logger what ilert would be told, and ilert nothing. It keeps its state
-	// in memory and takes no messages from the session of ClientID, so that it may run
-	// beside the consumer that does the work.
+	// DryRun logs the events for ilert and sends none. It keeps its state in memory and takes no
+	// messages from the session of ClientID, so it may run beside the consumer that does the
+	// work.
 	DryRun bool
 
 	// IlertURL is ilert's API; default https://api.ilert.com.
 	IlertURL string
 	// LookForIlert lets Run ask ilert, without raising anything, until it has answered once;
-	// before that Ready returns an error. Whether it takes IntegrationKey shows only with an
-	// event. Not with DryRun.
+	// until then Ready returns an error. Only an event shows whether ilert accepts
+	// IntegrationKey. It has no effect with DryRun.
 	LookForIlert bool
-	// UserAgent tells ilert which program asks, such as mps-ilert/v1.0.0; default mps-ilert.
+	// UserAgent is the program's name in requests to ilert, such as mps-ilert/v1.0.0; default
+	// mps-ilert.
 	UserAgent string
-	// IntegrationKey is that of an alert source of ilert. It is a secret.
+	// IntegrationKey is the key of an alert source of ilert. It is a secret.
 	IntegrationKey string
-	// Rate is how many requests a minute ilert gets for each integration key, at most 10 of
-	// them at once; default 48, a little under what ilert takes. 3 of the 10 are kept for
-	// what ends alerts or speaks for many. Negative: any number.
+	// Rate limits the requests a minute for each integration key, of which at most 10 are sent at
+	// once; default 48, a little under ilert's limit. 3 of the 10 are reserved for ends of alerts
+	// and for alerts that report many. Negative: no limit.
 	Rate int
-	// HeartbeatKey is that of a heartbeat of ilert, which is pinged every 30 seconds
+	// HeartbeatKey is the key of a heartbeat of ilert, which the consumer pings every 30 seconds
 	// while Ready returns nil. It is a secret.
 	HeartbeatKey string
-	// HeartbeatTopic is a topic on which others ask for a ping of the heartbeat whose
-	// integrationKey their message, an object, holds. One key is pinged five times a
-	// minute at most. The messages are counted as ignored.
+	// HeartbeatTopic is a topic on which others ask for a ping. Their message is an object with
+	// the heartbeat's integrationKey. The consumer pings one key at most five times a minute, and
+	// counts the messages as ignored.
 	HeartbeatTopic string
-	// HeartbeatURL is where heartbeats are pinged; default https://beat.ilert.com. Keys
-	// that begin with il1hbt are pinged at IlertURL.
+	// HeartbeatURL is the base URL of heartbeats; default https://beat.ilert.com. Keys that begin
+	// with il1hbt are pinged at IlertURL.
 	HeartbeatURL string
 
-	// MaxSkew is how far a server's clock may be behind ours before it is named in the log
-	// and by Status, and how late it may say what changes an alert of which another has
-	// spoken since; default 1 minute. Only events say their time.
+	// MaxSkew is the greatest lag of a server's clock before the log and Status name the server.
+	// It is also the greatest delay of an event that changes an alert about which another server
+	// has reported since. The default is 1 minute. Only events contain their time.
 	MaxSkew time.Duration
 
 	// MaxDeadLetters, MaxDeadLetterBytes (of topics, payloads and properties) and
-	// MaxDeadLetterAge bound what is kept of messages that could not be understood or that
-	// ilert called invalid: the oldest are purged. The defaults are 100,000, 256 MiB and 30
-	// days.
+	// MaxDeadLetterAge bound the messages that could not be understood or that ilert called
+	// invalid: the store purges the oldest. The defaults are 100,000, 256 MiB and 30 days.
 	MaxDeadLetters     int
 	MaxDeadLetterBytes int64
 	MaxDeadLetterAge   time.Duration
 
-	// Hooks are told what happens.
+	// Hooks are functions for metrics.
 	Hooks Hooks
-	// Logger is told of connections, failures and dead letters; nil discards. It
-	// is never given a secret.
+	// Logger gets lines about connections, failures and dead letters, and no secrets; nil
+	// discards them.
 	Logger *slog.Logger
 }
 
-// Hooks are told what happens, for metrics; any may be nil. They are called concurrently,
-// and hold up the work for as long as they take.
+// Hooks are functions for metrics; any may be nil. The consumer calls them concurrently, and
+// waits for each.
 type Hooks struct {
-	// Requested is told of each request that gave ilert an event, and how long it took.
+	// Requested is called after each request with an event for ilert, with its duration.
 	Requested func(outcome Outcome, took time.Duration)
 }
 
@@ -126,13 +123,14 @@ type Hooks struct {
 // ilagent does; see its fields.
 type Mapping = ilagent.Mapping
 
-// checked is a Config that is complete and valid.
+// checked is a complete and valid Config.
 type checked struct {
 	Config
 	servers []mqttconn.Server
 	ilert   *ilert.Client
 }
 
+// check fills in the defaults and checks the fields.
 func (c Config) check() (checked, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -203,10 +201,10 @@ func (c Config) check() (checked, error) {
 	return checked{c, servers, client}, nil
 }
 
-// listensToEvents reports whether there are messages that rules decide.
+// listensToEvents reports whether rules or a mapping decide about messages.
 func (c Config) listensToEvents() bool { return c.Address != "" && !c.onlyHeartbeats() }
 
-// onlyHeartbeats reports whether nothing but the heartbeats of others is asked for.
+// onlyHeartbeats reports whether the consumer only passes heartbeats of others on.
 func (c Config) onlyHeartbeats() bool {
 	return c.HeartbeatTopic != "" && len(c.Topics)+len(c.Presets)+len(c.RulesFiles) == 0
 }

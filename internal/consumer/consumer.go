@@ -1,11 +1,10 @@
-// Package consumer keeps ilert true to what the events say.
+// Package consumer takes messages from the broker and keeps ilert true to them.
 //
-// One event's way: it arrives from the broker (intake.go), the rules decide what
-// it means, the store takes that in, and only then is it acknowledged to the
-// broker. Apart from that (delivery.go), whatever differs between what ilert
-// should know and what it was told is told, and tried again until ilert has
-// taken it. So nothing that was acknowledged is lost, whenever the process or
-// either side dies.
+// A message arrives from the broker (intake.go), the rules decide about it, the store applies the
+// decision in a transaction, and only then does the consumer acknowledge the message. Beside that
+// it sends to ilert whatever ilert should know and does not (delivery.go), and tries again until
+// ilert has accepted it. So nothing that was acknowledged is lost, whenever the process, the
+// broker or ilert fails.
 package consumer
 
 import (
@@ -26,7 +25,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// Consumer listens to events and tells ilert. Its methods may be called
+// Consumer listens to messages and keeps ilert true to them. Its methods may be called
 // concurrently.
 type Consumer struct {
 	config   *struct{ *checked } // so that fmt does not follow it to the secrets
@@ -36,29 +35,29 @@ type Consumer struct {
 	secrets  *secrets
 	incoming chan message
 	posts    chan posted
-	deaf     chan struct{}    // closed when nothing more is taken in
-	lines    *loglimit.Logger // for what others can cause
-	wake     chan struct{}    // holds one: the store has changed
+	deaf     chan struct{}    // closed when takeIn has ended
+	lines    *loglimit.Logger // for lines that others can cause
+	wake     chan struct{}    // wakes deliver: the store has changed
 	pings    chan string      // keys of heartbeats
 
-	connected  atomic.Bool   // has been, at least once
-	subscribed chan struct{} // holds one: the session has other subscriptions
+	connected  atomic.Bool   // there has been a connection
+	subscribed chan struct{} // wakes noteSession: the subscriptions have changed
 
 	requests  requests
 	omissions omissions
 	skew      *skew
-	heard     heard // takeIn's
+	heard     heard // only takeIn uses it
 	counting  counting
 	reading   reading
 
 	mu      sync.Mutex
 	conn    *mqttconn.Conn // nil without a broker, and before Run
-	since   time.Time      // when it connected; zero while it is not
+	since   time.Time      // the time of the connection; zero without one
 	faults  map[part]error
-	refused map[ilert.IntegrationKey]failure // of those whose last event ilert has not taken
+	refused map[ilert.IntegrationKey]failure // the keys whose last event ilert has not taken
 }
 
-// part is a part of the work that can be in fault.
+// part is a part of the work that can fail.
 type part string
 
 const (
@@ -70,8 +69,8 @@ const (
 	reaching     part = "ilert, at the start"
 )
 
-// New opens the store. The error names the field of config, or the file, that is
-// wrong; a broker or an ilert that is away is no error. Run must be called then.
+// New opens the store. The error names the field of config, or the file, that is wrong; a broker
+// or an ilert that is away is no error. The caller must call Run then.
 func New(config Config) (*Consumer, error) {
 	complete, err := config.check()
 	if err != nil {
@@ -95,7 +94,7 @@ func New(config Config) (*Consumer, error) {
 		deaf:     make(chan struct{}),
 		lines:    loglimit.New(complete.Logger),
 		wake:     make(chan struct{}, 1),
-		pings:    make(chan string, mostPings),
+		pings:    make(chan string, maxPings),
 
 		subscribed: make(chan struct{}, 1),
 		skew:       newSkew(complete.MaxSkew, complete.Logger),
@@ -117,6 +116,7 @@ func New(config Config) (*Consumer, error) {
 	return c, nil
 }
 
+// openStore opens the store that the configuration names.
 func (c checked) openStore() (opened *store.Store, err error) {
 	if c.DryRun {
 		opened, err = store.OpenInMemory(context.Background())
@@ -130,7 +130,7 @@ func (c checked) openStore() (opened *store.Store, err error) {
 	return opened, err
 }
 
-// restore takes in what an earlier process has found out.
+// restore loads the paces and clocks of an earlier process.
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
 	paces, err := c.store.Paces(ctx, now)
@@ -149,9 +149,8 @@ func (c *Consumer) restore(ctx context.Context) error {
 	return c.store.UseSession(ctx, c.config.session())
 }
 
-// Run works until ctx ends. Then it reads no more, gives requests to ilert that
-// are under way a few seconds, and closes the store; what is not delivered by
-// then goes on with the next process. It may be called once.
+// Run works until ctx ends. Then it reads no more, gives requests under way a few seconds, and
+// closes the store; the next process delivers the rest. It may be called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.config.ilert.CloseIdle()
 	defer c.lines.Close()
@@ -178,13 +177,13 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return errors.Join(hangUp(closing), c.store.Close())
 }
 
-// listen connects to the broker, if there is one, and returns what disconnects.
+// listen connects to the broker, if there is one, and returns the function that disconnects.
 func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) error, err error) {
 	if c.config.Address == "" {
 		return func(context.Context) error { return nil }, nil
 	}
 	set := c.rules.Load()
-	var up *mqttconn.Link // the handlers are told of it one after the other
+	var up *mqttconn.Link // only the handlers use it, one at a time
 	conn, err := mqttconn.Open(mqttconn.Config{
 		Servers:           c.config.servers,
 		TLS:               mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
@@ -218,7 +217,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 				default:
 				}
 				link := up
-				select { // without a message, too, it is asked what it may send again
+				select { // without a message, too, the broker has to show what it may send again
 				case c.incoming <- message{done: func() { c.askFirst(link) }}:
 				default: // there are messages
 				}
@@ -232,7 +231,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 			Message: func(link *mqttconn.Link, p *packets.Publish) {
 				select {
 				case c.incoming <- message{link: link, Publish: p, at: time.Now()}:
-				case <-ctx.Done(): // not acknowledged, so it comes again
+				case <-ctx.Done(): // without acknowledgement the broker sends it again
 				}
 			},
 			Answered: func(done func()) {
@@ -249,12 +248,13 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 	c.mu.Lock()
 	c.conn = conn
 	c.mu.Unlock()
-	if now := c.rules.Load(); now != set { // they have been read again before there was a connection to say so on
+	if now := c.rules.Load(); now != set { // Reload has replaced them in the meantime
 		conn.Subscribe(c.subscriptions(now), c.recallSession(ctx, now.topics))
 	}
 	return conn.Close, nil
 }
 
+// subscriptions returns the subscriptions of a ruleset.
 func (c *Consumer) subscriptions(set *ruleset) []paho.SubscribeOptions {
 	qos := byte(1)
 	if c.config.AtMostOnce {
@@ -270,15 +270,15 @@ func (c *Consumer) subscriptions(set *ruleset) []paho.SubscribeOptions {
 	return options
 }
 
-// connectedAt notes since when the broker is there, or by the zero time that it is not.
+// connectedAt notes the time of the connection, or with the zero time that there is none.
 func (c *Consumer) connectedAt(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.since = at
 }
 
-// Ready returns nil while the consumer is subscribed, stores what arrives and can
-// tell ilert, and otherwise what is in the way: only the kind of error, for anybody may ask.
+// Ready returns nil while the consumer is subscribed, stores messages and can send events to
+// ilert. Otherwise it returns the kinds of the faults without details, because anybody may ask.
 func (c *Consumer) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -302,7 +302,7 @@ func (c *Consumer) set(p part, err error) {
 	c.faults[p] = err
 }
 
-// report is set, and logs the change.
+// report does the same and logs the change.
 func (c *Consumer) report(p part, err error) {
 	c.mu.Lock()
 	was := c.faults[p]

@@ -13,13 +13,13 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// workers is how many requests to ilert are under way at a time: enough for 2,800 a second
-// of 20 ms each, with room for the time that the store takes.
+// workers is the number of concurrent requests to ilert: enough for 2,800 a second of 20 ms each,
+// with room for the time that the store takes.
 const workers = 128
 
-// deliver tells ilert what it should know and does not, until ctx ends. It alone
-// reads what is due and takes in the answers; the requests run beside it, one at
-// a time for each alert, because the store hands out no alert twice.
+// deliver sends the due notices to ilert until ctx ends. It alone claims notices and settles
+// answers; the requests run beside it, one at a time for each alert, because the store hands out
+// no alert twice.
 func (c *Consumer) deliver(ctx context.Context) {
 	answers := make(chan store.Answer, workers)
 	var requests sync.WaitGroup
@@ -45,20 +45,19 @@ func (c *Consumer) deliver(ctx context.Context) {
 	}
 }
 
-// due claims up to most alerts to be told now, and returns when to look again if
-// nothing else happens.
-func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, again <-chan time.Time) {
-	if most == 0 {
-		return nil, nil // an answer comes first
+// due claims at most limit notices, and returns a channel that fires when the next is due.
+func (c *Consumer) due(ctx context.Context, limit int) (notices []store.Notice, again <-chan time.Time) {
+	if limit == 0 {
+		return nil, nil // wait for an answer
 	}
 	now := time.Now()
-	notices, err := c.store.Claim(ctx, now, most, func(key ilert.IntegrationKey) store.Budget { return c.pace.budget(key, now) })
+	notices, err := c.store.Claim(ctx, now, limit, func(key ilert.IntegrationKey) store.Budget { return c.pace.budget(key, now) })
 	for _, n := range notices {
 		c.pace.take(n.IntegrationKey, now)
 	}
 	var next time.Time
 	var waiting bool
-	if err == nil && len(notices) < most {
+	if err == nil && len(notices) < limit {
 		next, waiting, err = c.store.NextTry(ctx)
 	}
 	switch {
@@ -66,17 +65,17 @@ func (c *Consumer) due(ctx context.Context, most int) (notices []store.Notice, a
 		if ctx.Err() == nil {
 			c.report(claiming, err)
 		}
-		return notices, time.After(time.Second) // what has been claimed has to be told
+		return notices, time.After(time.Second) // the claimed notices have to be sent
 	case waiting:
 		again = time.After(time.Until(next))
-	case most == workers && len(notices) == 0:
+	case limit == workers && len(notices) == 0:
 		c.nothingWaits()
 	}
 	c.report(claiming, nil)
 	return notices, again
 }
 
-// collect adds to first what has come since.
+// collect returns first and the answers that have come since.
 func collect(first store.Answer, answers <-chan store.Answer) []store.Answer {
 	all := []store.Answer{first}
 	for {
@@ -92,9 +91,8 @@ func collect(first store.Answer, answers <-chan store.Answer) []store.Answer {
 	}
 }
 
-// settle stores answers and returns how many. While the store fails the alerts
-// stay claimed; when ctx ends before it takes them, the next process finds them
-// unanswered.
+// settle stores answers and returns their number. While the store fails the alerts stay claimed;
+// if ctx ends before it stores them, the next process finds them unanswered.
 func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 	for tries := 0; ; tries++ {
 		err := c.store.Settle(context.WithoutCancel(ctx), answers)
@@ -103,14 +101,14 @@ func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 			return len(answers)
 		}
 		select {
-		case <-time.After(min(backoff(tries), mostStoreBackoff)):
+		case <-time.After(min(backoff(tries), maxStoreBackoff)):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// tell makes one request and says what came of it. At the end of ctx it still
-// waits a moment for the answer, because an unknown one costs a repeated event.
+// tell sends one notice and returns the answer. When ctx ends it still waits a moment for the
+// answer, because an unknown one costs a repeated event.
 func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
@@ -145,13 +143,13 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 		answer.Result = store.NotTold
 	}
 	if failed.RetryAfter > 0 {
-		answer.Retry = answer.At.Add(min(failed.RetryAfter, mostAsked))
+		answer.Retry = answer.At.Add(min(failed.RetryAfter, maxAsked))
 	}
 	c.notTaken(n, failed)
 	return answer
 }
 
-// send gives ilert the event, or says what it would.
+// send sends the event of a notice to ilert, or logs it in a dry run.
 func (c *Consumer) send(ctx context.Context, n store.Notice, e ilert.Event) error {
 	if !c.config.DryRun {
 		secret, err := c.secretOf(n.IntegrationKey)
@@ -168,17 +166,18 @@ func (c *Consumer) send(ctx context.Context, n store.Notice, e ilert.Event) erro
 
 const (
 	firstBackoff = time.Second
-	mostBackoff  = time.Minute
-	// mostStoreBackoff is for our own disk, whose owner has just made room on it.
-	mostStoreBackoff = 5 * time.Second
-	// mostAsked is how long ilert may ask us to wait: a slip there must not
+	maxBackoff   = time.Minute
+	// maxStoreBackoff limits the wait for our own disk, whose owner may just have freed space.
+	maxStoreBackoff = 5 * time.Second
+	// maxAsked limits the time for which ilert may ask us to wait: a mistake there must not
 	// silence an alert for a year.
-	mostAsked = 10 * time.Minute
+	maxAsked = 10 * time.Minute
 )
 
-// backoff is full jitter: up to a limit that doubles with each try.
+// backoff returns a random wait before the next try, whose limit doubles with the tries (full
+// jitter).
 func backoff(tries int) time.Duration {
-	return rand.N(min(firstBackoff<<min(tries, 10), mostBackoff))
+	return rand.N(min(firstBackoff<<min(tries, 10), maxBackoff))
 }
 
 // withGrace returns a context that ends some time after ctx does.

@@ -53,15 +53,15 @@ func TestBackoffGrowsToItsLimit(t *testing.T) {
 	for tries, limit := range map[int]time.Duration{
 		0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: time.Minute, 7: time.Minute, math.MaxInt: time.Minute,
 	} {
-		var least, most time.Duration = limit, 0
+		var least, longest time.Duration = limit, 0
 		for range 1000 {
 			wait := backoff(tries)
-			least, most = min(least, wait), max(most, wait)
+			least, longest = min(least, wait), max(longest, wait)
 		}
 		assert.GreaterOrEqual(t, least, time.Duration(0), "%d tries", tries)
 		assert.Less(t, least, limit/10, "%d tries", tries)
-		assert.Greater(t, most, limit*9/10, "%d tries", tries)
-		assert.Less(t, most, limit, "%d tries", tries)
+		assert.Greater(t, longest, limit*9/10, "%d tries", tries)
+		assert.Less(t, longest, limit, "%d tries", tries)
 	}
 }
 

@@ -12,17 +12,17 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// failure says why ilert has not taken the last event of an integration key.
+// failure is the reason why ilert has not taken the last event of an integration key.
 type failure struct {
 	err      *ilert.Error
 	unproven bool // a message brought the key, and ilert has never taken it
 }
 
-// counts reports whether the failure keeps the consumer from being ready. An unproven key
-// says nothing of this daemon, for anybody can make one up, unless ilert is not there at all.
+// counts reports whether the failure makes the consumer not ready. A failure of an unproven key
+// does not, because anybody can invent one, unless ilert does not answer at all.
 func (f failure) counts() bool { return !f.unproven || f.err.NoConn }
 
-// maxUnprovenFailures is the number of unproven keys whose failures are remembered and shown.
+// maxUnprovenFailures limits the unproven keys whose failures the consumer remembers and shows.
 const maxUnprovenFailures = 100
 
 // taken notes that ilert takes the events of an integration key.
@@ -33,8 +33,8 @@ func (c *Consumer) taken(key ilert.IntegrationKey) {
 	c.reportDelivery()
 }
 
-// notTaken notes why ilert does not take the event of a notice: a key that works must not
-// hide another that is refused.
+// notTaken notes why ilert has not taken the event of a notice. It keeps the failures by key,
+// because a key that works must not hide another that is refused.
 func (c *Consumer) notTaken(n store.Notice, err *ilert.Error) {
 	if err.Class == ilert.Operator {
 		c.secrets.refresh(n.IntegrationKey)
@@ -53,7 +53,7 @@ func (c *Consumer) notTaken(n store.Notice, err *ilert.Error) {
 	c.reportDelivery()
 }
 
-// nothingWaits notes that ilert owes us no answer.
+// nothingWaits forgets all failures, since no event waits for an answer.
 func (c *Consumer) nothingWaits() {
 	c.mu.Lock()
 	clear(c.refused)
@@ -61,8 +61,8 @@ func (c *Consumer) nothingWaits() {
 	c.reportDelivery()
 }
 
-// forgetFailures forgets those of integration keys for which nothing waits any more, since it
-// was purged or has ended.
+// forgetFailures forgets the failures of integration keys for which no event waits any more,
+// because it was purged or has ended.
 func (c *Consumer) forgetFailures(ctx context.Context) {
 	c.mu.Lock()
 	keys := slices.Collect(maps.Keys(c.refused))
@@ -87,7 +87,7 @@ func (c *Consumer) forgetFailures(ctx context.Context) {
 	}
 }
 
-// reportDelivery reports whether ilert takes what it is to be told.
+// reportDelivery reports whether ilert takes our events.
 func (c *Consumer) reportDelivery() {
 	c.mu.Lock()
 	var fault error
@@ -108,7 +108,7 @@ func (c *Consumer) reportDelivery() {
 	c.report(delivering, fault)
 }
 
-// failingKeys lists the integration keys by which ilert has not taken the last event.
+// failingKeys lists the integration keys whose last event ilert has not taken.
 func (c *Consumer) failingKeys() []Key {
 	c.mu.Lock()
 	defer c.mu.Unlock()

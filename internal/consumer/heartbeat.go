@@ -10,21 +10,19 @@ import (
 )
 
 const (
-	// pingEvery is how often HeartbeatKey is pinged while all is well. ilert's shortest
+	// pingEvery is the interval of pings of HeartbeatKey while all is well. ilert's shortest
 	// heartbeat wants one a minute.
 	pingEvery = 30 * time.Second
-	// pingLeast is the shortest time between two pings of one key: ilert takes five a
-	// minute.
+	// pingLeast is the shortest time between two pings of one key: ilert takes five a minute.
 	pingLeast = 12 * time.Second
-	// mostPings is how many pings may wait for the one under way.
-	mostPings = 100
-	// pingTimeout ends one that hangs: it is worth nothing later.
+	// maxPings limits the pings that wait for the one under way.
+	maxPings = 100
+	// pingTimeout ends a ping that hangs, because a late one is worth nothing.
 	pingTimeout = 10 * time.Second
 )
 
-// beat pings HeartbeatKey while the consumer is ready, and passes on the pings that
-// messages ask for, until ctx ends. A ping that fails is not repeated: the next one says
-// the same.
+// beat pings HeartbeatKey while the consumer is ready, and passes on the pings that messages ask
+// for, until ctx ends. It does not repeat a ping that fails: the next one says the same.
 func (c *Consumer) beat(ctx context.Context) {
 	first, ticks := time.NewTicker(time.Second), time.NewTicker(pingEvery)
 	defer first.Stop()
@@ -36,7 +34,7 @@ func (c *Consumer) beat(ctx context.Context) {
 	last := map[string]time.Time{}
 	for {
 		select {
-		case <-first.C: // not before it is ready, but then at once
+		case <-first.C: // as soon as the consumer is ready
 			if c.Ready() == nil {
 				first.Stop()
 				c.pingIfReady(ctx)
@@ -55,8 +53,8 @@ func (c *Consumer) beat(ctx context.Context) {
 	}
 }
 
-// pingIfReady leaves the heartbeat out when the consumer does not do its work, so that
-// ilert raises the alert that the consumer cannot.
+// pingIfReady pings unless the consumer is not ready, so that ilert then raises the alert that
+// the consumer cannot.
 func (c *Consumer) pingIfReady(ctx context.Context) {
 	if err := c.Ready(); err != nil {
 		c.lines.Warn("no heartbeat", "no heartbeat: not ready", slog.Any("error", err))
@@ -65,8 +63,7 @@ func (c *Consumer) pingIfReady(ctx context.Context) {
 	_ = c.Ping(ctx, c.config.HeartbeatKey)
 }
 
-// Ping passes one heartbeat on to ilert. It blocks until ilert has answered, ten seconds
-// at most.
+// Ping passes one heartbeat on to ilert. It blocks until ilert has answered, at most ten seconds.
 func (c *Consumer) Ping(ctx context.Context, key string) error {
 	if c.config.DryRun {
 		c.config.Logger.Info("dry run: a heartbeat would be pinged")

@@ -13,31 +13,30 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// message is one PUBLISH that has arrived. At QoS 1 it is acknowledged on link,
-// and nowhere else: acknowledgements of one connection mean nothing on the next.
+// message is a PUBLISH that has arrived. A message of QoS 1 is acknowledged on link and nowhere
+// else: acknowledgements of one connection mean nothing on the next.
 type message struct {
 	link *mqttconn.Link
 	*packets.Publish
 	at   time.Time
-	done func() // instead of all that: is called once what came before is acknowledged
+	done func() // if not nil, the rest is empty: takeIn calls it when it has acknowledged all before
 }
 
 const (
-	// receiveMaximum is how many messages the broker may have under way to us.
+	// receiveMaximum is the number of messages that the broker may have under way to us.
 	receiveMaximum = 1024
-	// maximumPacketSize is how long a message may be, in bytes with its topic and
-	// properties: 256 kB, or receiveMaximum of them could fill the memory. MPS's are
-	// below 400.
+	// maximumPacketSize limits a message with its topic and properties: 256 kB, because
+	// receiveMaximum longer ones could fill the memory. MPS's messages are below 400 bytes.
 	maximumPacketSize = 256 << 10
-	// batch is how many of them one transaction takes in at most, and batchBytes how long
-	// these may be together, but for the last.
+	// batch is the number of messages at which a transaction is full, and batchBytes the number
+	// of bytes.
 	batch      = 1024
 	batchBytes = 1 << 20
 )
 
-// takeIn stores whatever waits, of the broker and of Post, in one
-// transaction, and then acknowledges it. Nothing waits for more to come: while one transaction reaches the disk the next one fills.
-// While the store fails nothing more is read and nothing acknowledged.
+// takeIn stores the waiting messages of the broker and of Post in one transaction, and then
+// acknowledges them. It waits for no more to come: while one transaction reaches the disk, the
+// messages of the next arrive. While the store fails it reads no more and acknowledges nothing.
 func (c *Consumer) takeIn(ctx context.Context) {
 	defer close(c.deaf)
 	var messages []message
@@ -58,11 +57,11 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		for _, m := range messages {
 			change := c.decide(set, m)
 			if own := change.Decision.At; !own.IsZero() {
-				if !m.Retain && !m.Duplicate { // these have waited
+				if !m.Retain && !m.Duplicate { // such messages may have waited at the broker
 					c.skew.note(change.Source, own, m.at)
 				}
-				if !m.Retain { // which may be as old as it says
-					change.Decision.At = c.happened(change.Source, own, m.at)
+				if !m.Retain { // a retained message may be as old as its time says
+					change.Decision.At = c.eventTime(change.Source, own, m.at)
 				}
 			}
 			changes = append(changes, change)
@@ -81,9 +80,9 @@ func (c *Consumer) takeIn(ctx context.Context) {
 	}
 }
 
-// gather waits for a message of the broker or of Post and adds it to those of its kind, and
-// whatever else has come by then up to a done, which it returns. There is a done where there
-// is no message, unless ctx has ended.
+// gather waits for a message of the broker or of Post and appends it, and all others that have
+// come by then, to messages and posts. It stops at a message that has only a done, and returns
+// that. It returns neither message nor done if ctx has ended.
 func (c *Consumer) gather(ctx context.Context, messages []message, posts []posted) ([]message, []posted, func()) {
 	var m message
 	var p posted
@@ -115,6 +114,7 @@ func (c *Consumer) gather(ctx context.Context, messages []message, posts []poste
 	}
 }
 
+// decide returns what the store should apply for a message.
 func (c *Consumer) decide(set *ruleset, m message) store.Message {
 	filter, wanted := filterOf(set.topics, m.Topic)
 	if !wanted {
@@ -138,16 +138,17 @@ func (c *Consumer) decide(set *ruleset, m message) store.Message {
 	return change
 }
 
-// happened is when something was, by a server's own account, as far as its clock can be
-// trusted: as of ours if it is known to be behind, and not at all where it says what no
-// broker would have kept so long.
-func (c *Consumer) happened(source string, own, arrived time.Time) time.Time {
+// eventTime returns the event's own time, corrected by the known lag of its source's clock. It
+// returns zero, which stands for the arrival, if the time is so old that no broker would have
+// kept the message.
+func (c *Consumer) eventTime(source string, own, arrived time.Time) time.Time {
 	if arrived.Sub(own) > max(c.config.SessionExpiry, 24*time.Hour) {
-		return time.Time{} // it counts as of its arrival
+		return time.Time{}
 	}
 	return own.Add(c.skew.behind(source))
 }
 
+// propertiesOf returns the user properties of a packet.
 func propertiesOf(p *packets.Publish) []decision.Property {
 	if p.Properties == nil {
 		return nil
@@ -159,7 +160,8 @@ func propertiesOf(p *packets.Publish) []decision.Property {
 	return all
 }
 
-// meaning is what the rules say, but for the heartbeats of others.
+// meaning returns the decision of the rules about a message. It passes the heartbeats of others
+// on instead.
 func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
 	if c.config.HeartbeatTopic == "" || !mqtttopic.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return set.Decide(m)
@@ -170,13 +172,14 @@ func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
 	}
 	select {
 	case c.pings <- key:
-	default: // more than anybody needs
+	default: // there are too many pings
 	}
 	return decision.Decision{}
 }
 
-// apply tries until the store has taken the changes, and reports false when ctx ended first.
-// What was posted is tried once: its callers hear at once that the store fails, and post again.
+// apply stores the changes, and tries again until the store takes them or ctx ends; then it
+// returns false. It tries posts once: their callers hear at once that the store fails, and may
+// post again.
 func (c *Consumer) apply(ctx context.Context, changes []store.Message, posts []posted) bool {
 	all := changes
 	for _, p := range posts {
@@ -197,17 +200,16 @@ func (c *Consumer) apply(ctx context.Context, changes []store.Message, posts []p
 		}
 		c.report(storing, err)
 		select {
-		case <-time.After(min(backoff(tries), mostStoreBackoff)):
+		case <-time.After(min(backoff(tries), maxStoreBackoff)):
 		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
-// filterOf names the topic filter that a topic is counted under: the first of the
-// configured ones that matches. The session may hold a subscription that an
-// earlier configuration made; what comes by that is not wanted, and is counted under what
-// is no topic filter.
+// filterOf returns the topic filter that a topic is counted under: the first of the configured
+// ones that matches. The session may have a subscription of an earlier configuration. Its
+// messages are not wanted, and are counted under a name that is no topic filter.
 func filterOf(filters []string, topic string) (filter string, wanted bool) {
 	for _, filter := range filters {
 		if mqtttopic.Matches(filter, topic) {
@@ -217,7 +219,7 @@ func filterOf(filters []string, topic string) (filter string, wanted bool) {
 	return "#an earlier subscription", false
 }
 
-// rouse tells the delivery that there may be something to tell.
+// rouse wakes deliver, because a notice may be due.
 func (c *Consumer) rouse() {
 	select {
 	case c.wake <- struct{}{}:

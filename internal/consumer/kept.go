@@ -7,7 +7,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// restore takes in what an earlier process has kept: a restart is no reason to send more.
+// restore loads the paces of an earlier process, so that a restart sends no more requests.
 func (p *pace) restore(paces map[ilert.IntegrationKey]store.Pace, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -23,14 +23,14 @@ func (p *pace) restore(paces map[ilert.IntegrationKey]store.Pace, now time.Time)
 			b.spent = append(b.spent, at)
 		}
 		b.hold = latest(b.hold, kept.Hold)
-		if most := now.Add(mostAsked); b.hold.After(most) { // our clock was put back
-			b.hold = most
+		if limit := now.Add(maxAsked); b.hold.After(limit) { // our clock was set back
+			b.hold = limit
 		}
 	}
 }
 
-// asked returns until when ilert has asked for no request of a key; zero if it has not. A key
-// that ilert refuses is another matter: the next process tries it at once.
+// asked returns the time before which ilert wants no request of a key, and zero if it has not
+// asked. For a key that ilert refuses it returns zero: the next process tries it at once.
 func (p *pace) asked(key ilert.IntegrationKey, now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,13 +7,13 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// omissions counts the optional fields that events go out without, by field, since the start.
+// omissions counts the optional fields that were left out of events since the start, by field.
 type omissions struct {
 	mu     sync.Mutex
 	counts map[string]uint64
 }
 
-// omitted counts and logs fields that are left out of what a message on a topic means.
+// omitted counts and logs the fields that are left out of the events of a message.
 func (c *Consumer) omitted(topic string, all []ilert.Omission) {
 	if len(all) == 0 {
 		return
@@ -31,7 +31,7 @@ func (c *Consumer) omitted(topic string, all []ilert.Omission) {
 	}
 }
 
-// read returns the counts, of the fields that were never left out too.
+// read returns the counts of all optional fields.
 func (o *omissions) read() map[string]uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -13,45 +13,47 @@ import (
 const (
 	// defaultRate is a little under ilert's 50 requests a minute for each alert source.
 	defaultRate = 48
-	// mostBurst is how many requests an integration key may get at once.
-	mostBurst = 10
-	// mostKept is how many of these are only for what ends alerts or speaks for many.
-	mostKept = 3
-	// mostUnderWay is how many of the workers one integration key may occupy, so that one
-	// whose requests hang does not hold up the others.
-	mostUnderWay = workers * 3 / 4
+	// maxBurst limits the requests that are sent at once by an integration key.
+	maxBurst = 10
+	// maxReserved limits the requests of a burst that are reserved for ends of alerts and for
+	// alerts that report many.
+	maxReserved = 3
+	// maxUnderWay limits the workers that one integration key occupies, so that a key whose
+	// requests hang does not hold up the others.
+	maxUnderWay = workers * 3 / 4
 
-	// firstProbe is how long a key that ilert refuses waits before it is tried again. The
-	// wait doubles up to mostProbe.
+	// firstProbe is the wait before a key that ilert refuses is tried again. It doubles up to
+	// maxProbe.
 	firstProbe = time.Minute
-	mostProbe  = 5 * time.Minute
-	// mostDistrust is mostProbe for one that ilert has never taken: there may be many of these.
-	mostDistrust = time.Hour
-	// maxBuckets is the number of keys beyond which those that ilert has never taken are
-	// forgotten, though their wait is not over. There are twice as many at most.
+	maxProbe   = 5 * time.Minute
+	// maxDistrust replaces maxProbe for keys that ilert has never taken, because there may be
+	// many.
+	maxDistrust = time.Hour
+	// maxBuckets is the number of keys beyond which the pace forgets keys that ilert has never
+	// taken, although their wait is not over. There are at most twice as many.
 	maxBuckets = 20_000
 )
 
-// pace says how much ilert may be told of each integration key, and when. No minute sees
-// more than rate requests of a key, and no moment more than a burst.
+// pace limits the requests of each integration key in time. A key sends at most rate requests in
+// any minute, and at most a burst at once.
 type pace struct {
-	rate  int           // requests a minute; 0 is any number
+	rate  int           // requests a minute; 0: no limit
 	probe time.Duration // see firstProbe
 
 	mu   sync.Mutex
 	keys map[ilert.IntegrationKey]*bucket
-	most int // at so many keys those that are at rest are forgotten
+	full int // the number of keys at which of forgets buckets at rest
 }
 
-// bucket is what is known of an integration key.
+// bucket is the state of an integration key.
 type bucket struct {
 	tokens   float64
-	filled   time.Time   // when they were counted
-	spent    []time.Time // when those of the last minute were taken, the oldest first
+	filled   time.Time   // the time of the last fill
+	spent    []time.Time // the requests of the last minute, the oldest first
 	underWay int
-	hold     time.Time // before then nothing goes out
-	refused  int       // how often, one after the other, an operator's mistake was the answer
-	slowed   int       // likewise, that there are too many requests
+	hold     time.Time // no request is sent before
+	refused  int       // answers in a row that only an operator can mend
+	slowed   int       // answers in a row that there are too many requests
 	distrust bool      // a message brought the key, and ilert has never taken it
 }
 
@@ -59,20 +61,22 @@ func newPace(rate int) *pace {
 	return &pace{rate: max(rate, 0), probe: firstProbe, keys: map[ilert.IntegrationKey]*bucket{}}
 }
 
-func (p *pace) burst() int { return min(mostBurst, p.rate) }
+// burst returns the number of requests that a key may send at once.
+func (p *pace) burst() int { return min(maxBurst, p.rate) }
 
-func (p *pace) kept() int { return min(mostKept, p.burst()/3) }
+// reserved returns the number of reserved requests of a burst.
+func (p *pace) reserved() int { return min(maxReserved, p.burst()/3) }
 
 // of returns the bucket of a key, which is full at first.
 func (p *pace) of(key ilert.IntegrationKey, now time.Time) *bucket {
 	b := p.keys[key]
 	if b == nil {
-		if len(p.keys) >= p.most {
+		if len(p.keys) >= p.full {
 			maps.DeleteFunc(p.keys, func(_ ilert.IntegrationKey, b *bucket) bool { return p.atRest(b, now) })
 			if len(p.keys) > maxBuckets { // messages bring keys faster than their probes end
 				maps.DeleteFunc(p.keys, func(_ ilert.IntegrationKey, b *bucket) bool { return b.distrust && b.underWay == 0 })
 			}
-			p.most = 2*len(p.keys) + 1000
+			p.full = 2*len(p.keys) + 1000
 		}
 		b = &bucket{tokens: float64(p.burst()), filled: now}
 		p.keys[key] = b
@@ -80,16 +84,16 @@ func (p *pace) of(key ilert.IntegrationKey, now time.Time) *bucket {
 	return b
 }
 
-// atRest says whether a bucket is as good as a new one.
+// atRest reports whether a bucket equals a new one.
 func (p *pace) atRest(b *bucket, now time.Time) bool {
 	p.fill(b, now)
-	if b.refused > 0 { // what waits is probed then, so nothing does
-		now = now.Add(-mostProbe)
+	if b.refused > 0 { // the store sends a probe after the wait, so no notice waits
+		now = now.Add(-maxProbe)
 	}
 	return b.underWay == 0 && now.After(b.hold) && len(b.spent) == 0
 }
 
-// fill adds the tokens that have come since.
+// fill adds the tokens that have come since the last call.
 func (p *pace) fill(b *bucket, now time.Time) {
 	if now.After(b.filled) {
 		b.tokens = min(b.tokens+now.Sub(b.filled).Minutes()*float64(p.rate), float64(p.burst()))
@@ -100,16 +104,16 @@ func (p *pace) fill(b *bucket, now time.Time) {
 	}
 }
 
-// budget is how much ilert may be told of a key at a time.
+// budget limits the notices that the store may hand out for a key now.
 func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.of(key, now)
-	free := mostUnderWay - b.underWay
+	free := maxUnderWay - b.underWay
 	switch {
 	case now.Before(b.hold):
 		return store.Budget{Again: b.hold}
-	case b.refused > 0 && b.underWay > 0: // the probe, or what went out before
+	case b.refused > 0 && b.underWay > 0: // the probe, or a request before it
 		return store.Budget{}
 	case b.refused > 0:
 		return store.Budget{Any: 1, Singles: 1, Kept: p.rate > 0}
@@ -118,18 +122,18 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
 	}
 	p.fill(b, now)
 	left := min(int(b.tokens), p.rate-len(b.spent))
-	if free <= left { // the next one comes with an answer
-		return store.Budget{Any: free, Singles: min(free, left-p.kept()), Minute: p.rate, Kept: true}
+	if free <= left { // an answer frees the next worker
+		return store.Budget{Any: free, Singles: min(free, left-p.reserved()), Minute: p.rate, Kept: true}
 	}
 	next := now.Add(time.Duration((1 - b.tokens + float64(int(b.tokens))) * float64(time.Minute) / float64(p.rate)))
 	if len(b.spent) > 0 && p.rate-len(b.spent) <= int(b.tokens) {
 		next = b.spent[0].Add(time.Minute)
 	}
 	// The store counts in milliseconds.
-	return store.Budget{Any: left, Singles: left - p.kept(), Again: next.Add(time.Millisecond), Minute: p.rate, Kept: true}
+	return store.Budget{Any: left, Singles: left - p.reserved(), Again: next.Add(time.Millisecond), Minute: p.rate, Kept: true}
 }
 
-// take notes that a request goes out.
+// take notes that a request is sent.
 func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,14 +147,14 @@ func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	b.spent = append(b.spent, now)
 }
 
-// distrust notes that ilert has never taken a key, which a message brought.
+// distrust notes that ilert has never taken a key of a message.
 func (p *pace) distrust(key ilert.IntegrationKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.of(key, now).distrust = true
 }
 
-// answered notes what came of a request.
+// answered notes the answer to a request.
 func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,19 +168,19 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	case failed == nil: // stopping
 		return
 	case failed.Class == ilert.Operator || b.refused > 0:
-		if b.refused == 0 || !now.Before(b.hold) { // else it was out when the first was refused
+		if b.refused == 0 || !now.Before(b.hold) { // else it was sent before the first was refused
 			b.refused++
 		}
-		longest := mostProbe
+		limit := maxProbe
 		if b.distrust {
-			longest = mostDistrust
+			limit = maxDistrust
 		}
-		wait := min(p.probe<<min(b.refused-1, 10), longest)
+		wait := min(p.probe<<min(b.refused-1, 10), limit)
 		b.hold = latest(b.hold, now.Add(wait))
 	}
 	switch {
 	case failed.RetryAfter > 0:
-		b.hold = latest(b.hold, now.Add(min(failed.RetryAfter, mostAsked)))
+		b.hold = latest(b.hold, now.Add(min(failed.RetryAfter, maxAsked)))
 	case failed.TooMany:
 		b.slowed++
 		b.hold = latest(b.hold, now.Add(time.Second+backoff(b.slowed)))
@@ -186,8 +190,7 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	b.tokens = min(b.tokens, 1)
 }
 
-// retry lets all keys that wait for something be tried at once: an operator says that
-// something has been mended.
+// retry ends the wait of all refused keys, because an operator has mended something.
 func (p *pace) retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,6 +201,7 @@ func (p *pace) retry() {
 	}
 }
 
+// latest returns the later of two times.
 func latest(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b

@@ -25,7 +25,7 @@ func TestNoMinuteSeesMoreRequestsThanItsRateAndNoMomentMoreThanABurst(t *testing
 			continue // nothing waits
 		}
 		b := p.budget(configured, now)
-		require.LessOrEqual(t, b.Any, mostBurst)
+		require.LessOrEqual(t, b.Any, maxBurst)
 		for range b.Any {
 			p.take(configured, now)
 			p.answered(configured, nil, now)
@@ -74,7 +74,7 @@ func TestSomeRequestsAreKeptForWhatEndsAlertsOrSpeaksForMany(t *testing.T) {
 func TestAKeyThatIlertRefusesIsProbedNowAndThen(t *testing.T) {
 	p, now := newPace(-1), noon
 	forbidden := &ilert.Error{Class: ilert.Operator, Err: errors.New("ilert answered 403")}
-	require.Equal(t, mostUnderWay, p.budget(ilert.LiteralKey("wrong"), now).Any)
+	require.Equal(t, maxUnderWay, p.budget(ilert.LiteralKey("wrong"), now).Any)
 	for range 3 { // were out at the same time
 		p.take(ilert.LiteralKey("wrong"), now)
 	}
@@ -92,22 +92,22 @@ func TestAKeyThatIlertRefusesIsProbedNowAndThen(t *testing.T) {
 		p.take(ilert.LiteralKey("wrong"), now)
 		assert.Equal(t, store.Budget{}, p.budget(ilert.LiteralKey("wrong"), now), "one at a time")
 		p.answered(ilert.LiteralKey("wrong"), forbidden, now)
-		assert.Equal(t, mostUnderWay, p.budget(ilert.LiteralKey("right"), now).Any, "another key is none of it")
+		assert.Equal(t, maxUnderWay, p.budget(ilert.LiteralKey("right"), now).Any, "another key is none of it")
 	}
 	p.retry()
 	assert.Equal(t, 1, p.budget(ilert.LiteralKey("wrong"), now).Any, "an operator says that it is mended")
 	p.take(ilert.LiteralKey("wrong"), now)
 	p.answered(ilert.LiteralKey("wrong"), nil, now)
-	assert.Equal(t, mostUnderWay, p.budget(ilert.LiteralKey("wrong"), now).Any, "it is")
+	assert.Equal(t, maxUnderWay, p.budget(ilert.LiteralKey("wrong"), now).Any, "it is")
 }
 
 func TestIlertMayAskAKeyToWait(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer      ilert.Error
-		least, most time.Duration
+		answer         ilert.Error
+		least, longest time.Duration
 	}{
 		"as long as it says":    {ilert.Error{RetryAfter: 30 * time.Second}, 30 * time.Second, 30 * time.Second},
-		"for a year":            {ilert.Error{RetryAfter: 365 * 24 * time.Hour}, mostAsked, mostAsked},
+		"for a year":            {ilert.Error{RetryAfter: 365 * 24 * time.Hour}, maxAsked, maxAsked},
 		"and not say how long":  {ilert.Error{TooMany: true}, time.Second, 5 * time.Second},
 		"or be out of order":    {ilert.Error{Uncertain: true}, 0, 0},
 		"or find nothing wrong": {ilert.Error{Class: ilert.Invalid}, 0, 0},
@@ -117,13 +117,13 @@ func TestIlertMayAskAKeyToWait(t *testing.T) {
 			p.take(ilert.LiteralKey("k"), noon)
 			p.answered(ilert.LiteralKey("k"), &c.answer, noon)
 			b := p.budget(ilert.LiteralKey("k"), noon)
-			if c.most == 0 {
+			if c.longest == 0 {
 				assert.Equal(t, 9, b.Any)
 				return
 			}
 			assert.Zero(t, b.Any)
 			assert.GreaterOrEqual(t, b.Again.Sub(noon), c.least)
-			assert.LessOrEqual(t, b.Again.Sub(noon), c.most)
+			assert.LessOrEqual(t, b.Again.Sub(noon), c.longest)
 			assert.Equal(t, 10, p.budget(ilert.LiteralKey("other"), noon).Any)
 		})
 	}

@@ -15,24 +15,24 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// HTTPFilter is the name under which what Post takes is counted.
+// HTTPFilter is the name under which the store counts the events that Post takes.
 const HTTPFilter = rules.HTTPFilter
 
-// BadEventError is returned by Post for an event that ilert would never take.
+// BadEventError is the error of Post for an event that ilert would never take.
 type BadEventError struct{ Reason string }
 
 func (e *BadEventError) Error() string { return e.Reason }
 
-// Post takes an event for ilert, as JSON in the form of ilert's own POST /api/events,
-// and returns it as it will be sent. The event is on disk when Post returns; it is then
-// sent in order with others of its integration key until ilert has taken it. Post may be
+// Post stores an event for ilert and returns it as it will be sent. payload is JSON in the form
+// of ilert's own POST /api/events. The event is on disk when Post returns; the consumer then
+// sends it, in order with others of its integration key, until ilert has taken it. Post may be
 // called concurrently. The error is a *BadEventError, or that of the store.
 func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 	m, shown, err := c.letterOf(payload, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	// A caller that hangs up is no fault of the store: what has come is taken.
+	// The event of a caller that hangs up is stored all the same.
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -50,13 +50,14 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 	return shown, nil
 }
 
-// posted is an event that Post waits for until it is stored with whatever else has come.
+// posted is an event of Post that waits to be stored.
 type posted struct {
 	event  store.Message
 	stored chan error // holds one
 }
 
-// letterOf is what is stored of an event that Post takes, and what the caller is shown.
+// letterOf returns the message that the store should apply for an event of Post, and the event as
+// the caller sees it.
 func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err error) {
 	e, omitted, err := parseEvent(payload)
 	if err != nil {
@@ -73,8 +74,9 @@ func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, show
 	}, shown, nil
 }
 
-// keyOf returns the integration key for a secret of a message: the configured one, if it
-// is that, so that what waits goes out by a mended key, and all of a key waits in one line.
+// keyOf returns the integration key for a secret of a message. For the configured secret it
+// returns the configured key, so that waiting events are sent by a mended key, and all events of
+// a key wait in one lane.
 func (c *Consumer) keyOf(secret string) ilert.IntegrationKey {
 	if secret == c.config.IntegrationKey {
 		return ilert.IntegrationKey{}
@@ -82,6 +84,7 @@ func (c *Consumer) keyOf(secret string) ilert.IntegrationKey {
 	return ilert.LiteralKey(secret)
 }
 
+// parseEvent reads an event of Post.
 func parseEvent(payload []byte) (e ilert.Event, omitted []ilert.Omission, err error) {
 	var required struct {
 		IntegrationKey string     `json:"integrationKey"`
@@ -99,7 +102,7 @@ func parseEvent(payload []byte) (e ilert.Event, omitted []ilert.Omission, err er
 	e.IntegrationKey = cmp.Or(required.IntegrationKey, required.APIKey)
 	e.EventType, e.Summary = required.EventType, required.Summary
 	switch {
-	case e.IntegrationKey == "": // not the configured one: whoever reaches the port has to know one
+	case e.IntegrationKey == "": // not the configured one: a caller must know a key
 		return e, nil, &BadEventError{"integrationKey is missing"}
 	case !e.EventType.Valid():
 		return e, nil, &BadEventError{"Unsupported value for field 'eventType'."}

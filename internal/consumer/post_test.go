@@ -87,7 +87,7 @@ func TestNoKeyOfABrokenMessageIsLogged(t *testing.T) {
 	assert.NotContains(t, log.String(), secret)
 }
 
-// An ilert that refuses one key, and takes all else.
+// refusing starts an ilert that refuses one key and takes all others.
 func refusing(t *testing.T) (url string, pings <-chan string) {
 	t.Helper()
 	pinged := make(chan string, 10)

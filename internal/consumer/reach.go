@@ -15,9 +15,9 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// reach asks ilert until it has answered once, or ctx ends: a wrong address should not show
-// only with the first alert. It raises nothing, so it cannot tell whether ilert would take an
-// event by the integration key.
+// reach asks ilert until it has answered once, or ctx ends, so that a wrong address shows before
+// the first alert. It raises nothing, so it does not show whether ilert accepts the integration
+// key.
 func (c *Consumer) reach(ctx context.Context) {
 	if !c.config.LookForIlert || c.config.DryRun {
 		return
@@ -51,9 +51,8 @@ var (
 	errNotConnected  = errors.New("not connected to the broker")
 )
 
-// outside returns what may be said to anybody of what is in the way of a part: the class of an
-// error, without the names of hosts and without what ilert or the broker answered. The log has
-// it in full.
+// outside returns the part of an error that anybody may see: its class, without the names of
+// hosts and the answers of ilert and the broker. The log has the whole error.
 func outside(p part, err error) error {
 	var ofIlert *ilert.Error
 	var denied *autopaho.ConnackError

@@ -11,7 +11,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// fingerprint tells a message by the id that its publisher gave it; 0 if it gave none.
+// fingerprint returns a hash of the id that the publisher gave a message, and 0 if it gave none.
 func fingerprint(properties []decision.Property) uint64 {
 	var source, id string
 	for _, p := range properties {
@@ -22,14 +22,14 @@ func fingerprint(properties []decision.Property) uint64 {
 			id = p.Value
 		}
 	}
-	if id == "" || source == "" { // within which it is unique
+	if id == "" || source == "" { // an id is unique within its source
 		return 0
 	}
 	return printOf(source, id)
 }
 
-// deliveryOf says how the broker has sent a message. A dead letter that is taken in again has
-// not come from it.
+// deliveryOf describes how the broker has sent a message. It is empty for a dead letter that is
+// taken in again.
 func deliveryOf(m message) store.Delivery {
 	if m.link == nil {
 		return store.Delivery{}
@@ -48,6 +48,7 @@ func deliveryOf(m message) store.Delivery {
 	return d
 }
 
+// printOf returns a hash of texts that is never 0.
 func printOf(texts ...string) uint64 {
 	h := sha256.New()
 	for _, text := range texts {
@@ -64,9 +65,9 @@ type heard struct {
 	n    uint64
 }
 
-// acknowledge acknowledges messages in the order of their arrival, with one write
-// for each connection that they came by. A connection that has gone needs no
-// error: the broker sends these messages again on the next.
+// acknowledge acknowledges messages in the order of their arrival, with one write for each
+// connection. A connection that has ended needs no error: the broker sends these messages again
+// on the next.
 func (c *Consumer) acknowledge(messages []message) {
 	var packets []byte
 	for i, m := range messages {
@@ -83,9 +84,9 @@ func (c *Consumer) acknowledge(messages []message) {
 	}
 }
 
-// ask writes acknowledgements, and lets the store forget the messages that the broker can not
-// send again once it has read these: those of this link, and those of all links if it had
-// nothing more to send.
+// ask writes acknowledgements. When the broker has read them, the store may forget the messages
+// that the broker cannot send again: those of this link, and those of all links if the broker has
+// sent nothing more.
 func (c *Consumer) ask(link *mqttconn.Link, acknowledgements []byte) {
 	mark, at := c.store.Receipts(), c.heard
 	_ = link.Ask(acknowledgements, func() {
@@ -93,7 +94,7 @@ func (c *Consumer) ask(link *mqttconn.Link, acknowledgements []byte) {
 	})
 }
 
-// askFirst asks on a new link what the broker may send again.
+// askFirst asks on a new link which messages the broker may send again.
 func (c *Consumer) askFirst(link *mqttconn.Link) {
 	if c.heard.link == nil || c.heard.link.Serial() < link.Serial() {
 		c.heard = heard{link: link}
@@ -101,7 +102,7 @@ func (c *Consumer) askFirst(link *mqttconn.Link) {
 	c.ask(link, nil)
 }
 
-// session names the session at the broker.
+// session returns the name of the session at the broker.
 func (c checked) session() string {
 	hosts := url.Values{}
 	for _, server := range c.servers {

@@ -8,37 +8,39 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Outcome is what came of a request to ilert.
+// Outcome is the kind of answer to a request to ilert.
 type Outcome string
 
-// The outcomes.
+// These are the outcomes.
 const (
 	Delivered Outcome = "delivered" // ilert took the event
-	Refused   Outcome = "refused"   // it called the event invalid, which makes a dead letter
-	Failed    Outcome = "failed"    // no answer, too many requests, a wrong key: it is tried again
+	Refused   Outcome = "refused"   // ilert called the event invalid, which makes a dead letter
+	Failed    Outcome = "failed"    // no answer, too many requests, a wrong key: the consumer tries again
 )
 
-// Requests counts the requests that gave ilert an event, since the start.
+// Requests counts the requests with an event for ilert since the start.
 type Requests struct {
 	Delivered   uint64    `json:"delivered"`
 	Refused     uint64    `json:"refused"`
 	Failed      uint64    `json:"failed"`
-	LastError   string    `json:"lastError,omitempty"` // of those that were not delivered
+	LastError   string    `json:"lastError,omitempty"` // of the requests that did not deliver
 	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
 }
 
-// requests counts them.
+// requests is Requests with a lock.
 type requests struct {
 	mu sync.Mutex
 	Requests
 }
 
+// read returns the counts.
 func (r *requests) read() Requests {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.Requests
 }
 
+// count counts a request and returns its outcome.
 func (r *requests) count(err error, at time.Time) Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,7 +58,7 @@ func (r *requests) count(err error, at time.Time) Outcome {
 	return Failed
 }
 
-// counted makes a request and counts it.
+// counted makes a request, counts it and calls the hook.
 func (c *Consumer) counted(request func() error) error {
 	began := time.Now()
 	err := request()
@@ -68,7 +70,7 @@ func (c *Consumer) counted(request func() error) error {
 	return err
 }
 
-// brief is what an error says, but for ilert's answer, which may quote what it was told.
+// brief returns the text of an error without ilert's answer, which may quote the event.
 func brief(err error) string {
 	var failed *ilert.Error
 	if errors.As(err, &failed) {

@@ -37,5 +37,5 @@ func TestNoMinuteSeesMoreRequestsThanItsRateOverRestarts(t *testing.T) {
 func TestAClockThatWasPutBackHoldsNobodyUpForLong(t *testing.T) {
 	p := newPace(defaultRate)
 	p.restore(map[ilert.IntegrationKey]store.Pace{{}: {Hold: noon.Add(24 * time.Hour)}}, noon)
-	assert.Equal(t, noon.Add(mostAsked), p.budget(ilert.IntegrationKey{}, noon).Again)
+	assert.Equal(t, noon.Add(maxAsked), p.budget(ilert.IntegrationKey{}, noon).Again)
 }

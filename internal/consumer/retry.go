@@ -14,11 +14,11 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// retryEvery is how often the store is asked for dead letters that an administrator
+// retryEvery is the interval at which the consumer looks for dead letters that an administrator
 // wants to be taken in again.
 const retryEvery = 2 * time.Second
 
-// revive takes dead letters in again, by the rules of today, until ctx ends.
+// revive takes dead letters in again, by the present rules, until ctx ends.
 func (c *Consumer) revive(ctx context.Context) {
 	ticker := time.NewTicker(retryEvery)
 	defer ticker.Stop()
@@ -35,7 +35,7 @@ func (c *Consumer) revive(ctx context.Context) {
 	}
 }
 
-// takeInAgain takes in the dead letters that an administrator asks for, if there are any.
+// takeInAgain takes in the dead letters that an administrator has chosen, if there are any.
 func (c *Consumer) takeInAgain(ctx context.Context) error {
 	letters, err := c.store.ToRetry(ctx, batch)
 	if err != nil || len(letters) == 0 {
@@ -64,7 +64,7 @@ func (c *Consumer) takeInAgain(ctx context.Context) error {
 	return nil
 }
 
-// again is what a dead letter means now.
+// again returns the message of a dead letter by the present rules.
 func (c *Consumer) again(set *ruleset, l store.Letter) store.Revival {
 	r := store.Revival{Letter: l, Message: store.Message{Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Properties: l.Properties}}
 	switch l.Filter {
@@ -74,7 +74,7 @@ func (c *Consumer) again(set *ruleset, l store.Letter) store.Revival {
 		r.Message.Decision = resend(l.IntegrationKey, l.Topic, e, err)
 		return r
 	case HTTPFilter:
-		e, _, err := parseEvent(l.Payload) // what was left out has been counted
+		e, _, err := parseEvent(l.Payload) // the omissions were counted before
 		key := l.IntegrationKey
 		if l.Kind == store.Unread { // of an earlier version
 			key = c.keyOf(e.IntegrationKey)
@@ -94,7 +94,7 @@ func (c *Consumer) again(set *ruleset, l store.Letter) store.Revival {
 	return r
 }
 
-// resend decides to send an event just so, unless it could not be read.
+// resend returns the decision to send an event as it is, unless it could not be read.
 func resend(key ilert.IntegrationKey, path string, e ilert.Event, err error) decision.Decision {
 	if err != nil {
 		return decision.Decision{Dead: err.Error()}

@@ -18,16 +18,17 @@ import (
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
-// ruleset is what decides: it is replaced as a whole.
+// ruleset holds the rules, or ilagent's mapping, and what follows from them. Reload replaces it
+// as a whole.
 type ruleset struct {
 	decider
 	names  []string
-	keyOf  map[string]ilert.IntegrationKey // by the names
+	keyOf  map[string]ilert.IntegrationKey // by name
 	topics []string                        // to subscribe to
-	keys   map[ilert.IntegrationKey]string // the secrets that the rules name
+	keys   map[ilert.IntegrationKey]string // the secrets of the rules' keys
 }
 
-// decider is rules or ilagent's mapping. It may be asked concurrently.
+// decider decides about messages: rules or ilagent's mapping. It may be called concurrently.
 type decider interface {
 	Decide(decision.Message) decision.Decision
 }
@@ -80,7 +81,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	return set, nil
 }
 
-// filters are the topic filters to subscribe to, where the rules ask for some. Without a broker
+// filters returns the topic filters to subscribe to, given those of the rules. Without a broker
 // there are none.
 func (c Config) filters(ofRules []string) []string {
 	topics := slices.Clone(c.Topics)
@@ -91,7 +92,7 @@ func (c Config) filters(ofRules []string) []string {
 		topics = slices.Clone(ofRules)
 	}
 	for i := range topics {
-		if c.DryRun { // it would take messages from who does the work
+		if c.DryRun { // a member of the group would take messages from the others
 			topics[i] = mqtttopic.Unshared(topics[i])
 		} else if c.SharedGroup != "" {
 			topics[i] = mqtttopic.Shared(c.SharedGroup, topics[i])
@@ -103,10 +104,10 @@ func (c Config) filters(ofRules []string) []string {
 	return mqtttopic.Uncovered(topics)
 }
 
-// Reload reads the rules again and decides by them from the next message on. Alerts of
-// rules that are no more are ended. If the new rules are wrong the old ones stay; the error
-// says what is wrong, each mistake with its line. An integration key that ilert refused is
-// tried again at once. Reload may be called while Run works.
+// Reload reads the rules again and decides by them from the next message on. It ends the alerts
+// of rules that no longer exist. If the new rules are wrong the old ones stay, and the error
+// lists each mistake with its line. It also ends the wait of integration keys that ilert refused.
+// It may be called while Run works.
 func (c *Consumer) Reload(ctx context.Context) error {
 	set, err := c.config.loadRules()
 	if err != nil {
@@ -116,25 +117,28 @@ func (c *Consumer) Reload(ctx context.Context) error {
 	return c.use(ctx, set)
 }
 
-// reading is what became of the last attempts to read the rules.
+// reading is the result of the last attempts to read the rules.
 type reading struct {
 	mu  sync.Mutex
-	at  time.Time // when those in force were read
+	at  time.Time // the time of the last success
 	err error     // of the last attempt, if it failed
 }
 
+// failed notes an attempt that failed.
 func (r *reading) failed(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err = err
 }
 
+// worked notes a successful attempt.
 func (r *reading) worked(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.at, r.err = at, nil
 }
 
+// last returns the time of the last success and the error text of the last attempt.
 func (r *reading) last() (at time.Time, failure string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,7 +148,7 @@ func (r *reading) last() (at time.Time, failure string) {
 	return r.at, failure
 }
 
-// use lets rules decide.
+// use replaces the rules.
 func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	c.secrets.keep(set.keys)
 	was := c.rules.Swap(set)
@@ -158,7 +162,7 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	if c.config.Mapping != nil {
 		return nil
 	}
-	c.pace.retry() // first: Retain makes the store ask how much may be told
+	c.pace.retry() // first, because Retain asks for budgets
 	if err := c.retain(ctx); err != nil {
 		return fmt.Errorf("consumer: %w", err)
 	}
@@ -167,8 +171,8 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 	return nil
 }
 
-// warnOfEnded says of which rules alerts are resolved and how many: it may be that a rule has
-// only got another name.
+// warnOfEnded logs the rules whose alerts were resolved, and their number: the operator may only
+// have renamed a rule.
 func (c *Consumer) warnOfEnded(why string, ended map[string]int) {
 	if len(ended) == 0 {
 		return
@@ -180,8 +184,8 @@ func (c *Consumer) warnOfEnded(why string, ended map[string]int) {
 	c.config.Logger.Warn(why, slog.Any("rules", slices.Sorted(maps.Keys(ended))), slog.Int("alerts", n))
 }
 
-// retain ends the alerts of rules that are no more, and those that rules have raised by
-// integration keys which they have no more.
+// retain ends the alerts of rules that no longer exist, and the alerts that rules have raised by
+// another integration key than they have now.
 func (c *Consumer) retain(ctx context.Context) error {
 	rules := maps.Clone(c.rules.Load().keyOf)
 	if rules == nil {
@@ -194,7 +198,7 @@ func (c *Consumer) retain(ctx context.Context) error {
 	return err
 }
 
-// outlived ends what rules have raised that were replaced between decision and store.
+// outlived ends the alerts of rules that were replaced between decision and store.
 func (c *Consumer) outlived(ctx context.Context, decided *ruleset) {
 	if c.rules.Load() == decided || c.config.Mapping != nil {
 		return

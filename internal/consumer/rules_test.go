@@ -36,7 +36,7 @@ func rulesFile(t *testing.T, text string) string {
 	return path
 }
 
-// byRules is a configuration whose rules stand in a file.
+// byRules returns a configuration with rules in a file.
 func byRules(t *testing.T, b interface{ Addr() string }, ilert *recorder, text string) consumer.Config {
 	t.Helper()
 	cfg := config(t, b, ilert)

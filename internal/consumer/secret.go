@@ -8,8 +8,8 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// String returns the fields, but "***" for Address, which may hold a password or a
-// signature, for Password and for both keys. fmt prints a Config so by every verb.
+// String returns the fields, with "***" for Address, which may contain a password or a signature,
+// and for Password and both keys. fmt prints a Config in this form by every verb.
 func (c Config) String() string {
 	type plain Config // has no methods
 	c.Address, c.Password = redact.Hide(c.Address), redact.Hide(c.Password)

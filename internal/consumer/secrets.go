@@ -11,8 +11,8 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// secrets holds the integration keys that rules name, as they were read last. It forgets
-// none: the alerts of a rule that is gone are still resolved by its key.
+// secrets holds the integration keys of rules as they were last read. It forgets none, because
+// the alerts of a rule that no longer exists are resolved by its key.
 type secrets struct {
 	mu    sync.Mutex
 	known map[ilert.IntegrationKey]string
@@ -20,7 +20,7 @@ type secrets struct {
 
 func newSecrets() *secrets { return &secrets{known: map[ilert.IntegrationKey]string{}} }
 
-// keep takes in what was read with the rules.
+// keep adds the keys that were read with the rules.
 func (s *secrets) keep(read map[ilert.IntegrationKey]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,18 +42,18 @@ func (s *secrets) of(key ilert.IntegrationKey) (string, error) {
 	return secret, nil
 }
 
-// refresh reads the secret of a key again that ilert has refused: somebody may have changed it.
+// refresh reads the secret of a key that ilert has refused, because somebody may have changed it.
 func (s *secrets) refresh(key ilert.IntegrationKey) {
 	secret, err := readSecret(key)
 	if err != nil {
-		return // what was read before is as good as nothing
+		return // keep the refused one
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known[key] = secret
 }
 
-// readSecret reads an integration key from where a rule says that it is.
+// readSecret reads an integration key from its variable or file.
 func readSecret(key ilert.IntegrationKey) (secret string, err error) {
 	if variable, is := key.Env(); is {
 		secret = os.Getenv(variable)
@@ -71,7 +71,7 @@ func readSecret(key ilert.IntegrationKey) (secret string, err error) {
 	return secret, nil
 }
 
-// secretOf returns the secret that ilert is given for an integration key.
+// secretOf returns the secret of an integration key.
 func (c *Consumer) secretOf(key ilert.IntegrationKey) (string, error) {
 	if key == (ilert.IntegrationKey{}) {
 		return c.config.IntegrationKey, nil

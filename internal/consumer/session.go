@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// recallSession notes which topic filters the broker's session is about to be subscribed to,
-// and returns those that it may still be subscribed to and that are not wanted any more. It
-// also notes whether there was a session before this process. Without the store the
-// consumer goes on: it only knows less.
+// recallSession notes the topic filters to which the session is about to be subscribed, and
+// returns those to which it may still be subscribed although they are not wanted. It also notes
+// whether there was a session before this process. If the store fails it returns none: the
+// consumer works without.
 func (c *Consumer) recallSession(ctx context.Context, wanted []string) (unwanted []string) {
 	already, err := c.store.Subscribing(ctx, c.config.ClientID, wanted)
 	if err != nil {
@@ -27,8 +27,8 @@ func without(all, some []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
 }
 
-// noteSession keeps in the store what the session is subscribed to, each time that this has
-// changed, until ctx ends.
+// noteSession stores the subscriptions of the session each time that they have changed, until ctx
+// ends.
 func (c *Consumer) noteSession(ctx context.Context) {
 	for {
 		select {

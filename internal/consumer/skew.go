@@ -16,59 +16,61 @@ import (
 
 // Source is a server whose clock is behind ours.
 type Source struct {
-	Name    string    `json:"name"`          // as its messages say; else their topic filter
-	Seconds float64   `json:"behindSeconds"` // at least
-	HeardAt time.Time `json:"heardAt"`       // the last time
+	Name    string    `json:"name"`          // from its messages; else their topic filter
+	Seconds float64   `json:"behindSeconds"` // the lag is at least this
+	HeardAt time.Time `json:"heardAt"`       // the time of its last message
 }
 
 const (
-	// mostSources is how many servers are watched: those that were heard of last.
-	mostSources = 1000
-	// sourceMemory is how long one that is silent counts.
+	// maxSources limits the servers that are watched; the ones that have been silent for longest
+	// are forgotten.
+	maxSources = 1000
+	// sourceMemory is the time after which a silent server is forgotten.
 	sourceMemory = 24 * time.Hour
-	// longestName is how long a source's name may be, in bytes.
-	longestName = 128
-	// minLags is the number of messages of a stretch, of which two must be late alike before
-	// the clock is to blame.
+	// maxNameLength limits the name of a source, in bytes.
+	maxNameLength = 128
+	// minLags is the number of messages in a stretch. The clock is to blame when two stretches
+	// are equally late.
 	minLags = 10
-	// keepInterval is the interval at which the store is told that a source is still heard.
+	// keepInterval is the interval at which the store gets the time of a source's last message.
 	keepInterval = time.Hour
 )
 
-// skew finds the servers whose clocks are behind. No message says how long it waited at the
-// broker, so one that is late proves nothing; but the lateness of a backlog shrinks while it is
-// read, or grows if it arose at once, and that of a clock stays. So messages are looked at in
-// stretches, each as long as half of most, and the clock is to blame if the least late messages
-// of two stretches are late alike. One that is not late proves that the clock is right.
+// skew finds the servers whose clocks are behind. A message does not say how long it waited at
+// the broker, so a late one proves nothing. But the lateness of a backlog shrinks while the
+// consumer reads it, or grows if the backlog arose at once, and the lag of a clock stays. So skew
+// divides the messages of a source into stretches, each as long as half of max, and blames the
+// clock if the least late messages of two stretches are equally late. A message that is not late
+// proves that the clock is right.
 type skew struct {
-	most time.Duration
-	log  *slog.Logger
+	max time.Duration // a message is late beyond it
+	log *slog.Logger
 
 	mu      sync.Mutex
 	sources map[string]*list.Element
-	heard   list.List // of *source, who was heard of last at the front
-	unkept  map[string]store.Clock
+	heard   list.List              // of *source, the most recently heard at the front
+	unkept  map[string]store.Clock // changes that the store does not know
 }
 
-// source is a server, and how late its messages were since some time.
+// source is the state of a server's clock.
 type source struct {
 	name   string
-	began  time.Time     // the stretch
-	lags   int           // of it; 0 before it begins
-	least  time.Duration // of them
-	before time.Duration // the least of the stretch before; 0 if there is none
-	judged time.Duration // how far the clock was behind when it was last found to be
-	behind time.Duration // as far as its clock is behind; 0 if it is not
+	began  time.Time     // the beginning of the stretch
+	lags   int           // the messages in the stretch; 0 before it begins
+	least  time.Duration // the least lateness in the stretch
+	before time.Duration // the least lateness in the stretch before; 0 if there is none
+	judged time.Duration // the lag of the clock when it was found to be behind
+	behind time.Duration // the lag of the clock; 0 if it is right
 	heard  time.Time
-	kept   store.Clock // as the store knows it
+	kept   store.Clock // the state in the store
 }
 
-func newSkew(most time.Duration, log *slog.Logger) *skew {
-	return &skew{most: most, log: log, sources: map[string]*list.Element{}, unkept: map[string]store.Clock{}}
+func newSkew(limit time.Duration, log *slog.Logger) *skew {
+	return &skew{max: limit, log: log, sources: map[string]*list.Element{}, unkept: map[string]store.Clock{}}
 }
 
-// anew forgets how late messages were, but not which clocks are behind: what comes by a new
-// connection may have waited.
+// anew forgets how late messages were, but not which clocks are behind, because messages that
+// come by a new connection may have waited.
 func (s *skew) anew() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,9 +79,10 @@ func (s *skew) anew() {
 	}
 }
 
+// anew begins the stretches anew.
 func (from *source) anew() { from.lags, from.before = 0, 0 }
 
-// note takes in the time of a message, by its own account and on its arrival.
+// note compares the event's own time with that of its arrival.
 func (s *skew) note(name string, own, arrived time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,20 +95,21 @@ func (s *skew) note(name string, own, arrived time.Time) {
 	}
 }
 
+// judge decides by the lateness of a message whether the clock of its source is behind.
 func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
-	if lag <= s.most || from.behind > 0 && lag < from.judged-s.most {
+	if lag <= s.max || from.behind > 0 && lag < from.judged-s.max {
 		from.anew()
 		if from.behind > 0 {
 			from.behind = 0
 			text := "a server's clock is right again"
-			if lag > s.most {
+			if lag > s.max {
 				text = "a server's clock is not as far behind as it was, and is judged anew"
 			}
 			s.log.Info(text, slog.String("source", from.name))
 		}
 		return
 	}
-	if from.behind > 0 { // by no more than this
+	if from.behind > 0 { // the lag is at most this
 		from.behind = min(from.behind, lag)
 	}
 	if from.lags == 0 {
@@ -113,13 +117,13 @@ func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
 	}
 	from.lags++
 	from.least = min(from.least, lag)
-	if from.lags < minLags || arrived.Sub(from.began) < s.most/2 {
+	if from.lags < minLags || arrived.Sub(from.began) < s.max/2 {
 		return
 	}
 	before := from.before
 	from.before, from.lags = from.least, 0
-	const part = 20 // of most, by which two stretches may differ
-	if before == 0 || (from.least-before).Abs() > s.most/part {
+	const part = 20 // two stretches may differ by this part of max
+	if before == 0 || (from.least-before).Abs() > s.max/part {
 		return
 	}
 	if from.behind == 0 {
@@ -128,7 +132,7 @@ func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
 	from.behind, from.judged = min(before, from.least), min(before, from.least)
 }
 
-// restore takes in the clocks that an earlier process has found.
+// restore loads the clocks that an earlier process has found.
 func (s *skew) restore(clocks []store.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +142,7 @@ func (s *skew) restore(clocks []store.Clock) {
 	}
 }
 
-// toKeep returns what the store does not know yet of the clocks, and takes it for known.
+// toKeep returns the clocks that the store does not know yet, and takes them for stored.
 func (s *skew) toKeep() (clocks []store.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +153,7 @@ func (s *skew) toKeep() (clocks []store.Clock) {
 	return clocks
 }
 
-// notKept takes back what toKeep has returned.
+// notKept takes back the clocks that toKeep has returned.
 func (s *skew) notKept(clocks []store.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,8 +164,7 @@ func (s *skew) notKept(clocks []store.Clock) {
 	}
 }
 
-// keepClocks stores which clocks are behind, if that has changed. If it fails it is tried
-// again with the next messages.
+// keepClocks stores the changes of clocks. If it fails, the next messages try again.
 func (c *Consumer) keepClocks(ctx context.Context) {
 	clocks := c.skew.toKeep()
 	if len(clocks) == 0 {
@@ -172,7 +175,7 @@ func (c *Consumer) keepClocks(ctx context.Context) {
 	}
 }
 
-// behind returns how far a server's clock is behind, as far as that is known.
+// behind returns the known lag of a server's clock.
 func (s *skew) behind(name string) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,13 +185,13 @@ func (s *skew) behind(name string) time.Duration {
 	return 0
 }
 
-// source returns that of a name, as the one that was heard of last.
+// source returns the state of a server and makes it the most recently heard.
 func (s *skew) source(name string) *source {
 	if e, known := s.sources[name]; known {
 		s.heard.MoveToFront(e)
 		return e.Value.(*source)
 	}
-	if s.heard.Len() == mostSources {
+	if s.heard.Len() == maxSources {
 		s.forget()
 	}
 	from := &source{name: name}
@@ -196,7 +199,7 @@ func (s *skew) source(name string) *source {
 	return from
 }
 
-// forget forgets the one that was not heard of for longest.
+// forget forgets the source that has been silent for longest.
 func (s *skew) forget() {
 	from := s.heard.Remove(s.heard.Back()).(*source)
 	delete(s.sources, from.name)
@@ -205,7 +208,7 @@ func (s *skew) forget() {
 	}
 }
 
-// read returns those that are behind, the farthest first.
+// read returns the sources whose clocks are behind, the farthest first.
 func (s *skew) read(now time.Time) []Source {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,11 +225,11 @@ func (s *skew) read(now time.Time) []Source {
 	return all
 }
 
-// sourceOf names who has sent a message, or what it came by.
+// sourceOf returns the name of the server that sent a message, or else the topic filter.
 func sourceOf(p *packets.Publish, filter string) string {
 	if p.Properties != nil {
 		for _, user := range p.Properties.User {
-			if user.Key == "source" && user.Value != "" && len(user.Value) <= longestName {
+			if user.Key == "source" && user.Value != "" && len(user.Value) <= maxNameLength {
 				return user.Value
 			}
 		}

@@ -20,13 +20,13 @@ func listenAt(now time.Time) *listener {
 
 // reads lets messages come at intervals, that were written at other intervals, and returns how
 // far the clock was found to be behind at most.
-func (l *listener) reads(n int, every time.Duration, written time.Time, apart time.Duration) (most time.Duration) {
+func (l *listener) reads(n int, every time.Duration, written time.Time, apart time.Duration) (greatest time.Duration) {
 	for range n {
 		l.now, written = l.now.Add(every), written.Add(apart)
 		l.note("s", written, l.now)
-		most = max(most, l.behind("s"))
+		greatest = max(greatest, l.behind("s"))
 	}
-	return most
+	return greatest
 }
 
 // The lateness of a backlog shrinks while it is read, however long that takes.

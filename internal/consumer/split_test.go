@@ -160,8 +160,8 @@ func TestOneKeyDoesNotOccupyAllWorkers(t *testing.T) {
 	for n := range 300 {
 		say(fmt.Sprintf("door/%d", n), `{"open": true}`)
 	}
-	const most = 96
-	for n := range most {
+	const maxUnderWay = 96
+	for n := range maxUnderWay {
 		select {
 		case <-hanging:
 		case <-time.After(brokertest.Wait):
@@ -177,7 +177,7 @@ func TestOneKeyDoesNotOccupyAllWorkers(t *testing.T) {
 	}
 	assert.Empty(t, hanging, "no more of them go out before one has come back")
 	release()
-	for range 300 - most {
+	for range 300 - maxUnderWay {
 		select {
 		case <-hanging:
 		case <-time.After(brokertest.Wait):

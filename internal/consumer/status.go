@@ -10,109 +10,106 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// Status is how a Consumer is and what became of what it received. It names no device and
-// holds no secret, nor anything that a message or an answer of ilert's said, but for the
-// names by which servers call themselves.
+// Status is the state of a Consumer and the fate of the messages that it received. It names no
+// device and contains no secret, and no text of a message or of ilert but the names of servers.
 type Status struct {
 	Ready  bool     `json:"ready"`
 	Parts  []Part   `json:"parts"`
-	Broker *Broker  `json:"broker,omitempty"` // nil without one
-	Topics []string `json:"topics"`           // what is subscribed to
+	Broker *Broker  `json:"broker,omitempty"` // nil without a broker
+	Topics []string `json:"topics"`           // the topic filters of the session
 	Rules  []Rule   `json:"rules"`
 
-	// RulesReadAt is when the rules in force were read. RulesError says why the last attempt
-	// to read them again failed, if it did; it quotes the files.
+	// RulesReadAt is the time at which the present rules were read. RulesError is the reason why
+	// the last attempt to read them again failed; it quotes the files.
 	RulesReadAt time.Time `json:"rulesReadAt"`
 	RulesError  string    `json:"rulesError,omitempty"`
 
-	// Messages are counted for each topic filter, HTTPFilter among them, since the store
-	// was made. It is nil, and so is all else that the store holds, if the store cannot be
-	// read; its part says why.
+	// Messages counts the messages by topic filter, HTTPFilter among them, since the store was
+	// created. If the store cannot be read, it and all other counts of the store are zero, and
+	// the store's part has the reason.
 	Messages map[string]Tally `json:"messages"`
 	Alerts   Alerts           `json:"alerts"`
-	// DeadLetters are the dead of all Messages.
+	// DeadLetters is the sum of the dead of all Messages.
 	DeadLetters uint64 `json:"deadLetters"`
-	// DeadLetterBytes are those of their topics, payloads and properties; see
+	// DeadLetterBytes counts the bytes of their topics, payloads and properties; see
 	// Config.MaxDeadLetters.
 	DeadLetterBytes uint64   `json:"deadLetterBytes"`
 	Outbox          Outbox   `json:"outbox"`
 	Requests        Requests `json:"requests"`
-	// LeftOut counts, since the start, the optional fields that alerts and events went out
-	// without because ilert would not take them, by ilert's names.
+	// LeftOut counts the optional fields that were left out of events since the start because
+	// ilert would not take them, by ilert's names.
 	LeftOut map[string]uint64 `json:"leftOut"`
-	// Keys are the integration keys by which ilert has not taken the last event.
+	// Keys lists the integration keys whose last event ilert has not taken.
 	Keys []Key `json:"failingKeys"`
 	// Unproven counts the messages that wait for integration keys which ilert has never taken.
 	Unproven Unproven `json:"unproven"`
-	// Behind are the servers whose clocks are behind ours by more than MaxSkew, the
-	// farthest first.
+	// Behind lists the servers whose clocks are behind ours by more than MaxSkew, the farthest
+	// first.
 	Behind []Source `json:"behind"`
 }
 
-// Tally counts messages by what became of them.
+// Tally counts messages by fate.
 type Tally = store.Tally
 
 // Part is a part of the work: subscription, store or ilert.
 type Part struct {
 	Name  string `json:"name"`
 	Ready bool   `json:"ready"`
-	Error string `json:"error,omitempty"` // what is in the way
+	Error string `json:"error,omitempty"` // the fault
 }
 
 // Broker is the MQTT broker.
 type Broker struct {
-	Address        string    `json:"address,omitempty"` // the last that was tried, without user and password
+	Address        string    `json:"address,omitempty"` // the last one tried, without user and password
 	ConnectedSince time.Time `json:"connectedSince,omitzero"`
 }
 
-// Rule is one rule in force.
+// Rule is a rule of the present rules.
 type Rule struct {
 	Name    string `json:"name"`
-	Matched uint64 `json:"matched"` // how many messages; forgotten when the rule is taken away
+	Matched uint64 `json:"matched"` // messages; the count ends with the rule
 }
 
-// Alerts counts alerts by where they stand. An open one may also wait or be under way, with
-// its end for instance.
+// Alerts counts alerts by state. An open alert may also wait or be under way, for instance with
+// its end.
 type Alerts struct {
-	Open     uint64 `json:"open"`     // ilert has said that it knows them
-	Waiting  uint64 `json:"waiting"`  // to be told, now or again
-	Delayed  uint64 `json:"delayed"`  // wait for their time: it must have been so for a while before ilert is told
-	UnderWay uint64 `json:"underWay"` // a request is
-	// OldestWaiting is since when what waits longest has waited, be it an alert or an event
-	// that is only passed on; zero if nothing waits.
+	Open     uint64 `json:"open"`     // ilert has accepted them
+	Waiting  uint64 `json:"waiting"`  // are due, or wait to be sent again
+	Delayed  uint64 `json:"delayed"`  // raised, but not for long enough to be sent
+	UnderWay uint64 `json:"underWay"` // a request is under way
+	// OldestWaiting is the time since when the oldest waiting alert or event waits; zero if none
+	// waits.
 	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
 }
 
-// Unproven counts the events that wait for integration keys which messages brought and ilert
-// has never taken. There are 10,000 at most and 64 MiB, none older than a day: the oldest are
-// purged.
+// Unproven counts the events that wait for integration keys of messages which ilert has never
+// taken. The store keeps at most 10,000 and 64 MiB, none older than a day, and purges the oldest.
 type Unproven struct {
 	Keys     uint64    `json:"keys"`
 	Messages uint64    `json:"messages"`
-	Oldest   time.Time `json:"oldest,omitzero"` // since when the oldest waits
+	Oldest   time.Time `json:"oldest,omitzero"` // the time since when the oldest waits
 }
 
-// Outbox counts the events that are only passed on and wait, those of Unproven among them.
-// Beside these there are 100,000 at most and 256 MiB: the oldest are purged.
+// Outbox counts the waiting events that are only passed on, those of Unproven among them. Beside
+// these the store keeps at most 100,000 and 256 MiB, and purges the oldest.
 type Outbox struct {
 	Messages uint64 `json:"messages"`
 	Bytes    uint64 `json:"bytes"`
 }
 
-// Key is an integration key that ilert does not take events by.
+// Key is an integration key by which ilert does not take events.
 type Key struct {
-	// Name is as the rules have it, such as env:TEAM_KEY; "configured" for
-	// Config.IntegrationKey; and "message:" and 8 digits of its SHA-256 for one that a
-	// message brought.
+	// Name is the name in the rules, such as env:TEAM_KEY; "configured" for
+	// Config.IntegrationKey; and "message:" with 8 digits of the SHA-256 for a key of a message.
 	Name string `json:"name"`
-	// Unproven says that a message brought it and that ilert has never taken it: it is no
-	// reason not to be ready. At most 100 of these are listed.
+	// Unproven is true for a key of a message that ilert has never taken. It is no reason not to
+	// be ready. At most 100 of these are listed.
 	Unproven bool   `json:"unproven"`
 	Error    string `json:"error"`
 }
 
-// Status says how the consumer is. It reads the store beside the work, and at most so often
-// that this costs little: what it says of the store may be some seconds old.
+// Status returns the state of the consumer. It limits how often it reads the store, so that
+// anybody may ask: the counts of the store may be some seconds old.
 func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
@@ -134,8 +131,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	return status
 }
 
-// count takes in what the store has counted. These filters without messages have counted
-// none; what no message causes is counted under a name that only who sees it asks for.
+// count sets the counts of the store. The given filters have a count even without messages.
 func (s *Status) count(counts store.Status, filters []string) {
 	s.Messages = maps.Clone(counts.Tallies)
 	for _, filter := range filters {
@@ -152,6 +148,7 @@ func (s *Status) count(counts store.Status, filters []string) {
 	s.Unproven = Unproven{counts.UnprovenKeys, counts.Unproven, counts.OldestUnproven}
 }
 
+// broker returns the state of the connection, or nil without a broker.
 func (c *Consumer) broker() *Broker {
 	if c.config.Address == "" {
 		return nil
@@ -166,8 +163,8 @@ func (c *Consumer) broker() *Broker {
 	return b
 }
 
-// parts are what Ready is made of. The three of the store are one to who looks from
-// outside, and reading is among it.
+// parts returns the parts that Ready joins. The faults of the store, that of reading among them,
+// are one part.
 func (c *Consumer) parts(reading error) []Part {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,19 +187,20 @@ func (c *Consumer) parts(reading error) []Part {
 	return all
 }
 
-// counting keeps what the store has counted for a while: of a million alerts that takes half
-// a second, and anybody may ask.
+// counting caches the counts of the store: to count a million alerts takes half a second, and
+// anybody may ask.
 type counting struct {
 	mu    sync.Mutex
 	last  store.Status
 	until time.Time
 }
 
+// read returns the counts, which may be some seconds old.
 func (c *counting) read(ctx context.Context, s *store.Store) (store.Status, error) {
 	const (
 		patience = 5 * time.Second
-		share    = 20 // of the time is spent on counting, at most
-		longest  = 5 * time.Second
+		share    = 20 // counting takes at most this part of the time
+		maxAge   = 5 * time.Second
 	)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -217,6 +215,6 @@ func (c *counting) read(ctx context.Context, s *store.Store) (store.Status, erro
 		return store.Status{}, err
 	}
 	now := time.Now()
-	c.last, c.until = counts, now.Add(min(share*now.Sub(began), longest))
+	c.last, c.until = counts, now.Add(min(share*now.Sub(began), maxAge))
 	return counts, nil
 }

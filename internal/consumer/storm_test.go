@@ -111,7 +111,7 @@ func (s *simulation) settle() {
 	}
 }
 
-// arrive is what ilert makes of an event.
+// arrive returns ilert's answer to an event.
 func (s *simulation) arrive(e ilert.Event) *ilert.Error {
 	s.arrived = append(s.arrived, s.now)
 	if n := len(s.arrived); n > ofAMinute && s.now.Sub(s.arrived[n-1-ofAMinute]) < time.Minute {

@@ -8,10 +8,10 @@ import (
 	"github.com/mps-events/mps-events/internal/store"
 )
 
-// tidyInterval is the time between two looks at whether the store holds what is too old.
+// tidyInterval is the interval at which the consumer purges what exceeds the bounds of the store.
 const tidyInterval = 10 * time.Second
 
-// tidy keeps the bounds of the store, and logs what was purged for them, until ctx ends.
+// tidy keeps the bounds of the store and logs what was purged, until ctx ends.
 func (c *Consumer) tidy(ctx context.Context) {
 	ticker := time.NewTicker(tidyInterval)
 	defer ticker.Stop()
@@ -23,7 +23,7 @@ func (c *Consumer) tidy(ctx context.Context) {
 		}
 		logged = c.logPurged(logged)
 		if more {
-			continue // others have their turn between two pages
+			continue // other transactions run between two pages
 		}
 		select {
 		case <-ticker.C:
@@ -33,8 +33,8 @@ func (c *Consumer) tidy(ctx context.Context) {
 	c.logPurged(logged)
 }
 
-// logPurged logs how much was purged to keep the bounds, if that is more than was logged, and
-// returns it.
+// logPurged logs the purged letters and events if there are more than were logged, and returns
+// their number.
 func (c *Consumer) logPurged(logged store.Purged) store.Purged {
 	now := c.store.Overflow()
 	if now != logged {

@@ -92,7 +92,7 @@ func TestAKeyThatIlertHasNeverTakenTakesNothingDown(t *testing.T) {
 	}
 }
 
-// keyName is the name of an integration key that a message brought.
+// keyName returns the name of an integration key of a message.
 func keyName(secret string) string { return ilert.LiteralKey(secret).String() }
 
 // A key that was taken before is one of ours, whoever brought it.
