@@ -107,7 +107,7 @@ func TestAWrongPasswordHoldsEventsUntilItIsRight(t *testing.T) {
 	broker := startMosquittoWith(t, brokerFiles{"passwords": passwordLine(t, "console", "another")}, "password_file "+brokerFolder+"passwords")
 	o := startOracle(t, broker, publisher.Config{Username: "console", Password: "s3cret"})
 	o.Publish(100)
-	o.AwaitLog("the broker says: ")
+	o.AwaitLog("the broker refuses the connection: ")
 	o.Publish(100)
 	assert.EqualValues(t, callers*200, o.pub.Stats().Pending)
 	broker.Stop()

@@ -38,8 +38,8 @@ func TestParseAddress(t *testing.T) {
 	assert.Equal(t, "u p@ss", servers[0].User.Username()+" "+password)
 }
 
-// What stands behind it would be taken for another address, to which the rest of the
-// password would go.
+// The text after the comma would be taken for another address, to which the client would send
+// the rest of the password.
 func TestACommaInAPasswordIsAnErrorThatHidesIt(t *testing.T) {
 	for _, address := range []string{
 		"mqtt://u:12,s3cret@h", "mqtt://u:12,s3cret@h:1", "mqtt://u:s3c:et,x@h", "mqtt://u:1,2,s3cret@h",
