@@ -21,7 +21,7 @@ import (
 	"github.com/mps-events/mps-events/middleware"
 )
 
-// A fact is one route and what its server publishes about it.
+// A fact is one route with the events that its server publishes about it.
 type fact struct {
 	Method, Route string
 	NeedsDevice   bool `json:"needs_connected_device"`

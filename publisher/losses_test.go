@@ -45,7 +45,7 @@ func TestAFullQueueDropsTheOldest(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := listener.Addr().String()
-	require.NoError(t, listener.Close()) // nobody is there
+	require.NoError(t, listener.Close()) // there is no broker any more
 	var log bytes.Buffer
 	var hooked atomic.Uint64
 	pub := start(t, publisher.Config{

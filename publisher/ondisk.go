@@ -171,7 +171,7 @@ func (q *queue) withoutAdds(s step) step {
 func (q *queue) giveUp() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lostOnDisk(q.disk.count)
+	q.dropOnDisk(q.disk.count)
 	q.wakeSender()
 }
 
@@ -208,15 +208,15 @@ func (q *queue) applyCommit(s step, dropped uint64, err error) {
 	for _, number := range s.Remove {
 		delete(q.disk.droppedNumbers, number)
 	}
-	q.lostOnDisk(dropped)
+	q.dropOnDisk(dropped)
 	if q.disk.count > 0 || q.halfFull() {
 		q.release()
 	}
 	q.wakeSender()
 }
 
-// lostOnDisk counts n events that were only on disk as dropped.
-func (q *queue) lostOnDisk(n uint64) {
+// dropOnDisk counts n events that were only on disk as dropped.
+func (q *queue) dropOnDisk(n uint64) {
 	if n == 0 {
 		return
 	}
@@ -264,7 +264,7 @@ func (q *queue) addLoaded(records []journal.Record, end bool, now time.Time) {
 	if end {
 		unreadable = q.disk.count
 	}
-	q.lostOnDisk(unreadable)
+	q.dropOnDisk(unreadable)
 	q.rejoin()
 	q.wakeSender()
 }

@@ -88,7 +88,7 @@ func TestNothingIsLostWhileTheBrokerIsRestarted(t *testing.T) {
 
 			require.NoError(t, first.Close())
 			if qos == publisher.AtMostOnce {
-				// At QoS 0 what is written just before a break is lost without an
+				// At QoS 0 an event that is written just before a break is lost without an
 				// error, as documented; wait until the break has been noticed.
 				require.Eventually(t, func() bool {
 					require.NoError(t, pub.Publish(numbered(-1)))

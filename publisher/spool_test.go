@@ -173,7 +173,7 @@ func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 					n := eventIn(p.Payload)
 					assert.Greater(t, n, last)
 					if last < onDisk && n >= onDisk {
-						close(delivered) // what was on disk, and more
+						close(delivered) // the events that were on disk, and more
 					}
 					last = n
 					brokertest.Puback(conn, p.PacketID, 0)

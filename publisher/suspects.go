@@ -83,8 +83,8 @@ func (q *queue) noteAcknowledged(place int) {
 	q.suspects.control = -1
 	q.underWay.at(0).history.recent = false
 	for i := range q.underWay.len() {
-		r := &q.underWay.at(i).history
-		r.confirmed = r.atFirst
+		h := &q.underWay.at(i).history
+		h.confirmed = h.atFirst
 	}
 }
 

@@ -26,7 +26,7 @@ func TestCloseWaitsForNobody(t *testing.T) {
 	require.NoError(t, err)
 	brokertest.Connect(t, b.Addr(), nil)
 	for _, addr := range []string{b.Addr(), b.WebSocketAddr()} {
-		silent, err := net.Dial("tcp", addr) // never says CONNECT, nor a line of HTTP
+		silent, err := net.Dial("tcp", addr) // sends neither a CONNECT nor a line of HTTP
 		require.NoError(t, err)
 		defer silent.Close()
 	}

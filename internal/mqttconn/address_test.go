@@ -12,7 +12,7 @@ import (
 func TestParseAddress(t *testing.T) {
 	for address, want := range map[string][]string{
 		"mosquitto":                          {"mqtt://mosquitto:1883"},
-		"mosquitto:8883":                     {"mqtt://mosquitto:8883"}, // plain: the port says nothing of TLS
+		"mosquitto:8883":                     {"mqtt://mosquitto:8883"}, // without TLS: the port does not decide on it
 		"tcp://h":                            {"mqtt://h:1883"},
 		"mqtts://h":                          {"mqtts://h:8883"},
 		"SSL://h:1":                          {"mqtts://h:1"},

@@ -59,7 +59,7 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	pub, err := publisher.New(publisher.Config{Address: "mqtt://127.0.0.1:1", Spool: disk}) // nobody is there
+	pub, err := publisher.New(publisher.Config{Address: "mqtt://127.0.0.1:1", Spool: disk}) // there is no broker
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -334,7 +334,7 @@ func TestNothingIsLostThatIsNotCounted(t *testing.T) {
 			<-time.After(time.Duration(random(12)) * time.Millisecond) // the pace of the events
 		}
 		mu.Lock()
-		down = process%2 == 0 // for what comes next
+		down = process%2 == 0 // the state for the next process
 		mu.Unlock()
 		if process < 4 {
 			stop(canceled())
