@@ -139,6 +139,7 @@ type route struct {
 	templates   bool     // at least one message has a placeholder
 }
 
+// newRoute returns the route with the words of call and the names params of its parameters.
 func newRoute(call openamt.Call, needsDevice bool, params []string) *route {
 	guidAt := len(params) - 1
 	for guidAt >= 0 && params[guidAt] != "guid" {

@@ -52,6 +52,7 @@ type encoder struct {
 	cloudEvents bool
 }
 
+// newEncoder returns the encoder of a publisher.
 func newEncoder(c Config, topic topicTemplate) encoder {
 	s := encoder{topic: topic, idPrefix: rand.Text()[:12] + "-", expiry: c.MessageExpiry, cloudEvents: c.CloudEvents}
 	if s.expiry > 0 {

@@ -38,6 +38,7 @@ func main() {
 	}
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := publisher.FromEnv()
 	if err != nil {

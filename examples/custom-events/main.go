@@ -37,6 +37,7 @@ func main() {
 	}
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := publisher.FromEnv()
 	if err != nil {
@@ -78,6 +79,7 @@ func inTime(shutdown func(context.Context) error) error {
 	return shutdown(ctx)
 }
 
+// newRouter returns the routes, with a middleware that passes events to events.
 func newRouter(events middleware.Emitter) *gin.Engine {
 	router := gin.New()
 	router.Use(gin.Recovery(), middleware.New(events,

@@ -33,6 +33,7 @@ func main() {
 	}
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := publisher.FromEnv() // MPS_MQTT_ADDRESS; empty: a working no-op
 	if err != nil {

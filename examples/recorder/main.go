@@ -31,6 +31,7 @@ func main() {
 	log.Fatal(err)
 }
 
+// newRouter returns the routes, with a middleware that passes events to events.
 func newRouter(events middleware.Emitter) http.Handler {
 	router := gin.New()
 	router.Use(gin.Recovery(), middleware.New(events))

@@ -41,6 +41,7 @@ func main() {
 	}
 }
 
+// newPublisher returns a publisher with the spool that MPS_MQTT_SPOOL_DIR names.
 func newPublisher() (*publisher.Publisher, error) {
 	config, err := publisher.ConfigFromEnv()
 	if err != nil {
@@ -53,6 +54,7 @@ func newPublisher() (*publisher.Publisher, error) {
 	return publisher.New(config)
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := newPublisher()
 	if err != nil {

@@ -19,6 +19,7 @@ type IntegrationKey struct {
 	text string // a name, or the secret of a literal key
 }
 
+// keyKind is the place of the secret of an IntegrationKey.
 type keyKind byte
 
 const (

@@ -29,6 +29,7 @@ type kind struct {
 	held  int         // number of lines that are held back
 }
 
+// line is one line of the log.
 type line struct {
 	level slog.Level
 	text  string
@@ -50,6 +51,7 @@ func (l *Logger) Warn(name, text string, attrs ...slog.Attr) {
 	l.log(name, line{slog.LevelWarn, text, attrs})
 }
 
+// log writes a line or holds it back.
 func (l *Logger) log(name string, one line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

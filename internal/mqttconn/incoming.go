@@ -41,6 +41,7 @@ func newIncoming(r io.Reader, pubacks func([]Puback)) incoming {
 	return incoming{buffer: bufio.NewReaderSize(r, size), pubacks: pubacks}
 }
 
+// Read reads the rest of the current packet, or the beginning of the next one that is no PUBACK.
 func (in *incoming) Read(p []byte) (int, error) {
 	if in.pubacks == nil {
 		return in.buffer.Read(p)

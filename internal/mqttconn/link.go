@@ -40,6 +40,8 @@ var links atomic.Uint64
 // Serial returns the number of the link in the order in which this process made its links, from 1.
 func (l *Link) Serial() uint64 { return l.serial }
 
+// newLink returns the Link of a network connection. It passes PUBACKs to pubacks, or leaves them to
+// paho if that is nil.
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
 	l := &Link{Conn: conn, meter: &silenceMeter{Reader: conn}, serial: links.Add(1)}
 	if pubacks == nil {
@@ -98,6 +100,7 @@ func (l *Link) WritePackets(packets []byte) error {
 
 const dialTimeout = 10 * time.Second
 
+// dialFunc is the type of net.Dialer.DialContext.
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // dial connects to the server in the way of the scheme of its URL.
@@ -147,6 +150,7 @@ func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 // and another may write at the same time.
 func WebSocketConn(ws *websocket.Conn) net.Conn { return &webSocketConn{Conn: ws} }
 
+// webSocketConn is a WebSocket as a stream.
 type webSocketConn struct {
 	*websocket.Conn
 	message io.Reader // rest of the message that is being read

@@ -48,6 +48,7 @@ type session struct {
 	up bool
 }
 
+// ConAckReceived begins a connection.
 func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack *packets.Connack) error {
 	if err := s.State.ConAckReceived(w, connect, connack); err != nil {
 		return err
@@ -62,6 +63,7 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 	return nil
 }
 
+// ConnectionLost ends a connection; p is the broker's DISCONNECT, or nil.
 func (s *session) ConnectionLost(p *packets.Disconnect) error {
 	if p != nil {
 		s.disconnected(p)
@@ -151,6 +153,7 @@ type Limits struct {
 	SubscriptionIDs   bool // the broker supports subscription identifiers
 }
 
+// limitsOf returns the Limits in a CONNACK.
 func limitsOf(connack *packets.Connack) Limits {
 	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2, RetainAvailable: true, SubscriptionIDs: true}
 	p := connack.Properties
