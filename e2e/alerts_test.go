@@ -14,14 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An alert as the stand-in for ilert lists it, or as testdata expects it.
+// An alert is an entry in the list of the stand-in for ilert, or in testdata.
 type alert struct {
 	AlertKey string `json:"alertKey"`
 	Status   string `json:"status"`
 }
 
-// What MPS itself published goes through Mosquitto to mps-ilert, which is killed
-// twice on the way; ilert ends with the alerts that a person has worked out.
+// The test sends the events that MPS itself published through Mosquitto to mps-ilert, which it
+// kills twice. In the end ilert has the alerts that a person has worked out.
 func TestIlertEndsWithTheTruthThoughTheConsumerIsKilled(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A message is a line of testdata/mps-capture.jsonl: what MPS itself put on the wire.
+// A message is a line of testdata/mps-capture.jsonl: a message that MPS itself published.
 type message struct {
 	Topic   string `json:"topic"`
 	Payload string `json:"payload"`
@@ -51,7 +51,7 @@ func TestCapturedMessagesPassTheBrokerUnchanged(t *testing.T) {
 	}
 }
 
-// The other tests lean on a broker that comes back at the same port with its sessions.
+// The other tests rely on a broker that comes back at the same port with its sessions.
 func TestBrokerSurvives(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)
@@ -83,7 +83,7 @@ func TestBrokerSurvives(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = dial(ctx, broker.HostPort(), "nobody", 0)
-	require.ErrorIs(t, err, context.DeadlineExceeded, "a paused broker takes the connection and is silent")
+	require.ErrorIs(t, err, context.DeadlineExceeded, "a paused broker accepts the connection and does not answer")
 	broker.Resume()
 	assert.NotNil(t, connect(t, broker.HostPort(), "publisher"))
 }

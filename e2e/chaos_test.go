@@ -16,9 +16,9 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// The daemon is killed at random moments under load, while ilert fails, hangs, cuts
-// connections and takes only so many requests; and many devices fail at once. The seed
-// decides the order of faults, of messages and of what is killed when.
+// The test kills the daemon at random moments under load, while ilert fails, hangs, cuts
+// connections and limits requests, and while many devices fail at once. The seed decides the order
+// of faults, of messages and of kills.
 func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -28,7 +28,7 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 	t.Logf("CHAOS_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	broker, ilert := startMosquitto(t), startIlert(t)
-	ilert.unruly = rand.New(rand.NewPCG(seed, 1))
+	ilert.faultSource = rand.New(rand.NewPCG(seed, 1))
 	store := filepath.Join(t.TempDir(), "store.db")
 	start := func(rate string) ilertDaemon { return startDaemon(t, broker, ilert, store, "--rate", rate) }
 	daemon := start("120")
@@ -64,10 +64,10 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 			broker.Start()
 			publisher = connect(t, broker.HostPort(), "mps")
 		}
-		// Waits for nothing: that it is killed at any moment of its work is the test.
+		// This waits for nothing: the daemon must be killed at a random moment of its work.
 		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
 		daemon.Kill()
-		// Then what has to be told goes out as a storm, or alone.
+		// After this the alerts go out as a storm, or one by one.
 		daemon = start([]string{"60", "3000"}[random.IntN(2)])
 	}
 	daemon.Kill()
@@ -77,22 +77,22 @@ func TestIlertEndsWithTheTruthThroughAllFaults(t *testing.T) {
 	}
 	ilert.Calm()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.Empty(c, ilert.Lies(truth))
-		require.Zero(c, tallyOf(t, store).Pending, "told once more, where an answer was lost")
+		require.Empty(c, ilert.Differences(truth))
+		require.Zero(c, tallyOf(t, store).Pending, "alerts are sent again if an answer was lost")
 	}, patience, 100*time.Millisecond)
 	daemon.AwaitReady()
 	daemon.Interrupt()
-	assert.Empty(t, ilert.Lies(truth))
+	assert.Empty(t, ilert.Differences(truth))
 	t.Logf("%d messages, %d requests: %v", sent, ilert.requests, ilert.faults)
 	tally := tallyOf(t, store)
-	assert.Equal(t, sent, tally.Received-tally.Duplicate, "what came again, as the acknowledgement was lost, is known")
+	assert.Equal(t, sent, tally.Received-tally.Duplicate, "messages that came again because an acknowledgement was lost are duplicates")
 	assert.Zero(t, tally.Pending)
 }
 
-// A tally says what became of messages.
+// A tally is the number of messages of each fate.
 type tally struct{ Received, Ignored, Duplicate, Merged, Delivered, Dead, Purged, Pending int }
 
-// tallyOf asks the command, and holds that each message has one fate.
+// tallyOf returns the tally that the command prints, and checks that each message has one fate.
 func tallyOf(t *testing.T, store string) tally {
 	t.Helper()
 	path, err := build("mps-ilert")

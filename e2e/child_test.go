@@ -16,8 +16,9 @@ import (
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
-// childVariable names what this very program is to do in place of the tests: some publishers need a
-// process of their own, to be killed or to have their memory measured.
+// childVariable is the environment variable with the name of a child: the test program then runs
+// that child instead of the tests. Some publishers need their own process, which a test kills or
+// whose memory it measures.
 const childVariable = "E2E_CHILD"
 
 var children = map[string]func() error{
@@ -25,7 +26,7 @@ var children = map[string]func() error{
 	"fill memory": fillMemory,
 }
 
-// startChild starts this program as that child, with the environment env alone ("K=V").
+// startChild starts this program as the named child, with only the environment env ("K=V").
 func startChild(t *testing.T, name string, env ...string) *command {
 	t.Helper()
 	program, err := os.Executable()
@@ -33,7 +34,8 @@ func startChild(t *testing.T, name string, env ...string) *command {
 	return startProcess(t, exec.Command(program), append(env, childVariable+"="+name))
 }
 
-// startBackgroundChild does the same for a child that would take the processor from the other tests.
+// startBackgroundChild starts a child like startChild, at a low priority, because it would take the
+// processor from the other tests.
 func startBackgroundChild(t *testing.T, name string, env ...string) *command {
 	t.Helper()
 	program, err := os.Executable()
@@ -41,7 +43,7 @@ func startBackgroundChild(t *testing.T, name string, env ...string) *command {
 	return startProcess(t, exec.Command("nice", "-n", "19", program), append(env, childVariable+"="+name))
 }
 
-// openFromEnv makes a publisher as a server does that uses a spool.
+// openFromEnv returns a publisher as a server with a spool makes it.
 func openFromEnv(change func(*publisher.Config)) (*publisher.Publisher, error) {
 	config, err := publisher.ConfigFromEnv()
 	if err != nil {
@@ -54,26 +56,26 @@ func openFromEnv(change func(*publisher.Config)) (*publisher.Publisher, error) {
 	return publisher.New(config)
 }
 
-// shutDown delivers what is left and tells the last counters.
+// shutDown shuts a publisher down and reports its final counters.
 func shutDown(pub *publisher.Publisher) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := pub.Shutdown(ctx)
-	tell("stats", pub.Stats())
+	report("stats", pub.Stats())
 	return err
 }
 
-// tell writes a line for the test that has started this child.
-func tell(what string, value any) {
+// report writes a line for the test that has started this child.
+func report(what string, value any) {
 	line, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // it is of our own making
+		panic(err) // the types of this package have a JSON form
 	}
 	fmt.Println(what, string(line))
 }
 
-// told returns what a child has told under that name so far.
-func told[T any](t *testing.T, child *command, what string) (all []T) {
+// reported returns the values that a child has reported under a name so far.
+func reported[T any](t *testing.T, child *command, what string) (all []T) {
 	t.Helper()
 	for line := range strings.Lines(child.Output()) {
 		text, ok := strings.CutPrefix(line, what+" ")
@@ -87,11 +89,11 @@ func told[T any](t *testing.T, child *command, what string) (all []T) {
 	return all
 }
 
-// lastTold waits for the child's clean exit, and returns the counters that it told in the end.
-func lastTold(t *testing.T, child *command) publisher.Stats {
+// finalStats waits for the child's clean exit, and returns the counters that it reported last.
+func finalStats(t *testing.T, child *command) publisher.Stats {
 	t.Helper()
 	require.Zero(t, child.ExitCode())
-	all := told[publisher.Stats](t, child, "stats")
+	all := reported[publisher.Stats](t, child, "stats")
 	require.Len(t, all, 1)
 	s := all[0]
 	assert.Equal(t, s.Accepted, s.Acknowledged+s.Dropped, "%+v", s)

@@ -10,14 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A mqttClient speaks MQTT 5 by paho.golang alone, so that no mistake of ours can hide another.
+// A mqttClient is a client of MQTT 5 that uses only paho.golang, so that no mistake of this
+// module can hide another.
 type mqttClient struct {
 	t        *testing.T
 	paho     *paho.Client
 	received chan *paho.Publish
 }
 
-// connect returns a client whose session the broker keeps for an hour, as that of a consumer.
+// connect returns a client whose session the broker keeps for an hour, like that of a consumer.
 func connect(t *testing.T, hostPort, clientID string) *mqttClient {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -35,7 +36,7 @@ func dial(ctx context.Context, hostPort, clientID string, session time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	// Larger than what any test sends: a full channel would hold back the broker.
+	// There is room for more messages than any test sends: a full channel would delay the broker.
 	c := &mqttClient{received: make(chan *paho.Publish, 1<<16)}
 	c.paho = paho.NewClient(paho.ClientConfig{
 		Conn: conn,
@@ -61,11 +62,11 @@ func dial(ctx context.Context, hostPort, clientID string, session time.Duration)
 
 // close leaves the session at the broker.
 func (c *mqttClient) close() {
-	// The broker may be gone already, which is no fault of the test.
+	// The broker may have stopped already.
 	_ = c.paho.Disconnect(&paho.Disconnect{})
 }
 
-// Subscribe asks for QoS 1.
+// Subscribe subscribes at QoS 1.
 func (c *mqttClient) Subscribe(filter string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
@@ -76,7 +77,7 @@ func (c *mqttClient) Subscribe(filter string) {
 	require.NoError(c.t, err)
 }
 
-// Publish sends at QoS 1 and waits for the acknowledgement.
+// Publish publishes at QoS 1 and waits for the acknowledgement.
 func (c *mqttClient) Publish(topic string, payload []byte) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
@@ -85,13 +86,13 @@ func (c *mqttClient) Publish(topic string, payload []byte) {
 	require.NoError(c.t, err)
 }
 
-// Next is the next message received.
+// Next waits for the next message and returns it.
 func (c *mqttClient) Next() *paho.Publish {
 	c.t.Helper()
 	return c.NextWithin(patience)
 }
 
-// NextWithin waits longer than others do.
+// NextWithin waits up to d for the next message and returns it.
 func (c *mqttClient) NextWithin(d time.Duration) *paho.Publish {
 	c.t.Helper()
 	select {

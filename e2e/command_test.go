@@ -16,12 +16,13 @@ import (
 )
 
 var (
-	// commandDir holds what build made, for one run of the tests.
+	// commandDir is the folder of the commands that build compiles, for one run of the tests.
 	commandDir string
 	builds     sync.Map // name of a command: func() (path string, err error)
 )
 
-// build compiles one of the repository's commands with the race detector, at its first call only.
+// build compiles one of the repository's commands with the race detector, once for each command, and
+// returns its path.
 func build(name string) (path string, err error) {
 	once, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
 		path := filepath.Join(commandDir, name)
@@ -35,7 +36,7 @@ func build(name string) (path string, err error) {
 	return once.(func() (string, error))()
 }
 
-// A command is one of the repository's programs, or a child of the tests, running.
+// A command is a process of one of the repository's programs, or of a child of the tests.
 type command struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -43,7 +44,7 @@ type command struct {
 	output output
 }
 
-// startCommand starts mps-sim or mps-ilert in an empty folder with the environment env alone ("K=V").
+// startCommand starts mps-sim or mps-ilert in an empty folder with only the environment env ("K=V").
 // The test fails if the program finds a data race; if the test fails, it logs the program's output.
 func startCommand(t *testing.T, name string, env []string, args ...string) *command {
 	t.Helper()
@@ -61,7 +62,7 @@ func startProcess(t *testing.T, cmd *exec.Cmd, env []string) *command {
 	c.cmd.Stderr = &c.output
 	require.NoError(t, c.cmd.Start())
 	go func() {
-		_ = c.cmd.Wait() // cmd.ProcessState says the same.
+		_ = c.cmd.Wait() // cmd.ProcessState has the same result
 		close(c.exited)
 	}()
 	t.Cleanup(func() {
@@ -74,9 +75,9 @@ func startProcess(t *testing.T, cmd *exec.Cmd, env []string) *command {
 	return c
 }
 
-// Kill sends SIGKILL and returns when the process is gone. A process that has exited is left alone.
+// Kill sends SIGKILL and returns when the process has exited. It may have exited before.
 func (c *command) Kill() {
-	_ = c.cmd.Process.Kill() // Its only error is that the process is gone.
+	_ = c.cmd.Process.Kill() // the only error is that the process has exited
 	<-c.exited
 }
 
@@ -87,13 +88,13 @@ func (c *command) Interrupt() {
 	require.Zero(c.t, c.ExitCode(), "exit code after SIGINT")
 }
 
-// ExitCode waits for the exit; it is -1 after a signal.
+// ExitCode waits for the exit and returns the exit code, which is -1 after a signal.
 func (c *command) ExitCode() int {
 	c.t.Helper()
 	return c.ExitCodeWithin(patience)
 }
 
-// ExitCodeWithin waits longer than others do.
+// ExitCodeWithin waits up to d for the exit and returns the exit code.
 func (c *command) ExitCodeWithin(d time.Duration) int {
 	c.t.Helper()
 	select {
@@ -104,7 +105,7 @@ func (c *command) ExitCodeWithin(d time.Duration) int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// AwaitHTTP returns when GET url answers with that status.
+// AwaitHTTP waits until GET url answers with a status.
 func (c *command) AwaitHTTP(url string, status int) {
 	c.t.Helper()
 	client := http.Client{Timeout: time.Second}
@@ -116,10 +117,10 @@ func (c *command) AwaitHTTP(url string, status int) {
 	}, patience, 20*time.Millisecond)
 }
 
-// Output is what the process has written so far.
+// Output returns the text that the process has written so far.
 func (c *command) Output() string { return c.output.String() }
 
-// An output may be read while the process writes.
+// An output is a buffer that a test may read while the process writes to it.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

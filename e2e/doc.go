@@ -1,8 +1,9 @@
-// Package e2e tests the whole house with real parts: the built commands as processes, the publisher while
-// things break, Mosquitto in a container. It is a module of its own so that nothing it needs becomes a
-// requirement of the library.
+// Package e2e tests the whole repository with real parts: the built commands as processes, the
+// publisher during faults, Mosquitto in a container. It is a separate module, so that its
+// dependencies are not dependencies of the library.
 //
-// Docker is required, and nginx for the tests of a gateway: without them the tests fail, they are never skipped. The broker's image is
-// eclipse-mosquitto:2, or what MOSQUITTO_IMAGE names. On Linux, small disks are mounted too: whoever is
-// not root runs the tests by "unshare --map-root-user --mount".
+// The tests need Docker, and nginx for the tests of a gateway: without them they fail, they are
+// never skipped. The image of the broker is eclipse-mosquitto:2, or the one that MOSQUITTO_IMAGE
+// names. On Linux some tests mount small disks: if you are not root, run them with
+// "unshare --map-root-user --mount".
 package e2e

@@ -16,7 +16,7 @@ import (
 
 func TestABrokerThatIsKilledLosesOnlyWhatItHadAcknowledged(t *testing.T) {
 	t.Parallel()
-	// So that the publisher is not done long before the oracle.
+	// A small Receive Maximum makes the publisher slow, so that it does not finish long before the oracle.
 	broker := startMosquitto(t, "max_inflight_messages 20")
 	o := startOracle(t, broker, publisher.Config{})
 	broker.Stop() // saves the subscription
@@ -47,7 +47,7 @@ func TestABrokerThatIsFrozenDelaysEventsAndLosesNone(t *testing.T) {
 		o.Publish(2000)
 		o.AwaitArrivals(100)
 		broker.Pause()
-		o.PublishAs(100, large) // more than the sockets take
+		o.PublishAs(100, large) // more than the buffers of the sockets hold
 		broker.Resume()
 		o.Publish(100)
 		assert.Zero(t, o.Check().Dropped)
@@ -107,7 +107,7 @@ func TestAWrongPasswordHoldsEventsUntilItIsRight(t *testing.T) {
 	broker := startMosquittoWith(t, brokerFiles{"passwords": passwordLine(t, "console", "another")}, "password_file "+brokerFolder+"passwords")
 	o := startOracle(t, broker, publisher.Config{Username: "console", Password: "s3cret"})
 	o.Publish(100)
-	o.AwaitLog("the broker says: ")
+	o.AwaitLog("the broker refuses the connection: ")
 	o.Publish(100)
 	assert.EqualValues(t, callers*200, o.pub.Stats().Pending)
 	broker.Stop()
@@ -141,7 +141,7 @@ func TestABrokerThatTakesOneAtATimeGetsOneAtATime(t *testing.T) {
 	o := startOracle(t, broker, publisher.Config{})
 	o.Publish(250)
 	assert.Zero(t, o.Check().Dropped)
-	assert.Zero(t, o.Lost(), "a broker may cut off who sends more")
+	assert.Zero(t, o.Lost(), "a broker may end the connection of a client that sends more")
 }
 
 func TestEventsThatTheBrokerFindsTooLargeAreDroppedAlone(t *testing.T) {

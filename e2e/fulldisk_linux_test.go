@@ -13,7 +13,7 @@ import (
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
-// A disk is a file system of its own, nearly full with one large file.
+// A disk is a small file system that is nearly filled by one large file.
 type disk struct {
 	t      *testing.T
 	folder string
@@ -23,7 +23,7 @@ func mountDisk(t *testing.T) disk {
 	t.Helper()
 	d := disk{t, t.TempDir()}
 	require.NoError(t, syscall.Mount("tmpfs", d.folder, "tmpfs", 0, "size=34m"), "only root can mount a small disk; without being root, run the tests by: unshare --map-root-user --mount")
-	// Detached, so that a publisher of a failed test that is still running does not hold it.
+	// Detached, because the publisher of a failed test may still run and use it.
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(d.folder, syscall.MNT_DETACH)) })
 	require.NoError(t, os.WriteFile(d.filler(), make([]byte, 32<<20), 0o600))
 	return d
@@ -37,7 +37,8 @@ func (d disk) MakeRoom() {
 	require.NoError(d.t, os.Remove(d.filler()))
 }
 
-// startOracleOnFullDisk returns when the disk is full of events that the stopped broker could not get.
+// startOracleOnFullDisk starts an oracle, stops the broker, and returns when the disk is full of
+// undelivered events.
 func startOracleOnFullDisk(t *testing.T, broker *mosquitto, capacity int) (*oracle, disk) {
 	t.Helper()
 	d := mountDisk(t)
@@ -69,7 +70,7 @@ func TestADiskThatIsFullKeepsEventsInMemoryUntilThereIsRoom(t *testing.T) {
 	assert.Equal(t, failed, s.SpoolErrors)
 }
 
-func TestADiskThatIsFullDoesNotHoldUpDelivery(t *testing.T) {
+func TestADiskThatIsFullDoesNotDelayDelivery(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)
 	o, disk := startOracleOnFullDisk(t, broker, 0)
@@ -81,8 +82,8 @@ func TestADiskThatIsFullDoesNotHoldUpDelivery(t *testing.T) {
 	assert.Zero(t, o.Check().Dropped)
 }
 
-// Some events are on disk alone when it is full, and memory is too small for the rest.
-func TestADiskAndAMemoryThatAreFullDropWhatTheyCount(t *testing.T) {
+// When the disk is full, some events are only there, and memory is too small for the others.
+func TestEventsThatAFullDiskAndAFullMemoryDropAreCounted(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)
 	o, disk := startOracleOnFullDisk(t, broker, 2000)

@@ -16,7 +16,7 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// An ilertDaemon is mps-ilert with an HTTP port, its store and its ilert.
+// An ilertDaemon is a process of "mps-ilert daemon" with an HTTP port.
 type ilertDaemon struct {
 	*command
 	url string
@@ -32,10 +32,10 @@ func startDaemon(t *testing.T, broker *mosquitto, ilert *ilert, store string, ar
 	return ilertDaemon{startCommand(t, "mps-ilert", []string{"ILERT_INTEGRATION_KEY=key"}, all...), "http://127.0.0.1:" + port}
 }
 
-// AwaitReady returns when GET /ready answers so.
+// AwaitReady waits until GET /ready reports that the daemon is ready.
 func (d ilertDaemon) AwaitReady() { d.AwaitHTTP(d.url+"/ready", http.StatusNoContent) }
 
-// AwaitReason returns when it says that this is in the way.
+// AwaitReason waits until GET /ready gives a reason why the daemon is not ready.
 func (d ilertDaemon) AwaitReason(reason string) {
 	d.t.Helper()
 	require.EventuallyWithT(d.t, func(c *assert.CollectT) {
@@ -54,7 +54,8 @@ func failedCall(n int) (key string, payload []byte) {
 	return guid + "/AMT_PowerState", e.AppendJSON(nil)
 }
 
-// What has not been acknowledged waits at the broker, and is stored once there is room.
+// Messages that the daemon has not acknowledged wait at the broker, and are stored once there is
+// room.
 func TestAStoreThatIsFullGoesOnOnceThereIsRoom(t *testing.T) {
 	t.Parallel()
 	broker, ilert, disk := startMosquitto(t), startIlert(t), mountDisk(t)
@@ -68,9 +69,9 @@ func TestAStoreThatIsFullGoesOnOnceThereIsRoom(t *testing.T) {
 		publisher.Publish("mps/events", payload)
 	}
 	daemon.AwaitReason("full")
-	require.NotEmpty(t, ilert.Lies(truth))
+	require.NotEmpty(t, ilert.Differences(truth))
 	disk.MakeRoom()
-	require.Eventually(t, func() bool { return ilert.Lies(truth) == "" }, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return ilert.Differences(truth) == "" }, patience, 50*time.Millisecond)
 	daemon.AwaitReady()
 }
 

@@ -21,11 +21,11 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// gatewayKey is the secret that the gateway asks for in the query, as Kong's plugin key-auth does.
+// gatewayKey is the secret that the gateway requires in the query, like Kong's plugin key-auth.
 const gatewayKey = "canary-of-the-gateway"
 
-// gatewayConfig is nginx doing what Kong does for a route: without strip_path=false it cuts
-// off the path by which the route was found.
+// gatewayConfig is the configuration with which nginx behaves like a route of Kong: unless
+// strip_path=false is set, it removes the path of the route.
 const gatewayConfig = `
 daemon off;
 master_process off;
@@ -54,7 +54,8 @@ http {
 }
 `
 
-// A gateway is nginx in the place of Kong, with TLS, before the broker's WebSocket.
+// A gateway is a process of nginx that stands in for Kong, with TLS, in front of the broker's
+// WebSocket.
 type gateway struct {
 	t      *testing.T
 	dir    string
@@ -78,11 +79,11 @@ func startGateway(t *testing.T, broker *mosquitto) *gateway {
 	return g
 }
 
-// Start returns when the gateway answers.
+// Start starts the gateway and waits until it answers.
 func (g *gateway) Start() {
 	g.t.Helper()
 	path, err := exec.LookPath("nginx")
-	require.NoError(g.t, err, "these tests need nginx, as Debian's package nginx-light")
+	require.NoError(g.t, err, "these tests need nginx: install Debian's package nginx-light, for instance")
 	g.nginx = startProcess(g.t, exec.Command(path, "-p", g.dir, "-c", "nginx.conf", "-e", "stderr"), nil)
 	pem, err := os.ReadFile(g.caFile)
 	require.NoError(g.t, err)
@@ -99,7 +100,7 @@ func (g *gateway) Start() {
 	}, patience, 20*time.Millisecond)
 }
 
-// Address is that of the broker by a path of the gateway.
+// Address returns the address of the broker below a path of the gateway.
 func (g *gateway) Address(path, key string) string {
 	return "wss://" + g.addr + path + "?apikey=" + key
 }
@@ -125,7 +126,7 @@ func TestTheBrokerIsReachedThroughAGateway(t *testing.T) {
 			}
 			awaitTruth := func() {
 				t.Helper()
-				require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Empty(c, ilert.Lies(truth)) }, patience, 20*time.Millisecond)
+				require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Empty(c, ilert.Differences(truth)) }, patience, 20*time.Millisecond)
 			}
 			require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Contains(c, consumer.Output(), "msg=subscribed") }, patience, 20*time.Millisecond)
 			fail("4c4c4544-004b-4210-8033-b6c04f504633")

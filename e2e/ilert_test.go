@@ -15,29 +15,30 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// An ilert takes events as ilert does, and keeps what it believes. It may be unruly.
+// An ilert is a server that accepts events like ilert, and keeps the resulting alerts. It may have
+// random faults.
 type ilert struct {
 	*httptest.Server
 	t *testing.T
 
-	mu       sync.Mutex
-	unruly   *rand.Rand          // nil: it takes everything
-	open     map[string]bool     // its alerts, by their keys
-	listed   map[string][]string // what storms list, by their keys
-	underWay map[string]*http.Request
-	requests int
-	faults   map[string]int
-	tokens   float64 // it takes ofASecond requests a second, as many at once, if it is unruly
-	filled   time.Time
+	mu          sync.Mutex
+	faultSource *rand.Rand          // decides on faults; nil: it has none
+	open        map[string]bool     // alerts by their keys: true if open
+	listed      map[string][]string // alerts in the lists of storms, by the keys of the storms
+	underWay    map[string]*http.Request
+	requests    int
+	faults      map[string]int
+	tokens      float64 // with faults it accepts maxRequestRate requests a second, and as many at once
+	filled      time.Time
 }
 
-const ofASecond = 30
+const maxRequestRate = 30
 
 func startIlert(t *testing.T) *ilert {
 	t.Helper()
 	i := &ilert{
 		t: t, open: map[string]bool{}, listed: map[string][]string{}, underWay: map[string]*http.Request{},
-		faults: map[string]int{}, tokens: ofASecond, filled: time.Now(),
+		faults: map[string]int{}, tokens: maxRequestRate, filled: time.Now(),
 	}
 	i.Server = httptest.NewServer(http.HandlerFunc(i.serve))
 	t.Cleanup(func() {
@@ -50,7 +51,7 @@ func startIlert(t *testing.T) *ilert {
 func (i *ilert) serve(w http.ResponseWriter, r *http.Request) {
 	var e struct{ EventType, AlertKey, Details string }
 	if json.NewDecoder(r.Body).Decode(&e) != nil {
-		return // the sender was killed in the middle
+		return // the sender was killed while it sent
 	}
 	i.mu.Lock()
 	other := i.underWay[e.AlertKey]
@@ -59,7 +60,7 @@ func (i *ilert) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	i.underWay[e.AlertKey] = r
 	i.requests++
-	fault := i.fault()
+	fault := i.drawFault()
 	i.faults[fault]++
 	i.mu.Unlock()
 
@@ -89,24 +90,24 @@ func (i *ilert) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
-		panic(http.ErrAbortHandler) // the connection is cut
+		panic(http.ErrAbortHandler) // closes the connection
 	}
 }
 
-// fault is what becomes of the next request.
-func (i *ilert) fault() string {
-	if i.unruly == nil {
+// drawFault returns a random fault for the next request, or "takes it".
+func (i *ilert) drawFault() string {
+	if i.faultSource == nil {
 		return "takes it"
 	}
 	faults := []string{
-		"429", "503 for a second", // these make a daemon wait, so they are few
+		"429", "503 for a second", // these are rare, because they make a daemon wait
 		"500", "500", "500", "hangs", "hangs", "hangs", "resets", "resets", "resets", "takes it and resets", "takes it and resets", "takes it and resets",
 	}
-	if n := i.unruly.IntN(2 * len(faults)); n < len(faults) {
+	if n := i.faultSource.IntN(2 * len(faults)); n < len(faults) {
 		return faults[n]
 	}
 	now := time.Now()
-	i.tokens = min(ofASecond, i.tokens+ofASecond*now.Sub(i.filled).Seconds())
+	i.tokens = min(maxRequestRate, i.tokens+maxRequestRate*now.Sub(i.filled).Seconds())
 	i.filled = now
 	if i.tokens < 1 {
 		return "429"
@@ -115,6 +116,7 @@ func (i *ilert) fault() string {
 	return "takes it"
 }
 
+// take applies an event to the alerts.
 func (i *ilert) take(typ, key, details string) {
 	i.open[key] = typ != "RESOLVE"
 	if typ == "RESOLVE" {
@@ -124,35 +126,36 @@ func (i *ilert) take(typ, key, details string) {
 	}
 }
 
-// Calm lets it take everything from now on.
+// Calm ends the faults.
 func (i *ilert) Calm() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.unruly = nil
+	i.faultSource = nil
 }
 
-// Lies says how what it believes differs from what is true: which alerts should be open.
-func (i *ilert) Lies(truth map[string]bool) string {
+// Differences returns the differences between the alerts and the truth: true for each alert that
+// should be open.
+func (i *ilert) Differences(truth map[string]bool) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	var lies []string
-	believed := maps.Clone(i.open)
+	var differences []string
+	known := maps.Clone(i.open)
 	for storm, names := range i.listed {
-		delete(believed, storm)
+		delete(known, storm)
 		needed := false
 		for _, name := range names {
-			if truth[name] && !believed[name] {
-				believed[name], needed = true, true
+			if truth[name] && !known[name] {
+				known[name], needed = true, true
 			}
 		}
 		if i.open[storm] && !needed {
-			lies = append(lies, storm+" is over")
+			differences = append(differences, storm+" should not be open")
 		}
 	}
 	for key, open := range truth {
-		if open != believed[key] {
-			lies = append(lies, fmt.Sprintf("%s: %v", key, open))
+		if open != known[key] {
+			differences = append(differences, fmt.Sprintf("%s should be open: %v", key, open))
 		}
 	}
-	return strings.Join(lies, ", ")
+	return strings.Join(differences, ", ")
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// docker does what testcontainers.Container cannot: kill and pause.
+// docker is the client for all that testcontainers.Container cannot do: kill and pause.
 var docker *testcontainers.DockerClient
 
 func TestMain(m *testing.M) {

@@ -17,21 +17,21 @@ import (
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
-// An outage is as long as an hour of a fleet that makes a thousand events a second.
+// The outage has as many events as an hour of a fleet that makes a thousand events a second.
 const (
 	outageEvents = 3_600_000
-	earlyEvents  = 200_000 // come at once, so that memory is full after them
-	disksPace    = 200_000 // a second, those after them, where there is a disk that is to take them
+	earlyEvents  = 200_000 // events that come at once, so that memory is full after them
+	disksPace    = 200_000 // later events a second, if there is a disk that has to take them
 	spoolBytes   = 64 << 20
 )
 
-// A memory is what a child uses, and for what.
+// A memory is the memory that a child uses, and the counters of its publisher.
 type memory struct {
 	HeapAlloc, Sys uint64
 	Publisher      publisher.Stats
 }
 
-// fillMemory is a child that publishes all events of an outage once its connection is lost.
+// fillMemory publishes, in a child, all events of an outage once its connection is lost.
 func fillMemory() error {
 	config, err := publisher.ConfigFromEnv()
 	if err != nil {
@@ -53,7 +53,7 @@ func fillMemory() error {
 	if err := pub.Flush(context.Background()); err != nil {
 		return err
 	}
-	tell("connected", true)
+	report("connected", true)
 	<-lost
 	publish := func(events int, pace float64) error {
 		begin := time.Now()
@@ -68,7 +68,7 @@ func fillMemory() error {
 		runtime.GC()
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		tell("memory", memory{HeapAlloc: stats.HeapAlloc, Sys: stats.Sys, Publisher: pub.Stats()})
+		report("memory", memory{HeapAlloc: stats.HeapAlloc, Sys: stats.Sys, Publisher: pub.Stats()})
 		return nil
 	}
 	pace := math.Inf(1)
@@ -94,19 +94,19 @@ func TestMemoryStaysFlatHoweverLongTheBrokerIsAway(t *testing.T) {
 			t.Parallel()
 			broker := startMosquitto(t)
 			child := startBackgroundChild(t, "fill memory", "MPS_MQTT_ADDRESS="+broker.Address(), "MPS_MQTT_SPOOL_DIR="+c.spoolDir)
-			require.Eventually(t, func() bool { return len(told[bool](t, child, "connected")) > 0 }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return len(reported[bool](t, child, "connected")) > 0 }, patience, time.Millisecond)
 			broker.Stop()
 			require.Zero(t, child.ExitCodeWithin(3*patience))
-			measured := told[memory](t, child, "memory")
+			measured := reported[memory](t, child, "memory")
 			early, late := measured[0], measured[1]
 			assert.EqualValues(t, outageEvents+1, late.Publisher.Accepted)
 			t.Logf("%+v, then %+v", early, late)
 			assert.Less(t, late.HeapAlloc, early.HeapAlloc*5/4)
-			assert.Less(t, late.Sys, early.Sys*2, "the most that it has ever been: the garbage collector lets a heap double")
+			assert.Less(t, late.Sys, early.Sys*2, "Sys is the largest size so far: the garbage collector lets a heap double")
 			if c.spoolDir == "" {
 				return
 			}
-			assert.Greater(t, late.Publisher.Pending, uint64(200_000), "as many as 64 MiB hold")
+			assert.Greater(t, late.Publisher.Pending, uint64(200_000), "as many events as 64 MiB hold")
 			file, err := os.Stat(filepath.Join(c.spoolDir, "events.db"))
 			require.NoError(t, err)
 			assert.Less(t, file.Size(), int64(spoolBytes*3/2))

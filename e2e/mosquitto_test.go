@@ -21,11 +21,11 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// patience bounds every wait for something that must happen; nothing waits as long when all is well.
+// patience is the longest wait for something that must happen; in a passing test no wait is as long.
 const patience = 30 * time.Second
 
-// A mosquitto is a broker with the configuration that compose.yaml gives it. Over Stop, Kill and Start
-// it keeps its port and what it has saved.
+// A mosquitto is a broker with the configuration in compose.yaml. Over Stop, Kill and Start
+// it keeps its port and the data that it has saved.
 type mosquitto struct {
 	t         *testing.T
 	container testcontainers.Container
@@ -35,19 +35,19 @@ type mosquitto struct {
 	wsPort    int // of the listener for WebSockets
 }
 
-// brokerFiles are files for the broker's folder of configuration by their names.
+// brokerFiles holds the contents of files in the broker's configuration folder by their names.
 type brokerFiles map[string]string
 
 const brokerFolder = "/mosquitto/config/"
 
-// startMosquitto returns a broker that answers, and removes it with the test. Lines of configuration
-// are added to those of compose.yaml.
+// startMosquitto returns a broker that answers, and removes it when the test ends. It adds lines
+// to the configuration in compose.yaml.
 func startMosquitto(t *testing.T, lines ...string) *mosquitto {
 	t.Helper()
 	return startMosquittoWith(t, nil, lines...)
 }
 
-// startMosquittoWith does the same with files that the lines name.
+// startMosquittoWith starts a broker like startMosquitto, with files that the lines name.
 func startMosquittoWith(t *testing.T, files brokerFiles, lines ...string) *mosquitto {
 	t.Helper()
 	ctx := t.Context()
@@ -65,7 +65,7 @@ func startMosquittoWith(t *testing.T, files brokerFiles, lines ...string) *mosqu
 	m.container, err = testcontainers.Run(ctx, cmp.Or(os.Getenv("MOSQUITTO_IMAGE"), "eclipse-mosquitto:2"),
 		testcontainers.WithExposedPorts("8883/tcp", "8884/tcp", "9001/tcp"),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
-			// Docker would give other random ports at each start.
+			// By default Docker takes new random ports at each start.
 			h.PortBindings = network.PortMap{
 				network.MustParsePort("8883/tcp"): loopback(m.port),
 				network.MustParsePort("8884/tcp"): loopback(m.tlsPort),
@@ -85,16 +85,16 @@ func loopback(port int) []network.PortBinding {
 	return []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(port)}}
 }
 
-// Port is the broker's port on 127.0.0.1.
+// Port returns the broker's port on 127.0.0.1.
 func (m *mosquitto) Port() string { return strconv.Itoa(m.port) }
 
-// HostPort is the broker's address for [net.Dial].
+// HostPort returns the broker's address for [net.Dial].
 func (m *mosquitto) HostPort() string { return net.JoinHostPort("127.0.0.1", m.Port()) }
 
-// Address is the broker's address as MPS_MQTT_ADDRESS takes it.
+// Address returns the broker's address for MPS_MQTT_ADDRESS.
 func (m *mosquitto) Address() string { return "mqtt://" + m.HostPort() }
 
-// TLSAddress is that of port 8884 inside, where a test has configured TLS.
+// TLSAddress returns the address of the container's port 8884, at which a test may configure TLS.
 func (m *mosquitto) TLSAddress() string { return "mqtts://127.0.0.1:" + strconv.Itoa(m.tlsPort) }
 
 // WebSocketHostPort returns the address at which the broker speaks MQTT by WebSocket.
@@ -102,7 +102,7 @@ func (m *mosquitto) WebSocketHostPort() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.wsPort))
 }
 
-// Replace changes files; the broker reads them at its next Start.
+// Replace replaces files; the broker reads them at its next Start.
 func (m *mosquitto) Replace(files brokerFiles) {
 	m.t.Helper()
 	for name, content := range files {
@@ -117,14 +117,14 @@ func (m *mosquitto) Stop() {
 	require.NoError(m.t, err)
 }
 
-// Kill takes the broker away as a power cut does: it forgets what it has not saved.
+// Kill ends the broker as a power cut does: it loses the data that it has not saved.
 func (m *mosquitto) Kill() {
 	m.t.Helper()
 	_, err := docker.ContainerKill(m.t.Context(), m.id, client.ContainerKillOptions{Signal: "SIGKILL"})
 	require.NoError(m.t, err)
 }
 
-// Start brings a stopped or killed broker back, and returns when it answers.
+// Start starts a stopped or killed broker again, and waits until it answers.
 func (m *mosquitto) Start() {
 	m.t.Helper()
 	_, err := docker.ContainerStart(m.t.Context(), m.id, client.ContainerStartOptions{})
@@ -146,14 +146,14 @@ func (m *mosquitto) Resume() {
 	require.NoError(m.t, err)
 }
 
-// CutNetwork takes the broker off its network: no packet reaches it, and nobody is told.
+// CutNetwork takes the broker off its network: no packet reaches it, and no connection is closed.
 func (m *mosquitto) CutNetwork() {
 	m.t.Helper()
 	_, err := docker.NetworkDisconnect(m.t.Context(), "bridge", client.NetworkDisconnectOptions{Container: m.id})
 	require.NoError(m.t, err)
 }
 
-// MendNetwork ends CutNetwork, and returns when the broker answers.
+// MendNetwork ends CutNetwork, and waits until the broker answers.
 func (m *mosquitto) MendNetwork() {
 	m.t.Helper()
 	_, err := docker.NetworkConnect(m.t.Context(), "bridge", client.NetworkConnectOptions{Container: m.id})
@@ -161,7 +161,8 @@ func (m *mosquitto) MendNetwork() {
 	m.awaitAnswer()
 }
 
-// awaitAnswer speaks MQTT, because Docker accepts connections before the broker does.
+// awaitAnswer waits until the broker answers by MQTT: Docker accepts connections before the broker
+// does.
 func (m *mosquitto) awaitAnswer() {
 	m.t.Helper()
 	require.EventuallyWithT(m.t, func(c *assert.CollectT) {
@@ -173,7 +174,7 @@ func (m *mosquitto) awaitAnswer() {
 	}, patience, 20*time.Millisecond)
 }
 
-// freePort finds a port that nobody listens on. It lies below those that systems hand out by
+// freePort returns a port that is not in use. It is below the ports that systems choose by
 // themselves, so that no outgoing connection takes it while its owner is stopped.
 func freePort(t *testing.T) int {
 	t.Helper()

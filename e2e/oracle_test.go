@@ -24,32 +24,32 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// callers is how many goroutines publish at a time.
+// callers is the number of goroutines that publish at a time.
 const callers = 4
 
-// An oracle publishes numbered events and judges what became of them: by what a subscriber of
-// paho.golang's own has got, whose session the broker keeps, and by the publisher's counters, which it
-// looks at all the time.
+// An oracle publishes numbered events and checks the fate of each. It compares the events that a
+// subscriber of paho.golang, whose session the broker keeps, has got with the publisher's counters,
+// which it reads all the time.
 type oracle struct {
 	t          *testing.T
 	pub        *publisher.Publisher
 	log        *output
 	subscriber *autopaho.ConnectionManager
-	downs      chan struct{} // the subscriber's lost connections
-	stop       func()        // ends the looking at counters
+	downs      chan struct{} // lost connections of the subscriber
+	stop       func()        // ends the reading of counters
 
-	accepted [callers]int // events are numbered from 0 on
+	accepted [callers]int // number of accepted events of each caller; they are numbered from 0
 	rejected int
 
 	mu      sync.Mutex
-	arrived [callers][]int    // each once, in order of the first arrival
-	ids     map[string]string // the message of each id
+	arrived [callers][]int    // events in order of their first arrival, each once
+	ids     map[string]string // message of each id
 	repeats int
-	killed  [callers]int // what had arrived when the broker was killed was less than this
-	unsaved uint64       // at most so many did it lose; 0 if it was not killed
+	killed  [callers]int // when the broker was killed, only events below this number had arrived
+	unsaved uint64       // maximum of events that the killed broker may have lost; 0 if it was not killed
 }
 
-// startOracle starts a publisher with that configuration, whose default address is the broker's.
+// startOracle starts a publisher with a configuration, whose default address is the broker's.
 func startOracle(t *testing.T, broker *mosquitto, config publisher.Config) *oracle {
 	t.Helper()
 	o := &oracle{t: t, log: new(output), downs: make(chan struct{}, 100), ids: map[string]string{}}
@@ -58,7 +58,7 @@ func startOracle(t *testing.T, broker *mosquitto, config publisher.Config) *orac
 		config.Address = broker.Address()
 	}
 	config.Logger = slog.New(slog.NewTextHandler(o.log, nil))
-	// The label is inherited by all goroutines that the publisher starts.
+	// All goroutines that the publisher starts inherit the label.
 	pprof.Do(t.Context(), pprof.Labels("publisher", t.Name()), func(context.Context) {
 		var err error
 		o.pub, err = publisher.New(config)
@@ -93,7 +93,8 @@ func (o *oracle) subscribe(broker *mosquitto, filter string) {
 		ReconnectBackoff:      autopaho.NewConstantBackoff(20 * time.Millisecond),
 		ConnectTimeout:        2 * time.Second,
 		ConnectPacketBuilder: func(connect *paho.Connect, _ *url.URL) (*paho.Connect, error) {
-			// Else the broker sends all it has at once, and its answers to pings come too late behind it.
+			// Without this limit the broker would send all messages at once, and its answers to pings
+			// would come too late after them.
 			connect.Properties.ReceiveMaximum = paho.Uint16(50)
 			return connect, nil
 		},
@@ -148,7 +149,7 @@ func (o *oracle) receive(p paho.PublishReceived) (bool, error) {
 	return true, nil
 }
 
-// watchStats holds the publisher to its contract in every snapshot.
+// watchStats checks that the counters agree in every snapshot.
 func (o *oracle) watchStats(done <-chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -169,14 +170,14 @@ func (o *oracle) watchStats(done <-chan struct{}) {
 	}
 }
 
-// Publish calls the publisher that often from each caller, whatever state the broker is in. It
-// returns when all calls have, which they must.
+// Publish publishes a number of events from each caller, whatever the state of the broker. It
+// fails the test if a call blocks.
 func (o *oracle) Publish(each int) {
 	o.t.Helper()
 	o.PublishAs(each, func(int, *event.Event) {})
 }
 
-// PublishAs does the same with events that change makes different by their number.
+// PublishAs publishes like Publish; change may change each event.
 func (o *oracle) PublishAs(each int, change func(number int, e *event.Event)) {
 	o.t.Helper()
 	var calls sync.WaitGroup
@@ -213,18 +214,19 @@ func (o *oracle) PublishAs(each int, change func(number int, e *event.Event)) {
 	}
 }
 
-// PublishUntil publishes that many from each caller every 10 ms, until the counters are so.
-func (o *oracle) PublishUntil(each int, so func(publisher.Stats) bool) {
+// PublishUntil publishes a number of events from each caller every 10 ms, until the counters are as
+// expected.
+func (o *oracle) PublishUntil(each int, expected func(publisher.Stats) bool) {
 	o.t.Helper()
 	pace := time.NewTicker(10 * time.Millisecond)
 	defer pace.Stop()
-	for begin := time.Now(); !so(o.pub.Stats()); <-pace.C {
+	for begin := time.Now(); !expected(o.pub.Stats()); <-pace.C {
 		require.Less(o.t, time.Since(begin), patience, "the counters do not become as expected: %+v", o.pub.Stats())
 		o.Publish(each)
 	}
 }
 
-// AwaitArrivals returns when so many events have come through.
+// AwaitArrivals waits until n events have arrived.
 func (o *oracle) AwaitArrivals(n int) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool {
@@ -234,22 +236,22 @@ func (o *oracle) AwaitArrivals(n int) {
 	}, patience, time.Millisecond, "events do not arrive")
 }
 
-// AwaitLog returns when the publisher has logged that text.
+// AwaitLog waits until the publisher has logged a text.
 func (o *oracle) AwaitLog(text string) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool { return strings.Contains(o.log.String(), text) }, patience, 5*time.Millisecond, "not logged: %s", text)
 }
 
-// Lost is how often the publisher has lost its connection.
+// Lost returns the number of times that the publisher has lost its connection.
 func (o *oracle) Lost() int { return strings.Count(o.log.String(), "lost the connection") }
 
-// AwaitLost returns when it has lost it that often.
+// AwaitLost waits until the publisher has lost its connection a number of times.
 func (o *oracle) AwaitLost(times int) {
 	o.t.Helper()
 	require.Eventually(o.t, func() bool { return o.Lost() >= times }, patience, time.Millisecond, "the publisher does not notice that its connection is lost")
 }
 
-// Flush waits until the publisher has nothing left to do.
+// Flush waits until the publisher has delivered or dropped all events.
 func (o *oracle) Flush() {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
@@ -257,8 +259,8 @@ func (o *oracle) Flush() {
 	require.NoError(o.t, o.pub.Flush(ctx))
 }
 
-// BrokerKilled says that the broker is dead and has forgotten what it had not saved. What it had
-// acknowledged is no fault of the publisher's, which loses its connection by that for the given time.
+// BrokerKilled tells the oracle that the broker was killed and may have lost events that it had
+// acknowledged. With that the publisher has lost its connection a number of times.
 func (o *oracle) BrokerKilled(times int) {
 	o.t.Helper()
 	o.AwaitLost(times)
@@ -277,11 +279,11 @@ func (o *oracle) BrokerKilled(times int) {
 	}
 }
 
-// Check waits until the publisher has nothing left to do, and judges. It returns the last counters.
+// Check shuts the publisher down, checks the fate of every event, and returns the final counters.
 func (o *oracle) Check() publisher.Stats {
 	o.t.Helper()
 	o.Flush()
-	o.Publish(1) // when these have come through, nothing before them is still to come
+	o.Publish(1) // when these have arrived, no event before them is still to come
 	for caller := range callers {
 		require.Eventually(o.t, func() bool {
 			o.mu.Lock()
@@ -303,13 +305,13 @@ func (o *oracle) Check() publisher.Stats {
 		assert.True(o.t, slices.IsSorted(arrived), "caller %d's events arrived in the order %v", caller, arrived)
 		lost := without(o.accepted[caller], arrived)
 		if o.unsaved > 0 && len(lost) > 0 && lost[0] >= o.killed[caller] && lost[len(lost)-1]-lost[0] == len(lost)-1 {
-			unsaved += len(lost) // one run, from the last arrival before the broker's death on
+			unsaved += len(lost) // consecutive events, after the last arrival before the kill
 		} else {
 			missing += len(lost)
 		}
 	}
-	assert.LessOrEqual(o.t, uint64(unsaved), o.unsaved, "lost, though not acknowledged by the broker that was killed")
-	assert.EqualValues(o.t, s.Dropped, missing, "what does not arrive is counted as dropped, and nothing else")
+	assert.LessOrEqual(o.t, uint64(unsaved), o.unsaved, "lost, but not acknowledged by the broker that was killed")
+	assert.EqualValues(o.t, s.Dropped, missing, "exactly the events that do not arrive are counted as dropped")
 	assert.EqualValues(o.t, accepted, s.Accepted)
 	assert.EqualValues(o.t, o.rejected, s.Rejected)
 	assert.Zero(o.t, s.Pending)
@@ -318,7 +320,7 @@ func (o *oracle) Check() publisher.Stats {
 	return s
 }
 
-// goroutines are those that the publisher has started.
+// goroutines returns the stacks of the goroutines that the publisher has started.
 func (o *oracle) goroutines() []string {
 	var profile bytes.Buffer
 	require.NoError(o.t, pprof.Lookup("goroutine").WriteTo(&profile, 1))
@@ -331,7 +333,7 @@ func (o *oracle) goroutines() []string {
 	return all
 }
 
-// without returns the numbers below n that are not in the sorted ones.
+// without returns the numbers below n that are not in sorted.
 func without(n int, sorted []int) []int {
 	var missing []int
 	for number := range n {

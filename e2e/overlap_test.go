@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Mosquitto sends a message once for each subscription that it matches. All messages here have
-// the same bytes, and the consumer is killed and its connection reset again and again: each
-// has one effect nevertheless.
+// Mosquitto sends a message once for each subscription that it matches. All messages of this test
+// have the same bytes, and the consumer is killed and its connection reset again and again. Each
+// message has one effect all the same.
 func TestEachMessageCountsOnceThoughFiltersOverlapAndTheConsumerIsKilled(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// A proxy stands before a broker and does harm to connections: see Toxiproxy's list of toxics.
+// A proxy is a proxy in front of a broker that disturbs connections: see Toxiproxy's list of toxics.
 type proxy struct {
 	*toxiproxy.Proxy
 	t *testing.T
@@ -31,7 +31,7 @@ func startProxy(t *testing.T, broker *mosquitto) proxy {
 	return p
 }
 
-// add harms connections with a toxic in Toxiproxy's JSON.
+// add adds a toxic in Toxiproxy's JSON.
 func (p proxy) add(toxic string) {
 	p.t.Helper()
 	_, err := p.Toxics.AddToxicJson(strings.NewReader(toxic))
@@ -49,14 +49,14 @@ func TestConnectionsThatAreResetInMidPacketLoseNothing(t *testing.T) {
 	proxy := startProxy(t, broker)
 	o := startOracle(t, broker, publisher.Config{Address: "mqtt://" + proxy.Listen})
 	for _, toxic := range []string{
-		// So many bytes end in the middle of an event, or of an acknowledgement.
+		// These numbers of bytes end in the middle of an event, or of an acknowledgement.
 		`{"name":"cut","type":"limit_data","stream":"upstream","attributes":{"bytes":20001}}`,
 		`{"name":"cut","type":"limit_data","stream":"downstream","attributes":{"bytes":1001}}`,
 		`{"name":"cut","type":"reset_peer","stream":"upstream","attributes":{"timeout":0}}`,
 		`{"name":"cut","type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`,
 	} {
 		o.Publish(1)
-		o.Flush() // so that it is connected
+		o.Flush() // after this the publisher is connected
 		before := o.Lost()
 		proxy.add(toxic)
 		o.Publish(1000)
@@ -67,8 +67,8 @@ func TestConnectionsThatAreResetInMidPacketLoseNothing(t *testing.T) {
 	assert.Zero(t, o.Check().Dropped)
 }
 
-// A gateway in front of the broker ends each connection after some bytes. Small events come through by
-// and by, and large ones never: they are dropped, one by one, and nothing else is.
+// A gateway in front of the broker ends each connection after some bytes. Small events come through
+// after a while, and large ones never: the publisher drops each of these, and no other.
 func TestEventsThatAGatewayCutsStopNoOthers(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// passwordLine is a line of Mosquitto's password file, as mosquitto_passwd writes it.
+// passwordLine returns a line of Mosquitto's password file, as mosquitto_passwd writes it.
 func passwordLine(t *testing.T, user, password string) string {
 	t.Helper()
 	const iterations = 101
@@ -30,7 +30,7 @@ func passwordLine(t *testing.T, user, password string) string {
 	return fmt.Sprintf("%s:$7$%d$%s$%s\n", user, iterations, encode(salt), encode(key))
 }
 
-// An authority signs certificates for 127.0.0.1.
+// An authority is a certificate authority for 127.0.0.1.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -55,7 +55,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// Certificate returns cert.pem and key.pem of a server.
+// Certificate returns the files cert.pem and key.pem of a server.
 func (a *authority) Certificate(t *testing.T, notAfter time.Time) brokerFiles {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

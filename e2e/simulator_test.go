@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A simulator is mps-sim, publishing to a broker of its test's.
+// A simulator is a process of mps-sim that publishes to the broker of a test.
 type simulator struct {
 	*command
 	url string
@@ -21,7 +21,7 @@ func startSimulator(t *testing.T, broker *mosquitto, flags ...string) simulator 
 	return startSimulatorWith(t, broker, nil, flags...)
 }
 
-// startSimulatorWith does the same with more in its environment.
+// startSimulatorWith starts a simulator with additional environment variables.
 func startSimulatorWith(t *testing.T, broker *mosquitto, env []string, flags ...string) simulator {
 	t.Helper()
 	addr := "127.0.0.1:" + strconv.Itoa(freePort(t))
@@ -31,7 +31,7 @@ func startSimulatorWith(t *testing.T, broker *mosquitto, env []string, flags ...
 	return s
 }
 
-// alerts returns what the stand-in for ilert knows, oldest first.
+// alerts returns the alerts of the stand-in for ilert, oldest first.
 func (s simulator) alerts(t require.TestingT) []alert {
 	var alerts []alert
 	getJSON(t, s.url+"/sim/alerts", &alerts)

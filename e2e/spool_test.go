@@ -21,8 +21,8 @@ type acceptance struct {
 	At     int64 // ms
 }
 
-// publishNumbers is a child that publishes events which are named after it and numbered, until it has
-// published E2E_EVENTS of them, if that is set, or is killed.
+// publishNumbers publishes, in a child, numbered events with the name of the child. It ends after
+// E2E_EVENTS events, if that is set, or when the child is killed.
 func publishNumbers() error {
 	pub, err := openFromEnv(func(*publisher.Config) {})
 	if err != nil {
@@ -37,20 +37,20 @@ func publishNumbers() error {
 		if err := pub.Publish(event.Event{Type: event.Success, Message: message, Methods: []string{}}); err != nil {
 			return err
 		}
-		tell("accepted", acceptance{Number: n, At: time.Now().UnixMilli()})
+		report("accepted", acceptance{Number: n, At: time.Now().UnixMilli()})
 		<-pace.C
 	}
 	return shutDown(pub)
 }
 
-// arrivals are events of several children, as one subscriber gets them.
+// arrivals is the record of events of several children at one subscriber.
 type arrivals struct {
 	t       *testing.T
 	broker  *mosquitto
 	client  *mqttClient
 	ids     map[string]bool
 	repeats int
-	inOrder []string // the messages of events, each once
+	inOrder []string // messages of the events, each once
 }
 
 func (a *arrivals) connect() {
@@ -58,7 +58,8 @@ func (a *arrivals) connect() {
 	a.client = connect(a.t, a.broker.HostPort(), "subscriber")
 }
 
-// stopBroker takes what has been acknowledged to the broker, which sends the rest again.
+// stopBroker stops the broker and takes the messages that have arrived; the broker sends others
+// again.
 func (a *arrivals) stopBroker() {
 	a.t.Helper()
 	a.broker.Stop()
@@ -73,7 +74,7 @@ func (a *arrivals) startBroker() {
 	a.connect()
 }
 
-// next takes one more message, and returns that of the event if it has not come before.
+// next takes the next event and returns its message, or "" if it has come before.
 func (a *arrivals) next() string {
 	a.t.Helper()
 	m := a.client.Next()
@@ -90,11 +91,11 @@ func (a *arrivals) next() string {
 	return e.Message
 }
 
-// Processes that share a spool, one after the other, are killed: while the broker is away, and in the
-// middle of delivering what the ones before them have left.
+// Processes use the same spool one after the other, and each is killed: while the broker is away, or
+// while it delivers the events that earlier processes have left.
 func TestAKilledPublisherLosesTheLastMomentAtMost(t *testing.T) {
 	t.Parallel()
-	// A broker that takes few at a time, so that there is a middle.
+	// The broker takes few events at a time, so that a kill comes in the middle.
 	broker := startMosquitto(t, "max_inflight_messages 20")
 	a := &arrivals{t: t, broker: broker, ids: map[string]bool{}}
 	a.connect()
@@ -108,7 +109,7 @@ func TestAKilledPublisherLosesTheLastMomentAtMost(t *testing.T) {
 	}
 	kill := func(child *command) {
 		child.Kill()
-		processes = append(processes, told[acceptance](t, child, "accepted"))
+		processes = append(processes, reported[acceptance](t, child, "accepted"))
 	}
 
 	for range 2 {
@@ -128,7 +129,7 @@ func TestAKilledPublisherLosesTheLastMomentAtMost(t *testing.T) {
 	last := start("E2E_EVENTS=1")
 	for a.next() != fmt.Sprintf("%d/0", len(processes)) {
 	}
-	s := lastTold(t, last)
+	s := finalStats(t, last)
 	assert.Zero(t, s.Dropped)
 
 	rest := a.inOrder
@@ -143,9 +144,9 @@ func TestAKilledPublisherLosesTheLastMomentAtMost(t *testing.T) {
 			moment = time.Duration(accepted[len(accepted)-1].At-accepted[n].At) * time.Millisecond
 		}
 		lost = append(lost, moment)
-		// SpoolInterval and two writes, on a machine whose disk or processor may be busy.
+		// The sum of SpoolInterval and two writes, on a machine that may be busy.
 		assert.Less(t, moment, 500*time.Millisecond, "process %d: %d of %d arrived", process, n, len(accepted))
 	}
-	assert.Equal(t, []string{fmt.Sprintf("%d/0", len(processes))}, rest, "in order, without a gap but at a process's end")
+	assert.Equal(t, []string{fmt.Sprintf("%d/0", len(processes))}, rest, "in order, with gaps only at the ends of processes")
 	t.Logf("lost the last %v of the processes; %d events, %d repeats", lost, len(a.inOrder), a.repeats)
 }

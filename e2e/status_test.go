@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// statusDelay is how long the broker waits before it says that a server has gone away by itself.
+// statusDelay is the time after which the broker publishes that a server has gone away.
 const statusDelay = 30 * time.Second
 
-// A status is what mps/status/{client id} says, but for the time.
+// A status is the payload on mps/status/{client id} without its timestamp.
 type status struct {
 	Status  string `json:"status"`
 	Planned bool   `json:"planned"`
@@ -32,8 +32,8 @@ func statusOf(t *testing.T, m *paho.Publish) status {
 	return s
 }
 
-// Three servers share the wait: were a Last Will to follow the stop or the restart, it would be due
-// before that of the server that is killed last, and so be seen before it.
+// Three servers share one wait: if a Last Will followed the stop or the restart, it would come before
+// that of the server that is killed last.
 func TestTheStatusTellsACrashFromAStopAndFromARestart(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)
@@ -65,7 +65,7 @@ func TestTheStatusTellsACrashFromAStopAndFromARestart(t *testing.T) {
 	killed.Kill()
 	at := time.Now()
 	expect("killed", goneAway, statusDelay+patience)
-	assert.Greater(t, time.Since(at), statusDelay-2*time.Second, "too soon for a server that restarts; brokers count in seconds")
+	assert.Greater(t, time.Since(at), statusDelay-2*time.Second, "too soon for a server that restarts; brokers count whole seconds")
 
 	late := connect(t, broker.HostPort(), "late subscriber")
 	late.Subscribe("mps/status/#")

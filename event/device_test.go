@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// life is every constructor, with the arguments of its documentation.
+// life returns the event of every constructor, made with the arguments in its documentation.
 func life(guid string) map[string]event.Event {
 	return map[string]event.Event{
 		"Connected":          event.Connected(guid),
@@ -62,7 +62,7 @@ func TestConstructorsMakeWholeEvents(t *testing.T) {
 	}
 }
 
-// What MPS and RPS publish outside their REST routes.
+// MPS and RPS publish these events outside their REST routes.
 func TestConstructorsUseTheWordsOfMPSAndRPS(t *testing.T) {
 	type said struct {
 		Methods []string

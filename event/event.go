@@ -1,16 +1,16 @@
-// Package event is one event of an Open AMT server: what it says and the exact
-// bytes by which it is said on MQTT.
+// Package event defines one event of an Open AMT server: its fields, and the exact bytes
+// that it has on MQTT.
 //
 // The JSON is that of Intel's Management Presence Server (MPS), byte for byte:
-// five keys in MPS's order, no guid when there is none, no HTML escaping. What
-// MPS never said (the outcome, the HTTP status, the trace, the actor) is kept out of the
-// JSON and travels as MQTT 5 user properties, invisible to clients that do not
-// ask for it. The package imports only the standard library.
+// five keys in MPS's order, no guid when there is none, no HTML escaping. Fields that
+// MPS does not have (the outcome, the HTTP status, the trace, the actor) are not in the
+// JSON: they travel as MQTT 5 user properties, which clients that do not read them never see.
+// The package imports only the standard library.
 //
-// The constructors are the life of a device: connected, activated, removed and so on.
-// The calls of which one is the success make it by themselves, through package
-// middleware; what no HTTP call shows, such as a CIRA connection or a WebSocket, the
-// server publishes: pub.Publish(event.Connected(guid)).
+// The constructors make the events in the life of a device: connected, activated, removed and
+// so on. Package middleware makes some of them when an HTTP call succeeds. A server publishes
+// the others by itself, because no HTTP call shows a CIRA connection or a WebSocket:
+// pub.Publish(event.Connected(guid)).
 package event
 
 import (
@@ -21,24 +21,24 @@ import (
 	"unicode/utf8"
 )
 
-// Event is one thing that happened at an Open AMT server. It is a plain value:
-// copying it is cheap, and nothing in this package keeps or changes one.
+// Event is one thing that happened at an Open AMT server. It is a plain value that is cheap to
+// copy; no function of this package keeps or changes one.
 type Event struct {
-	// Type says whether a call was asked for, worked or failed. Required.
+	// Type is the kind of the event: a call has begun, worked or failed. It is required.
 	Type Type
 	// Message is the sentence that a person reads, such as "Power State requested".
 	Message string
-	// Methods names what was called, such as "AMT_PowerState". MPS always sends
-	// one name, RPS sends two on an activation; none is written as [].
+	// Methods holds the names of what was called, such as "AMT_PowerState". MPS always sends
+	// one name, RPS sends two for an activation; the JSON of none is [].
 	Methods []string
-	// GUID is the device's UUID as the caller wrote it. It is not validated, as
-	// MPS does not validate it either; empty leaves the key out of the JSON.
+	// GUID is the device's UUID as the caller wrote it. Like MPS, this module does not
+	// validate it; an empty one leaves the key out of the JSON.
 	GUID string
 	// Timestamp is the time of the event in Unix milliseconds; 0 means now.
 	Timestamp int64
 
-	// Outcome says whose the failure was. It travels as the user property
-	// "outcome"; empty sends none.
+	// Outcome is the way in which the call ended, and whose failure it was. It travels as the
+	// user property "outcome"; empty sends none.
 	Outcome Outcome
 	// HTTPStatus is the status of a failed call. It travels as the user property
 	// "httpstatus"; 0 sends none.
@@ -46,9 +46,9 @@ type Event struct {
 	// TraceParent is the W3C trace context of the call. It travels as the user
 	// property "traceparent"; empty sends none.
 	TraceParent string
-	// Actor is the person or client who made the call, by whatever name the server
-	// knows them: printable text. It travels as the user property "actor", where all
-	// who may read the topic see it; empty sends none.
+	// Actor is the name of the person or client who made the call, as the server knows them:
+	// printable text. It travels as the user property "actor", which everyone who may read the
+	// topic sees; empty sends none.
 	Actor string
 }
 
@@ -62,20 +62,20 @@ const (
 	Fail    Type = "fail"    // a call has failed
 )
 
-// Outcome says how a call ended and, if it failed, whose the failure was.
+// Outcome is the way in which a call ended: it worked, or whose failure it was.
 type Outcome string
 
 // The outcomes, as the user property "outcome" spells them.
 const (
 	OutcomeOK          Outcome = "ok"          // the call worked
-	OutcomeClient      Outcome = "client"      // the caller made a mistake, or went away
-	OutcomeUnreachable Outcome = "unreachable" // the device is not there
-	OutcomeDevice      Outcome = "device"      // the device's AMT said no
+	OutcomeClient      Outcome = "client"      // the caller made a mistake or closed the connection
+	OutcomeUnreachable Outcome = "unreachable" // the server could not reach the device
+	OutcomeDevice      Outcome = "device"      // the device's AMT refused the call
 	OutcomeServer      Outcome = "server"      // the server itself failed
 )
 
-// Validate returns an error that names the first field with a value that cannot
-// be published, or nil. Message, Methods and GUID may hold any text.
+// Validate returns nil if e can be published, else an error that names the first field at
+// fault. Message, Methods and GUID may hold any text.
 func (e Event) Validate() error {
 	if !e.Type.known() {
 		return fmt.Errorf("event: type %s: want request, success or fail", quote(string(e.Type)))
@@ -92,7 +92,7 @@ func (e Event) Validate() error {
 		return fmt.Errorf("event: traceparent %s: want the form of W3C Trace Context, such as 00-<32 hex>-<16 hex>-01", quote(e.TraceParent))
 	}
 	if !isPrintable(e.Actor) {
-		return fmt.Errorf("event: actor %s: want printable text in UTF-8, for brokers cut the connection for control characters", quote(e.Actor))
+		return fmt.Errorf("event: actor %s: want printable text in UTF-8: brokers end the connection when they get a control character", quote(e.Actor))
 	}
 	if e.Timestamp < 0 {
 		return fmt.Errorf("event: timestamp %d: want Unix milliseconds, or 0 for now", e.Timestamp)
@@ -103,8 +103,8 @@ func (e Event) Validate() error {
 func (t Type) known() bool { return t == Request || t == Success || t == Fail }
 
 // IsTraceParent reports whether s is a traceparent header of version 00 as
-// https://www.w3.org/TR/trace-context/#traceparent-header defines it. A header
-// comes from the caller, so whoever copies one into an event asks first.
+// https://www.w3.org/TR/trace-context/#traceparent-header defines it. Check a header with it
+// before you copy it into an event: the caller may have sent anything.
 func IsTraceParent(s string) bool {
 	const form = "00-00000000000000000000000000000000-0000000000000000-00"
 	if len(s) != len(form) || s[:3] != form[:3] || s[35] != '-' || s[52] != '-' {
@@ -114,9 +114,9 @@ func IsTraceParent(s string) bool {
 	return hexOnly(trace) && hexOnly(parent) && hexOnly(flags) && trace != form[3:35] && parent != form[36:52]
 }
 
-// hexOnly takes eight characters at once, as every call of a server asks for some fifty. The
-// highest bit of each byte of a sum is set if that character is not below the one that the sum
-// looks for.
+// hexOnly reports whether s has only lower-case hexadecimal digits. It looks at eight characters
+// at once, because it runs in every HTTP call: each sum sets the highest bit of a byte if the
+// character in that byte is at least the character that the sum tests for.
 func hexOnly(s string) bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
@@ -136,15 +136,16 @@ func hexOnly(s string) bool {
 	return true
 }
 
+// isPrintable reports whether s is UTF-8 without control characters.
 func isPrintable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0
 }
 
-// quote shortens a foreign value so that an error stays one readable line.
+// quote returns s in quotes, shortened so that an error remains one readable line.
 func quote(s string) string {
-	const most = 40
-	if len(s) > most {
-		return strconv.Quote(s[:most]) + "..."
+	const maxLength = 40
+	if len(s) > maxLength {
+		return strconv.Quote(s[:maxLength]) + "..."
 	}
 	return strconv.Quote(s)
 }

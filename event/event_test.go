@@ -170,7 +170,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// What servers write, and what differs from it by a blank, mean the same.
+// Parse reads the form that servers write by another way than all other forms. A blank before
+// the payload chooses the other way: both must return the same.
 func FuzzParseReadsTheExactFormAsAnyOther(f *testing.F) {
 	for _, payload := range captured(f) {
 		f.Add(payload)

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends e as MPS writes it and returns the extended slice. It never
-// fails: bytes that are no UTF-8 become U+FFFD, and a Timestamp of 0 becomes the
+// AppendJSON appends the JSON of e, as MPS writes it, to dst and returns the extended slice. It
+// never fails: it replaces bytes that are not UTF-8 by U+FFFD, and a Timestamp of 0 by the
 // current time. It allocates only to grow dst and may be called concurrently.
 func (e Event) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"type":`...)
@@ -35,12 +35,12 @@ func (e Event) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// MarshalJSON returns e as AppendJSON writes it, so that an Event inside another
-// value is written by encoding/json with the same keys. (encoding/json then
-// escapes <, > and &, as it does for every type, unless told otherwise.)
+// MarshalJSON returns the JSON that AppendJSON writes, so that encoding/json writes an Event
+// inside another value with the same keys. Unless json.Encoder.SetEscapeHTML(false) is called,
+// encoding/json then escapes <, > and &, as it does for every type.
 func (e Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 
-// plain tells the ASCII characters that stand for themselves in a JSON string.
+// plain is the set of ASCII characters that a JSON string holds without an escape.
 var plain = func() (plain [256]bool) {
 	for c := ' '; c < utf8.RuneSelf; c++ {
 		plain[c] = c != '"' && c != '\\'
@@ -48,9 +48,10 @@ var plain = func() (plain [256]bool) {
 	return plain
 }()
 
-// allPlain is plain for eight characters at once, which makes writing an event a fifth
-// faster. The highest bit of each byte of a term is set if that character is what the
-// term looks for; a borrow may set it wrongly, but only beside one that is set rightly.
+// allPlain reports whether the first eight characters of s are plain. It looks at all of them at
+// once, which makes writing an event a fifth faster: each term sets the highest bit of a byte
+// if the character in that byte is the one that the term tests for. A borrow may set the bit of
+// a neighbour wrongly, but only if a bit is set rightly as well.
 func allPlain(s string) bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	_ = s[7]
@@ -60,9 +61,9 @@ func allPlain(s string) bool {
 	return (w|control|quote|backslash)&highs == 0
 }
 
-// appendString quotes s exactly as JavaScript's JSON.stringify does, which is
-// not what encoding/json does: only the quote, the backslash and characters
-// below U+0020 are escaped (ECMA-262, QuoteJSONString).
+// appendString appends s in quotes exactly as JavaScript's JSON.stringify writes it, which
+// encoding/json does not: it escapes only the quote, the backslash and characters below U+0020
+// (ECMA-262, QuoteJSONString).
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// object is the JSON of an event; the pointers tell a missing key from an empty one.
+// object is the JSON object of an event. Its pointers are nil for keys that are missing.
 type object struct {
 	Type      *Type     `json:"type"`
 	Message   *string   `json:"message"`
@@ -19,10 +19,10 @@ type object struct {
 }
 
 // Parse reads the JSON of one event as MPS, RPS or this module wrote it. Keys may
-// come in any order, and keys that it does not know are passed over, so that a
-// later server may say more. The error names the field and the value at fault.
-// The result shares no memory with payload; user properties are not in the JSON,
-// so Outcome, HTTPStatus and TraceParent stay empty.
+// come in any order, and Parse ignores keys that it does not know, so that a
+// later server may add some. The error names the field and the value at fault.
+// The result shares no memory with payload. User properties are not in the JSON:
+// Outcome, HTTPStatus, TraceParent and Actor remain empty.
 func Parse(payload []byte) (Event, error) {
 	if !utf8.Valid(payload) {
 		return Event{}, errors.New("event: the payload is not valid UTF-8")
@@ -59,9 +59,9 @@ func Parse(payload []byte) (Event, error) {
 	}, nil
 }
 
-// parseExact reads the very form in which servers write events, as long as no text in it
-// has an escape: that is nearly all there is, and it takes a tenth of the time that
-// encoding/json takes. ok is false for all else, be it right or wrong.
+// parseExact reads an event that is written exactly as servers write it and has no escape in
+// its texts. Nearly all events are, and it takes a tenth of the time of encoding/json. For
+// every other payload, valid or not, ok is false.
 func parseExact(payload string) (e Event, ok bool) {
 	r := reader{rest: payload, ok: true}
 	e.Type = Type(r.text(`{"type":`))
@@ -83,18 +83,20 @@ func parseExact(payload string) (e Event, ok bool) {
 	return e, err == nil
 }
 
-// reader reads what is expected; ok turns false when something else comes.
+// reader reads expected texts from the front of rest. Once something else comes, ok remains
+// false.
 type reader struct {
 	rest string
 	ok   bool
 }
 
+// literal reads the text want.
 func (r *reader) literal(want string) {
 	rest, ok := strings.CutPrefix(r.rest, want)
 	r.rest, r.ok = rest, r.ok && ok
 }
 
-// text reads the JSON string behind a literal.
+// text reads the literal before and the JSON string that follows it, and returns the string.
 func (r *reader) text(before string) string {
 	r.literal(before)
 	r.literal(`"`)

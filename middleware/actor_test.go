@@ -14,7 +14,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// authorized is the authorization of a server: it notes who calls.
+// authorized stands in for the authorization of a server: it sets the user of the call.
 func authorized(c *gin.Context) { c.Set("user", c.GetHeader("User")) }
 
 func user(c *gin.Context) string { return c.GetString("user") }
@@ -27,7 +27,7 @@ func actors(t *testing.T, chain func(rec *recorder) []gin.HandlerFunc) [2]string
 	router.Use(gin.Recovery())
 	router.POST(powerAction+":guid", chain(rec)...)
 	call(t, router, "POST", powerAction+guid, "User", "ada")
-	events := rec.taken(t)
+	events := rec.take(t)
 	require.Len(t, events, 2)
 	return [2]string{events[0].Actor, events[1].Actor}
 }
@@ -88,8 +88,8 @@ func TestAnActorThatPanicsIsNobody(t *testing.T) {
 		passed any
 	}{"": {200, "", nil}, "?user=1": {200, "ada", nil}, "?panic=1": {500, "", "boom"}, "?user=1&panic=1": {500, "ada", "boom"}} {
 		call(t, router, "GET", powerState+guid+query)
-		events := rec.taken(t)
-		onePair(t, events, "AMT_PowerState", want.status, query)
+		events := rec.take(t)
+		assertPair(t, events, "AMT_PowerState", want.status, query)
 		assert.Empty(t, events[0].Actor)
 		assert.Equal(t, want.actor, events[1].Actor, query)
 		assert.Equal(t, want.passed, passed, query)

@@ -16,7 +16,7 @@ import (
 	"github.com/mps-events/mps-events/middleware"
 )
 
-// forward is a handler that sends the call on to another path of engine.
+// forward returns a handler that sends the call on to another path of engine.
 func forward(engine *gin.Engine, path string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Request.URL.Path = path
@@ -24,9 +24,9 @@ func forward(engine *gin.Engine, path string) gin.HandlerFunc {
 	}
 }
 
-// onePair wants the two events of one call of httpStatus that are named after the
-// route of which the method is.
-func onePair(t *testing.T, events []event.Event, method string, httpStatus int, what string) {
+// assertPair checks that events are the two of one call that ended with httpStatus, and have
+// method.
+func assertPair(t *testing.T, events []event.Event, method string, httpStatus int, what string) {
 	t.Helper()
 	require.Len(t, events, 2, what)
 	assert.Equal(t, event.Request, events[0].Type, what)
@@ -69,7 +69,7 @@ func TestOneCallThatIsSentOnMakesOnePair(t *testing.T) {
 	} {
 		for range 3 { // gin takes its contexts from a pool
 			assert.Equal(t, want.status, call(t, router, "GET", path), path)
-			onePair(t, rec.taken(t), want.method, want.status, path)
+			assertPair(t, rec.take(t), want.method, want.status, path)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func TestTheGUIDOfACallThatIsSentOnIsThatOfItsFirstRoute(t *testing.T) {
 	router.GET("/api/v1/own/:guid", forward(router, powerState+"2"))
 	router.GET(powerState+":guid", status(200))
 	call(t, router, "GET", "/api/v1/own/1")
-	for _, e := range rec.taken(t) {
+	for _, e := range rec.take(t) {
 		assert.Equal(t, "1", e.GUID)
 	}
 }
@@ -98,7 +98,7 @@ func TestWhatIsSaidBeforeACallIsSentOnHolds(t *testing.T) {
 	assert.Equal(t, event.Event{
 		Type: event.Fail, Message: "second", Methods: []string{"getFirst"}, GUID: "1",
 		Outcome: event.OutcomeDevice, HTTPStatus: 200, Actor: "ada",
-	}, rec.taken(t)[1])
+	}, rec.take(t)[1])
 }
 
 func TestAPanicOfACallThatWasSentOnEndsItsOnePair(t *testing.T) {
@@ -123,16 +123,16 @@ func TestAPanicOfACallThatWasSentOnEndsItsOnePair(t *testing.T) {
 		})
 		for range 3 {
 			call(t, router, "GET", "/api/v1/first/1?panic=1")
-			onePair(t, rec.taken(t), "getFirst", 500, order)
+			assertPair(t, rec.take(t), "getFirst", 500, order)
 			call(t, router, "GET", "/api/v1/second/1?panic=1")
-			onePair(t, rec.taken(t), "getSecond", 500, order)
+			assertPair(t, rec.take(t), "getSecond", 500, order)
 			call(t, router, "GET", "/api/v1/first/1")
-			onePair(t, rec.taken(t), "getFirst", 200, order)
+			assertPair(t, rec.take(t), "getFirst", 200, order)
 		}
 	}
 }
 
-// emitters is an emitter that Go cannot compare.
+// emitters is an emitter whose values Go cannot compare.
 type emitters []middleware.Emitter
 
 func (es emitters) Publish(e event.Event) error {
@@ -157,9 +157,9 @@ func TestTheMiddlewareTwiceIsOnePairForEachEmitter(t *testing.T) {
 		router.GET("/api/v1/first", forward(router, powerState+guid))
 		for path, method := range map[string]string{powerState + guid: "AMT_PowerState", "/api/v1/first": "getFirst"} {
 			require.Equal(t, 200, call(t, router, "GET", path), what)
-			onePair(t, rec.taken(t), method, 200, what)
+			assertPair(t, rec.take(t), method, 200, what)
 			if len(chain) != 2 {
-				onePair(t, other.taken(t), method, 200, what)
+				assertPair(t, other.take(t), method, 200, what)
 			}
 		}
 	}
@@ -170,7 +170,7 @@ func TestAFilterMayLeaveTheCallToALaterRoute(t *testing.T) {
 	router.GET("/api/v1/first", forward(router, powerState+guid))
 	router.GET(powerState+":guid", status(200))
 	call(t, router, "GET", "/api/v1/first")
-	onePair(t, rec.taken(t), "AMT_PowerState", 200, "")
+	assertPair(t, rec.take(t), "AMT_PowerState", 200, "")
 }
 
 func TestAFilterThatPanicsDoesNotSilenceLaterCalls(t *testing.T) {
@@ -186,13 +186,13 @@ func TestAFilterThatPanicsDoesNotSilenceLaterCalls(t *testing.T) {
 	for range 3 {
 		req := httptest.NewRequest(http.MethodGet, powerState+guid+"?panic=1", http.NoBody)
 		router.ServeHTTP(httptest.NewRecorder(), req)
-		assert.Empty(t, rec.taken(t))
+		assert.Empty(t, rec.take(t))
 		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, powerState+guid, http.NoBody))
-		onePair(t, rec.taken(t), "AMT_PowerState", 200, "")
+		assertPair(t, rec.take(t), "AMT_PowerState", 200, "")
 	}
 }
 
-// A call that a handler makes by itself is a call of its own.
+// A request that a handler sends to the router is another call.
 func TestABatchMakesThePairsOfItsCalls(t *testing.T) {
 	router, rec := newRouter()
 	router.POST("/api/v1/batch", func(c *gin.Context) {
@@ -204,7 +204,7 @@ func TestABatchMakesThePairsOfItsCalls(t *testing.T) {
 	})
 	router.GET(powerState+":guid", status(200))
 	call(t, router, "POST", "/api/v1/batch")
-	assert.Len(t, rec.taken(t), 8)
+	assert.Len(t, rec.take(t), 8)
 }
 
 func TestManyCallsThatAreSentOnAtOnce(t *testing.T) {
@@ -223,7 +223,7 @@ func TestManyCallsThatAreSentOnAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	got := map[string]int{}
-	for _, e := range rec.taken(t) {
+	for _, e := range rec.take(t) {
 		got[e.GUID+" "+e.Methods[0]+" "+string(e.Type)]++
 	}
 	assert.Len(t, got, 2*callers*calls)

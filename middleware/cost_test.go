@@ -18,9 +18,8 @@ func (discard) Publish(event.Event) error { return nil }
 
 func noop(c *gin.Context) { c.Next() }
 
-// caller returns a function that makes one call on a router with these
-// middlewares, without the network and without gin's pool of contexts, whose
-// hits and misses would be measured too.
+// caller returns a function that makes one call on a router with these middlewares. It uses
+// neither the network nor gin's pool of contexts, whose cost would be measured too.
 func caller(middlewares ...gin.HandlerFunc) func() {
 	router := gin.New()
 	router.Use(middlewares...)

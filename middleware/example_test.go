@@ -11,8 +11,8 @@ import (
 	"github.com/mps-events/mps-events/middleware"
 )
 
-// printer stands for the publisher: it prints what that would publish, but for the
-// time, which would differ in each run.
+// printer stands in for the publisher: it prints the events, with a time that is the same in
+// each run.
 type printer struct{}
 
 func (printer) Publish(e event.Event) error {
@@ -21,7 +21,7 @@ func (printer) Publish(e event.Event) error {
 	return err
 }
 
-// get calls the router as an HTTP client does.
+// get makes a call as an HTTP client does.
 func get(router http.Handler, path string) {
 	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, http.NoBody))
 }
@@ -67,7 +67,7 @@ func ExampleWithRoute() {
 	// {"type":"fail","message":"Wake Up request failed","methods":["AMT_WakeUp"],"guid":"4c4c4544-004b-4210-8033-b6c04f504633","timestamp":1795321902892}
 }
 
-// actorPrinter stands for the publisher: it prints the user property that names the actor.
+// actorPrinter stands in for the publisher: it prints the actor of each event.
 type actorPrinter struct{}
 
 func (actorPrinter) Publish(e event.Event) error {
@@ -78,8 +78,8 @@ func (actorPrinter) Publish(e event.Event) error {
 func ExampleWithActor() {
 	router := gin.New()
 	router.Use(middleware.New(actorPrinter{}, middleware.WithActor(func(c *gin.Context) string { return c.GetString("user") })))
-	// Authorization is inside, so that a call that it refuses makes events too: the request
-	// event comes before anybody knows who calls.
+	// Authorization comes after the middleware, so that a call that it refuses makes events too.
+	// The request event is made before authorization, so it has no actor.
 	router.Use(func(c *gin.Context) { c.Set("user", "ada") })
 	router.GET("/api/v1/amt/power/state/:guid", func(c *gin.Context) { c.Status(http.StatusOK) })
 

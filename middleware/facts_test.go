@@ -21,14 +21,14 @@ import (
 	"github.com/mps-events/mps-events/middleware"
 )
 
-// A fact is one route and what its server publishes about it.
+// A fact is one route with the events that its server publishes about it.
 type fact struct {
 	Method, Route string
 	NeedsDevice   bool `json:"needs_connected_device"`
 	Events        []said
 }
 
-// said is one event that MPS or RPS may publish; Console publishes none.
+// said is an event that MPS or RPS may publish; Console publishes none.
 type said struct {
 	When    string // request, success, fail, fail-exception
 	Methods []string
@@ -49,7 +49,7 @@ func facts(t *testing.T, name string) []fact {
 
 var servers = []string{"mps-events", "rps-events", "console-routes"}
 
-// mounts are where a server may have its routes, and what its clients call then.
+// mounts lists the ways in which a server may register its routes, and the paths of their calls.
 var mounts = []struct {
 	prefix, called string
 	param          *strings.Replacer // names of parameters
@@ -59,8 +59,8 @@ var mounts = []struct {
 	{"/t/:guid/:name", "/t/tenant/no-name", strings.NewReplacer(":guid", ":own", ":profileName", ":guid", ":name", ":id")},
 }
 
-// answers are the ways in which a handler may end, by the path's value of
-// X-Answer, and what MPS calls them.
+// answers maps the ways in which a handler may end, by the value of the header X-Answer, to
+// their names in the facts about MPS.
 var answers = map[string]string{"200": "success", "400": "fail", "404": "fail", "500": "fail-exception", "panic": "fail-exception"}
 
 func answer(c *gin.Context) {
@@ -87,14 +87,15 @@ var (
 	placeholder = regexp.MustCompile(`\$?\{[^}]*\}`)
 )
 
-// filled is a template's message in a call of a path: see callFact.
+// filled returns the message of a template in a call of a path by callFact.
 func filled(template, path string) string {
 	return placeholder.ReplaceAllStringFunc(template, func(s string) string {
 		return valueOf(path, strings.Trim(s, "${}"))
 	})
 }
 
-// valueOf is the value of a path's parameter in a call, or "" if it has none.
+// valueOf returns the value of a path's parameter in a call by callFact, or "" if the path has no
+// such parameter.
 func valueOf(path, name string) string {
 	if i := slices.Index(parameter.FindAllString(path, -1), ":"+name); i >= 0 {
 		return fmt.Sprint("value ", i)
@@ -120,7 +121,7 @@ func callFact(t *testing.T, router http.Handler, f fact, called, answer string) 
 	require.Equal(t, answer, strconv.Itoa(res.Code), "%s %s", f.Method, f.Route)
 }
 
-// row is a row of the table that is called as its own path has it.
+// row returns the row of the table for the route of a fact.
 func row(t *testing.T, f fact) openamt.Route {
 	t.Helper()
 	r, ok := openamt.Lookup(f.Method, f.Route)
@@ -138,7 +139,7 @@ func TestEveryRouteUnderAnyMountMakesItsRequestAndOneEnd(t *testing.T) {
 				for answer := range answers {
 					what := fmt.Sprintf("%s%s %s answers %s", mount.prefix, f.Method, f.Route, answer)
 					callFact(t, router, f, mount.called, answer)
-					events := rec.taken(t)
+					events := rec.take(t)
 					if !strings.HasPrefix(f.Route, "/api/") {
 						assert.Empty(t, events, what)
 						continue
@@ -150,7 +151,7 @@ func TestEveryRouteUnderAnyMountMakesItsRequestAndOneEnd(t *testing.T) {
 	}
 }
 
-// expected are the two events of a call, in our words.
+// expected returns the two events that this module makes of a call.
 func expected(t *testing.T, f fact, answer string) []event.Event {
 	t.Helper()
 	r := row(t, f)
@@ -178,22 +179,22 @@ func TestWithMPSWordsSaysWhatMPSAndRPSPublish(t *testing.T) {
 			for answer, when := range answers {
 				what := fmt.Sprintf("%s %s answers %s", f.Method, f.Route, answer)
 				callFact(t, router, f, "", answer)
-				events := rec.taken(t)
+				events := rec.take(t)
 				require.Len(t, events, 2, what)
-				sameAsMPS(t, f, "request", events[0], what)
+				assertSameAsMPS(t, f, "request", events[0], what)
 				if answer == "404" && f.NeedsDevice {
 					assert.Equal(t, "Device Not Found", events[1].Message, what)
 					assert.Equal(t, valueOf(f.Route, "guid"), events[1].GUID, what)
 					continue
 				}
-				sameAsMPS(t, f, when, events[1], what)
+				assertSameAsMPS(t, f, when, events[1], what)
 			}
 		}
 	}
 }
 
-// sameAsMPS wants e to be one of the events that MPS or RPS may publish then.
-func sameAsMPS(t *testing.T, f fact, when string, e event.Event, what string) {
+// assertSameAsMPS checks that e is one of the events that MPS or RPS may publish.
+func assertSameAsMPS(t *testing.T, f fact, when string, e event.Event, what string) {
 	t.Helper()
 	var theirs []string
 	for _, s := range f.Events {
@@ -211,7 +212,7 @@ func sameAsMPS(t *testing.T, f fact, when string, e event.Event, what string) {
 	}
 }
 
-// What is wrong at MPS and right by default.
+// These events are wrong in MPS, and right in this module by default.
 func TestMPSWordsOnlyForThoseWhoAsk(t *testing.T) {
 	for _, wrong := range []struct {
 		httpMethod, route, answer string
@@ -229,7 +230,7 @@ func TestMPSWordsOnlyForThoseWhoAsk(t *testing.T) {
 		for want, opts := range map[string][]middleware.Option{wrong.ours: nil, wrong.mps: {middleware.WithMPSWords()}} {
 			router, rec := mounted([]fact{f}, "", strings.NewReplacer(), opts...)
 			callFact(t, router, f, "", wrong.answer)
-			e := rec.taken(t)[wrong.at]
+			e := rec.take(t)[wrong.at]
 			assert.Equal(t, want, fmt.Sprint(e.Message, " ", e.Methods, " ", e.GUID))
 		}
 	}

@@ -50,7 +50,7 @@ func TestValuesOutliveTheCallThatHadThem(t *testing.T) {
 	wg.Wait()
 
 	got := map[string]int{}
-	for _, e := range rec.taken(t) {
+	for _, e := range rec.take(t) {
 		got[e.GUID+" "+e.Message]++
 	}
 	assert.Len(t, got, 2*callers*calls)
@@ -83,7 +83,7 @@ func TestOtherCallsMakeNoEvents(t *testing.T) {
 		{"BREW", "/api/v1/amt/nothing"}: 404,
 	} {
 		assert.Equal(t, want, call(t, router, request[0], request[1]), request)
-		assert.Empty(t, rec.taken(t), request)
+		assert.Empty(t, rec.take(t), request)
 	}
 }
 
@@ -94,15 +94,15 @@ func TestRoutesOfAnyMethodMakeEvents(t *testing.T) {
 		router.Handle(httpMethod, "/api/v1/things/:guid", status(200))
 		router.Handle(httpMethod, "/api/v1/files/*path", status(200))
 		router.Handle(httpMethod, "/healthz", status(200))
-		for range 2 { // learnt, and known
+		for range 2 { // the first call learns the route, the second knows it
 			for path, name := range map[string]string{"/api/v1/things/1": "Things", "/api/v1/files/a/b": "Files"} {
 				serveOne(router, httpMethod, path)
-				onePair(t, rec.taken(t), strings.ToLower(httpMethod)+name, 200, httpMethod)
+				assertPair(t, rec.take(t), strings.ToLower(httpMethod)+name, 200, httpMethod)
 			}
 			serveOne(router, httpMethod, "/healthz")
 			serveOne(router, httpMethod, "/api/v1/nothing")
 			serveOne(router, "MKCOL", "/api/v1/things/1") // 405
-			assert.Empty(t, rec.taken(t), httpMethod)
+			assert.Empty(t, rec.take(t), httpMethod)
 		}
 	}
 }
@@ -114,11 +114,11 @@ func TestAnyIsEachOfItsMethods(t *testing.T) {
 		"GET": 2, "POST": 2, "PUT": 2, "PATCH": 2, "DELETE": 2, "CONNECT": 2, "TRACE": 2, "HEAD": 0, "OPTIONS": 0, "QUERY": 0,
 	} {
 		serveOne(router, httpMethod, "/api/v1/things")
-		assert.Len(t, rec.taken(t), events, httpMethod)
+		assert.Len(t, rec.take(t), events, httpMethod)
 	}
 }
 
-// serveOne makes a call without the network, whose client knows less methods.
+// serveOne makes a call without the network, because Go's HTTP client refuses some methods.
 func serveOne(router http.Handler, httpMethod, path string) {
 	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(httpMethod, path, http.NoBody))
 }
@@ -127,7 +127,7 @@ func TestARedirectOfTheTrailingSlashIsNoCall(t *testing.T) {
 	router, rec := newRouter()
 	router.GET("/api/v1/devices/", status(200))
 	assert.Equal(t, 200, call(t, router, "GET", "/api/v1/devices")) // the client follows
-	events := rec.taken(t)
+	events := rec.take(t)
 	require.Len(t, events, 2)
 	assert.Equal(t, []string{"getAllDevices"}, events[0].Methods)
 }
@@ -140,7 +140,7 @@ func TestARewrittenCallIsThatOfItsRoute(t *testing.T) {
 		router.HandleContext(c)
 	})
 	call(t, router, "GET", "/short/123")
-	events := rec.taken(t)
+	events := rec.take(t)
 	require.Len(t, events, 2)
 	assert.Equal(t, "Power State received", events[1].Message)
 	assert.Equal(t, "123", events[1].GUID)
@@ -159,22 +159,22 @@ func TestGroupsAndNestedMiddleware(t *testing.T) {
 	authorized.GET("/amt/power/state/:guid", status(200))
 
 	call(t, router, "GET", "/api/v1/version")
-	assert.Empty(t, rec.taken(t))
+	assert.Empty(t, rec.take(t))
 
 	call(t, router, "GET", "/mps"+powerState+guid)
-	events := rec.taken(t)
+	events := rec.take(t)
 	require.Len(t, events, 2)
 	assert.Equal(t, event.Fail, events[1].Type)
 	assert.Equal(t, 401, events[1].HTTPStatus)
 
 	call(t, router, "GET", "/mps"+powerState+guid, "Authorization", "me")
-	events = rec.taken(t)
+	events = rec.take(t)
 	require.Len(t, events, 2)
 	assert.Equal(t, event.Success, events[1].Type)
 }
 
-// gin.Recovery takes a broken connection, perhaps to the device, for one to the caller: it
-// leaves 200.
+// gin.Recovery treats any broken connection, also one to the device, as that of the caller: the
+// status remains 200.
 func TestABrokenConnectionIsAFailureBeforeRecoveryToo(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EPIPE, syscall.ECONNRESET} {
 		rec := &recorder{}
@@ -184,7 +184,7 @@ func TestABrokenConnectionIsAFailureBeforeRecoveryToo(t *testing.T) {
 			panic(&net.OpError{Op: "write", Err: os.NewSyscallError("write", errno)})
 		})
 		call(t, router, "GET", powerState+guid)
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2)
 		assert.Equal(t, event.Fail, events[1].Type, errno)
 		assert.Equal(t, event.OutcomeServer, events[1].Outcome, errno)
@@ -214,7 +214,7 @@ func TestAPanicIsAFailureAndGoesOn(t *testing.T) {
 			router.GET(powerState+":guid", func(*gin.Context) { panic(value) })
 			call(t, router, "GET", powerState+guid)
 
-			events := rec.taken(t)
+			events := rec.take(t)
 			require.Len(t, events, 2, "%s: %v", order, value)
 			assert.Equal(t, event.Event{
 				Type: event.Fail, Message: "Internal Service Error", Methods: []string{"AMT_PowerState"}, GUID: guid,

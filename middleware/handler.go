@@ -6,69 +6,71 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// said holds what the handlers of a call say about its events.
-type said struct {
+// overrides holds the values that the handlers of a call have set for its events.
+type overrides struct {
 	outcome event.Outcome
 	message string
 	guid    string
 	actor   string
 }
 
-type saidKey struct{}
+// overridesKey is the key of the overrides in a gin.Context.
+type overridesKey struct{}
 
-// SetOutcome says how the call has ended, whatever HTTP status its answer has: a device
+// SetOutcome sets the outcome of the call, whatever HTTP status its answer has: a device
 // that refuses inside a 200 is event.OutcomeDevice, a database that is down behind a 400 is
-// event.OutcomeServer. With event.OutcomeOK the last event is a success, else a fail. The last of
-// several calls holds; "" and what is no outcome leave it to the status. A panic is the
-// server's fault all the same, unless a gin.Recovery inside the middleware hides it.
+// event.OutcomeServer. With event.OutcomeOK the last event is a success, else a fail. The last
+// SetOutcome of a call wins; "" or an unknown outcome lets the status decide. After a panic the
+// outcome is event.OutcomeServer all the same, unless a gin.Recovery inside the middleware hides
+// the panic.
 //
-// Like SetMessage, SetGUID and SetActor it is for the call's own goroutine, before the
-// handlers return. It does nothing where the call makes no events, and nothing to the
-// call's events if c is a copy that gin.Context.Copy has made. A middleware in front of ours may
-// call it too.
+// Call SetOutcome, SetMessage, SetGUID and SetActor from the goroutine of the call, before its
+// handlers return. They have no effect if the call makes no events, or if c is a copy that
+// gin.Context.Copy has made. A middleware before this one may call them too.
 func SetOutcome(c *gin.Context, outcome event.Outcome) {
-	say(c, func(s *said) { s.outcome = known(outcome) })
+	override(c, func(o *overrides) { o.outcome = known(outcome) })
 }
 
-// SetMessage gives the last event of the call, success or fail, a message of its own,
-// such as "Link Preference set to ME" where the table, which knows only the path, has
-// to end with "set to ". "" leaves the table's. One of more than 512 bytes is shortened.
-// Mind what it is made of: it goes to everyone who may read the broker's topic.
+// SetMessage sets the message of the last event of the call, success or fail, such as "Link
+// Preference set to ME", where the table, which knows only the path, ends with "set to ". "" keeps
+// the table's message. A message of more than 512 bytes is shortened. Take care what you put into
+// it: everyone who may read the broker's topic sees it.
 func SetMessage(c *gin.Context, message string) {
-	say(c, func(s *said) { s.message = message })
+	override(c, func(o *overrides) { o.message = message })
 }
 
-// SetGUID names the device in the last event of the call where the path does not, as
-// in POST /api/v1/devices, whose body has the guid. "" leaves the path's. One of more than
-// 256 bytes is shortened.
+// SetGUID sets the guid of the last event of the call if the path has none, as
+// in POST /api/v1/devices, whose body has the guid. "" keeps the guid of the path. A guid of more
+// than 256 bytes is shortened.
 func SetGUID(c *gin.Context, guid string) {
-	say(c, func(s *said) { s.guid = guid })
+	override(c, func(o *overrides) { o.guid = guid })
 }
 
-// SetActor names the person or client who makes the call, in the last event, and in the
-// request event too if a middleware before ours calls it. It needs no option and comes before what the
-// function of WithActor says; "" leaves it to that. Characters that cannot be printed become
-// "?", and a name of more than 256 bytes is shortened. The name goes to everyone who may
-// read the broker's topic: give no token, and mind what the law says of personal data.
+// SetActor sets the name of the person or client who makes the call, in the last event, and in
+// the request event too if a middleware before this one calls it. It needs no option and has
+// precedence over the function of WithActor; "" lets that function decide. Characters that cannot
+// be printed become "?", and a name of more than 256 bytes is shortened. Everyone who may read
+// the broker's topic sees the name: pass no token, and mind the laws about personal data.
 func SetActor(c *gin.Context, actor string) {
-	say(c, func(s *said) { s.actor = actor })
+	override(c, func(o *overrides) { o.actor = actor })
 }
 
-// say changes what is said of the call of c. It is kept with c itself before the call's events
-// begin, and of a copy.
-func say(c *gin.Context, by func(*said)) {
+// override changes the overrides of the call of c. Before the events of the call begin, and for a
+// copy of c, it keeps them in c.
+func override(c *gin.Context, by func(*overrides)) {
 	if change(c, by) {
 		return
 	}
-	s := saidBefore(c)
-	by(&s)
-	c.Set(saidKey{}, s) // a value: copies of c share it
+	o := earlyOverrides(c)
+	by(&o)
+	c.Set(overridesKey{}, o) // a value, because copies of c share it
 }
 
-// saidBefore returns what was said before the call's events began, without an allocation.
-func saidBefore(c *gin.Context) said {
-	if s, ok := c.Get(saidKey{}); ok {
-		return s.(said)
+// earlyOverrides returns the overrides that were set before the events of the call began. It does
+// not allocate.
+func earlyOverrides(c *gin.Context) overrides {
+	if o, ok := c.Get(overridesKey{}); ok {
+		return o.(overrides)
 	}
-	return said{}
+	return overrides{}
 }

@@ -16,13 +16,13 @@ import (
 
 const powerAction = "/api/v1/amt/power/action/"
 
-// endOf returns the last event of a call that handler answers, for a device.
+// endOf returns the last event of a call about a device that handler answers.
 func endOf(t *testing.T, handler gin.HandlerFunc, opts ...middleware.Option) event.Event {
 	t.Helper()
 	router, rec := newRouter(opts...)
 	router.POST(powerAction+":guid", handler)
 	call(t, router, "POST", powerAction+guid)
-	events := rec.taken(t)
+	events := rec.take(t)
 	require.Len(t, events, 2)
 	return events[1]
 }
@@ -45,7 +45,7 @@ func TestSetOutcomeSaysWhatTheStatusHides(t *testing.T) {
 	} {
 		c.want.GUID = guid
 		assert.Equal(t, c.want, endOf(t, func(g *gin.Context) {
-			middleware.SetOutcome(g, event.OutcomeServer) // the last one holds
+			middleware.SetOutcome(g, event.OutcomeServer) // the last one wins
 			middleware.SetOutcome(g, c.outcome)
 			g.Status(c.status)
 		}), "%d %s", c.status, c.outcome)
@@ -70,7 +70,7 @@ func TestAnOutcomeThatPanicsIsAPanicOfTheCall(t *testing.T) {
 	router.Use(gin.Recovery(), middleware.New(rec, middleware.WithOutcome(func(*gin.Context, int) event.Outcome { panic("boom") })))
 	router.POST(powerAction+":guid", func(*gin.Context) {})
 	assert.Equal(t, 500, call(t, router, "POST", powerAction+guid))
-	onePair(t, rec.taken(t), "AMT_PowerAction", 500, "")
+	assertPair(t, rec.take(t), "AMT_PowerAction", 500, "")
 }
 
 func TestSetMessageIsForTheLastEventOnly(t *testing.T) {
@@ -81,7 +81,7 @@ func TestSetMessageIsForTheLastEventOnly(t *testing.T) {
 			c.Status(code)
 		})
 		call(t, router, "POST", "/api/v1/amt/network/linkPreference/"+guid)
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2)
 		assert.Equal(t, "Link Preference requested", events[0].Message)
 		assert.Equal(t, "Link Preference set to ME", events[1].Message)
@@ -101,9 +101,9 @@ func TestWhatIsSaidOfOneCallIsNotSaidOfTheNext(t *testing.T) {
 	})
 	for range 100 { // gin takes its contexts from a pool
 		call(t, router, "POST", powerAction+"1")
-		assert.Equal(t, "2", rec.taken(t)[1].GUID)
+		assert.Equal(t, "2", rec.take(t)[1].GUID)
 		call(t, router, "POST", powerAction+"3")
-		end := rec.taken(t)[1]
+		end := rec.take(t)[1]
 		assert.Equal(t, event.OutcomeOK, end.Outcome)
 		assert.Equal(t, "Power Action requested", end.Message)
 		assert.Equal(t, "3", end.GUID)
@@ -127,7 +127,7 @@ func TestWhatIsSaidOfACopyIsNotSaidOfTheCall(t *testing.T) {
 				}
 			})
 		}
-		says(c.Copy()) // before anything is said
+		says(c.Copy()) // before any override is set
 		middleware.SetOutcome(c, event.OutcomeDevice)
 		middleware.SetMessage(c, "call")
 		middleware.SetGUID(c, "call")
@@ -140,7 +140,7 @@ func TestWhatIsSaidOfACopyIsNotSaidOfTheCall(t *testing.T) {
 	for range 20 {
 		for _, query := range []string{"?wait=1", ""} {
 			call(t, router, "POST", powerAction+guid+query)
-			end := rec.taken(t)[1]
+			end := rec.take(t)[1]
 			assert.Equal(t, event.Event{
 				Type: event.Fail, Message: "call", Methods: []string{"AMT_PowerAction"}, GUID: "call",
 				Outcome: event.OutcomeDevice, HTTPStatus: 200, Actor: "call",

@@ -23,7 +23,7 @@ import (
 
 const explorer = "/api/v1/amt/explorer/"
 
-// What callers may write into a path, percent-encoded, or a handler may say.
+// Callers may write such texts into a path, percent-encoded, and handlers may set them.
 var hostile = map[string]string{
 	"ASCII":             strings.Repeat("x", 70_000),
 	"four bytes a rune": strings.Repeat("😀", 20_000),
@@ -94,7 +94,7 @@ func TestWhatIsNotLongIsNotShortened(t *testing.T) {
 		router, rec := newRouter()
 		router.GET(explorer+":guid/:call", func(c *gin.Context) { middleware.SetActor(c, value) })
 		call(t, router, "GET", explorer+escaped(value)+"/"+escaped(value))
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2)
 		assert.Equal(t, value, events[0].GUID)
 		assert.Equal(t, "Explorer call requested: "+value, events[0].Message)
@@ -104,8 +104,8 @@ func TestWhatIsNotLongIsNotShortened(t *testing.T) {
 	}
 }
 
-// Whoever writes the method of a request after gin has found its route, for the sake of
-// X-HTTP-Method-Override, lets callers choose it at will.
+// overridden sets the method of the request to the header X-HTTP-Method-Override, after gin has
+// found the route: callers can choose any method.
 func overridden(c *gin.Context) {
 	if method := c.GetHeader("X-HTTP-Method-Override"); method != "" {
 		c.Request.Method = method
@@ -145,20 +145,20 @@ func TestCallsOfUnknownMethodsMakeTheirEventsAllTheSame(t *testing.T) {
 		call := httptest.NewRequest(http.MethodGet, "/api/v1/things/1", http.NoBody)
 		call.Header.Set("X-HTTP-Method-Override", rand.Text())
 		router.ServeHTTP(httptest.NewRecorder(), call)
-		require.Len(t, rec.taken(t), 2)
+		require.Len(t, rec.take(t), 2)
 	}
 	require.Equal(t, 200, call(t, router, "PURGE", "/api/v1/things/1"))
-	onePair(t, rec.taken(t), "purgeThings", 200, "after all that")
+	assertPair(t, rec.take(t), "purgeThings", 200, "after all that")
 
 	require.Equal(t, 200, call(t, router, "GET", "/api/v1/things/1", "X-HTTP-Method-Override", strings.Repeat("Q", 70_000)))
-	events := rec.taken(t)
+	events := rec.take(t)
 	require.Len(t, events, 2)
 	raw, err := json.Marshal(events[1])
 	require.NoError(t, err)
 	assert.Less(t, len(raw), 1000)
 }
 
-// net/http's method is a part of the request's first line, and keeps all of it in memory.
+// The method in http.Request is a part of the request's first line, and keeps all of it in memory.
 func TestTheFirstCallOfARouteIsNotKept(t *testing.T) {
 	all := facts(t, "mps-events")
 	router := gin.New()

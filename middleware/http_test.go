@@ -20,10 +20,10 @@ import (
 	"github.com/mps-events/mps-events/middleware"
 )
 
-// stream is an own route of the API.
+// stream is the path of a route below /api that the table does not have.
 const stream = "/api/v1/stream"
 
-// serve serves router until the test ends, as change has set the server up.
+// serve serves router until the test ends, on a server that change has configured.
 func serve(t *testing.T, router http.Handler, change func(*httptest.Server)) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(router)
@@ -40,12 +40,12 @@ func serve(t *testing.T, router http.Handler, change func(*httptest.Server)) *ht
 	return server
 }
 
-// end waits until a call has ended and returns its last event: handlers may outlive
-// the answer that their caller has.
+// end waits until a call has ended and returns its last event: handlers may return after their
+// caller has the answer.
 func (r *recorder) end(t *testing.T) event.Event {
 	t.Helper()
 	require.Eventually(t, func() bool { return r.count() > 1 }, brokertest.Wait, time.Millisecond)
-	events := r.taken(t)
+	events := r.take(t)
 	require.Len(t, events, 2)
 	return events[1]
 }
@@ -99,7 +99,7 @@ func TestAClientThatGoesAwayDoesNotEndTheCall(t *testing.T) {
 		<-c.Request.Context().Done()
 		<-gone
 		c.Status(http.StatusConflict)
-		_, _ = c.Writer.Write(make([]byte, 1<<20)) // to nobody
+		_, _ = c.Writer.Write(make([]byte, 1<<20)) // the caller has gone
 	})
 	server := serve(t, router, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -154,7 +154,7 @@ func TestTimeOutsDoNotEndTheCall(t *testing.T) {
 			c.String(http.StatusOK, "2")
 		})
 		server := serve(t, router, setUp)
-		if name == "WriteTimeout" { // is seen when something is written
+		if name == "WriteTimeout" { // a handler notices it only when it writes
 			time.AfterFunc(2*short, func() { close(late) })
 		}
 		res, err := server.Client().Get(server.URL + powerState + guid)
@@ -205,7 +205,7 @@ func TestTheWriterIsNotWrapped(t *testing.T) {
 	assert.Equal(t, 200, call(t, router, "GET", stream))
 }
 
-// wrapped is a writer that another middleware puts in the place of gin's.
+// wrapped is a writer by which another middleware replaces gin's.
 type wrapped struct {
 	gin.ResponseWriter
 	status int
@@ -223,7 +223,7 @@ func TestAWriterWithinDecidesNothing(t *testing.T) {
 		router.Use(func(g *gin.Context) { g.Writer = &wrapped{g.Writer, c.claimed} })
 		router.GET(powerState+":guid", status(c.real))
 		assert.Equal(t, c.real, call(t, router, "GET", powerState+guid))
-		onePair(t, rec.taken(t), "AMT_PowerState", c.real, "")
+		assertPair(t, rec.take(t), "AMT_PowerState", c.real, "")
 		assert.Equal(t, c.real, asked)
 	}
 }

@@ -23,7 +23,8 @@ import (
 
 const canary = "c4n4ry-5ecret"
 
-// canaryRequest holds the canary wherever a caller, or a proxy, may put a secret.
+// canaryRequest returns a request that holds the canary in each place where a caller or a proxy
+// may put a secret.
 func canaryRequest(httpMethod, path string) *http.Request {
 	body := `{"guid":"` + canary + `","profileName":"` + canary + `","password":"` + canary + `"}`
 	req := httptest.NewRequest(httpMethod, path+"?guid="+canary+"&profileName="+canary+"&"+canary+"=1", strings.NewReader(body))
@@ -43,7 +44,7 @@ func canaryRequest(httpMethod, path string) *http.Request {
 	return req
 }
 
-// secretive is a handler that has the canary in its hands and gives it to gin.
+// secretive stands in for a handler that stores a secret in its gin.Context.
 func secretive(c *gin.Context) {
 	var body map[string]string
 	_ = c.ShouldBindJSON(&body)
@@ -89,13 +90,13 @@ func TestNothingOfBodiesQueriesAndHeadersReachesTheBroker(t *testing.T) {
 		m := brokertest.Receive(t, messages)
 		said := fmt.Sprintf("%s %s %+v", m.Topic, m.Payload, *m.Properties)
 		assert.NotContains(t, said, canary)
-		// A caller may write any guid: it stays in the JSON, as MPS has it, and out of the topic.
+		// A caller may write any guid: like MPS's it is in the JSON, but it is never in the topic.
 		assert.True(t, strings.HasPrefix(m.Topic, "mps/events/none/"), m.Topic)
 	}
 	assert.Empty(t, messages)
 }
 
-// heap is what is in use when the garbage is gone.
+// heap returns the bytes of the heap that are in use after a garbage collection.
 func heap() int {
 	runtime.GC()
 	runtime.GC()

@@ -11,7 +11,7 @@ import (
 	"github.com/mps-events/mps-events/middleware"
 )
 
-// The routes whose success is an event of a device's life, and that event.
+// The success of these routes is an event in the life of a device.
 func TestRoutesMakeTheEventsOfADevicesLife(t *testing.T) {
 	for route, want := range map[[2]string]event.Event{
 		{"DELETE", "/api/v1/amt/deactivate/:guid"}:  event.Deactivated(guid),
@@ -29,7 +29,7 @@ func TestRoutesMakeTheEventsOfADevicesLife(t *testing.T) {
 		f := fact{Method: route[0], Route: route[1]}
 		path := parameter.ReplaceAllString(f.Route, guid)
 		require.Equal(t, 200, call(t, router, f.Method, path))
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2, route)
 		assert.Equal(t, event.Request, events[0].Type, route)
 		assert.Equal(t, want, events[1], route)
@@ -42,7 +42,7 @@ func TestWhatIsNoLifeOfADeviceIsNotCalledSo(t *testing.T) {
 	router.DELETE("/api/v1/amt/deactivate/:guid", status(500))
 	call(t, router, "POST", "/api/v1/devices")
 	call(t, router, "DELETE", "/api/v1/amt/deactivate/"+guid)
-	for _, e := range rec.taken(t) {
+	for _, e := range rec.take(t) {
 		assert.NotEqual(t, event.Success, e.Type, e.Message)
 		assert.NotContains(t, e.Methods, "Activator")
 	}

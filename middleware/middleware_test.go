@@ -29,11 +29,11 @@ const (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode)
-	gin.DefaultErrorWriter = io.Discard // where Recovery puts its stacks
+	gin.DefaultErrorWriter = io.Discard // Recovery writes stacks to it
 	os.Exit(m.Run())
 }
 
-// recorder keeps the events; an error of it must not matter to anyone.
+// recorder is an emitter that keeps the events and returns an error, which must have no effect.
 type recorder struct {
 	mu     sync.Mutex
 	events []event.Event
@@ -46,9 +46,9 @@ func (r *recorder) Publish(e event.Event) error {
 	return errors.New("recorder: always fails")
 }
 
-// taken returns the events since it was last asked, without their times, having
-// seen that these are of the last minute.
-func (r *recorder) taken(t *testing.T) []event.Event {
+// take returns the events since its last call. It checks that their times are of the last
+// minute, and removes them.
+func (r *recorder) take(t *testing.T) []event.Event {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,7 +121,7 @@ func TestPowerState(t *testing.T) {
 		router, rec := newRouter()
 		router.GET(powerState+":guid", status(code))
 		assert.Equal(t, code, call(t, router, "GET", powerState+guid))
-		assert.Equal(t, []event.Event{begun, want}, rec.taken(t), code)
+		assert.Equal(t, []event.Event{begun, want}, rec.take(t), code)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestWhoeverNeedsNoDeviceIsNotUnreachableAt404(t *testing.T) {
 	router, rec := newRouter()
 	router.GET("/api/v1/devices/:guid", status(404))
 	call(t, router, "GET", "/api/v1/devices/"+guid)
-	end := rec.taken(t)[1]
+	end := rec.take(t)[1]
 	assert.Equal(t, event.OutcomeClient, end.Outcome)
 	assert.Equal(t, []string{"getDevice"}, end.Methods)
 }
@@ -139,7 +139,7 @@ func TestFailureOfRPSHasOneMessage(t *testing.T) {
 		router, rec := newRouter()
 		router.GET("/api/v1/admin/domains/:name", status(code))
 		call(t, router, "GET", "/api/v1/admin/domains/acme")
-		assert.Equal(t, "Failed to GET: acme", rec.taken(t)[1].Message)
+		assert.Equal(t, "Failed to GET: acme", rec.take(t)[1].Message)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestEventsAreTheBytesThatMPSPublished(t *testing.T) {
 		router, rec := newRouter()
 		router.GET(powerState+":guid", status(answer))
 		call(t, router, "GET", powerState+want.GUID)
-		events := rec.taken(t)
+		events := rec.take(t)
 		i := slices.IndexFunc(events, func(e event.Event) bool { return e.Message == message })
 		require.GreaterOrEqual(t, i, 0)
 		events[i].Timestamp = want.Timestamp
@@ -203,7 +203,7 @@ func TestTheGUIDIsThePathsWhereverItStands(t *testing.T) {
 		router, rec := newRouter()
 		router.GET(route, status(200))
 		require.Equal(t, 200, call(t, router, "GET", path), route)
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2, route)
 		assert.Equal(t, "123", events[0].GUID, route)
 		assert.Equal(t, "123", events[1].GUID, route)
@@ -222,7 +222,7 @@ func TestAParameterElsewhereIsNoGUID(t *testing.T) {
 		router, rec := newRouter()
 		router.GET(route, status(200))
 		require.Equal(t, 200, call(t, router, "GET", path), route)
-		for _, e := range rec.taken(t) {
+		for _, e := range rec.take(t) {
 			assert.Empty(t, e.GUID, route)
 		}
 	}
@@ -240,7 +240,7 @@ func TestTheGUIDIsDecodedAndKeptAsMPSKeepsIt(t *testing.T) {
 		router, rec := newRouter()
 		router.GET(powerState+":guid", status(200))
 		require.Equal(t, 200, call(t, router, "GET", powerState+encoded))
-		for _, e := range rec.taken(t) {
+		for _, e := range rec.take(t) {
 			assert.Contains(t, string(e.AppendJSON(nil)), want)
 		}
 	}
@@ -252,13 +252,13 @@ func TestMessagesHoldOnlyWhatThePathHolds(t *testing.T) {
 	router.POST("/api/v1/admin/domains", status(200))
 
 	call(t, router, "DELETE", "/foo/7/api/v1/admin/domains/%7Bname%7D")
-	events := rec.taken(t)
+	events := rec.take(t)
 	assert.Equal(t, "Domain delete requested : {name}", events[0].Message)
 	assert.Equal(t, "Domain Deleted : {name}", events[1].Message)
 	assert.Empty(t, events[1].GUID)
 
 	call(t, router, "POST", "/api/v1/admin/domains?profileName=secret", "Profile-Name", "secret")
-	assert.Equal(t, "Created Domain : ", rec.taken(t)[1].Message)
+	assert.Equal(t, "Created Domain : ", rec.take(t)[1].Message)
 }
 
 func TestUnknownRoutesOfTheAPIAreNamedByConvention(t *testing.T) {
@@ -269,7 +269,7 @@ func TestUnknownRoutesOfTheAPIAreNamedByConvention(t *testing.T) {
 	assert.Equal(t, []event.Event{
 		{Type: event.Request, Message: "Boot Order requested", Methods: methods, GUID: "123"},
 		{Type: event.Success, Message: "Boot Order received", Methods: methods, GUID: "123", Outcome: event.OutcomeOK},
-	}, rec.taken(t))
+	}, rec.take(t))
 }
 
 func TestTraceParentIsCopiedIfItIsOne(t *testing.T) {
@@ -278,7 +278,7 @@ func TestTraceParentIsCopiedIfItIsOne(t *testing.T) {
 	router.GET(powerState+":guid", status(200))
 	for header, want := range map[string]string{good: good, "": "", "00-injected": ""} {
 		call(t, router, "GET", powerState+guid, "traceparent", header)
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2)
 		assert.Equal(t, want, events[0].TraceParent)
 		assert.Equal(t, want, events[1].TraceParent)
@@ -295,7 +295,7 @@ func TestOfSeveralTraceParentsNoneIsTaken(t *testing.T) {
 			req.Header.Add("traceparent", value)
 		}
 		router.ServeHTTP(httptest.NewRecorder(), req)
-		events := rec.taken(t)
+		events := rec.take(t)
 		require.Len(t, events, 2)
 		assert.Empty(t, events[0].TraceParent, values)
 		assert.Empty(t, events[1].TraceParent, values)
@@ -311,7 +311,7 @@ func TestAllFiltersMustKeepACall(t *testing.T) {
 		)
 		router.GET(powerState+":guid", status(200))
 		require.Equal(t, 200, call(t, router, "GET", powerState+guid))
-		assert.Equal(t, c.one && c.two, len(rec.taken(t)) == 2, c)
+		assert.Equal(t, c.one && c.two, len(rec.take(t)) == 2, c)
 	}
 }
 
@@ -324,9 +324,9 @@ func TestWithFilterIsAskedOnceBeforeTheHandlers(t *testing.T) {
 	router.GET(powerState+":guid", status(200))
 	router.GET("/healthz", status(200))
 	call(t, router, "GET", powerState+"123")
-	assert.Empty(t, rec.taken(t))
+	assert.Empty(t, rec.take(t))
 	call(t, router, "GET", powerState+guid)
-	assert.Len(t, rec.taken(t), 2)
+	assert.Len(t, rec.take(t), 2)
 	call(t, router, "GET", "/healthz")
 	assert.Equal(t, 2, asked)
 }
@@ -347,16 +347,16 @@ func TestWithRouteNamesAnyRoute(t *testing.T) {
 	assert.Equal(t, []event.Event{
 		{Type: event.Request, Message: "Wake Up requested", Methods: methods, GUID: "123"},
 		{Type: event.Success, Message: "Wake Up completed", Methods: methods, GUID: "123", Outcome: event.OutcomeOK},
-	}, rec.taken(t))
+	}, rec.take(t))
 
 	call(t, router, "HEAD", "/wake/7/123")
-	assert.Equal(t, "Probe Wake requested", rec.taken(t)[0].Message)
+	assert.Equal(t, "Probe Wake requested", rec.take(t)[0].Message)
 
 	call(t, router, "GET", "/wake/7/123")
-	assert.Empty(t, rec.taken(t), "named for POST and HEAD only")
+	assert.Empty(t, rec.take(t), "named for POST and HEAD only")
 
 	call(t, router, "GET", powerState+guid)
-	events := rec.taken(t)
+	events := rec.take(t)
 	assert.Equal(t, "Own State requested", events[0].Message)
 	assert.Equal(t, "Internal Service Error", events[1].Message)
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/mps-events/mps-events/event"
 )
 
-// Option changes what New does by default.
+// Option is a change to the defaults of New.
 type Option func(*config)
 
+// config holds the options of one middleware.
 type config struct {
 	filters  []func(*gin.Context) bool
 	outcome  func(*gin.Context, int) event.Outcome // or nil
@@ -27,10 +28,11 @@ func newConfig(opts []Option) config {
 	return cfg
 }
 
-// WithFilter limits the events to calls for which keep returns true. It is asked
-// once for each call that would make events, before the handlers, by many calls at
-// once, and again when gin.Engine.HandleContext sends the call to another route. By default
-// all calls are kept, and a nil keep keeps all; of several filters all must keep the call.
+// WithFilter limits the events to calls for which keep returns true. The middleware calls keep
+// once for each call that would make events, before the handlers, and again when
+// gin.Engine.HandleContext sends the call to another route. Many HTTP calls may call it at once.
+// By default all calls make events; a nil keep changes nothing. With several filters, a call
+// makes events if all of them return true.
 func WithFilter(keep func(*gin.Context) bool) Option {
 	return func(cfg *config) {
 		if keep != nil {
@@ -49,54 +51,54 @@ func (cfg *config) keeps(c *gin.Context) bool {
 	return true
 }
 
-// WithRoute names the calls of one route: method becomes the name in their events,
-// such as "AMT_WakeUp", and the messages are made from it ("Wake Up requested").
-// fullPath is what gin.Context.FullPath returns for the route, prefixes of groups
-// included; it need not have a segment /api, so that any route can make events. A
-// parameter :guid of the path is the guid.
+// WithRoute sets the name of the calls of one route: their events have method, such as
+// "AMT_WakeUp", and messages that are made from it ("Wake Up requested").
+// fullPath is the path that gin.Context.FullPath returns for the route, with the prefixes of
+// groups. It need not have a segment /api: any route can make events. The guid is the value of a
+// parameter :guid in the path.
 func WithRoute(httpMethod, fullPath, method string) Option {
 	return func(cfg *config) { cfg.names[key{httpMethod, fullPath}] = method }
 }
 
-// WithOutcome asks of for the outcome of each call whose handlers have returned and
-// have not called SetOutcome. If it returns "" the HTTP status decides as New says.
-// With event.OutcomeOK the last event is a success, else a fail. It is called by many calls
-// at once, must not block, and reads what it wants from c, such as c.Errors; if it panics,
+// WithOutcome sets the function that returns the outcome of each call whose handlers have
+// returned without SetOutcome. If it returns "", the HTTP status decides as described at New.
+// With event.OutcomeOK the last event is a success, else a fail. Many HTTP calls may call the
+// function at once; it must not block. It may read c, such as c.Errors; if it panics,
 // that is a panic of the call. The status is that of the writer which c had when the
-// middleware was called. By default there is none; of several the last one holds.
+// middleware was called. There is no such function by default; the last WithOutcome wins.
 func WithOutcome(of func(c *gin.Context, status int) event.Outcome) Option {
 	return func(cfg *config) { cfg.outcome = of }
 }
 
-// WithActor asks of for the name of the person or client who makes a call, such as the
-// user that authorization has found, and sends it as the user property actor. The function is asked
-// twice: before the request event, and when the handlers have ended, by a panic too. An
-// authorization in front of the middleware so names the actor in both events; one inside,
-// where it belongs if calls that it refuses are to make events, names the actor in the last
-// event only. If the second answer is "" the first one holds; SetActor comes before both.
+// WithActor sets the function that returns the name of the person or client who makes a call,
+// such as the user that authorization has found. The events have it as the user property actor.
+// The middleware calls the function twice: before the request event, and when the handlers have
+// ended, also by a panic. If authorization comes before the middleware, both events have the
+// actor. If it comes after the middleware, so that calls which it refuses make events too, only
+// the last event has the actor. If the second result is "", the first one holds; SetActor has
+// precedence over both.
 //
 // Characters that cannot be printed become "?", and a name of more than 256 bytes is
-// shortened. The name goes to everyone who may read the broker's topic: return no token,
-// and mind what the law says of personal data. The function is called by many calls at
-// once and must not block; if it panics, that event names nobody new and the call goes on. By
-// default there is none; of several the last one holds.
+// shortened. Everyone who may read the broker's topic sees the name: return no token,
+// and mind the laws about personal data. Many HTTP calls may call the function at
+// once; it must not block. If it panics, the HTTP call goes on as if it had returned "". There is
+// no such function by default; the last WithActor wins.
 func WithActor(of func(*gin.Context) string) Option {
 	return func(cfg *config) { cfg.actor = of }
 }
 
-// actorOf returns the name of the actor as far as it is known now, or else the one that
-// was known before.
-func (cfg *config) actorOf(c *gin.Context, said said, before string) string {
-	actor := cmp.Or(said.actor, cfg.asked(c), before)
+// actorOf returns the name of the actor if it is known now, else the name that was known before.
+func (cfg *config) actorOf(c *gin.Context, overrides overrides, before string) string {
+	actor := cmp.Or(overrides.actor, cfg.callActor(c), before)
 	if actor == "" {
 		return ""
 	}
 	return printable(shortened(actor, maxActor))
 }
 
-// asked returns what the function of WithActor says, and "" if it panics: a call is worth
-// more than a name.
-func (cfg *config) asked(c *gin.Context) (actor string) {
+// callActor returns the result of the function of WithActor, or "" if it panics, so that the
+// call goes on.
+func (cfg *config) callActor(c *gin.Context) (actor string) {
 	if cfg.actor == nil {
 		return ""
 	}
@@ -104,12 +106,12 @@ func (cfg *config) asked(c *gin.Context) (actor string) {
 	return cfg.actor(c)
 }
 
-// WithMPSWords makes the events that MPS and RPS publish, mistakes included, for those
-// who have rules for these: the AMT_Version call says "Power State requested", the
-// deletion of an alarm ends as AMT_AlarmOccurrences, most failures and some successes
-// leave the guid out, and RPS's failures have a path such as /api/v1/admin/domains for
-// a name. docs/events.md lists the differences. Events about which MPS and RPS are
-// silent are made as without it.
+// WithMPSWords makes the events exactly as MPS and RPS publish them, with their mistakes, for
+// users whose rules expect these: the request event of AMT_Version has the message "Power State
+// requested", the last event of the deletion of an alarm has the method AMT_AlarmOccurrences,
+// most failures and some successes have no guid, and RPS's failures have a path such as
+// /api/v1/admin/domains as their method. docs/events.md lists the differences. It does not change
+// events that MPS and RPS never publish.
 func WithMPSWords() Option {
 	return func(cfg *config) { cfg.mpsWords = true }
 }

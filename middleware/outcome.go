@@ -12,16 +12,16 @@ import (
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
-// deviceNotFound are the words of calls whose device is not connected.
+// deviceNotFound holds the words of a call whose device is not connected.
 var deviceNotFound = newWords(openamt.DeviceNotFound)
 
-// writeEnd makes e the last event of a call whose handlers have returned. The guid is
+// writeEnd sets e to the last event of a call whose handlers have returned. The guid is
 // that of the path.
-func (cfg *config) writeEnd(e *event.Event, c *gin.Context, w gin.ResponseWriter, r *route, guid string, said said) {
+func (cfg *config) writeEnd(e *event.Event, c *gin.Context, w gin.ResponseWriter, r *route, guid string, overrides overrides) {
 	status := statusOf(c, w)
-	e.Actor = cfg.actorOf(c, said, e.Actor)
-	guid = cmp.Or(said.guid, guid)
-	outcome := said.outcome
+	e.Actor = cfg.actorOf(c, overrides, e.Actor)
+	guid = cmp.Or(overrides.guid, guid)
+	outcome := overrides.outcome
 	if outcome == "" && cfg.outcome != nil {
 		outcome = known(cfg.outcome(c, status))
 	}
@@ -34,10 +34,10 @@ func (cfg *config) writeEnd(e *event.Event, c *gin.Context, w gin.ResponseWriter
 	} else {
 		r.writeFail(e, status, outcome, guid)
 	}
-	e.Message = cmp.Or(said.message, e.Message)
+	e.Message = cmp.Or(overrides.message, e.Message)
 }
 
-// writeFail makes e the last event of a call that did not work.
+// writeFail sets e to the last event of a call that failed.
 func (r *route) writeFail(e *event.Event, status int, outcome event.Outcome, guid string) {
 	words := &r.fail
 	switch {
@@ -48,14 +48,15 @@ func (r *route) writeFail(e *event.Event, status int, outcome event.Outcome, gui
 	}
 	words.write(e, event.Fail, guid)
 	e.Outcome = outcome
-	if status >= 100 && status <= 599 { // a writer lets others pass, an event does not
+	if status >= 100 && status <= 599 { // a writer accepts other numbers, event.Event does not
 		e.HTTPStatus = status
 	}
 }
 
-// statusOf returns the status of the answer. A gin.Recovery inside this middleware
+// statusOf returns the status of the answer. A gin.Recovery after this middleware
 // leaves 200 when a handler has panicked with http.ErrAbortHandler or because a
-// connection, perhaps to the device, was broken: it notes the error and aborts.
+// connection, perhaps to the device, was broken: it adds the error to c.Errors and aborts. For
+// these statusOf returns 500.
 func statusOf(c *gin.Context, w gin.ResponseWriter) int {
 	status := w.Status()
 	if n := len(c.Errors); n > 0 && c.IsAborted() && status < http.StatusBadRequest {
@@ -67,9 +68,9 @@ func statusOf(c *gin.Context, w gin.ResponseWriter) int {
 	return status
 }
 
-// byStatus says how a call ended that was answered with an HTTP status. A 4xx says that
-// the caller made a mistake or, 408 and 499, went away; only where a device is needed
-// does a 404 say that there is none.
+// byStatus returns the outcome of a call that was answered with an HTTP status. A 4xx means that
+// the caller made a mistake or, with 408 and 499, went away; a 404 means that there is no device
+// if the route needs one.
 func byStatus(status int, needsDevice bool) event.Outcome {
 	switch {
 	case status < http.StatusBadRequest:
@@ -84,8 +85,8 @@ func byStatus(status int, needsDevice bool) event.Outcome {
 	}
 }
 
-// known returns outcome, or "" if it is none: an event that has one is refused, and a
-// call must not stay without its end.
+// known returns outcome, or "" if it is not one of event's outcomes: an emitter would refuse that
+// event, and the call would have no last event.
 func known(outcome event.Outcome) event.Outcome {
 	switch outcome {
 	case event.OutcomeOK, event.OutcomeClient, event.OutcomeUnreachable, event.OutcomeDevice, event.OutcomeServer:

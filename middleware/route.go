@@ -14,28 +14,29 @@ import (
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
-// key is a route as the router knows it.
+// key is the name of a route in the router.
 type key struct{ httpMethod, fullPath string }
 
-// maxOtherRoutes is the number of routes that are remembered of methods which HTTP itself
-// does not know, such as QUERY. A middleware that writes c.Request.Method may let callers
-// make them up: routes beyond it are described anew in each call.
+// maxOtherRoutes is the maximum number of remembered routes with methods that HTTP itself
+// does not know, such as QUERY. A middleware that sets c.Request.Method may let callers
+// invent methods: further routes are described anew in each call.
 const maxOtherRoutes = 64
 
-// routes remembers what each of the router's routes is called. It grows to the
+// routes is the memory of the router's routes and their words. It grows to the
 // number of these routes, and reading it neither locks nor allocates.
 type routes struct {
-	names    map[key]string // given by WithRoute
+	names    map[key]string // set by WithRoute
 	mpsWords bool
 
 	known atomic.Pointer[map[string][]knownRoute] // by full path; replaced, never changed
 	learn sync.Mutex
-	other int // known routes that count for maxOtherRoutes
+	other int // number of known routes that count for maxOtherRoutes
 }
 
+// knownRoute is a remembered route for one HTTP method.
 type knownRoute struct {
 	httpMethod string
-	route      *route // or nil: it makes no events
+	route      *route // nil: it makes no events
 }
 
 func newRoutes(cfg config) *routes {
@@ -44,7 +45,7 @@ func newRoutes(cfg config) *routes {
 	return rs
 }
 
-// of returns the route of a call, or nil if it makes no events.
+// of returns the route of a call, or nil if the call makes no events.
 func (rs *routes) of(c *gin.Context) *route {
 	k := key{c.Request.Method, c.FullPath()}
 	if k.fullPath == "" {
@@ -67,7 +68,7 @@ func (rs *routes) of(c *gin.Context) *route {
 	return r
 }
 
-// remember makes r known as the route of k, if it is the router's or there is room.
+// remember remembers r as the route of k, if its method is standard or there is room.
 func (rs *routes) remember(k key, r *route) {
 	other := !rs.standard(k)
 	rs.learn.Lock()
@@ -81,12 +82,12 @@ func (rs *routes) remember(k key, r *route) {
 		rs.other++
 	}
 	known = maps.Clone(known)
-	// The method is a part of the request's first line, which is not to be kept.
+	// A clone, because the method is a part of the request's first line, which would stay in memory.
 	known[k.fullPath] = append(slices.Clone(known[k.fullPath]), knownRoute{strings.Clone(k.httpMethod), r})
 	rs.known.Store(&known)
 }
 
-// standard reports whether a method is one of HTTP's own or was named by WithRoute.
+// standard reports whether the method of k is one of HTTP itself or was named by WithRoute.
 func (rs *routes) standard(k key) bool {
 	switch k.httpMethod {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -97,7 +98,7 @@ func (rs *routes) standard(k key) bool {
 	return named
 }
 
-// describe returns the words of a route; ok is false if it makes no events.
+// describe returns the openamt.Route of k. ok is false if the route makes no events.
 func (rs *routes) describe(k key) (r openamt.Route, ok bool) {
 	if method, ok := rs.names[k]; ok {
 		return openamt.Named(k.httpMethod, method), true
@@ -110,7 +111,7 @@ func (rs *routes) describe(k key) (r openamt.Route, ok bool) {
 
 // words are the parts of an event that are the same in every call of a route.
 type words struct {
-	methods []string // shared by all events
+	methods []string // all events share it
 	message string
 	guid    bool
 }
@@ -119,7 +120,7 @@ func newWords(w openamt.Words) words {
 	return words{methods: []string{w.Method}, message: w.Message, guid: w.GUID}
 }
 
-// write makes e say these words of a call whose guid is guid.
+// write sets the fields of e to these words, for a call whose guid is guid.
 func (w *words) write(e *event.Event, t event.Type, guid string) {
 	e.Type, e.Message, e.Methods, e.GUID = t, w.message, w.methods, ""
 	if w.guid {
@@ -127,17 +128,18 @@ func (w *words) write(e *event.Event, t event.Type, guid string) {
 	}
 }
 
-// route is a route of the API where the router has it: under a prefix that may
-// have parameters of its own, and with other names for its parameters.
+// route is a route of the API as the router has it: below a prefix that may
+// have parameters, and with its own names for parameters.
 type route struct {
 	request, success, fail, error words
 
 	needsDevice bool
-	params      []string // names of gin.Params in their order
+	params      []string // names of the parameters, in the order of gin.Params
 	guidAt      int      // last place of "guid" in params, or -1
-	templates   bool     // some message has a placeholder
+	templates   bool     // at least one message has a placeholder
 }
 
+// newRoute returns the route with the words of call and the names params of its parameters.
 func newRoute(call openamt.Call, needsDevice bool, params []string) *route {
 	guidAt := len(params) - 1
 	for guidAt >= 0 && params[guidAt] != "guid" {
@@ -151,12 +153,12 @@ func newRoute(call openamt.Call, needsDevice bool, params []string) *route {
 	return r
 }
 
-// parameters returns the names of a route's parameters, those of the table for what it
-// knows of the path. If it knows nothing, the first one below amt in the API is the
-// guid too, as in all routes of MPS; a later one of that name comes before it.
+// parameters returns the names of a route's parameters: those in the table, as far as the table
+// has the path. If it has not, the first parameter below amt is named guid, as in all routes of
+// MPS; a later parameter named guid has precedence.
 func parameters(r openamt.Route, fullPath string, params gin.Params) []string {
 	names := make([]string, len(params))
-	if r.Path != "" { // the table knows the tail of the path
+	if r.Path != "" { // the table has the tail of the path
 		own := namesIn(r.Path)
 		copy(names[max(0, len(names)-len(own)):], own)
 		return names
@@ -177,7 +179,7 @@ func parameters(r openamt.Route, fullPath string, params gin.Params) []string {
 	return names
 }
 
-// namesIn returns the names of the parameters of a path.
+// namesIn returns the names of the parameters in a path.
 func namesIn(path string) []string {
 	var names []string
 	for segment := range strings.SplitSeq(path, "/") {
@@ -188,7 +190,7 @@ func namesIn(path string) []string {
 	return names
 }
 
-// guid returns the guid of a call as gin has decoded it, or "".
+// guid returns the guid of a call as gin has decoded it, or "" if it has none.
 func (r *route) guid(params gin.Params) string {
 	if r.guidAt < 0 || r.guidAt >= len(params) {
 		return ""
@@ -196,8 +198,8 @@ func (r *route) guid(params gin.Params) string {
 	return params[r.guidAt].Value
 }
 
-// filled returns r with the messages of one call: r itself, without an allocation,
-// unless they have placeholders.
+// filled returns r with the placeholders in its messages replaced by the values of one call. If
+// there are none, it returns r itself, without an allocation.
 func (r *route) filled(params gin.Params) *route {
 	if !r.templates {
 		return r

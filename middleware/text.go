@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// Limits, in bytes, of what callers and handlers write into an event, so that no call
-// keeps itself out of the record by the size of its event.
+// These are the limits, in bytes, of texts from callers and handlers in an event. Without them a
+// caller could make an event so large that the emitter refuses it.
 const (
-	maxGUID    = 256 // a device's has 36
+	maxGUID    = 256 // the guid of a device has 36
 	maxMessage = 512
 	maxActor   = 256
-	maxMethod  = 32 // of HTTP: those of its registry have at most 17
+	maxMethod  = 32 // the longest method in HTTP's registry has 17
 )
 
-// shortMark ends a text that was shortened.
+// shortMark is the end of a text that was shortened.
 const shortMark = "…"
 
-// shortened returns s, or its beginning with shortMark behind it if s is longer than limit bytes.
-// It cuts between characters where s is UTF-8.
+// shortened returns s or, if s has more than limit bytes, its beginning with shortMark after it.
+// It cuts between characters if s is UTF-8.
 func shortened(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -34,7 +34,7 @@ func shortened(s string, limit int) string {
 	return s[:cut] + shortMark
 }
 
-// printable returns s with a ? for each character that event.Event refuses in an actor.
+// printable returns s with ? instead of each character that event.Event refuses in an actor.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsGraphic(r) {

@@ -10,8 +10,8 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// BenchmarkPublish measures the cost for a caller, whether the broker is there or not:
-// here it is away and the queue is full. What a broker gets is measured by e2e/bench.
+// BenchmarkPublish measures the cost for the caller, which does not depend on the broker: here
+// the broker is away and the queue is full. e2e/bench measures the events that a broker gets.
 func BenchmarkPublish(b *testing.B) {
 	pub, err := publisher.New(publisher.Config{Address: "127.0.0.1:1", Capacity: 1024})
 	require.NoError(b, err)

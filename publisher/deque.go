@@ -1,6 +1,6 @@
 package publisher
 
-// deque is a first-in-first-out ring that grows to what it has to hold.
+// deque is a first-in-first-out queue of packets that grows as needed.
 type deque struct {
 	ring  []*packet // its length is a power of two
 	front int
@@ -10,8 +10,10 @@ type deque struct {
 
 func (d *deque) len() int { return d.count }
 
+// at returns the packet at place i, counted from the front.
 func (d *deque) at(i int) *packet { return d.ring[(d.front+i)&(len(d.ring)-1)] }
 
+// push adds p at the back.
 func (d *deque) push(p *packet) {
 	if d.count == len(d.ring) {
 		ring := make([]*packet, max(64, 2*len(d.ring)))
@@ -25,6 +27,7 @@ func (d *deque) push(p *packet) {
 	d.bytes += p.memory()
 }
 
+// pop removes the packet at the front and returns it.
 func (d *deque) pop() *packet {
 	p := d.at(0)
 	d.ring[d.front] = nil
@@ -34,8 +37,8 @@ func (d *deque) pop() *packet {
 	return p
 }
 
-// within returns how many packets at the front are a number of packets and of bytes at the
-// most. The last one may exceed the bytes.
+// within returns the number of packets at the front that are within both limits. The last of
+// them may exceed the limit of bytes.
 func (d *deque) within(packets, bytes int) (n int) {
 	for ; n < min(packets, d.count) && bytes > 0; n++ {
 		bytes -= d.at(n).memory()
@@ -43,8 +46,8 @@ func (d *deque) within(packets, bytes int) (n int) {
 	return n
 }
 
-// upTo returns how many packets at the front have a number of at most n. Numbers
-// ascend from the front.
+// upTo returns how many packets have a number of at most n. They are at the front, since numbers
+// ascend.
 func (d *deque) upTo(n uint64) int {
 	low, high := 0, d.count
 	for low < high {

@@ -8,11 +8,11 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// FromEnv returns New of ConfigFromEnv, with slog.Default as Logger: the one line for a
-// server's start. Each of adjust may change the Config before that, such as its Logger.
-// Without MPS_MQTT_ADDRESS the Publisher works and publishes nothing, as the log says.
-// With MPS_MQTT_SPOOL_DIR it fails unless one of adjust sets the Spool: package
-// publisher links none, package spool shows the lines that do.
+// FromEnv calls New with the Config that ConfigFromEnv returns, and slog.Default as Logger: one
+// line is enough when a server starts. Each of adjust may change the Config before that, such as
+// its Logger. Without MPS_MQTT_ADDRESS the Publisher works and publishes nothing, which it logs.
+// With MPS_MQTT_SPOOL_DIR it fails unless one of adjust sets the Spool: package publisher links
+// no database, and package spool shows the lines that open a spool.
 func FromEnv(adjust ...func(*Config)) (*Publisher, error) {
 	config, err := ConfigFromEnv()
 	if err != nil {
@@ -30,7 +30,7 @@ func FromEnv(adjust ...func(*Config)) (*Publisher, error) {
 
 // ConfigFromEnv reads the environment variables
 //
-//	MPS_MQTT_ADDRESS    the broker, see Config.Address; empty is off
+//	MPS_MQTT_ADDRESS    the broker, see Config.Address; empty: nothing is published
 //	MPS_MQTT_TOPIC      default mps/events
 //	MPS_MQTT_QOS        0 or 1; default 1
 //	MPS_MQTT_CLIENT_ID  default random
@@ -40,9 +40,9 @@ func FromEnv(adjust ...func(*Config)) (*Publisher, error) {
 //	MPS_MQTT_STATUS     true or false, see Config.Status; default false
 //	MPS_MQTT_SPOOL_DIR  see Config.SpoolDir; spool.FromEnv opens it for Config.Spool
 //
-// The address, the user and the password may be given by a file instead:
-// MPS_MQTT_PASSWORD_FILE names one, and its closing line break is cut off.
-// An error names the variable, and its value where that is no secret.
+// The address, the user and the password may also be the content of a file that
+// MPS_MQTT_ADDRESS_FILE, MPS_MQTT_USERNAME_FILE or MPS_MQTT_PASSWORD_FILE names; line breaks at
+// its end are ignored. An error names the variable, and its value unless it may be a secret.
 func ConfigFromEnv() (Config, error) {
 	broker, err := mqttconn.BrokerFromEnv(os.Getenv)
 	if err != nil {

@@ -26,7 +26,7 @@ func TestWithoutAnAddressAllWorksAndNothingHappens(t *testing.T) {
 	assert.ErrorIs(t, pub.Publish(numbered(1)), publisher.ErrClosed)
 }
 
-func TestFromEnvTakesALoggerAndWhateverElse(t *testing.T) {
+func TestFromEnvAppliesAdjustments(t *testing.T) {
 	t.Setenv("MPS_MQTT_ADDRESS", "")
 	var log bytes.Buffer
 	pub, err := publisher.FromEnv(
@@ -107,7 +107,7 @@ func TestBadEnvironmentIsNamedAndKeepsItsSecrets(t *testing.T) {
 	require.NoError(t, err, "the second needs it")
 }
 
-// The client id is the source's default, which may not be blamed for it.
+// The client id is the default of the source, but the error must name the client id.
 func TestABadClientIDIsNamedEachTime(t *testing.T) {
 	for range 50 {
 		_, err := publisher.New(publisher.Config{ClientID: "a\nb"})
@@ -122,8 +122,8 @@ func TestOnlyTwoQualitiesOfServiceAreTaken(t *testing.T) {
 	require.ErrorContains(t, err, `QoS "2" (MPS_MQTT_QOS): want 0 (AtMostOnce) or 1 (AtLeastOnce)`)
 }
 
-// Two Configs with equal fields do the same, wherever they come from.
-func TestAConfigHidesNothing(t *testing.T) {
+// Two Configs with equal fields behave alike: a Config has no hidden fields.
+func TestAConfigHasNoHiddenFields(t *testing.T) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[publisher.Config]()) {
 		assert.True(t, field.IsExported(), field.Name)
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// A Config says what the environment does not. Without an address, as here where
-// MPS_MQTT_ADDRESS is empty, a Publisher works and publishes nothing.
+// A Config has fields for which there is no environment variable. Without an address, as here
+// where MPS_MQTT_ADDRESS is empty, a Publisher works and publishes nothing.
 func ExampleNew() {
 	pub, err := publisher.New(publisher.Config{
 		Address:          os.Getenv("MPS_MQTT_ADDRESS"), // such as mqtts://broker.example
 		Topic:            "mps/events/{guid}/{method}",
 		ClientID:         "console-1",
-		Status:           true, // say on mps/status/console-1 whether this server is there
+		Status:           true, // others see on mps/status/console-1 whether this server runs
 		MessageExpiry:    24 * time.Hour,
 		MaxBufferedBytes: 16 << 20,
 	})
@@ -36,9 +36,9 @@ func ExampleNew() {
 	// publisher: Topic "mps/#" (MPS_MQTT_TOPIC): a topic to publish to may not hold the wildcards + and #
 }
 
-// Hooks count for the metrics of a server: each reason is a label.
+// Hooks feed the metrics of a server: each reason is a label.
 func ExampleHooks() {
-	lost := map[string]uint64{} // a counter of Prometheus, say
+	lost := map[string]uint64{} // in a server, a counter of Prometheus
 	pub, err := publisher.New(publisher.Config{
 		Hooks: publisher.Hooks{
 			Dropped:  func(reason publisher.DropReason, events uint64) { lost["dropped "+string(reason)] += events },
@@ -57,7 +57,7 @@ func ExampleHooks() {
 	// map[rejected invalid:1]
 }
 
-// A command that ends at once waits until the broker has what it published.
+// A command that ends soon waits until the broker has acknowledged its events.
 func ExamplePublisher_Flush() {
 	pub, err := publisher.FromEnv()
 	if err != nil {
@@ -72,7 +72,7 @@ func ExamplePublisher_Flush() {
 	// Output: all acknowledged or dropped: true
 }
 
-// Stats have a JSON form, for a page of the server's own.
+// Stats have a JSON form, for a page of the server.
 func ExamplePublisher_Stats() {
 	pub, err := publisher.New(publisher.Config{})
 	if err != nil {

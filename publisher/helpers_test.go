@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// numbered is an event that tells its place by its message.
+// numbered returns an event whose message is n.
 func numbered(n int) event.Event {
 	return event.Event{Type: event.Success, Message: strconv.Itoa(n), Methods: []string{"AMT_PowerState"}, GUID: "123"}
 }
@@ -36,7 +36,7 @@ func flush(t *testing.T, pub *publisher.Publisher) {
 	require.NoError(t, pub.Flush(ctx))
 }
 
-// counted returns the counters of Stats, without the age that passes.
+// counted returns the Stats without the age of the oldest event, which changes all the time.
 func counted(pub *publisher.Publisher) publisher.Stats {
 	s := pub.Stats()
 	s.OldestPending = 0
@@ -48,7 +48,7 @@ func checkIdentity(t *testing.T, s publisher.Stats) {
 	require.Equal(t, s.Accepted, s.Acknowledged+s.Dropped+s.Pending, "%+v", s)
 }
 
-// logLines is a log that a test can wait on.
+// logLines is a log whose lines a test can wait for.
 type logLines chan string
 
 func (l logLines) Write(p []byte) (int, error) {

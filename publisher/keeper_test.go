@@ -17,13 +17,13 @@ import (
 	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
-// slowDisk is a journal each write of which takes a while.
+// slowDisk is a journal whose writes are slow.
 type slowDisk struct {
 	*memorySpool
-	accepted atomic.Uint64 // the number of the newest event, as the test knows it
-	before   uint64        // the same, when the last write ended
+	accepted atomic.Uint64 // number of the newest event
+	before   uint64        // value of accepted when the last write ended
 	writes   atomic.Int64
-	missed   atomic.Uint64 // events that a write left out, though they were there before it began
+	missed   atomic.Uint64 // number of events that were there when a write began, but were not in it
 }
 
 func (d *slowDisk) Commit(s journal.Step) (uint64, error) {
@@ -37,8 +37,8 @@ func (d *slowDisk) Commit(s journal.Step) (uint64, error) {
 	return dropped, err
 }
 
-// So what a killed process loses is, beside SpoolInterval, one write and the rest of the one
-// before, however long the disk takes for these.
+// A killed process therefore loses at most the events of SpoolInterval, of one write, and of the
+// rest of the write before it, however slow the disk is.
 func TestAWriteTakesAllThatWasThereBeforeItBegan(t *testing.T) {
 	disk := &slowDisk{memorySpool: newMemorySpool(math.MaxInt)}
 	p, err := New(Config{Address: nobody, Spool: spoolOf(disk)})
@@ -55,33 +55,32 @@ func TestAWriteTakesAllThatWasThereBeforeItBegan(t *testing.T) {
 	assert.GreaterOrEqual(t, disk.writes.Load(), int64(20))
 }
 
-// A spool that has room for some of the waiting events takes these at once, so that it is
-// full when it says so.
+// A spool that has room for some of the waiting events takes them at once: it is full when it
+// reports that.
 func TestASpoolIsFilledToItsBoundBeforeItFails(t *testing.T) {
 	const room, events = 700, 1000
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
-	s := newStationery(Config{Source: "s"}, topic)
+	s := newEncoder(Config{Source: "s"}, topic)
 	q, disk := newQueue(events, math.MaxInt, true), newMemorySpool(room)
-	q.recover(disk.Range())
+	q.restore(disk.Range())
 	k := newKeeper(q, disk, slog.New(slog.DiscardHandler))
 	for n := range events {
 		p, e := new(packet), nth(n)
 		s.encode(p, &e, uint64(n))
 		require.NoError(t, q.add(p))
 	}
-	require.ErrorIs(t, k.write(q.newest()), journal.ErrFull)
+	require.ErrorIs(t, k.write(q.newestNumber()), journal.ErrFull)
 	assert.Len(t, disk.records, room)
 	assert.EqualValues(t, events-room, q.unwritten())
 	assert.Equal(t, Stats{Accepted: events, Pending: events, SpoolErrors: 1}, q.snapshot())
 }
 
-// An event whose deadline was reckoned by a clock that had not been set keeps the time that
-// it had left.
+// An event whose deadline was computed before the clock was set keeps the time that it had left.
 func TestADeadlineSurvivesAClockThatIsSet(t *testing.T) {
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
-	s := newStationery(Config{Source: "s", MessageExpiry: time.Hour}, topic)
+	s := newEncoder(Config{Source: "s", MessageExpiry: time.Hour}, topic)
 	now := time.Now()
 	for name, c := range map[string]struct{ deadline, want time.Time }{
 		"in order":          {now.Add(time.Minute), now.Add(time.Minute)},
@@ -92,7 +91,7 @@ func TestADeadlineSurvivesAClockThatIsSet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sent, back, e := new(packet), new(packet), nth(1)
 			s.encode(sent, &e, 1)
-			if name == "a little sent off" { // half of it had passed at the last attempt to send it
+			if name == "a little sent off" { // half of its time had passed at the last attempt to send it
 				sent.deadline = now.Add(30 * time.Minute)
 				sent.appendTo(nil, 1, 1)
 			}
@@ -104,8 +103,8 @@ func TestADeadlineSurvivesAClockThatIsSet(t *testing.T) {
 	}
 }
 
-// A record with the right sum may come from a program that nobody knows.
-func TestARecordOfAnotherMakeIsNoPanic(t *testing.T) {
+// A record with the right checksum may come from another program.
+func TestARecordOfAnotherProgramDoesNotPanic(t *testing.T) {
 	foreign := func(idAt, expiryAt uint64, body string) journal.Record {
 		data := binary.AppendUvarint([]byte{recordVersion}, idAt)
 		data = append(binary.AppendUvarint(data, expiryAt), 0, 0) // deadline and time

@@ -9,17 +9,17 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// losses is the part of the queue that tells the reporter of lost events, beside their
-// number.
+// losses is the part of the queue that the reporter reads, beside the counters: details of lost
+// events for the log.
 type losses struct {
 	refusal  mqttconn.Puback // the newest acknowledgement that was an error
-	rejected error           // the newest event that can never be published, if it is not logged yet
-	culprits []string        // the first events that ended connections, of those that are not logged yet
-	bell     bell
+	rejected error           // the newest reason why an event can never be published, if it is not logged yet
+	culprits []string        // descriptions of the first events that ended connections and are not logged yet
+	waker    waker           // of the reporter
 }
 
-// noteCulprit keeps the description of an event that ended connections for the log, if there
-// are not many.
+// noteCulprit keeps the description of an event that ended connections for the log, unless
+// there are already many.
 func (l *losses) noteCulprit(event string) {
 	const maxCulprits = 10
 	if len(l.culprits) < maxCulprits {
@@ -27,38 +27,38 @@ func (l *losses) noteCulprit(event string) {
 	}
 }
 
-// drop counts events that were accepted and are given up. The counter is one of
-// stats.DroppedBy.
-func (q *queue) drop(counter *uint64, events uint64) {
+// countDropped counts accepted events that are dropped. The counter is one of stats.DroppedBy.
+func (q *queue) countDropped(counter *uint64, events uint64) {
 	*counter += events
 	q.stats.Dropped += events
-	q.losses.bell.ring()
+	q.losses.waker.wake()
 }
 
-// reject counts an event that Publish does not accept. The counter is one of
+// countRejected counts an event that Publish does not accept. The counter is one of
 // stats.RejectedBy.
-func (q *queue) reject(counter *uint64) {
+func (q *queue) countRejected(counter *uint64) {
 	*counter++
 	q.stats.Rejected++
-	q.losses.bell.ring()
+	q.losses.waker.wake()
 }
 
-// rejectEvent counts an event that can never be published, and keeps the reason for the log.
-func (q *queue) rejectEvent(counter *uint64, why error) {
+// countRejectedEvent counts an event that can never be published, and keeps the reason for the
+// log.
+func (q *queue) countRejectedEvent(counter *uint64, why error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.losses.rejected = why
-	q.reject(counter)
+	q.countRejected(counter)
 }
 
-// reporter tells hooks and log of events that are lost, and the log of those that wait for
-// a broker that does not acknowledge them.
+// reporter is the goroutine that reports lost events to the hooks and the log, and logs that
+// the broker acknowledges nothing.
 type reporter struct {
 	queue  *queue
 	hooks  Hooks
 	logger *slog.Logger
 
-	dropped, loggedDrops       map[DropReason]uint64 // what the hooks, and the log, have been told
+	dropped, loggedDrops       map[DropReason]uint64 // counts that are reported to the hooks, and to the log
 	rejected, loggedRejections map[RejectReason]uint64
 
 	stall stall
@@ -72,11 +72,11 @@ func newReporter(q *queue, config Config) *reporter {
 	}
 }
 
-// run tells the hooks within moments, and the log once a minute at most, until ctx ends.
-// It is a goroutine of its own, so that a hook or a log that hangs holds up nobody.
+// run calls the hooks within 10 ms, and logs at most once a minute, until ctx ends.
+// It has a goroutine of its own, so that a hook or a log that hangs delays nothing else.
 func (r *reporter) run(ctx context.Context) {
-	const moment = 10 * time.Millisecond // losses come in floods
-	var quiet <-chan time.Time           // nil: the next loss is logged at once
+	const hookInterval = 10 * time.Millisecond // many losses come at once
+	var quiet <-chan time.Time                 // nil: the next loss is logged at once
 	log := func() {
 		quiet = nil
 		if r.log() {
@@ -89,13 +89,13 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case now := <-look.C:
 			r.watch(now)
-		case <-r.queue.losses.bell.rung:
+		case <-r.queue.losses.waker.signal:
 			r.callHooks()
 			if quiet == nil {
 				log()
 			}
 			select {
-			case <-time.After(moment):
+			case <-time.After(hookInterval):
 			case <-ctx.Done():
 			}
 		case <-quiet:
@@ -107,11 +107,11 @@ func (r *reporter) run(ctx context.Context) {
 	r.log()
 }
 
-// callHooks tells the hooks what was lost since the last call.
+// callHooks calls the hooks with the losses since its last call.
 func (r *reporter) callHooks() {
 	r.queue.mu.Lock()
 	stats := r.queue.stats
-	r.queue.losses.bell.idle = true
+	r.queue.losses.waker.idle = true
 	r.queue.mu.Unlock()
 	for reason, events := range since(r.dropped, stats.DroppedBy.All()) {
 		if r.hooks.Dropped != nil {
@@ -125,7 +125,7 @@ func (r *reporter) callHooks() {
 	}
 }
 
-// log logs what was lost since it last did, and reports whether there was anything.
+// log logs the losses since its last call, and reports whether there were any.
 func (r *reporter) log() bool {
 	r.queue.mu.Lock()
 	lost, stats := r.queue.losses, r.queue.stats
@@ -156,17 +156,18 @@ func (r *reporter) log() bool {
 	return true
 }
 
-// stallInterval is the time after which a broker that acknowledges nothing is logged.
+// stallInterval is the time after which the reporter logs that the broker acknowledges nothing.
 const stallInterval = time.Minute
 
-// stall is a time in which events were under way on a connection and none of them left.
+// stall is a period in which events were under way on a connection, and none was acknowledged
+// or dropped.
 type stall struct {
 	link  *mqttconn.Link
-	left  uint64 // events that had been acknowledged or dropped
+	left  uint64 // number of events that were acknowledged or dropped before
 	since time.Time
 }
 
-// watch logs once a minute that the broker, though it is connected, acknowledges nothing.
+// watch logs once a minute that the broker is connected but acknowledges nothing.
 func (r *reporter) watch(now time.Time) {
 	stats := r.queue.snapshot()
 	r.queue.mu.Lock()
@@ -180,12 +181,12 @@ func (r *reporter) watch(now time.Time) {
 		return
 	}
 	r.stall.since = now
-	r.logger.Warn("the MQTT broker is connected and acknowledges nothing: events wait", slog.Int("unacknowledged", unacked),
+	r.logger.Warn("the MQTT broker is connected but acknowledges nothing: events wait", slog.Int("unacknowledged", unacked),
 		slog.Uint64("pending", stats.Pending), slog.Duration("oldest_pending", stats.OldestPending.Round(time.Second)))
 }
 
-// since yields by how much each count has grown since the last call for the same earlier,
-// which it brings up to date.
+// since yields the growth of each count since the last call with the same map earlier, which it
+// updates.
 func since[R comparable](earlier map[R]uint64, counts iter.Seq2[R, uint64]) iter.Seq2[R, uint64] {
 	return func(yield func(R, uint64) bool) {
 		for reason, n := range counts {

@@ -45,7 +45,7 @@ func TestAFullQueueDropsTheOldest(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := listener.Addr().String()
-	require.NoError(t, listener.Close()) // nobody is there
+	require.NoError(t, listener.Close()) // there is no broker any more
 	var log bytes.Buffer
 	var hooked atomic.Uint64
 	pub := start(t, publisher.Config{
@@ -74,14 +74,14 @@ func TestAQueueThatIsAllUnderWayIsFull(t *testing.T) {
 	assert.Equal(t, publisher.Stats{Accepted: 1, Pending: 1, Rejected: 1, RejectedBy: publisher.Rejections{Full: 1}}, counted(pub))
 }
 
-// large is an event of nearly the size that Publish accepts at most.
+// large returns an event that is nearly as large as Publish accepts.
 func large(n int) event.Event {
 	e := numbered(n)
 	e.GUID = strings.Repeat("x", 60_000)
 	return e
 }
 
-// heap returns the bytes that are in use.
+// heap returns the bytes of the heap that are in use.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -119,7 +119,7 @@ func TestAFullQueueOfFewLargeEventsRefusesOrDrops(t *testing.T) {
 		Accepted: accepted + 1, Pending: accepted + 1, Rejected: 1, RejectedBy: publisher.Rejections{Full: 1},
 	}, counted(pub))
 
-	// A large event makes as many small ones go as it needs the room of.
+	// A large event drops as many small ones as it needs room.
 	pub = start(t, publisher.Config{Address: "127.0.0.1:1", MaxBufferedBytes: bound})
 	for n := range 10_000 {
 		require.NoError(t, pub.Publish(numbered(n)))

@@ -8,19 +8,19 @@ import (
 	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
-// memorySpool is a journal in memory, in which a test says what goes wrong.
+// memorySpool is a journal in memory that fails as a test tells it to.
 type memorySpool struct {
 	records     []journal.Record
-	room        int                  // for so many records
-	commitFails func() bool          // asked once in each Commit
-	loadFails   func() bool          // asked once in each Load
-	tooOld      func() bool          // asked of each record that may go for its age
-	during      func()               // what else happens while Commit or Load is at work
-	gone        func(journal.Record) // told of each record that has made room
-	aged        func(journal.Record) // told of each record that Load returns without its data
+	room        int                  // number of records for which there is room
+	commitFails func() bool          // called once in each Commit
+	loadFails   func() bool          // called once in each Load
+	tooOld      func() bool          // called for each record that may be dropped for its age
+	during      func()               // called while Commit or Load is at work
+	gone        func(journal.Record) // called for each record that was dropped to make room
+	aged        func(journal.Record) // called for each record that Load returns without its data
 }
 
-// newMemorySpool returns one in which nothing goes wrong.
+// newMemorySpool returns a memorySpool in which nothing fails.
 func newMemorySpool(room int) *memorySpool {
 	no := func() bool { return false }
 	return &memorySpool{
@@ -31,10 +31,10 @@ func newMemorySpool(room int) *memorySpool {
 
 var errDisk = errors.New("input/output error")
 
-// fakeSpool is a Spool that has any journal.
+// fakeSpool is a Spool that holds a journal of the test.
 type fakeSpool struct {
 	journal.Holder
-	released chan struct{} // Close waits for it; nil: it does not
+	released chan struct{} // Close waits until it is closed, unless it is nil
 }
 
 func spoolOf(j journal.Journal) fakeSpool { return fakeSpool{Holder: journal.Hold(j)} }
@@ -66,7 +66,7 @@ func (m *memorySpool) Commit(s journal.Step) (dropped uint64, err error) {
 		return 0, errDisk
 	}
 	kept := slices.DeleteFunc(slices.Clone(m.records), func(r journal.Record) bool {
-		return r.Number < s.Below || slices.Contains(s.Void, r.Number)
+		return r.Number < s.Below || slices.Contains(s.Remove, r.Number)
 	})
 	tooMany := len(kept) + len(s.Add) - m.room
 	var gone []journal.Record

@@ -17,50 +17,50 @@ import (
 	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
-// world is what a queue and its keeper live in: a server that publishes, a broker and a
-// disk. Things happen in it one after another, in an order drawn by lot, also while the
-// keeper is at work on the disk. The world knows what became of each event, by what the
-// broker and the disk have seen, and holds the queue to it.
+// world is the model of all that surrounds a queue and its keeper: a server that publishes, a
+// broker and a disk. Things happen in it one after another, in random order, also while the
+// keeper writes to the disk. The world knows the fate of each event from what the broker and the
+// disk have seen, and checks that the queue agrees.
 type world struct {
 	t          *testing.T
 	random     *rand.Rand
-	stationery stationery
+	encoder    encoder
 	capacity   int
 	maxBytes   int
 	dropNewest bool
 	disk       *memorySpool
 
-	next     int                // the event to publish next
-	fates    map[int]DropReason // of those that have left
-	culprits map[int]int        // events for which the broker ends the connection, and how many it has ended
+	next     int                // event to publish next
+	fates    map[int]DropReason // fates of the events that have left the queue
+	culprits map[int]int        // events for which the broker ends connections, and the numbers of ended ones
 
 	// Of this process.
 	queue    *queue
 	keeper   *keeper
-	resting  bool   // the keeper waits to be roused
-	upTo     uint64 // as in keeper.run
-	waiting  bool   // the sender waits to be rung
+	idle     bool   // the keeper waits to be woken
+	upTo     uint64 // like due in keeper.run
+	waiting  bool   // the sender waits to be woken
 	accepted uint64
-	refused  uint64 // by Publish
+	refused  uint64 // number of events that Publish refused
 	counts   map[DropReason]uint64
-	flushes  map[chan struct{}]int // who waits in Flush, for the events before this one
-	newest   int                   // of those that were ever sent
-	ids      map[int]uint16        // with which they were sent
-	ever     map[int]bool          // those sent
-	tried    map[int]bool          // those sent in the broker's session
+	flushes  map[chan struct{}]int // channels of Flush, and the first event that each does not wait for
+	newest   int                   // newest event that was ever sent
+	ids      map[int]uint16        // packet identifiers of the events that were sent
+	ever     map[int]bool          // events that were ever sent
+	tried    map[int]bool          // events that were sent in the broker's session
 
 	// Of the connection. link is nil without one.
 	link           *mqttconn.Link
 	qos            byte
 	receiveMaximum int
-	last           int   // event sent on it
-	controls       bool  // last was the first, and an older one may follow
-	open           []int // at QoS 1: those that are not acknowledged
-	writing        []int // those of the write that has not returned; nil: there is none
+	last           int   // event that was sent last on it
+	controls       bool  // last was the first event on it, and an older one may follow
+	open           []int // at QoS 1: events that are not acknowledged
+	writing        []int // events of the write that has not returned; nil if there is none
 	writingTo      *mqttconn.Link
 }
 
-// delivered is the fate of what is not dropped.
+// delivered is the fate of an event that is not dropped.
 const delivered DropReason = "delivered"
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -69,8 +69,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 	require.NoError(t, err)
 	random := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
-		t: t, random: random, stationery: newStationery(Config{Source: "s"}, topic),
-		capacity: leastWithSpool + random.IntN(12), maxBytes: math.MaxInt, dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{}, culprits: map[int]int{},
+		t: t, random: random, encoder: newEncoder(Config{Source: "s"}, topic),
+		capacity: minCapacityWithSpool + random.IntN(12), maxBytes: math.MaxInt, dropNewest: random.IntN(3) == 0, fates: map[int]DropReason{}, culprits: map[int]int{},
 	}
 	if random.IntN(4) == 0 {
 		w.capacity = 20 + random.IntN(60)
@@ -96,7 +96,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.ends(eventIn(r.Data), SpoolLost)
 	}
 	w.disk.aged = func(r journal.Record) {
-		if n := eventIn(r.Data); w.fates[n] != Overflow { // then it is no loss once more
+		if n := eventIn(r.Data); w.fates[n] != Overflow { // else it is counted as dropped already
 			w.ends(n, SpoolLost)
 		}
 	}
@@ -104,7 +104,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// eventIn returns which event a packet or a record carries.
+// eventIn returns the number of the event in a packet or a record.
 func eventIn(b []byte) int {
 	_, after, _ := bytes.Cut(b, []byte(`"message":"`))
 	number, _, _ := bytes.Cut(after, []byte(`"`))
@@ -115,7 +115,7 @@ func eventIn(b []byte) int {
 	return n
 }
 
-// must fails the test if what should hold does not.
+// must fails the test if a condition does not hold.
 func (w *world) must(holds bool, format string, args ...any) {
 	if !holds {
 		w.t.Helper()
@@ -123,7 +123,7 @@ func (w *world) must(holds bool, format string, args ...any) {
 	}
 }
 
-// ends: each event has one fate.
+// ends notes the fate of event n, and checks that it had none.
 func (w *world) ends(n int, fate DropReason) {
 	w.t.Helper()
 	w.must(w.fates[n] == "", "event %d: %s, but it was %s already", n, fate, w.fates[n])
@@ -131,35 +131,35 @@ func (w *world) ends(n int, fate DropReason) {
 	w.counts[fate]++
 }
 
-// start: a process takes back all that is on disk.
+// start starts a process, whose queue takes over the events on disk.
 func (w *world) start() {
 	w.queue = newQueue(w.capacity, w.maxBytes, w.dropNewest)
-	w.queue.recover(w.disk.Range())
+	w.queue.restore(w.disk.Range())
 	w.keeper = newKeeper(w.queue, w.disk, slog.New(slog.DiscardHandler))
-	w.resting, w.waiting, w.upTo = false, true, 0
+	w.idle, w.waiting, w.upTo = false, true, 0
 	w.accepted, w.refused = uint64(len(w.disk.records)), 0
 	w.counts, w.flushes = map[DropReason]uint64{}, map[chan struct{}]int{}
 	w.newest, w.ids, w.ever, w.tried = -1, map[int]uint16{}, map[int]bool{}, map[int]bool{}
 	w.link, w.open, w.writing = nil, nil, nil
 }
 
-// largestInModel is about the memory of the largest packet; the others are of all sizes below.
+// largestInModel is about the memory of the largest packet; the others have all smaller sizes.
 const largestInModel = 4 << 10
 
-// publish: an event is refused only when memory is full, and accepted otherwise.
+// publish publishes an event, and checks that the queue refuses it only when memory is full.
 func (w *world) publish() {
 	p, e := new(packet), event.Event{Type: event.Success, Message: strconv.Itoa(w.next), Timestamp: 1}
 	if w.random.IntN(4) == 0 {
 		e.GUID = strings.Repeat("x", w.random.IntN(3<<10))
 	}
-	w.stationery.encode(p, &e, uint64(w.next))
+	w.encoder.encode(p, &e, uint64(w.next))
 	size, before := p.memory(), w.notUnderWay()
 	err := w.queue.add(p)
 	after := w.notUnderWay()
 	for number, n := range before {
 		_, here := after[number]
-		_, void := w.queue.disk.voids[number]
-		if !here && (void || !w.disk.has(number)) { // what is on disk has only left memory
+		_, dropped := w.queue.disk.droppedNumbers[number]
+		if !here && (dropped || !w.disk.has(number)) { // an event on disk has only left memory
 			w.must(!w.dropNewest, "event %d made room for event %d", n, w.next)
 			w.ends(n, Overflow)
 		}
@@ -187,37 +187,38 @@ func (w *world) notUnderWay() map[uint64]int {
 	return events
 }
 
-// keep is one round of keeper.run, unless it rests. It rests when all is written, and
-// nothing on disk was dropped.
+// keep does one round of keeper.run, unless the keeper is idle. It checks that the keeper becomes
+// idle only when all events are written and none on disk was dropped.
 func (w *world) keep() {
-	if w.resting {
+	if w.idle {
 		select {
-		case <-w.queue.disk.rung:
+		case <-w.queue.disk.signal:
 		default:
 			return
 		}
 	}
-	newest := w.queue.newest()
+	newest := w.queue.newestNumber()
 	w.keeper.load()
 	_ = w.keeper.write(w.queue.toWrite(w.upTo))
 	w.upTo = newest
-	w.resting = w.queue.rest()
+	w.idle = w.queue.goIdle()
 	w.checkCounts()
-	if w.resting {
-		w.must(w.queue.unwritten() == 0, "the keeper rests, but %d are not written", w.queue.unwritten())
+	if w.idle {
+		w.must(w.queue.unwritten() == 0, "the keeper is idle, but %d are not written", w.queue.unwritten())
 		for _, r := range w.disk.records {
-			w.must(w.fates[eventIn(r.Data)] != Overflow, "the keeper rests, but number %d was dropped", r.Number)
+			w.must(w.fates[eventIn(r.Data)] != Overflow, "the keeper is idle, but number %d was dropped", r.Number)
 		}
 	}
 }
 
-// restart: a process ends and writes all it has to disk. If that succeeds, the next one
-// gets back what has no fate, nothing that was dropped, and perhaps what was delivered.
+// restart ends the process, which writes all its events to disk. If that succeeds, it starts the
+// next one and checks the events on disk: all that have no fate, none that was dropped, and
+// perhaps some that were delivered.
 func (w *world) restart() {
 	w.disconnect()
 	during, commitFails := w.disk.during, w.disk.commitFails
 	w.disk.during, w.disk.commitFails = func() {}, func() bool { return false }
-	err := w.keeper.write(w.queue.newest())
+	err := w.keeper.write(w.queue.newestNumber())
 	w.disk.during, w.disk.commitFails = during, commitFails
 	if err != nil {
 		return // the disk is full
@@ -234,12 +235,12 @@ func (w *world) restart() {
 		w.must(w.fates[n] != "" || onDisk[n], "event %d has no fate and is not on disk", n)
 	}
 	for n := range onDisk {
-		delete(w.fates, n) // it comes again
+		delete(w.fates, n) // the next process delivers or drops it
 	}
 	w.start()
 }
 
-// somethingHappens is one thing beside the keeper's work.
+// somethingHappens does one random thing other than the keeper's work.
 func (w *world) somethingHappens() {
 	switch w.random.IntN(12) {
 	case 0, 1, 2, 3:
@@ -262,21 +263,21 @@ func (w *world) somethingHappens() {
 		}
 	case 11:
 		if w.random.IntN(8) == 0 {
-			w.flushes[w.queue.flushed()] = w.next
+			w.flushes[w.queue.startFlush()] = w.next
 		}
 	}
 	w.check()
 }
 
-// check: what holds at any time. Counters agree, memory is bounded, events are in
+// check checks all that holds at any time: counters agree, memory is limited, events are in
 // order, and no Flush returns too early.
 func (w *world) check() {
 	s := w.queue.snapshot()
 	w.must(s.Accepted == w.accepted && s.Pending <= s.Accepted, "%+v, but %d were accepted", s, w.accepted)
 	w.must(s.Acknowledged+s.Dropped+s.Pending == s.Accepted, "%+v", s)
-	most, mostBytes := w.queue.window()
-	w.must(w.queue.held() <= w.capacity+most, "%d are held", w.queue.held())
-	w.must(w.queue.heldBytes()-w.maxBytes <= mostBytes+largestInModel, "%d bytes are held", w.queue.heldBytes())
+	events, size := w.queue.loadWindow()
+	w.must(w.queue.held() <= w.capacity+events, "%d are held", w.queue.held())
+	w.must(w.queue.heldBytes()-w.maxBytes <= size+largestInModel, "%d bytes are held", w.queue.heldBytes())
 	last := uint64(0)
 	for _, part := range []*deque{&w.queue.underWay, &w.queue.waiting, &w.queue.later} {
 		for i := range part.len() {
@@ -297,7 +298,8 @@ func (w *world) check() {
 	}
 }
 
-// checkCounts: while the disk is at rest, the queue counts what the world has seen.
+// checkCounts checks, while no write is under way, that the queue has counted the fates that the
+// world has seen.
 func (w *world) checkCounts() {
 	w.check()
 	s := w.queue.snapshot()
@@ -312,14 +314,14 @@ func (w *world) checkCounts() {
 		}
 		w.must(!left || w.queue.disk.count > 0, "Flush waits for nothing")
 	}
-	for number := range w.queue.disk.voids {
+	for number := range w.queue.disk.droppedNumbers {
 		_, last, _ := w.disk.Range()
-		w.must(number <= last, "number %d is remembered in vain", number)
+		w.must(number <= last, "number %d was dropped and is not on disk, but is remembered", number)
 	}
 }
 
-// settles: while the broker stays, everything leaves and is forgotten on disk. Commits
-// may fail for ever; then it leaves all the same.
+// settles checks that all events leave the queue and are removed from disk while the broker
+// stays. Commits may fail for ever; then the events leave the queue all the same.
 func (w *world) settles() {
 	commitsFail := w.random.IntN(3) == 0
 	w.disk.during, w.disk.commitFails = func() {}, func() bool { return commitsFail }
@@ -340,7 +342,7 @@ func (w *world) settles() {
 	w.send()
 	s := w.queue.snapshot()
 	w.must(s.Pending == 0, "stuck: %+v, culprits %v", s, w.culprits)
-	w.must(commitsFail || len(w.disk.records) == 0, "%d are not forgotten on disk", len(w.disk.records))
+	w.must(commitsFail || len(w.disk.records) == 0, "%d are not removed from disk", len(w.disk.records))
 	w.checkCounts()
 	w.must(len(w.flushes) == 0, "Flush hangs")
 	for n := range w.next {

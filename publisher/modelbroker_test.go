@@ -9,21 +9,21 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// The part of the world that is the sender's connection and the broker behind it.
+// This file is the part of the model that is the sender's connection and the broker.
 
-// send: the sender takes what is to be written, if it was rung.
+// send lets the sender take the next packets, if it was woken.
 func (w *world) send() {
 	if w.writing != nil {
 		return
 	}
 	if w.waiting {
 		select {
-		case <-w.queue.sender.rung:
+		case <-w.queue.sender.signal:
 		default:
 			return
 		}
 	}
-	written, link, n := w.queue.take(nil)
+	written, link, n := w.queue.takeBatch(nil)
 	if w.waiting = n == 0; w.waiting {
 		return
 	}
@@ -34,11 +34,12 @@ func (w *world) send() {
 		require.NoError(w.t, err)
 		w.sent(p.Content.(*packets.Publish))
 	}
-	w.must(n == 0, "take says %d more than it wrote", n)
+	w.must(n == 0, "takeBatch returned %d more than it wrote", n)
 	w.meetCulprit()
 }
 
-// meetCulprit: the broker answers what came before a culprit, or not, and ends the connection.
+// meetCulprit lets the broker end the connection if a culprit was sent. Before that the broker
+// may acknowledge the events before the culprit.
 func (w *world) meetCulprit() {
 	for i, n := range w.open {
 		if _, culprit := w.culprits[n]; !culprit {
@@ -57,7 +58,7 @@ func (w *world) meetCulprit() {
 	}
 }
 
-// acknowledge: the broker takes the oldest events that are open.
+// acknowledge lets the broker acknowledge a number of the oldest open events.
 func (w *world) acknowledge(events int) {
 	var acks []mqttconn.Puback
 	for _, n := range w.open[:events] {
@@ -68,10 +69,11 @@ func (w *world) acknowledge(events int) {
 	w.queue.acknowledge(w.link, acks)
 }
 
-// sent: on one connection events come in their order, but for the first one when there is a
-// suspect; and for the first time in their order over all connections. A repeat has the packet identifier it had before, is
-// marked as one in the same session only, and nothing is sent that has left. No more
-// are open than the broker allows.
+// sent checks a packet that was sent. On one connection events come in their order, except the
+// first one when there is a suspect. Over all connections they come for the first time in their
+// order. A repeat has the same packet identifier as before, and is marked as a repeat only in the
+// same session. No event is sent that has left the queue. No more events are open than the
+// broker allows.
 func (w *world) sent(p *packets.Publish) {
 	n := eventIn(p.Payload)
 	w.must(p.QoS == w.qos, "event %d at QoS %d", n, p.QoS)
@@ -96,7 +98,8 @@ func (w *world) sent(p *packets.Publish) {
 	w.must(len(w.open) <= w.receiveMaximum, "%d are open, the broker allows %d", len(w.open), w.receiveMaximum)
 }
 
-// written: the write returns, and at QoS 0 delivers if the connection is still there.
+// written lets the write return. At QoS 0 that delivers its events if the connection is still
+// there.
 func (w *world) written() {
 	if w.writing == nil {
 		return
@@ -110,8 +113,8 @@ func (w *world) written() {
 	w.writing = nil
 }
 
-// answer: the broker acknowledges some of what is open, mostly the oldest; some it
-// refuses, and at times it answers what nobody asked, or on a lost connection.
+// answer lets the broker acknowledge some open events, mostly the oldest. It refuses some, and
+// sometimes sends acknowledgements twice or on a lost connection.
 func (w *world) answer() {
 	if w.link == nil || len(w.open) == 0 {
 		return
@@ -138,7 +141,7 @@ func (w *world) answer() {
 	w.queue.acknowledge(w.link, acks)
 }
 
-// connect: a broker comes up, at times one of QoS 0 or without the session.
+// connect makes a connection, sometimes to a broker of QoS 0 or one without the session.
 func (w *world) connect() {
 	w.disconnect()
 	w.link, w.last, w.qos, w.receiveMaximum = new(mqttconn.Link), -1, 1, 1+w.random.IntN(20)
@@ -152,11 +155,11 @@ func (w *world) connect() {
 	w.queue.connected(w.link, limits, 1)
 }
 
-// disconnect: what is open has to be sent again; a write may be under way.
+// disconnect closes the connection. A write may be under way.
 func (w *world) disconnect() { w.endConnection(mqttconn.Ending{}) }
 
-// endConnection: when the broker has ended several connections in a row for an event alone,
-// the event is dropped, and no other ever is.
+// endConnection ends the connection. It checks that the queue drops an event as a culprit only
+// when the broker has ended several connections for that event alone.
 func (w *world) endConnection(ending mqttconn.Ending) {
 	dropped := w.queue.snapshot().DroppedBy.EndsConnection
 	w.queue.disconnected(w.link, ending)

@@ -85,7 +85,7 @@ func TestWhatHasExpiredIsDroppedAndCounted(t *testing.T) {
 	require.NoError(t, listener.Close())
 	pub := start(t, publisher.Config{Address: addr, MessageExpiry: time.Second})
 	require.NoError(t, pub.Publish(numbered(1)))
-	<-time.After(time.Second) // what is tested is that a second passes
+	<-time.After(time.Second) // the test is about the passing of a second
 	messages := brokertest.Subscribe(t, brokertest.Start(t, addr).Addr(), "#")
 	require.Eventually(t, func() bool {
 		require.NoError(t, pub.Publish(numbered(2))) // these expire too, until the connection is up

@@ -7,69 +7,71 @@ import (
 	"github.com/mps-events/mps-events/publisher/internal/journal"
 )
 
-// onDisk is the queue's knowledge of the spool: which events are on disk, and which
-// of them nowhere else.
+// onDisk is the part of the queue that knows which events are on disk, and which of them are
+// not in memory.
 type onDisk struct {
-	spooling bool
-	upTo     uint64 // every event up to this number has been written, or has left
-	writing  uint64 // the same, once the Commit under way succeeds
+	spooling bool   // there is a spool
+	upTo     uint64 // every event up to this number has been written, or has left the queue
+	writing  uint64 // value of upTo once the Commit under way succeeds
 
-	count uint64 // events only on disk, between waiting and later
-	from  uint64 // they have this number or a higher one
+	count uint64 // number of events that are only on disk; they stand between waiting and later
+	from  uint64 // lowest number that one of them may have
 
-	forgotten  uint64              // no record has a lower number
-	lastRecord uint64              // nor a higher one
-	voids      map[uint64]struct{} // dropped from memory, but on disk or on the way there
+	firstRecord    uint64              // no record has a lower number
+	lastRecord     uint64              // no record has a higher number
+	droppedNumbers map[uint64]struct{} // numbers of events that were dropped from memory, but are on disk or on the way there
 
-	resting bool          // the keeper has nothing to do until something happens
-	rung    chan struct{} // holds one
+	idle   bool          // the keeper waits for signal
+	signal chan struct{} // wakes the keeper; has room for one
 }
 
-// void notes that number was dropped from memory, lest it come back from disk.
-func (d *onDisk) void(number uint64) {
+// noteDropped notes that the event with this number was dropped from memory, so that it is not
+// loaded from disk.
+func (d *onDisk) noteDropped(number uint64) {
 	if d.spooling && number <= max(d.upTo, d.writing) {
-		d.voids[number] = struct{}{}
+		d.droppedNumbers[number] = struct{}{}
 	}
 }
 
-// rouse wakes the keeper if it rests or if the matter is urgent.
-func (d *onDisk) rouse(urgent bool) {
-	if !d.spooling || !urgent && !d.resting {
+// wake wakes the keeper if it is idle or if the work is urgent.
+func (d *onDisk) wake(urgent bool) {
+	if !d.spooling || !urgent && !d.idle {
 		return
 	}
-	d.resting = false
+	d.idle = false
 	select {
-	case d.rung <- struct{}{}:
+	case d.signal <- struct{}{}:
 	default:
 	}
 }
 
-// recover takes back what an earlier process left in the spool.
-func (q *queue) recover(first, last, count uint64) {
+// restore takes over the events that an earlier process left in the spool.
+func (q *queue) restore(first, last, count uint64) {
 	q.disk = onDisk{
-		spooling: true, upTo: last, count: count, from: first, forgotten: first, lastRecord: last,
-		voids: map[uint64]struct{}{}, rung: make(chan struct{}, 1),
+		spooling: true, upTo: last, count: count, from: first, firstRecord: first, lastRecord: last,
+		droppedNumbers: map[uint64]struct{}{}, signal: make(chan struct{}, 1),
 	}
 	q.lastNumber, q.stats.Accepted = last, count
 }
 
-// window returns how many events, and bytes of these, are brought back from disk ahead of
-// being sent. The last one may exceed the bytes.
-func (q *queue) window() (events, bytes int) { return min(q.capacity/4+1, 4096), q.maxBytes / 8 }
+// loadWindow returns the number of events, and of their bytes, that are loaded from disk before
+// they are sent. The last event may exceed the bytes.
+func (q *queue) loadWindow() (events, bytes int) { return min(q.capacity/4+1, 4096), q.maxBytes / 8 }
 
-// wantsLoad says that the sender will soon need what is only on disk. It comes even
-// where newer events, which the disk does not take, have filled the memory: nothing else
-// would ever make room.
+// wantsLoad reports whether the sender will soon need events that are only on disk. They are
+// loaded even if newer events, which the disk has no room for, have filled the memory: nothing
+// else would ever make room.
 func (q *queue) wantsLoad() bool {
-	events, bytes := q.window()
+	events, bytes := q.loadWindow()
 	return q.disk.count > 0 && q.waiting.len() <= events/2 && q.waiting.bytes <= bytes/2 &&
 		(q.held() < q.capacity && q.heldBytes() < q.maxBytes || q.held() == q.later.len())
 }
 
-// crowded says that packets should go to disk early, and only there.
-func (q *queue) crowded() bool { return q.held() > q.capacity/2 || q.heldBytes() > q.maxBytes/2 }
+// halfFull reports whether half of the memory is used. Then packets are written to disk early,
+// and not kept in memory.
+func (q *queue) halfFull() bool { return q.held() > q.capacity/2 || q.heldBytes() > q.maxBytes/2 }
 
-// release lets go of packets that are on disk as well, but for those that the sender
+// release removes packets from memory that are on disk as well, except those that the sender
 // needs next.
 func (q *queue) release() {
 	if q.disk.count > 0 {
@@ -80,7 +82,7 @@ func (q *queue) release() {
 		return
 	}
 	written := q.waiting.upTo(q.disk.upTo)
-	keep := q.waiting.within(q.window())
+	keep := q.waiting.within(q.loadWindow())
 	if written <= keep {
 		return
 	}
@@ -95,7 +97,7 @@ func (q *queue) release() {
 	q.waiting, q.later = kept, q.waiting
 }
 
-// rejoin makes later a part of waiting again when nothing stands between them.
+// rejoin moves the packets of later to waiting when no event between them is only on disk.
 func (q *queue) rejoin() {
 	if q.disk.count > 0 {
 		return
@@ -103,24 +105,24 @@ func (q *queue) rejoin() {
 	for q.later.len() > 0 {
 		q.waiting.push(q.later.pop())
 	}
-	q.left()
+	q.finishFlushes()
 }
 
-// step is one Commit to be made.
+// step is the work of one Commit, and its effect.
 type step struct {
 	journal.Step
-	upTo uint64 // every event up to this number is on disk after it, or has left
+	upTo uint64 // every event up to this number is on disk after it, or has left the queue
 }
 
-// nextStep returns what is to be committed so that the events up to number upTo are on
-// disk, or most of them at a time; false means that there is nothing. The records share
+// prepareStep returns the next step on the way to have the events up to number upTo on disk.
+// It adds at most maxAdd of them. It returns false if there is nothing to do. The records share
 // the memory of buf.
-func (q *queue) nextStep(upTo uint64, most int, add []journal.Record, buf []byte) (step, []byte, bool) {
+func (q *queue) prepareStep(upTo uint64, maxAdd int, add []journal.Record, buf []byte) (step, []byte, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	const mostBytes = 1 << 20
+	const maxStepBytes = 1 << 20
 	s := step{
-		Step: journal.Step{Below: q.oldest(), From: math.MaxUint64, Add: add[:0]},
+		Step: journal.Step{Below: q.oldestNumber(), From: math.MaxUint64, Add: add[:0]},
 		upTo: max(min(upTo, q.lastNumber), q.disk.upTo),
 	}
 	buf = buf[:0]
@@ -130,7 +132,7 @@ func (q *queue) nextStep(upTo uint64, most int, add []journal.Record, buf []byte
 			if p.done {
 				continue
 			}
-			if len(s.Add) == most || len(buf) > mostBytes {
+			if len(s.Add) == maxAdd || len(buf) > maxStepBytes {
 				s.upTo = p.number - 1
 				break
 			}
@@ -142,12 +144,12 @@ func (q *queue) nextStep(upTo uint64, most int, add []journal.Record, buf []byte
 	if q.disk.count > 0 && !q.dropNewest {
 		s.From = q.disk.from
 	}
-	for number := range q.disk.voids {
+	for number := range q.disk.droppedNumbers {
 		if number <= q.disk.upTo {
-			s.Void = append(s.Void, number)
+			s.Remove = append(s.Remove, number)
 		}
 	}
-	if len(s.Add) == 0 && len(s.Void) == 0 && !q.forgettable() {
+	if len(s.Add) == 0 && len(s.Remove) == 0 && !q.forgettable() {
 		q.disk.upTo = s.upTo
 		return s, buf, false
 	}
@@ -155,82 +157,83 @@ func (q *queue) nextStep(upTo uint64, most int, add []journal.Record, buf []byte
 	return s, buf, true
 }
 
-// forgetting is s without its new records: what has left makes room where these found
-// none.
-func (q *queue) forgetting(s step) step {
+// withoutAdds returns s without its new records: when there is no room for them, removing others
+// may make some.
+func (q *queue) withoutAdds(s step) step {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s.Add, s.From, s.upTo = nil, math.MaxUint64, q.disk.upTo
 	return s
 }
 
-// giveUp counts what cannot be read back from disk as lost, so that the rest goes on.
+// giveUp counts the events that cannot be read from disk as dropped, so that the others are
+// sent.
 func (q *queue) giveUp() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lostOnDisk(q.disk.count)
-	q.rouseSender()
+	q.dropOnDisk(q.disk.count)
+	q.wakeSender()
 }
 
-// failed counts an attempt to use the spool that has failed.
-func (q *queue) failed() {
+// countSpoolError counts a failed read or write of the spool.
+func (q *queue) countSpoolError() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.stats.SpoolErrors++
 }
 
-// forgettable says that the spool holds what has left.
+// forgettable reports whether the spool holds events that have left the queue.
 func (q *queue) forgettable() bool {
-	return q.disk.forgotten <= q.disk.lastRecord && q.oldest() > q.disk.forgotten
+	return q.disk.firstRecord <= q.disk.lastRecord && q.oldestNumber() > q.disk.firstRecord
 }
 
-// committed takes in how a step ended.
-func (q *queue) committed(s step, dropped uint64, err error) {
+// applyCommit updates the queue after a Commit of s, which dropped records or failed.
+func (q *queue) applyCommit(s step, dropped uint64, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.writing = 0
 	if err != nil {
-		for number := range q.disk.voids {
+		for number := range q.disk.droppedNumbers {
 			if number > q.disk.upTo {
-				delete(q.disk.voids, number)
+				delete(q.disk.droppedNumbers, number)
 			}
 		}
 		return
 	}
 	q.disk.upTo = s.upTo
-	q.disk.forgotten = s.Below
+	q.disk.firstRecord = s.Below
 	if n := len(s.Add); n > 0 {
 		q.disk.lastRecord = s.Add[n-1].Number
 	}
-	for _, number := range s.Void {
-		delete(q.disk.voids, number)
+	for _, number := range s.Remove {
+		delete(q.disk.droppedNumbers, number)
 	}
-	q.lostOnDisk(dropped)
-	if q.disk.count > 0 || q.crowded() {
+	q.dropOnDisk(dropped)
+	if q.disk.count > 0 || q.halfFull() {
 		q.release()
 	}
-	q.rouseSender()
+	q.wakeSender()
 }
 
-// lostOnDisk counts events that were only on disk and are no more.
-func (q *queue) lostOnDisk(n uint64) {
+// dropOnDisk counts n events that were only on disk as dropped.
+func (q *queue) dropOnDisk(n uint64) {
 	if n == 0 {
 		return
 	}
 	q.disk.count -= n
-	q.drop(&q.stats.DroppedBy.SpoolLost, n)
+	q.countDropped(&q.stats.DroppedBy.SpoolLost, n)
 	q.rejoin()
 }
 
-// toLoad returns from which number on records are to be brought back, how many at the
-// most, and of how many bytes.
+// toLoad returns the number of the first record to load, and the limits of records and bytes.
+// The limits are 0 if there is nothing to load.
 func (q *queue) toLoad() (from uint64, limit, maxBytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.wantsLoad() {
 		return 0, 0, 0
 	}
-	limit, maxBytes = q.window()
+	limit, maxBytes = q.loadWindow()
 	limit -= q.waiting.len()
 	maxBytes -= q.waiting.bytes
 	if room := q.capacity - q.held(); room > 0 {
@@ -239,17 +242,18 @@ func (q *queue) toLoad() (from uint64, limit, maxBytes int) {
 	return q.disk.from, limit, maxBytes
 }
 
-// loaded takes in what was asked for by toLoad; the end is that of the spool.
-func (q *queue) loaded(records []journal.Record, end bool, now time.Time) {
+// addLoaded adds the records that were read as toLoad asked. The end is true if no record
+// follows them.
+func (q *queue) addLoaded(records []journal.Record, end bool, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var unreadable uint64
 	for _, r := range records {
 		q.disk.from = r.Number + 1
-		if _, void := q.disk.voids[r.Number]; void {
+		if _, dropped := q.disk.droppedNumbers[r.Number]; dropped {
 			continue
 		}
-		p := blanks.Get().(*packet)
+		p := packetPool.Get().(*packet)
 		if !p.fromRecord(r, now) {
 			unreadable++
 			continue
@@ -260,20 +264,20 @@ func (q *queue) loaded(records []journal.Record, end bool, now time.Time) {
 	if end {
 		unreadable = q.disk.count
 	}
-	q.lostOnDisk(unreadable)
+	q.dropOnDisk(unreadable)
 	q.rejoin()
-	q.rouseSender()
+	q.wakeSender()
 }
 
-// newest is the number of the event that was accepted last.
-func (q *queue) newest() uint64 {
+// newestNumber returns the number of the event that was accepted last.
+func (q *queue) newestNumber() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.lastNumber
 }
 
-// toWrite returns the number up to which events are to be written when those up to number
-// due have to be: all, if one of these is in memory alone.
+// toWrite returns the number up to which to write events when those up to number due have to be
+// on disk: that of the newest event, if one that is due is in memory alone.
 func (q *queue) toWrite(due uint64) uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -287,12 +291,13 @@ func (q *queue) toWrite(due uint64) uint64 {
 	return due
 }
 
-// rest reports whether the keeper has nothing to do; then it will be roused.
-func (q *queue) rest() bool {
+// goIdle marks the keeper as idle if it has nothing to do, and reports whether it is. An idle
+// keeper is woken when there is something to do.
+func (q *queue) goIdle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.resting = q.lastNumber <= q.disk.upTo && !q.wantsLoad() && !q.forgettable() && len(q.disk.voids) == 0
-	return q.disk.resting
+	q.disk.idle = q.lastNumber <= q.disk.upTo && !q.wantsLoad() && !q.forgettable() && len(q.disk.droppedNumbers) == 0
+	return q.disk.idle
 }
 
 // away reports whether there is no connection.

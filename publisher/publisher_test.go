@@ -88,7 +88,7 @@ func TestNothingIsLostWhileTheBrokerIsRestarted(t *testing.T) {
 
 			require.NoError(t, first.Close())
 			if qos == publisher.AtMostOnce {
-				// At QoS 0 what is written just before a break is lost without an
+				// At QoS 0 an event that is written just before a break is lost without an
 				// error, as documented; wait until the break has been noticed.
 				require.Eventually(t, func() bool {
 					require.NoError(t, pub.Publish(numbered(-1)))
@@ -165,9 +165,9 @@ func TestUnacknowledgedEventsAreSentAgainInOrder(t *testing.T) {
 	assert.GreaterOrEqual(t, len(seen), events+3*5, "what was not acknowledged came again")
 }
 
-// The broker answers only when no more has come for a while.
+// The broker of this test answers only when nothing more has come for a while.
 func TestReceiveMaximumIsRespected(t *testing.T) {
-	const most, rounds = 3, 10
+	const maxOpen, rounds = 3, 10
 	const while = 100 * time.Millisecond
 	var mu sync.Mutex
 	var open []uint16
@@ -176,7 +176,7 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		came = append(came, len(open))
-		// The youngest first, twice, and one that nobody waits for, to see it survived.
+		// The newest first, twice, and one for a packet that is not under way: none does harm.
 		brokertest.Puback(conn, open[len(open)-1], 0)
 		brokertest.Puback(conn, open[len(open)-1], 0)
 		brokertest.Puback(conn, 9999, 0)
@@ -185,7 +185,7 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 		}
 		open = nil
 	}
-	receiveMaximum := uint16(most)
+	receiveMaximum := uint16(maxOpen)
 	published := make(chan struct{})
 	var quiet *time.Timer
 	fake := brokertest.Script{
@@ -203,10 +203,10 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 	}
 	pub := start(t, publisher.Config{Address: fake.Serve(t)})
 	var want []int
-	for n := range rounds * most {
+	for n := range rounds * maxOpen {
 		require.NoError(t, pub.Publish(numbered(n)))
-		if n%most == 0 {
-			want = append(want, most)
+		if n%maxOpen == 0 {
+			want = append(want, maxOpen)
 		}
 	}
 	close(published)
@@ -214,7 +214,7 @@ func TestReceiveMaximumIsRespected(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	assert.Equal(t, want, came)
-	assert.Equal(t, publisher.Stats{Accepted: rounds * most, Acknowledged: rounds * most}, pub.Stats())
+	assert.Equal(t, publisher.Stats{Accepted: rounds * maxOpen, Acknowledged: rounds * maxOpen}, pub.Stats())
 }
 
 func TestABrokerThatHangsBlocksNobody(t *testing.T) {
@@ -387,7 +387,7 @@ func TestBadEventsAreRefusedBeforeIntake(t *testing.T) {
 		want := publisher.Stats{Rejected: 1, RejectedBy: publisher.Rejections{Invalid: 1}}
 		assert.Equal(t, want, pub.Stats())
 		if address == "" {
-			continue // what is not published is not measured
+			continue // an event that is not published is not measured
 		}
 		huge := numbered(0)
 		huge.Message = strings.Repeat("x", publisher.MaxEventBytes)

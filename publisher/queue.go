@@ -7,19 +7,18 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// queue holds what has been accepted until the broker has acknowledged it, and
-// counts. Packets are numbered in order of Publish and stand in that order:
+// queue holds accepted packets until the broker has acknowledged them, and counts them. Packets
+// are numbered in order of Publish and stand in that order:
 //
 //	underWay | waiting | only on disk | later
 //
-// They go under way from the front of waiting and leave when the broker has
-// acknowledged them. Without a spool, and with one while the broker keeps up,
-// nothing is only on disk and later is empty: see ondisk.go. Nothing in it
-// blocks.
+// A packet goes under way from the front of waiting and leaves the queue when the broker has
+// acknowledged it, or when it is dropped. Without a spool, and with one while the broker keeps
+// up, no packet is only on disk and later is empty: see ondisk.go. No method blocks.
 //
-// The packet identifier is derived from a packet's place in the sequence of all
-// that ever went under way. So it stays the same over reconnects, as MQTT 5.0,
-// section 4.4, asks for, and an acknowledgement finds its packet without a map.
+// The packet identifier is computed from the packet's place in the sequence of all packets
+// that ever went under way. So it remains the same over reconnects, as MQTT 5.0,
+// section 4.4, requires, and an acknowledgement finds its packet without a map.
 type queue struct {
 	mu         sync.Mutex
 	stats      Stats // but for Pending
@@ -28,11 +27,11 @@ type queue struct {
 	maxBytes   int
 	dropNewest bool
 	closed     bool
-	flushes    map[chan struct{}]uint64 // who waits in Flush, and up to which number
+	flushes    map[chan struct{}]uint64 // channels of the callers that wait in Flush, and the numbers that they wait for
 
-	lastNumber uint64 // of what was accepted last
+	lastNumber uint64 // number of the packet that was accepted last
 	underWay   deque
-	settled    int // those of underWay that are done
+	settled    int // number of packets in underWay that are done
 	waiting    deque
 	later      deque
 	disk       onDisk
@@ -41,50 +40,51 @@ type queue struct {
 
 	// Of the current connection; link is nil without one.
 	link    *mqttconn.Link
-	broken  bool // writing to link has failed; how it ended is not known yet
+	broken  bool // writing to link has failed; disconnected will follow
 	limits  mqttconn.Limits
 	qos     byte
 	next    int // underWay[:next] has been written to link
-	unacked int // how many of these the broker has not acknowledged
+	unacked int // number of these packets that the broker has not acknowledged
 
 	suspects suspects // of the current connection, too
 
-	sender bell
+	sender waker
 }
 
 func newQueue(capacity, maxBytes int, dropNewest bool) *queue {
 	return &queue{
 		capacity: capacity, maxBytes: maxBytes, dropNewest: dropNewest, flushes: map[chan struct{}]uint64{},
-		losses: losses{bell: newBell()}, sender: newBell(),
+		losses: losses{waker: newWaker()}, sender: newWaker(),
 	}
 }
 
-// bell wakes a goroutine that has said that it is idle. Both is done under the lock.
-type bell struct {
-	idle bool
-	rung chan struct{} // holds one
+// waker wakes a goroutine that has marked itself as idle. Both happen under the queue's lock.
+type waker struct {
+	idle   bool
+	signal chan struct{} // has room for one
 }
 
-func newBell() bell { return bell{idle: true, rung: make(chan struct{}, 1)} }
+func newWaker() waker { return waker{idle: true, signal: make(chan struct{}, 1)} }
 
-func (b *bell) ring() {
-	if !b.idle {
+// wake wakes the goroutine if it is idle.
+func (w *waker) wake() {
+	if !w.idle {
 		return
 	}
-	b.idle = false
+	w.idle = false
 	select {
-	case b.rung <- struct{}{}:
-	default: // rung before, and not heard yet
+	case w.signal <- struct{}{}:
+	default: // the goroutine has not received the last signal yet
 	}
 }
 
-// add accepts p, and drops older packets if it has no room otherwise. It takes over p in
-// any case.
+// add accepts p, and drops older packets if there is no room otherwise. The caller must not use
+// p afterwards, even if add returns an error.
 func (q *queue) add(p *packet) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		q.reject(&q.stats.RejectedBy.Closed)
+		q.countRejected(&q.stats.RejectedBy.Closed)
 		recycle(p)
 		return ErrClosed
 	}
@@ -93,12 +93,12 @@ func (q *queue) add(p *packet) error {
 	}
 	for !q.fits(p) {
 		if !q.makeRoom() {
-			q.reject(&q.stats.RejectedBy.Full)
+			q.countRejected(&q.stats.RejectedBy.Full)
 			recycle(p)
 			return ErrFull
 		}
 	}
-	wasCrowded := q.crowded()
+	wasHalfFull := q.halfFull()
 	q.stats.Accepted++
 	q.lastNumber++
 	p.number = q.lastNumber
@@ -107,23 +107,23 @@ func (q *queue) add(p *packet) error {
 	} else {
 		q.waiting.push(p)
 	}
-	q.rouseSender()
-	q.disk.rouse(q.crowded() && !wasCrowded)
+	q.wakeSender()
+	q.disk.wake(q.halfFull() && !wasHalfFull)
 	return nil
 }
 
-// rouseSender wakes the sender, if there is a connection to send by.
-func (q *queue) rouseSender() {
+// wakeSender wakes the sender if there is a connection.
+func (q *queue) wakeSender() {
 	if q.link != nil {
-		q.sender.ring()
+		q.sender.wake()
 	}
 }
 
-// held returns the number of packets in memory that have not left. One that has, while an
-// older one is under way, only keeps its place there.
+// held returns the number of packets in memory that have not left the queue. A packet that is
+// done keeps its place in underWay as long as an older one is there, but does not count.
 func (q *queue) held() int { return q.underWay.len() - q.settled + q.waiting.len() + q.later.len() }
 
-// heldBytes returns the memory that they take.
+// heldBytes returns the bytes that all packets in memory take.
 func (q *queue) heldBytes() int { return q.underWay.bytes + q.waiting.bytes + q.later.bytes }
 
 // fits reports whether there is room for p.
@@ -131,8 +131,8 @@ func (q *queue) fits(p *packet) bool {
 	return q.held() < q.capacity && q.heldBytes()+p.memory() <= q.maxBytes
 }
 
-// makeRoom drops the oldest packet that is neither under way nor on disk, and
-// reports false if there is none or if it is not the oldest that has to go.
+// makeRoom drops the oldest packet in memory that is neither under way nor only on disk. It
+// returns false if there is none, or if Config.DropNewest is set.
 func (q *queue) makeRoom() bool {
 	oldest := &q.waiting
 	if q.disk.count > 0 {
@@ -142,47 +142,49 @@ func (q *queue) makeRoom() bool {
 		return false
 	}
 	p := oldest.pop()
-	q.disk.void(p.number)
+	q.disk.noteDropped(p.number)
 	recycle(p)
-	q.drop(&q.stats.DroppedBy.Overflow, 1)
-	q.left()
+	q.countDropped(&q.stats.DroppedBy.Overflow, 1)
+	q.finishFlushes()
 	return true
 }
 
-// whenOpen is add for a publisher without a broker: only what is rejected counts.
-func (q *queue) whenOpen() error {
+// rejectIfClosed stands in for add in a publisher without a broker, which counts only the events
+// that it rejects.
+func (q *queue) rejectIfClosed() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		q.reject(&q.stats.RejectedBy.Closed)
+		q.countRejected(&q.stats.RejectedBy.Closed)
 		return ErrClosed
 	}
 	return nil
 }
 
-// flushed returns a channel that is closed once all accepted so far has left.
-func (q *queue) flushed() chan struct{} {
+// startFlush returns a channel that finishFlushes closes when all packets that are accepted now
+// have left the queue.
+func (q *queue) startFlush() chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	done := make(chan struct{})
 	q.flushes[done] = q.lastNumber
-	q.left()
+	q.finishFlushes()
 	return done
 }
 
-// abandon forgets one who no longer waits for flushed.
-func (q *queue) abandon(done chan struct{}) {
+// cancelFlush removes a channel of startFlush for which nobody waits any more.
+func (q *queue) cancelFlush(done chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.flushes, done)
 }
 
-// left tells those who wait in Flush, after packets have left the queue.
-func (q *queue) left() {
+// finishFlushes wakes the callers of Flush whose packets have left the queue.
+func (q *queue) finishFlushes() {
 	if len(q.flushes) == 0 {
 		return
 	}
-	oldest := q.oldest()
+	oldest := q.oldestNumber()
 	for done, upTo := range q.flushes {
 		if upTo < oldest {
 			close(done)
@@ -191,8 +193,9 @@ func (q *queue) left() {
 	}
 }
 
-// oldest is the number of the oldest event that is here, or of the next one.
-func (q *queue) oldest() uint64 {
+// oldestNumber returns the number of the oldest packet in the queue or, if it is empty, of the
+// next one.
+func (q *queue) oldestNumber() uint64 {
 	switch {
 	case q.underWay.len() > 0:
 		return q.underWay.at(0).number
@@ -200,17 +203,19 @@ func (q *queue) oldest() uint64 {
 		return q.waiting.at(0).number
 	case q.disk.count > 0:
 		return q.disk.from
-	default: // nothing is later than what is on disk if nothing is there
+	default: // later is empty if no event is only on disk
 		return q.lastNumber + 1
 	}
 }
 
+// close makes add return ErrClosed.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 }
 
+// snapshot returns the counters as they are at one moment.
 func (q *queue) snapshot() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -222,11 +227,11 @@ func (q *queue) snapshot() Stats {
 	return s
 }
 
-// oldestHeld returns the oldest packet in memory; nil if there is none.
+// oldestHeld returns the oldest packet in memory, or nil if there is none.
 func (q *queue) oldestHeld() *packet {
 	for _, part := range []*deque{&q.underWay, &q.waiting, &q.later} {
 		if part.len() > 0 {
-			return part.at(0) // which is not done: trim has seen to that
+			return part.at(0) // it is not done: trim has removed those that are
 		}
 	}
 	return nil

@@ -17,33 +17,33 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// What a broker acknowledges before an older event leaves a hole among those under
-// way. These are the ways over a hole, which no real broker makes on demand.
+// underWayWithAHole returns a queue with three events under way, of which the broker has
+// acknowledged only the second. No real broker does that on demand.
 func underWayWithAHole(t *testing.T) *queue {
 	t.Helper()
 	q := newQueue(100, math.MaxInt, false)
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
-	s := newStationery(Config{Source: "s"}, topic)
+	s := newEncoder(Config{Source: "s"}, topic)
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
 	for n := range 3 {
 		p, e := new(packet), event.Connected("1")
 		s.encode(p, &e, uint64(n))
 		require.NoError(t, q.add(p))
 	}
-	_, _, n := q.take(nil)
+	_, _, n := q.takeBatch(nil)
 	require.Equal(t, 3, n)
 	q.acknowledge(q.link, []mqttconn.Puback{{ID: 2}})
 	q.disconnected(q.link, mqttconn.Ending{})
 	return q
 }
 
-// At QoS 0 a write that went to a connection which is gone proves nothing.
+// At QoS 0 a write to a connection that is lost delivers nothing.
 func TestWhatWasWrittenToALostConnectionCountsForNothing(t *testing.T) {
 	q := underWayWithAHole(t)
 	lost, next := new(mqttconn.Link), new(mqttconn.Link)
 	q.connected(lost, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
-	_, _, n := q.take(nil)
+	_, _, n := q.takeBatch(nil)
 	require.Equal(t, 2, n)
 	q.disconnected(lost, mqttconn.Ending{})
 	q.connected(next, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
@@ -52,13 +52,13 @@ func TestWhatWasWrittenToALostConnectionCountsForNothing(t *testing.T) {
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Pending: 2}, q.snapshot())
 }
 
-// More events than there are packet identifiers have expired while the broker was away;
-// the one that has not goes out with the first write.
-func TestExpiredEventsHoldUpNobody(t *testing.T) {
+// More events than there are packet identifiers have expired while the broker was away. The only
+// one that has not expired goes out with the first write.
+func TestExpiredEventsDelayNoOther(t *testing.T) {
 	q := newQueue(200_000, math.MaxInt, false)
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
-	s := newStationery(Config{Source: "s", MessageExpiry: time.Hour}, topic)
+	s := newEncoder(Config{Source: "s", MessageExpiry: time.Hour}, topic)
 	const expired = 70_000
 	for n := range expired + 1 {
 		p, e := new(packet), event.Connected("1")
@@ -69,7 +69,7 @@ func TestExpiredEventsHoldUpNobody(t *testing.T) {
 		require.NoError(t, q.add(p))
 	}
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
-	_, _, n := q.take(nil)
+	_, _, n := q.takeBatch(nil)
 	assert.Equal(t, 1, n)
 	assert.Equal(t, Stats{Accepted: expired + 1, Dropped: expired, DroppedBy: Drops{Expired: expired}, Pending: 1}, q.snapshot())
 }
@@ -78,7 +78,7 @@ func TestAHoleIsPassedWhenOneAtATimeIsAllowed(t *testing.T) {
 	q := underWayWithAHole(t)
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 1, MaximumQoS: 2}, 1)
 	for _, id := range []uint16{1, 3} {
-		_, _, n := q.take(nil)
+		_, _, n := q.takeBatch(nil)
 		require.Equal(t, 1, n)
 		q.acknowledge(q.link, []mqttconn.Puback{{ID: id}})
 	}
@@ -89,7 +89,7 @@ func TestAHoleIsCountedOnceWhenTheBrokerTurnsToQoS0(t *testing.T) {
 	q := underWayWithAHole(t)
 	link := new(mqttconn.Link)
 	q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 0}, 1)
-	_, _, n := q.take(nil)
+	_, _, n := q.takeBatch(nil)
 	require.Equal(t, 2, n)
 	q.acknowledge(q.link, []mqttconn.Puback{{ID: 1}}) // a broker's mistake
 	q.written(link)
@@ -99,7 +99,7 @@ func TestAHoleIsCountedOnceWhenTheBrokerTurnsToQoS0(t *testing.T) {
 func TestWhatIsUnderWayMayBeTooLargeForTheNextBroker(t *testing.T) {
 	q := underWayWithAHole(t)
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2, MaximumPacketSize: 50}, 1)
-	_, _, n := q.take(nil)
+	_, _, n := q.takeBatch(nil)
 	assert.Zero(t, n)
 	assert.Equal(t, Stats{Accepted: 3, Acknowledged: 1, Dropped: 2, DroppedBy: Drops{TooLarge: 2}}, q.snapshot())
 }
@@ -122,7 +122,8 @@ func (l *lockedLog) String() string {
 	return l.text.String()
 }
 
-// A broker that answers pings and never acknowledges is named after a minute, and no other.
+// The log names a broker after a minute in which it answered pings but acknowledged nothing. It
+// names no other broker.
 func TestABrokerThatAcknowledgesNothingIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedLog
@@ -132,13 +133,13 @@ func TestABrokerThatAcknowledgesNothingIsLogged(t *testing.T) {
 		running.Go(func() { newReporter(q, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}).run(ctx) })
 		topic, err := parseTopic("t")
 		require.NoError(t, err)
-		s := newStationery(Config{Source: "s"}, topic)
+		s := newEncoder(Config{Source: "s"}, topic)
 		add := func() {
 			p, e := new(packet), event.Connected("1")
 			e.Timestamp = time.Now().UnixMilli()
 			s.encode(p, &e, 1)
 			require.NoError(t, q.add(p))
-			q.take(nil)
+			q.takeBatch(nil)
 		}
 		logged := func() int {
 			synctest.Wait()
@@ -150,7 +151,7 @@ func TestABrokerThatAcknowledgesNothingIsLogged(t *testing.T) {
 		assert.Zero(t, logged(), "without a connection it cannot")
 		link := new(mqttconn.Link)
 		q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
-		q.take(nil)
+		q.takeBatch(nil)
 		for id := range uint16(10) {
 			time.Sleep(50 * time.Second)
 			add()
@@ -168,7 +169,7 @@ func TestABrokerThatAcknowledgesNothingIsLogged(t *testing.T) {
 		time.Sleep(time.Hour)
 		assert.Equal(t, before, logged(), "without a connection it cannot")
 		q.connected(link, mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
-		q.take(nil)
+		q.takeBatch(nil)
 		q.acknowledge(link, []mqttconn.Puback{{ID: 11}})
 		time.Sleep(time.Hour)
 		assert.Equal(t, before, logged(), "nothing is under way")

@@ -16,7 +16,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// printed is a value as fmt, both handlers of slog and JSON print it.
+// printed returns a value as fmt, both handlers of slog, and JSON print it.
 func printed(v any) string {
 	var b bytes.Buffer
 	for _, flags := range []string{"%", "%+", "%#", "% ", "%20"} {
@@ -31,7 +31,7 @@ func printed(v any) string {
 	return b.String() + string(text)
 }
 
-// Each text of a Config is either one that anybody may see, or is never seen.
+// Each text of a Config either may be seen by anybody, or is never printed.
 func TestAConfigPrintsNoSecret(t *testing.T) {
 	open := map[string]bool{"Topic": true, "ClientID": true, "Source": true, "Username": true, "CAFile": true, "CertFile": true, "KeyFile": true, "QoS": true, "SpoolDir": true}
 	var config publisher.Config

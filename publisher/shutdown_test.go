@@ -77,7 +77,7 @@ func TestASecondShutdownHasATimeOfItsOwn(t *testing.T) {
 	assert.Equal(t, error(undelivered), pub.Shutdown(context.Background()), "the first result")
 }
 
-// Each time, though both what Flush waits for and the end of its context are there.
+// Flush returns nil each time, although its context has ended as well.
 func TestFlushOfNothingIsDoneAlsoInAnEndedContext(t *testing.T) {
 	for _, address := range []string{"", "127.0.0.1:1"} {
 		pub := start(t, publisher.Config{Address: address})

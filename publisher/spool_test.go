@@ -24,7 +24,7 @@ import (
 
 const nobody = "127.0.0.1:1" // no broker is there
 
-// nth is an event that tells its place by its message.
+// nth returns an event whose message is n.
 func nth(n int) event.Event {
 	return event.Event{Type: event.Success, Message: strconv.Itoa(n), Methods: []string{"AMT_PowerState"}, GUID: "123"}
 }
@@ -49,7 +49,7 @@ func shutdown(t *testing.T, p *Publisher) error {
 	}
 }
 
-// leave has an earlier process leave events on disk.
+// leave lets an earlier process leave events on disk.
 func leave(t *testing.T, disk *memorySpool, events int) {
 	t.Helper()
 	p, err := New(Config{Address: nobody, Spool: spoolOf(disk)})
@@ -60,11 +60,11 @@ func leave(t *testing.T, disk *memorySpool, events int) {
 	require.NoError(t, p.Shutdown(canceled()))
 }
 
-// The last write drops events while the one who reports losses may have been about to
-// end, with the wake-up for the losses before still unheard.
+// The last write drops events when the reporter may be about to end and may not have received
+// the signal for earlier losses.
 func TestShutdownEndsWhileTheSpoolDropsARecordForEachNewOne(t *testing.T) {
 	for range 20 {
-		p, err := New(Config{Address: nobody, Capacity: leastWithSpool, Spool: spoolOf(newMemorySpool(50))})
+		p, err := New(Config{Address: nobody, Capacity: minCapacityWithSpool, Spool: spoolOf(newMemorySpool(50))})
 		require.NoError(t, err)
 		var publishing sync.WaitGroup
 		publishing.Go(func() {
@@ -87,7 +87,7 @@ func TestLossesOfTheLastWriteReachHookAndLog(t *testing.T) {
 	var hooked atomic.Uint64
 	var log bytes.Buffer
 	p, err := New(Config{
-		Address: nobody, Capacity: leastWithSpool, Spool: spoolOf(disk), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Address: nobody, Capacity: minCapacityWithSpool, Spool: spoolOf(disk), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Hooks: Hooks{Dropped: func(reason DropReason, n uint64) {
 			assert.Equal(t, SpoolLost, reason)
 			hooked.Add(n)
@@ -123,8 +123,8 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 	disk := newMemorySpool(math.MaxInt)
 	leave(t, disk, onDisk)
 	disk.loadFails = func() bool { return true }
-	q := newQueue(leastWithSpool, math.MaxInt, false)
-	q.recover(disk.Range())
+	q := newQueue(minCapacityWithSpool, math.MaxInt, false)
+	q.restore(disk.Range())
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
 	k := newKeeper(q, disk, slog.New(slog.DiscardHandler))
 	for range 3 {
@@ -132,7 +132,7 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 	}
 	assert.Equal(t, Stats{Accepted: onDisk, Pending: onDisk, SpoolErrors: 3}, q.snapshot(), "patience")
 
-	k.patience = 10 * time.Millisecond
+	k.giveUpAfter = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -141,11 +141,11 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 	require.Eventually(t, func() bool { return q.snapshot().Dropped > 0 }, brokertest.Wait, time.Millisecond)
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
-	s := newStationery(Config{Source: "s"}, topic)
+	s := newEncoder(Config{Source: "s"}, topic)
 	p, e := new(packet), nth(onDisk)
 	s.encode(p, &e, 1)
 	require.NoError(t, q.add(p))
-	written, _, n := q.take(nil)
+	written, _, n := q.takeBatch(nil)
 	require.Equal(t, 1, n)
 	assert.Equal(t, onDisk, eventIn(written))
 	stats := q.snapshot()
@@ -154,12 +154,12 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 	assert.Equal(t, Stats{Accepted: onDisk + 1, Dropped: onDisk, DroppedBy: Drops{SpoolLost: onDisk}, Pending: 1}, stats)
 }
 
-// The server goes on publishing as fast as it can, so that memory is full of what the
-// disk does not take whenever there is room.
+// The server publishes as fast as it can, so that memory is always full of events for which the
+// disk has no room.
 func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 	for name, dropNewest := range map[string]bool{"a full spool that refuses": true, "a full disk": false} {
 		t.Run(name, func(t *testing.T) {
-			const capacity, onDisk = 16, 200 // far more than are brought back at once
+			const capacity, onDisk = 16, 200 // far more than are loaded at a time
 			disk := newMemorySpool(onDisk)
 			leave(t, disk, onDisk)
 			if !dropNewest {
@@ -173,7 +173,7 @@ func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 					n := eventIn(p.Payload)
 					assert.Greater(t, n, last)
 					if last < onDisk && n >= onDisk {
-						close(delivered) // what was on disk, and more
+						close(delivered) // the events that were on disk, and more
 					}
 					last = n
 					brokertest.Puback(conn, p.PacketID, 0)
@@ -204,23 +204,23 @@ func TestADiskThatTakesNothingMoreDoesNotStallDelivery(t *testing.T) {
 }
 
 func TestWithASpoolThereIsMemoryForEachPartOfTheQueue(t *testing.T) {
-	_, err := New(Config{Address: nobody, Capacity: leastWithSpool - 1, Spool: spoolOf(newMemorySpool(math.MaxInt))})
+	_, err := New(Config{Address: nobody, Capacity: minCapacityWithSpool - 1, Spool: spoolOf(newMemorySpool(math.MaxInt))})
 	require.ErrorContains(t, err, "Capacity 15: with a Spool want 16 or more")
 	topic, err := parseTopic("t")
 	require.NoError(t, err)
-	s := newStationery(Config{Source: "s"}, topic)
-	for capacity := leastWithSpool; capacity < 2*leastWithSpool; capacity++ {
+	s := newEncoder(Config{Source: "s"}, topic)
+	for capacity := minCapacityWithSpool; capacity < 2*minCapacityWithSpool; capacity++ {
 		q := newQueue(capacity, math.MaxInt, false)
-		q.recover(0, 0, 0)
+		q.restore(0, 0, 0)
 		k := newKeeper(q, newMemorySpool(math.MaxInt), slog.New(slog.DiscardHandler))
 		q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 100, MaximumQoS: 2}, 1)
 		for n := range 3 * capacity { // the broker answers none
 			p, e := new(packet), nth(n)
 			s.encode(p, &e, uint64(n))
 			require.NoError(t, q.add(p), "capacity %d", capacity)
-			q.take(nil)
+			q.takeBatch(nil)
 			require.True(t, k.load())
-			require.NoError(t, k.write(q.newest()), "the disk keeps up with each event")
+			require.NoError(t, k.write(q.newestNumber()), "the disk keeps up with each event")
 		}
 		assert.Zero(t, q.snapshot().Dropped, "capacity %d", capacity)
 	}

@@ -5,38 +5,38 @@ import (
 	"time"
 )
 
-// Stats counts events since New. In every snapshot
+// Stats holds the numbers of events since New. In every snapshot
 // Accepted = Acknowledged + Dropped + Pending. A Publisher without an address accepts
-// all that is valid and counts only what it rejects.
+// every valid event and counts only the events that it rejects.
 type Stats struct {
-	Accepted     uint64     `json:"accepted"`     // Publish returned nil, or taken back from the spool by New
-	Acknowledged uint64     `json:"acknowledged"` // by the broker; at QoS 0, handed to the operating system
-	Dropped      uint64     `json:"dropped"`      // accepted, but given up: the sum of DroppedBy
+	Accepted     uint64     `json:"accepted"`     // events for which Publish returned nil, or that New found in the spool
+	Acknowledged uint64     `json:"acknowledged"` // events that the broker acknowledged; at QoS 0, that the operating system took
+	Dropped      uint64     `json:"dropped"`      // events that were accepted but not delivered: the sum of DroppedBy
 	DroppedBy    Drops      `json:"dropped_by"`
-	Pending      uint64     `json:"pending"`  // accepted, and neither acknowledged nor dropped yet
-	Rejected     uint64     `json:"rejected"` // Publish returned an error, not in Accepted: the sum of RejectedBy
+	Pending      uint64     `json:"pending"`  // events that were accepted, but neither acknowledged nor dropped yet
+	Rejected     uint64     `json:"rejected"` // events for which Publish returned an error, not in Accepted: the sum of RejectedBy
 	RejectedBy   Rejections `json:"rejected_by"`
-	SpoolErrors  uint64     `json:"spool_errors"` // attempts to use the spool that failed; no events
+	SpoolErrors  uint64     `json:"spool_errors"` // attempts, not events: failed reads and writes of the spool
 
-	// OldestPending is the age of the oldest pending event, by its Timestamp, or 0 without one.
-	// If it grows while the connection stands, the broker acknowledges nothing.
+	// OldestPending is the age of the oldest pending event in memory, by its Timestamp, or 0 if there
+	// is none. If it grows on a connection that stands, the broker acknowledges nothing.
 	OldestPending time.Duration `json:"oldest_pending_ns"`
 }
 
-// DropReason is the reason for which an accepted event was dropped.
+// DropReason is the reason why an accepted event was dropped.
 type DropReason string
 
 // The reasons for a drop.
 const (
 	Overflow       DropReason = "overflow"        // Capacity or MaxBufferedBytes was reached, and newer events came
-	Expired        DropReason = "expired"         // it waited longer than Config.MessageExpiry
-	TooLarge       DropReason = "too_large"       // it is longer than the broker's Maximum Packet Size
-	Refused        DropReason = "refused"         // the broker acknowledged it with an error
-	EndsConnection DropReason = "ends_connection" // the broker ended the connection each time that it got this event
-	SpoolLost      DropReason = "spool"           // the spool's bounds of bytes or age were reached, or it could not be read back
+	Expired        DropReason = "expired"         // the event waited longer than Config.MessageExpiry
+	TooLarge       DropReason = "too_large"       // the event is longer than the broker's Maximum Packet Size
+	Refused        DropReason = "refused"         // the broker acknowledged the event with an error
+	EndsConnection DropReason = "ends_connection" // the broker ended the connection each time that it got the event
+	SpoolLost      DropReason = "spool"           // the spool's limit of bytes or age was reached, or the event could not be read from it
 )
 
-// Drops counts dropped events by DropReason.
+// Drops holds the numbers of dropped events by DropReason.
 type Drops struct {
 	Overflow       uint64 `json:"overflow"`
 	Expired        uint64 `json:"expired"`
@@ -54,18 +54,18 @@ func (d Drops) All() iter.Seq2[DropReason, uint64] {
 	}
 }
 
-// RejectReason is the reason for which Publish did not accept an event.
+// RejectReason is the reason why Publish did not accept an event.
 type RejectReason string
 
 // The reasons for a rejection.
 const (
-	RejectedFull     RejectReason = "full"      // ErrFull
-	RejectedClosed   RejectReason = "closed"    // ErrClosed
+	RejectedFull     RejectReason = "full"      // Publish returned ErrFull
+	RejectedClosed   RejectReason = "closed"    // Publish returned ErrClosed
 	RejectedInvalid  RejectReason = "invalid"   // a field has a value that cannot be published
-	RejectedTooLarge RejectReason = "too_large" // more than MaxEventBytes
+	RejectedTooLarge RejectReason = "too_large" // the event has more than MaxEventBytes
 )
 
-// Rejections counts rejected events by RejectReason.
+// Rejections holds the numbers of rejected events by RejectReason.
 type Rejections struct {
 	Full     uint64 `json:"full"`
 	Closed   uint64 `json:"closed"`

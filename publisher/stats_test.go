@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// Whoever shows counts by reason and whoever decodes the JSON sees the same names.
+// The names in the JSON are those of the reasons.
 func TestStatsHaveTheSameReasonsInJSON(t *testing.T) {
 	drops := publisher.Drops{Overflow: 1, Expired: 2, TooLarge: 3, Refused: 4, EndsConnection: 5, SpoolLost: 6}
 	rejections := publisher.Rejections{Full: 1, Closed: 2, Invalid: 3, TooLarge: 4}

@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	statusDelay  = 30 * time.Second // before others learn that this server has gone away
-	statusExpiry = 24 * time.Hour   // of a planned offline: a server that was taken down for good leaves nothing
+	statusDelay  = 30 * time.Second // time after which the broker publishes the Last Will
+	statusExpiry = 24 * time.Hour   // of "offline" by Shutdown: a server that never comes back leaves nothing
 	statusType   = "application/json"
 )
 
-// statusTrial finds out whether the broker ends connections for the status message, which goes
-// first on each: then no event would ever be acknowledged.
+// statusTrial is the search for the reason of connections that the broker ends: it may be the
+// status message, which is the first on each connection, so that no event is ever acknowledged.
 type statusTrial struct {
-	inVain   int  // connections in a row on which no event was acknowledged
+	inVain   int  // number of connections in a row on which no event was acknowledged
 	withheld bool // the status message was not sent on this connection
-	atFault  bool // a connection without it was good, after several with it that were not
+	atFault  bool // a connection without the message was good after several with it that were in vain
 }
 
-// allowed reports whether a new connection may begin with the status message on topic. After
-// several in vain every other one goes without.
-func (s *statusTrial) allowed(log *slog.Logger, topic string) bool {
+// begin begins a connection and reports whether it may start with the status message on topic.
+// After several connections in vain, every other one starts without it.
+func (s *statusTrial) begin(log *slog.Logger, topic string) bool {
 	if !s.atFault && s.inVain == suspectEnds {
 		log.Warn("the MQTT broker ends each connection: trying without the status message as well", slog.String("topic", topic))
 	}
@@ -35,8 +35,8 @@ func (s *statusTrial) allowed(log *slog.Logger, topic string) bool {
 	return !s.withheld
 }
 
-// ended takes in how the connection has ended.
-func (s *statusTrial) ended(inVain bool) {
+// end ends a connection, which was in vain if the broker acknowledged no event on it.
+func (s *statusTrial) end(inVain bool) {
 	if inVain {
 		s.inVain++
 		return
@@ -47,7 +47,8 @@ func (s *statusTrial) ended(inVain bool) {
 
 func (c Config) statusTopic() string { return "mps/status/" + c.ClientID }
 
-// will returns the message that the broker publishes when this server goes away without a word.
+// will returns the message that the broker publishes when this server goes away without a
+// DISCONNECT.
 func (c Config) will() *mqttconn.Will {
 	return &mqttconn.Will{
 		Topic:       c.statusTopic(),
@@ -57,14 +58,17 @@ func (c Config) will() *mqttconn.Will {
 	}
 }
 
-func (c Config) online(to mqttconn.Limits) []byte {
-	return c.statusPacket(to, statusJSON("online", false), 0)
+// online returns the packet that begins a connection.
+func (c Config) online(limits mqttconn.Limits) []byte {
+	return c.statusPacket(limits, statusJSON("online", false), 0)
 }
 
-func (c Config) plannedOffline(to mqttconn.Limits) []byte {
-	return c.statusPacket(to, statusJSON("offline", true), statusExpiry)
+// plannedOffline returns the packet that Shutdown sends.
+func (c Config) plannedOffline(limits mqttconn.Limits) []byte {
+	return c.statusPacket(limits, statusJSON("offline", true), statusExpiry)
 }
 
+// statusJSON returns the payload of a status message.
 func statusJSON(status string, planned bool) []byte {
 	payload, err := json.Marshal(struct {
 		Status    string `json:"status"`
@@ -72,16 +76,16 @@ func statusJSON(status string, planned bool) []byte {
 		Timestamp int64  `json:"timestamp"`
 	}{status, planned, time.Now().UnixMilli()})
 	if err != nil {
-		panic(err) // it has nothing that could fail
+		panic(err) // texts, numbers and truth values have a JSON form
 	}
 	return payload
 }
 
-// statusPacket is a retained PUBLISH at QoS 0: what a broken connection swallows of
-// it, the Will and the next connection make good. It is empty for a broker that
-// retains nothing or takes none so long.
-func (c Config) statusPacket(to mqttconn.Limits, payload []byte, expiry time.Duration) []byte {
-	if !to.RetainAvailable {
+// statusPacket returns a retained PUBLISH of the payload. Its QoS is 0: if a broken connection
+// loses the message, the Will and the next connection correct it. It is empty if the broker
+// retains no messages or takes none of that length.
+func (c Config) statusPacket(limits mqttconn.Limits, payload []byte, expiry time.Duration) []byte {
+	if !limits.RetainAvailable {
 		return nil
 	}
 	publish := packets.Publish{
@@ -94,8 +98,8 @@ func (c Config) statusPacket(to mqttconn.Limits, payload []byte, expiry time.Dur
 	}
 	var packet bytes.Buffer
 	_, _ = publish.WriteTo(&packet) // to memory
-	if to.MaximumPacketSize > 0 && packet.Len() > to.MaximumPacketSize {
-		return nil // the broker would cut the connection, each time
+	if limits.MaximumPacketSize > 0 && packet.Len() > limits.MaximumPacketSize {
+		return nil // the broker would end the connection, each time
 	}
 	return packet.Bytes()
 }

@@ -41,8 +41,8 @@ func TestTheStatusSaysWhoIsThereAndWhoStoppedAsPlanned(t *testing.T) {
 		m := brokertest.Receive(t, messages)
 		assert.Equal(t, "mps/status/console-1", m.Topic)
 		assert.Equal(t, want, statusOf(t, m.Payload))
-		// For those who come later. The broker may deliver before it retains, and so who comes
-		// between the two gets nothing or an older one: the next one will not.
+		// The broker may deliver a message before it retains it. A subscriber that comes between
+		// the two gets none or an older one; the next subscriber does not.
 		require.Eventually(t, func() bool {
 			select {
 			case late := <-brokertest.Subscribe(t, b.Addr(), "mps/status/#"):
@@ -73,7 +73,7 @@ func TestAPlannedOfflineExpires(t *testing.T) {
 	}
 }
 
-// What the broker says when the server goes away without a word.
+// The broker publishes this when the server goes away without a DISCONNECT.
 func TestTheLastWillSaysOffline(t *testing.T) {
 	connects := make(chan *packets.Connect, 1)
 	fake := brokertest.Script{Connected: func(c *packets.Connect) { connects <- c }}
@@ -100,8 +100,8 @@ func TestABrokerThatRetainsNothingGetsNoStatus(t *testing.T) {
 	assert.Empty(t, seen)
 }
 
-// It would cut the connection, each time.
-func TestABrokerThatTakesNoneSoLongGetsNoStatus(t *testing.T) {
+// Else the broker would end each connection.
+func TestABrokerWithASmallMaximumPacketSizeGetsNoStatus(t *testing.T) {
 	most := uint32(400)
 	seen := make(chan *packets.Publish, 10)
 	fake := brokertest.Script{
@@ -123,8 +123,8 @@ func TestWithoutStatusThereIsNone(t *testing.T) {
 	assert.ErrorContains(t, err, `ClientID (MPS_MQTT_CLIENT_ID) "a/+"`)
 }
 
-// A broker that allows events and ends the connection for the status message: the events come
-// through all the same, and none is taken for the one at fault.
+// The broker of this test takes events, but ends the connection for the status message. The
+// events come through all the same, and none of them is dropped as the culprit.
 func TestAForbiddenStatusStopsNoEvent(t *testing.T) {
 	for name, end := range map[string]func(net.Conn){"closed": closed, "not authorized": disconnected(packets.DisconnectNotAuthorized)} {
 		t.Run(name, func(t *testing.T) {

@@ -21,16 +21,16 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// choosyBroker is a broker that ends the connection for some events, and remembers in which
-// order it has acknowledged others.
+// choosyBroker is a broker that ends the connection for some events, and remembers the order in
+// which it has acknowledged others.
 type choosyBroker struct {
 	mu           sync.Mutex
 	connections  int
 	acknowledged []int // without repeats
 }
 
-// serve starts the broker. At each PUBLISH it asks what to do: acknowledge it or, in its own
-// way, end the connection.
+// serve starts the broker. At each PUBLISH it calls refuses, which returns nil for an event to
+// acknowledge, or a function that ends the connection.
 func (b *choosyBroker) serve(t *testing.T, connack packets.Connack, refuses func(connection int, p *packets.Publish) (end func(net.Conn))) string {
 	t.Helper()
 	return brokertest.Script{
@@ -59,17 +59,17 @@ func (b *choosyBroker) serve(t *testing.T, connack packets.Connack, refuses func
 	}.Serve(t)
 }
 
-// taken returns the events that the broker has acknowledged, in the order of the first time.
+// taken returns the events that the broker has acknowledged, in the order in which it first did.
 func (b *choosyBroker) taken() []int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.acknowledged)
 }
 
-// closed ends a connection without a word.
+// closed ends a connection without a DISCONNECT.
 func closed(conn net.Conn) { _ = conn.Close() }
 
-// reset ends a connection so that what was sent before it is lost, too: acknowledgements.
+// reset ends a connection so that acknowledgements which were sent before are lost, too.
 func reset(conn net.Conn) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.Close()
@@ -85,11 +85,11 @@ func disconnected(reason byte) func(net.Conn) {
 	}
 }
 
-// culprit is in every event for which a broker of these tests ends the connection.
+// culprit is the text in every event for which a broker of these tests ends the connection.
 const culprit = "culprit"
 
-// A broker that announces no limits, and ends the connection for some events. The others
-// arrive in order, whatever their number and wherever the culprits are among them.
+// The broker of this test announces no limits, and ends the connection for some events. The
+// others arrive in order, whatever their number and wherever the culprits are among them.
 func TestAnEventThatEndsConnectionsStopsNoOther(t *testing.T) {
 	one := uint16(1)
 	for name, c := range map[string]struct {
@@ -141,7 +141,7 @@ func TestAnEventThatEndsConnectionsStopsNoOther(t *testing.T) {
 	}
 }
 
-// Where memory is short culprits take most of it, and the others still come through.
+// The others come through even if culprits fill most of a small memory.
 func TestCulpritsLeaveRoomInASmallQueue(t *testing.T) {
 	for capacity, culprits := range map[int]int{2: 1, 3: 1, 4: 1, 5: 2, 20: 10} {
 		t.Run(fmt.Sprint("capacity ", capacity), func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestCulpritsLeaveRoomInASmallQueue(t *testing.T) {
 	}
 }
 
-// What is under way when a broker goes away, again and again, is never dropped for that.
+// Events that are under way when a broker goes away, again and again, are never dropped for that.
 func TestABrokerThatGoesAwayMakesNoEventACulprit(t *testing.T) {
 	var received, latest int
 	for name, goesAway := range map[string]func(connection int, p *packets.Publish) func(net.Conn){

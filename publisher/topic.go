@@ -11,21 +11,22 @@ import (
 
 // topicTemplate is a topic with placeholders: text, placeholder, text, and so on.
 type topicTemplate struct {
-	texts        []string // one more than placeholders
+	texts        []string // there is one more than placeholders
 	placeholders []func(event.Event) string
 }
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-// placeholders are the variable parts of a topic. Whatever they return is safe in a
-// topic: a level of its own, with no wildcard and nothing that a caller could
-// choose at will.
+// placeholders are the functions that return the variable parts of a topic. Their results are
+// safe in a topic: one level, without wildcards, and not a text that a caller can choose
+// freely.
 var placeholders = map[string]func(event.Event) string{
 	"{guid}":   func(e event.Event) string { return topicGUID(e.GUID) },
 	"{method}": func(e event.Event) string { return topicMethod(e.Methods) },
 	"{type}":   func(e event.Event) string { return string(e.Type) },
 }
 
+// parseTopic reads the template of Config.Topic.
 func parseTopic(topic string) (topicTemplate, error) {
 	var t topicTemplate
 	rest := topic
@@ -46,7 +47,7 @@ func parseTopic(topic string) (topicTemplate, error) {
 	return t, mqtttopic.CheckTopic(strings.Join(t.texts, "x"))
 }
 
-// append appends the topic of e.
+// append appends the topic of e to dst.
 func (t *topicTemplate) append(dst []byte, e *event.Event) []byte {
 	dst = append(dst, t.texts[0]...)
 	for i, fill := range t.placeholders {
@@ -56,11 +57,11 @@ func (t *topicTemplate) append(dst []byte, e *event.Event) []byte {
 	return dst
 }
 
-// none stands in a topic for what an event does not have, or should not show.
+// none is the text in a topic for a value that an event does not have or must not show.
 const none = "none"
 
-// topicGUID is a guid that is a UUID. Anything else was written by a caller, who
-// could fill the broker with topics.
+// topicGUID returns guid if it is a UUID, else none: callers could fill the broker with topics
+// by other texts.
 func topicGUID(guid string) string {
 	const form = "00000000-0000-0000-0000-000000000000"
 	if len(guid) != len(form) {
@@ -76,11 +77,11 @@ func topicGUID(guid string) string {
 	return guid
 }
 
-// topicMethod is the first method's name if it is a plain one, as all names of
-// MPS, RPS and Console are.
+// topicMethod returns the first name in methods if it has only the characters that names of
+// MPS, RPS and Console have, else none.
 func topicMethod(methods []string) string {
-	const longest = 64
-	if len(methods) == 0 || methods[0] == "" || len(methods[0]) > longest {
+	const maxLength = 64
+	if len(methods) == 0 || methods[0] == "" || len(methods[0]) > maxLength {
 		return none
 	}
 	for i := range len(methods[0]) {

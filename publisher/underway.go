@@ -2,30 +2,31 @@ package publisher
 
 import "github.com/mps-events/mps-events/internal/mqttconn"
 
-// The part of the queue that is under way: from the front of waiting to the connection, until
-// the broker has acknowledged it.
+// This file is the way of packets from the front of waiting to the connection, and until the
+// broker has acknowledged them.
 
 // maxIDs is the number of packet identifiers: 1 to 65535.
 const maxIDs = 65535
 
-// mayGoUnderWay reports whether one more packet may be under way. They cannot be dropped,
-// so half of the memory is left to newer ones.
+// mayGoUnderWay reports whether p may go under way too. Packets under way cannot be dropped,
+// so half of the memory is left for newer ones.
 func (q *queue) mayGoUnderWay(p *packet) bool {
 	n := q.underWay.len() - q.settled
 	return n == 0 || n < q.capacity/2 && q.underWay.len() < maxIDs && q.underWay.bytes+p.memory() <= q.maxBytes/2
 }
 
-// batch is the number of bytes at which one write is full; its last event may exceed it.
-const batch = 64 << 10
+// batchBytes is the number of bytes at which one write is full; its last packet may exceed it.
+const batchBytes = 64 << 10
 
-// take appends whole packets to dst, about a batch of them, marks them as written to
-// the returned link and returns how many. The oldest come first: after a
-// reconnect these are the ones that were under way. None means wait for sender.
-func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
+// takeBatch appends packets to dst until the batch is full, marks them as written to the
+// returned link and returns their number. The oldest packets come first: after a
+// reconnect these are the ones that were under way. If n is 0, the sender waits until it is
+// woken.
+func (q *queue) takeBatch(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.link != nil && !q.broken && len(dst) < batch && (q.qos == 0 || q.unacked < min(q.limits.ReceiveMaximum, q.suspects.limit)) {
-		place, ok := q.following()
+	for q.link != nil && !q.broken && len(dst) < batchBytes && (q.qos == 0 || q.unacked < min(q.limits.ReceiveMaximum, q.suspects.limit)) {
+		place, ok := q.takeNext()
 		if !ok {
 			break
 		}
@@ -38,10 +39,10 @@ func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 		case p.done:
 		case p.expired():
 			q.settle(p)
-			q.drop(&q.stats.DroppedBy.Expired, 1)
+			q.countDropped(&q.stats.DroppedBy.Expired, 1)
 		case q.limits.MaximumPacketSize > 0 && p.size(q.qos) > q.limits.MaximumPacketSize:
 			q.settle(p)
-			q.drop(&q.stats.DroppedBy.TooLarge, 1)
+			q.countDropped(&q.stats.DroppedBy.TooLarge, 1)
 		default:
 			dst = p.appendTo(dst, q.qos, id)
 			p.tried = true
@@ -55,9 +56,9 @@ func (q *queue) take(dst []byte) (packets []byte, link *mqttconn.Link, n int) {
 	return dst, q.link, n
 }
 
-// following returns the place under way of the packet to write next, which is brought
-// there if it was waiting; false if there is none.
-func (q *queue) following() (place int, ok bool) {
+// takeNext returns the place in underWay of the packet to write next, after it has brought a
+// waiting packet there if necessary. It returns false if there is none.
+func (q *queue) takeNext() (place int, ok bool) {
 	if place, ok = q.chooseControl(); ok {
 		q.suspects.control = place
 		return place, true
@@ -72,20 +73,20 @@ func (q *queue) following() (place int, ok bool) {
 	return q.next, true
 }
 
-// bringUnderWay takes the oldest waiting packet among those that are under way.
+// bringUnderWay moves the oldest waiting packet to underWay.
 func (q *queue) bringUnderWay() {
 	q.underWay.push(q.waiting.pop())
-	q.disk.rouse(q.wantsLoad())
+	q.disk.wake(q.wantsLoad())
 }
 
-// settle ends the way of a packet that is under way.
+// settle marks a packet under way as done.
 func (q *queue) settle(p *packet) {
 	p.done = true
 	q.settled++
 }
 
-// trim lets go of the oldest packets under way that are done. After a reconnect
-// some of them may not have been passed by next again.
+// trim removes the oldest packets under way as long as they are done. After a reconnect next may
+// not have passed them again.
 func (q *queue) trim() {
 	for q.underWay.len() > 0 && q.underWay.at(0).done {
 		recycle(q.underWay.pop())
@@ -95,14 +96,14 @@ func (q *queue) trim() {
 	}
 	if q.disk.spooling {
 		if load := q.wantsLoad(); load || q.forgettable() {
-			q.disk.rouse(load)
+			q.disk.wake(load)
 		}
 	}
-	q.left()
+	q.finishFlushes()
 }
 
-// written says that the packets last taken are in the hands of the operating
-// system, which at QoS 0 is all the acknowledgement there will be.
+// written settles, at QoS 0, the packets that takeBatch returned last: the operating system has
+// taken them, and there is no other acknowledgement.
 func (q *queue) written(link *mqttconn.Link) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,13 +120,13 @@ func (q *queue) written(link *mqttconn.Link) {
 	q.trim()
 }
 
-// acknowledge settles what the broker has accepted or refused on link. An identifier
-// that is not under way there is ignored.
+// acknowledge settles the packets that the broker has accepted or refused on link. It ignores an
+// identifier that is not under way there.
 func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if link != q.link {
-		return // written to a connection that is given up: it is sent again
+		return // the packets are sent again on the new connection
 	}
 	front := q.firstUnderWay % maxIDs
 	for _, ack := range acks {
@@ -134,22 +135,22 @@ func (q *queue) acknowledge(link *mqttconn.Link, acks []mqttconn.Puback) {
 			continue
 		}
 		q.settle(q.underWay.at(place))
-		q.passed(place)
+		q.noteAcknowledged(place)
 		q.unacked--
 		if ack.Refused() {
 			q.losses.refusal = ack
-			q.drop(&q.stats.DroppedBy.Refused, 1)
+			q.countDropped(&q.stats.DroppedBy.Refused, 1)
 		} else {
 			q.stats.Acknowledged++
 		}
 	}
 	q.trim()
-	q.widen()
-	q.rouseSender()
+	q.raiseLimit()
+	q.wakeSender()
 }
 
-// connected begins a connection: what is under way has to be written again. Only
-// in the same session is that a repeat, MQTT 5.0, section 3.3.1.1.
+// connected begins a connection, on which the packets under way are written again. Only
+// in the same session are they repeats (MQTT 5.0, section 3.3.1.1).
 // It reports whether there are suspects.
 func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte) (searching bool) {
 	q.mu.Lock()
@@ -161,20 +162,20 @@ func (q *queue) connected(link *mqttconn.Link, limits mqttconn.Limits, qos byte)
 		p.tried = p.tried && limits.SessionPresent
 	}
 	q.beginTrial()
-	q.rouseSender()
+	q.wakeSender()
 	return q.suspects.limit == 1
 }
 
-// writeFailed stops the writing to link.
+// writeFailed stops writing to link.
 func (q *queue) writeFailed(link *mqttconn.Link) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.broken = q.broken || link == q.link
 }
 
-// disconnected ends the connection of link, and reports false if it had ended before. The
-// connection was in vain if the broker ended it and had acknowledged none of the events that
-// were under way.
+// disconnected ends the connection of link, and returns false if it had ended before. The
+// connection was in vain if the broker ended it and had acknowledged none of the packets
+// under way.
 func (q *queue) disconnected(link *mqttconn.Link, ending mqttconn.Ending) (ended, inVain bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -20,13 +20,13 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// A contestant is one way to bring events to a broker.
+// A contestant is a way to bring events to a broker.
 type contestant struct {
 	name    string
 	connect func(ctx context.Context, address string, qos byte, sample sample) (sender, error)
 }
 
-// A sender is one connection of a contestant's.
+// A sender is a connection of a contestant.
 type sender interface {
 	// publish sends n events, the last of them sample.last, and returns when all are acknowledged, or
 	// at QoS 0 written.
@@ -39,7 +39,7 @@ const (
 	nameOfAutopaho = "autopaho, memory queue"
 )
 
-// The first is what all others are compared with.
+// All others are compared with the first one.
 var contestants = []contestant{
 	{"bare socket", connectBare},
 	{nameOfOurs, connectPublisher},
@@ -47,7 +47,8 @@ var contestants = []contestant{
 	{nameOfAutopaho, connectAutopaho},
 }
 
-// bare writes ready packets, only their identifiers are filled in, and counts the answers.
+// bare is a socket to which ready packets are written, with only their identifiers filled in, and
+// whose answers are counted.
 type bare struct {
 	conn           *rawConn
 	qos            byte
@@ -101,7 +102,7 @@ func (b *bare) publish(_ context.Context, n int) error {
 		_, err := b.conn.Write(b.last)
 		return err
 	}
-	for int(acked.Load()) < n-1 { // so that the identifier of the last is free
+	for int(acked.Load()) < n-1 { // then the identifier of the last packet is free
 		select {
 		case <-progress:
 		case err := <-failed:
@@ -114,7 +115,7 @@ func (b *bare) publish(_ context.Context, n int) error {
 	return <-failed
 }
 
-// count returns when n acknowledgements have been read.
+// count reads n acknowledgements.
 func (b *bare) count(n int, acked *atomic.Int64, progress chan<- struct{}) error {
 	for total := 0; total < n; {
 		header, remaining, err := readHeader(b.conn.in)
@@ -145,19 +146,19 @@ func readHeader(in *bufio.Reader) (header byte, remaining int, err error) {
 	if header, err = in.ReadByte(); err != nil {
 		return 0, 0, err
 	}
-	n, err := binary.ReadUvarint(in) // MQTT's variable byte integer is the same
+	n, err := binary.ReadUvarint(in) // MQTT's variable byte integer has the same form
 	return header, int(n), err
 }
 
-// ours is the publisher, its queue large enough that nothing is dropped.
+// ours is the publisher of this module, with a queue so large that it drops nothing.
 type ours struct{ *publisher.Publisher }
 
 func connectPublisher(ctx context.Context, address string, qos byte, _ sample) (sender, error) {
-	pub, err := publisher.New(publisher.Config{Address: address, Topic: topic, QoS: publisher.QoS(strconv.Itoa(int(qos))), Capacity: mostEvents, DropNewest: true})
+	pub, err := publisher.New(publisher.Config{Address: address, Topic: topic, QoS: publisher.QoS(strconv.Itoa(int(qos))), Capacity: maxEvents, DropNewest: true})
 	if err != nil {
 		return nil, err
 	}
-	if err := pub.Publish(ordinary); err != nil { // and wait for the connection
+	if err := pub.Publish(ordinary); err != nil { // Flush then waits for the connection
 		return nil, err
 	}
 	return ours{pub}, pub.Flush(ctx)
@@ -177,7 +178,7 @@ func (o ours) publish(ctx context.Context, n int) error {
 
 func (o ours) close() { _ = o.Shutdown(context.Background()) }
 
-// pahoCallers is paho.golang with as many goroutines as it needs to be fast.
+// pahoCallers is a client of paho.golang with as many goroutines as it needs to be fast.
 type pahoCallers struct {
 	client         *paho.Client
 	ordinary, last *paho.Publish
@@ -210,7 +211,7 @@ func (p *pahoCallers) publish(ctx context.Context, n int) error {
 	for range callers {
 		wg.Go(func() {
 			for int(started.Add(1)) < n {
-				event := *p.ordinary // paho writes the identifier into it
+				event := *p.ordinary // a copy, because paho writes the identifier into it
 				if _, err := p.client.Publish(ctx, &event); err != nil {
 					once.Do(func() { failed = err })
 					return
@@ -228,7 +229,7 @@ func (p *pahoCallers) publish(ctx context.Context, n int) error {
 
 func (p *pahoCallers) close() { _ = p.client.Disconnect(&paho.Disconnect{}) }
 
-// autopahoQueue is autopaho's own answer to a broker that may be away.
+// autopahoQueue is a client of autopaho with its queue for a broker that may be away.
 type autopahoQueue struct {
 	manager        *autopaho.ConnectionManager
 	ordinary, last *paho.Publish
@@ -259,7 +260,7 @@ func (a *autopahoQueue) publish(ctx context.Context, n int) error {
 		return err
 	}
 	if a.last.QoS == 0 {
-		return nil // the listener tells
+		return nil // the listener waits for the last event
 	}
 	for int(a.session.acked.Load()) < n {
 		select {
@@ -273,11 +274,12 @@ func (a *autopahoQueue) publish(ctx context.Context, n int) error {
 
 func (a *autopahoQueue) close() { _ = a.manager.Disconnect(context.Background()) }
 
-// countingSession is autopaho's session, that counts acknowledgements: it tells of none itself.
+// countingSession is autopaho's session with a counter of acknowledgements, which autopaho does not
+// report.
 type countingSession struct {
 	*state.State
 	acked    atomic.Int64
-	progress chan struct{} // holds one
+	progress chan struct{} // has room for one
 }
 
 func (s *countingSession) PacketReceived(p *packets.ControlPacket, publishes chan<- *packets.Publish) error {

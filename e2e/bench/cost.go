@@ -9,7 +9,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// printCosts tells what one call of Publish costs its caller.
+// printCosts prints the cost of one call of Publish for its caller.
 func printCosts(address string) error {
 	rows := [][]string{{"Publish alone", "ns", "allocations", "target"}}
 	for _, c := range []struct {
@@ -40,7 +40,7 @@ func costOfPublish(config publisher.Config) (testing.BenchmarkResult, error) {
 	defer func() {
 		now, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = pub.Shutdown(now) // what is left behind is of no interest
+		_ = pub.Shutdown(now) // the undelivered events do not matter
 	}()
 	cost := testing.Benchmark(func(b *testing.B) { //nolint:thelper // it is the benchmark
 		for b.Loop() {

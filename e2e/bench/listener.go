@@ -11,13 +11,13 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// A sample is what all contestants send.
+// A sample is the packets that all contestants send.
 type sample struct {
 	ordinary *packets.Publish
-	last     *packets.Publish // the same under another topic, by which it is known
+	last     *packets.Publish // the last packet, which has another topic
 }
 
-// What the publisher sends, and its topic for it: events of different type have different topics.
+// topic is the topic of the publisher: events of different types have different topics.
 const topic = "mps/{type}"
 
 var (
@@ -25,7 +25,7 @@ var (
 	last     = func() event.Event { e := ordinary; e.Type = event.Fail; return e }()
 )
 
-// capture lets the publisher send both events and returns them as the broker hands them on.
+// capture lets the publisher send both events and returns them as the broker delivers them.
 func capture(address string) (sample, error) {
 	l, err := listen(address, everything, 0)
 	if err != nil {
@@ -54,7 +54,8 @@ func capture(address string) (sample, error) {
 	return sample{ordinary: received[0], last: received[1]}, pub.Shutdown(context.Background())
 }
 
-// A listener subscribes with as little work as can be: it acknowledges, and looks at topics only.
+// A listener is a subscriber that does as little work as possible: it acknowledges messages, and
+// reads only their topics.
 type listener struct{ conn *rawConn }
 
 func listen(address, filter string, qos byte) (*listener, error) {
@@ -72,7 +73,7 @@ func listen(address, filter string, qos byte) (*listener, error) {
 	return &listener{conn: conn}, nil
 }
 
-// await returns when a message has come on that topic.
+// await waits for a message on a topic.
 func (l *listener) await(topic string) error {
 	in := l.conn.in
 	var acks []byte

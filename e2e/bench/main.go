@@ -1,10 +1,10 @@
-// Command bench measures how many events a second the publisher brings to Mosquitto, beside what else
-// could bring them: a bare socket that writes ready packets, which nothing can beat, and the two ways
-// of publishing that paho.golang offers. All send the same bytes, in rounds by turns, so that whatever
-// else the machine does hits all alike; the table shows the medians.
+// Command bench measures how many events a second the publisher brings to Mosquitto, and compares
+// it with a bare socket that writes ready packets, which nothing can beat, and with the two ways
+// of publishing that paho.golang offers. All send the same bytes, in turn and in several rounds, so
+// that other work on the machine affects all alike; the table shows the medians.
 //
-// Mosquitto is a process of this machine and no container, because the proxy behind a container's
-// port would cost more than what is measured.
+// Mosquitto is a process and not a container, because the proxy behind a container's
+// port would cost more than the publisher.
 package main
 
 import (
@@ -30,13 +30,13 @@ func main() {
 	}
 }
 
-// A column is one way to use the broker.
+// A column is a way to use the broker, and a column of the table.
 type column struct {
 	title          string
 	qos            byte
 	receiveMaximum int
 	subscriber     bool
-	target         string // what the publisher should reach, for people to compare
+	target         string // the share that the publisher should reach, for the reader
 }
 
 var columns = []column{
@@ -49,10 +49,10 @@ var columns = []column{
 }
 
 func run(ctx context.Context) error {
-	rounds := flag.Int("rounds", 9, "how often everything is measured")
-	each := flag.Duration("each", 400*time.Millisecond, "about how long one measurement takes")
+	rounds := flag.Int("rounds", 9, "number of rounds")
+	each := flag.Duration("each", 400*time.Millisecond, "approximate duration of one measurement")
 	profile := flag.String("cpuprofile", "", "write a CPU profile, with the contestants as values of the tag \"who\"")
-	only := flag.String("only", "", "measure only contestants whose name holds this; shares are then of the first of them")
+	only := flag.String("only", "", "measure only contestants whose name contains this text; the first of them is the base of the shares")
 	flag.Parse()
 
 	brokers := map[int]string{} // address by Receive Maximum
@@ -94,13 +94,13 @@ func run(ctx context.Context) error {
 	return printCosts(brokers[65535])
 }
 
-// A result is what one contestant reached in one column.
+// A result is the result of one contestant in one column.
 type result struct {
 	rate  float64 // events a second
-	share float64 // of the first contestant's in the same round
+	share float64 // share of the first contestant's rate in the same round
 }
 
-// compare lets all contestants run in turn, several times.
+// compare runs all contestants in turn, several times.
 func compare(ctx context.Context, contestants []contestant, column column, address string, sample sample, rounds int, each time.Duration) ([]result, error) {
 	const warmUp = 5_000
 	events := make([]int, len(contestants))
@@ -108,7 +108,7 @@ func compare(ctx context.Context, contestants []contestant, column column, addre
 	for round := range 1 + rounds {
 		for i, c := range contestants {
 			n := events[i]
-			if round == 0 { // it tells how many events the others need
+			if round == 0 { // the first round decides the number of events in the others
 				n = warmUp
 			}
 			var rate float64
@@ -120,7 +120,7 @@ func compare(ctx context.Context, contestants []contestant, column column, addre
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			if round == 0 {
-				events[i] = min(max(int(rate*each.Seconds()), warmUp), mostEvents)
+				events[i] = min(max(int(rate*each.Seconds()), warmUp), maxEvents)
 				continue
 			}
 			rates[i] = append(rates[i], rate)
@@ -134,11 +134,12 @@ func compare(ctx context.Context, contestants []contestant, column column, addre
 	return results, nil
 }
 
-// mostEvents bounds what one measurement sends, and so what the publisher's queue must hold.
-const mostEvents = 400_000
+// maxEvents is the maximum number of events in one measurement, for which the publisher's queue
+// must have room.
+const maxEvents = 400_000
 
 // measure returns the rate of n events. The clock stops when the sender knows that all were
-// acknowledged and the last one, which has a topic of its own, has come out of the broker.
+// acknowledged, and when the last event, which has another topic, has arrived at the listener.
 func measure(ctx context.Context, c contestant, column column, address string, sample sample, n int) (float64, error) {
 	filter := sample.last.Topic
 	if column.subscriber {
@@ -155,7 +156,7 @@ func measure(ctx context.Context, c contestant, column column, address string, s
 	}
 	defer sender.close()
 	arrived := make(chan error, 1)
-	runtime.GC() // what the last contestant left behind is not this one's
+	runtime.GC() // so that the garbage of the last contestant costs this one nothing
 	begin := time.Now()
 	go func() { arrived <- listener.await(sample.last.Topic) }()
 	if err := sender.publish(ctx, n); err != nil {

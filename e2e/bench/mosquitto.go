@@ -14,10 +14,10 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 )
 
-// everything is the filter of all topics that are published to here.
+// everything is the topic filter for all topics of this program.
 const everything = "mps/#"
 
-// startMosquitto starts a broker that announces that Receive Maximum, and returns its address.
+// startMosquitto starts a broker that announces receiveMaximum, and returns its address.
 func startMosquitto(ctx context.Context, receiveMaximum int) (address string, stop func(), err error) {
 	port, err := freePort()
 	if err != nil {
@@ -66,11 +66,11 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// A rawConn speaks MQTT 5 with as little work as can be.
+// A rawConn is a connection of MQTT 5 that does as little work as possible.
 type rawConn struct {
 	net.Conn
 	in             *bufio.Reader
-	receiveMaximum int // the broker's
+	receiveMaximum int // of the broker
 }
 
 const patience = time.Minute // for one measurement
@@ -98,7 +98,7 @@ func connect(address string) (*rawConn, error) {
 	return c, nil
 }
 
-// ask sends a packet and returns the answer to it.
+// ask sends a packet and returns the answer.
 func (c *rawConn) ask(p packets.Packet) (packets.Packet, error) {
 	if _, err := p.WriteTo(c); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (c *rawConn) ask(p packets.Packet) (packets.Packet, error) {
 	return answer.Content, nil
 }
 
-// encode makes bytes of p as a client sends it.
+// encode returns the bytes of p as a client sends it.
 func encode(p *packets.Publish, qos byte) []byte {
 	out := packets.Publish{Topic: p.Topic, Properties: p.Properties, Payload: p.Payload, QoS: qos, PacketID: 1}
 	var b bytes.Buffer

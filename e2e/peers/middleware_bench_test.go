@@ -1,4 +1,4 @@
-// Package peers measures the library beside what one would use otherwise, in one run on
+// Package peers compares the library with alternatives in one run on
 // one machine. It needs no Docker: make bench.
 package peers
 
@@ -23,11 +23,11 @@ type discard struct{}
 
 func (discard) Publish(event.Event) error { return nil }
 
-// BenchmarkMiddleware is one call of a route without placeholders, without the network
-// and without gin's pool of contexts, whose hits and misses would be measured too. What
-// a middleware costs is the difference to no-op. otelgin has no exporter, its cheapest
-// case. The last one is the sum with a publisher that delivers to a broker meanwhile:
-// both take their share of the machine, and of the allocations that are counted.
+// BenchmarkMiddleware measures one call of a route without placeholders. It uses neither the
+// network nor gin's pool of contexts, whose cost would be measured too. The cost of a middleware is
+// the difference to no-op. otelgin has no exporter, which is its cheapest case. The last benchmark
+// includes a publisher that delivers to a broker at the same time: its work and its allocations
+// count as well.
 func BenchmarkMiddleware(b *testing.B) {
 	gin.SetMode(gin.ReleaseMode)
 	pub := running(b)
@@ -51,7 +51,7 @@ func BenchmarkMiddleware(b *testing.B) {
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
 				router.HandleContext(c)
-				if bench.name == "events+publisher" && n%1000 == 999 { // or most would be dropped
+				if bench.name == "events+publisher" && n%1000 == 999 { // else most events would be dropped
 					b.StopTimer()
 					if err := pub.Flush(b.Context()); err != nil {
 						b.Fatal(err)
@@ -85,7 +85,7 @@ func running(b *testing.B) *publisher.Publisher {
 	}
 	b.Cleanup(func() {
 		ended, cancel := context.WithCancel(context.Background())
-		cancel() // what waits is nobody's
+		cancel() // the events that wait do not matter
 		_ = pub.Shutdown(ended)
 		_ = mqtt.Close()
 	})

@@ -1,6 +1,6 @@
-// Command cira-server is a TCP server in the manner of CIRA: a device connects, says
-// who it is and stays. No HTTP call shows that, so the server publishes by itself that
-// the device is connected, and that it is not any more, and why.
+// Command cira-server is a TCP server similar to CIRA: a device connects, sends its guid
+// and remains connected. No HTTP call shows that, so the server publishes an event when
+// a device connects, and one with the reason when it disconnects.
 //
 //	MPS_MQTT_ADDRESS=mqtt://localhost:1883 go run ./examples/cira-server
 //	(echo 4c4c4544-004b-4210-8033-b6c04f504633; sleep 5) | nc localhost 4433
@@ -26,7 +26,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// maxIdle is how long a device may be silent; a test shortens it.
+// maxIdle is the longest time for which a device may be silent; a test shortens it.
 var maxIdle = 5 * time.Minute
 
 func main() {
@@ -38,6 +38,7 @@ func main() {
 	}
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := publisher.FromEnv()
 	if err != nil {
@@ -65,23 +66,25 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	return pub.Shutdown(ending)
 }
 
-// fleet knows the newest connection of each device. One that has lost its network comes
-// back before its old connection is known to be dead: the end of that is no news, and
-// told after the new one it would let the device look gone.
+// fleet holds the newest connection of each device. A device that has lost its network connects
+// again before the server notices the end of the old connection. That end makes no event: after
+// the event of the new connection it would make the device look disconnected.
 type fleet struct {
 	pub    *publisher.Publisher
 	mu     sync.Mutex
 	newest map[string]net.Conn
 }
 
-func (f *fleet) begins(guid string, conn net.Conn) {
+// connected publishes the event of a new connection.
+func (f *fleet) connected(guid string, conn net.Conn) {
 	f.mu.Lock()
-	defer f.mu.Unlock() // only now, so that the events have the order of the connections
+	defer f.mu.Unlock() // after Publish, so that the events have the order of the connections
 	f.newest[guid] = conn
 	publish(f.pub, event.Connected(guid))
 }
 
-func (f *fleet) ends(guid string, conn net.Conn, reason string) {
+// disconnected publishes the event of the end of a connection, if it is the newest of the device.
+func (f *fleet) disconnected(guid string, conn net.Conn, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.newest[guid] == conn {
@@ -90,22 +93,24 @@ func (f *fleet) ends(guid string, conn net.Conn, reason string) {
 	}
 }
 
-// serve is one device's connection: its guid in the first line, then whatever it says.
+// serve serves the connection of one device, which sends its guid in the first line, and then any
+// lines.
 func serve(ctx context.Context, conn net.Conn, all *fleet) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	lines := bufio.NewReader(conn)
 	guid, err := line(conn, lines)
 	if err != nil {
-		return // it never said who it is: nobody was connected
+		return // without a guid no device has connected
 	}
-	all.begins(guid, conn)
+	all.connected(guid, conn)
 	for err == nil {
 		_, err = line(conn, lines)
 	}
-	all.ends(guid, conn, reason(ctx, err))
+	all.disconnected(guid, conn, reason(ctx, err))
 }
 
+// line reads the next line of a device.
 func line(conn net.Conn, lines *bufio.Reader) (string, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(maxIdle)); err != nil {
 		return "", err
@@ -114,8 +119,8 @@ func line(conn net.Conn, lines *bufio.Reader) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// reason says why a connection has ended, in words that are the same for all devices,
-// so that one may count them.
+// reason returns the reason why a connection has ended, in one of a few texts, so that they can
+// be counted.
 func reason(ctx context.Context, err error) string {
 	switch {
 	case ctx.Err() != nil:

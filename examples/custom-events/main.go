@@ -1,6 +1,6 @@
-// Command custom-events says more than a middleware can see: it names an own route,
-// takes a probe out, reports what a device answered inside a 200, and publishes events
-// that belong to no call.
+// Command custom-events makes events that the middleware cannot make by itself: it names a route
+// outside /api, leaves a probe out, reports a device's refusal inside a 200, and publishes
+// events that belong to no call.
 //
 //	MPS_MQTT_ADDRESS=mqtt://localhost:1883 go run ./examples/custom-events
 //	curl -X POST localhost:8080/wake/4c4c4544-004b-4210-8033-b6c04f504633
@@ -37,6 +37,7 @@ func main() {
 	}
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := publisher.FromEnv()
 	if err != nil {
@@ -48,7 +49,7 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// An event of the server's own. Publish never blocks; an error says that the event
+	// An event of the server itself. Publish never blocks; an error means that the event
 	// can't be published as it is, or that the publisher is full or closed.
 	started := event.Event{Type: event.Success, Message: "Server started", Methods: []string{"serverStart"}, Outcome: event.OutcomeOK}
 	if err := pub.Publish(started); err != nil {
@@ -63,34 +64,35 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// First the server, whose last calls make events, then the publisher.
+	// First the server, because its last calls make events, then the publisher.
 	return errors.Join(err, inTime(server.Shutdown), inTime(pub.Shutdown))
 }
 
-// shutdownTimeout is the time that the server and the publisher have to end, each of them.
+// shutdownTimeout is the time that the server and the publisher each have to end.
 const shutdownTimeout = 10 * time.Second
 
-// inTime calls shutdown with a context of its own, so that a server that uses up its time,
-// for a call that hangs, leaves the publisher all of its time for the last events.
+// inTime calls shutdown with a new context. So a server that uses up its time because a call
+// hangs leaves the publisher all of its time for the last events.
 func inTime(shutdown func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	return shutdown(ctx)
 }
 
+// newRouter returns the routes, with a middleware that passes events to events.
 func newRouter(events middleware.Emitter) *gin.Engine {
 	router := gin.New()
 	router.Use(gin.Recovery(), middleware.New(events,
-		// A route outside /api, which would make no events by itself.
+		// A route outside /api, which makes no events by default.
 		middleware.WithRoute(http.MethodPost, "/wake/:guid", "AMT_WakeUp"),
 		// A probe inside /api, which would make events all the time.
 		middleware.WithFilter(func(c *gin.Context) bool { return c.FullPath() != "/api/v1/health" }),
-		// In this server a bad gateway is the one to the devices: they are not there.
+		// In this server a bad gateway means that a device cannot be reached.
 		middleware.WithOutcome(func(_ *gin.Context, status int) event.Outcome {
 			if status == http.StatusBadGateway {
 				return event.OutcomeUnreachable
 			}
-			return "" // as always
+			return "" // the status decides as usual
 		}),
 	))
 	router.GET("/api/v1/health", func(c *gin.Context) { c.Status(http.StatusNoContent) })
@@ -99,7 +101,7 @@ func newRouter(events middleware.Emitter) *gin.Engine {
 	return router
 }
 
-// wake answers 200 with what AMT said, as MPS does; the event tells it apart.
+// wake answers 200 with AMT's answer, as MPS does; only the event has the outcome.
 func wake(c *gin.Context) {
 	const notReady = 2
 	returnValue := askDevice(c.Param("guid"))
@@ -112,10 +114,10 @@ func wake(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"ReturnValue": returnValue})
 }
 
-// askDevice stands for a call to AMT.
+// askDevice stands in for a call to AMT.
 func askDevice(string) int { return 2 }
 
-// addDevice knows the guid, which is in the body, where the middleware does not look.
+// addDevice sets the guid of the event, because the middleware does not read the body.
 func addDevice(c *gin.Context) {
 	var device struct {
 		GUID string `binding:"required,uuid" json:"guid"`
@@ -124,6 +126,6 @@ func addDevice(c *gin.Context) {
 		c.JSON(http.StatusBadRequest, gin.H{"error": err.Error()})
 		return
 	}
-	middleware.SetGUID(c, device.GUID) // the success is now event.Added(device.GUID)
+	middleware.SetGUID(c, device.GUID) // the last event is now event.Added(device.GUID)
 	c.Status(http.StatusCreated)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-func TestTheServerSaysMoreThanAMiddlewareSees(t *testing.T) {
+func TestTheServerMakesEventsThatTheMiddlewareCannotMake(t *testing.T) {
 	const guid = "4c4c4544-004b-4210-8033-b6c04f504633"
 	broker := brokertest.Start(t, "").Addr()
 	messages := brokertest.Subscribe(t, broker, "mps/events")

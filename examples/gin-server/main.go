@@ -1,5 +1,5 @@
-// Command gin-server is the smallest Gin server whose calls are events: five lines
-// of it are ours.
+// Command gin-server is the smallest Gin server whose calls make events. Five of its lines
+// are for mps-events.
 //
 //	MPS_MQTT_ADDRESS=mqtt://localhost:1883 go run ./examples/gin-server
 //	curl localhost:8080/api/v1/amt/power/state/4c4c4544-004b-4210-8033-b6c04f504633
@@ -33,6 +33,7 @@ func main() {
 	}
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := publisher.FromEnv() // MPS_MQTT_ADDRESS; empty: a working no-op
 	if err != nil {
@@ -56,16 +57,16 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// First the server, whose last calls make events, then the publisher.
+	// First the server, because its last calls make events, then the publisher.
 	return errors.Join(err, inTime(server.Shutdown), inTime(pub.Shutdown))
 }
 
-// shutdownTimeout is the time that the server and the publisher have to end, each of them; a
+// shutdownTimeout is the time that the server and the publisher each have to end; a
 // test shortens it.
 var shutdownTimeout = 10 * time.Second
 
-// inTime calls shutdown with a context of its own, so that a server that uses up its time,
-// for a call that hangs, leaves the publisher all of its time for the last events.
+// inTime calls shutdown with a new context. So a server that uses up its time because a call
+// hangs leaves the publisher all of its time for the last events.
 func inTime(shutdown func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()

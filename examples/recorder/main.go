@@ -1,6 +1,6 @@
-// Command recorder is a server to be tested: newRouter takes anything that has Publish.
-// Its test gives it a recorder in a publisher's place, needs no broker and sees what
-// would be published. Copy recorder_test.go.
+// Command recorder is a server with a test that needs no broker: newRouter takes anything that
+// has Publish, and the test passes a recorder instead of a publisher and checks the events. Copy
+// recorder_test.go.
 package main
 
 import (
@@ -31,11 +31,12 @@ func main() {
 	log.Fatal(err)
 }
 
+// newRouter returns the routes, with a middleware that passes events to events.
 func newRouter(events middleware.Emitter) http.Handler {
 	router := gin.New()
 	router.Use(gin.Recovery(), middleware.New(events))
 	router.DELETE("/api/v1/amt/deactivate/:guid", func(c *gin.Context) {
-		if c.Query("refuse") != "" { // stands for what AMT may answer
+		if c.Query("refuse") != "" { // stands in for a refusal by AMT
 			middleware.SetOutcome(c, event.OutcomeDevice)
 		}
 		c.JSON(http.StatusOK, gin.H{"status": "SUCCESS"})

@@ -25,8 +25,8 @@ func (r *recorder) Publish(e event.Event) error {
 	return nil
 }
 
-// taken returns the events since it was last asked.
-func (r *recorder) taken() []event.Event {
+// take returns the events since its last call.
+func (r *recorder) take() []event.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	events := r.events
@@ -34,15 +34,15 @@ func (r *recorder) taken() []event.Event {
 	return events
 }
 
-func TestADeactivatedDeviceIsSaidToBeDeactivated(t *testing.T) {
+func TestADeactivationMakesTheEventDeactivated(t *testing.T) {
 	rec := &recorder{}
 	router := newRouter(rec)
 	call := func(path string) {
 		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodDelete, path, http.NoBody))
 	}
 	call("/api/v1/amt/deactivate/123")
-	assert.Contains(t, rec.taken(), event.Deactivated("123"))
+	assert.Contains(t, rec.take(), event.Deactivated("123"))
 
 	call("/api/v1/amt/deactivate/123?refuse=1")
-	assert.NotContains(t, rec.taken(), event.Deactivated("123"))
+	assert.NotContains(t, rec.take(), event.Deactivated("123"))
 }

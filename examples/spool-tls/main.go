@@ -1,14 +1,14 @@
-// Command spool-tls is a Gin server whose events go to the broker by TLS and wait on
-// disk while the broker is away, over restarts of the server too. All of that is in
-// the environment:
+// Command spool-tls is a Gin server whose events go to the broker by TLS, and wait on
+// disk while the broker is away, also over restarts of the server. Environment variables
+// configure all of that:
 //
 //	MPS_MQTT_ADDRESS=mqtts://broker.example:8883 \
 //	MPS_MQTT_CA_FILE=ca.pem MPS_MQTT_USERNAME=console MPS_MQTT_PASSWORD_FILE=/run/secrets/mqtt \
 //	MPS_MQTT_CLIENT_ID=console-1 MPS_MQTT_STATUS=true MPS_MQTT_SPOOL_DIR=/var/lib/console/events \
 //	go run ./examples/spool-tls
 //
-// TLS comes from mqtts:// alone, never from the port. With MPS_MQTT_CERT_FILE and
-// MPS_MQTT_KEY_FILE the server shows a certificate of its own.
+// The scheme mqtts:// alone decides on TLS, not the port. With MPS_MQTT_CERT_FILE and
+// MPS_MQTT_KEY_FILE the server shows a client certificate.
 package main
 
 import (
@@ -41,6 +41,7 @@ func main() {
 	}
 }
 
+// newPublisher returns a publisher with the spool that MPS_MQTT_SPOOL_DIR names.
 func newPublisher() (*publisher.Publisher, error) {
 	config, err := publisher.ConfigFromEnv()
 	if err != nil {
@@ -49,10 +50,11 @@ func newPublisher() (*publisher.Publisher, error) {
 	if config.Spool, err = spool.FromEnv(); err != nil { // MPS_MQTT_SPOOL_DIR; empty: no spool
 		return nil, err
 	}
-	config.Logger = slog.Default() // tells of connections and losses, never an event or a secret
+	config.Logger = slog.Default() // gets lines about connections and losses, without secrets
 	return publisher.New(config)
 }
 
+// run serves on addr until ctx ends.
 func run(ctx context.Context, addr string, stdout io.Writer) error {
 	pub, err := newPublisher()
 	if err != nil {
@@ -77,17 +79,17 @@ func run(ctx context.Context, addr string, stdout io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// First the server, whose last calls make events, then the publisher. What the broker does
-	// not take in its time stays in the spool for the next start; a broker that is away is not
-	// waited for.
+	// First the server, because its last calls make events, then the publisher. Events that are
+	// not delivered in time remain in the spool for the next start; the publisher does not wait for a
+	// broker that is away.
 	return errors.Join(err, inTime(server.Shutdown), inTime(pub.Shutdown))
 }
 
-// shutdownTimeout is the time that the server and the publisher have to end, each of them.
+// shutdownTimeout is the time that the server and the publisher each have to end.
 const shutdownTimeout = 10 * time.Second
 
-// inTime calls shutdown with a context of its own, so that a server that uses up its time,
-// for a call that hangs, leaves the publisher all of its time for the last events.
+// inTime calls shutdown with a new context. So a server that uses up its time because a call
+// hangs leaves the publisher all of its time for the last events.
 func inTime(shutdown func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()

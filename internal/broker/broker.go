@@ -1,6 +1,6 @@
-// Package broker is a real MQTT broker inside the process, for the simulator and
+// Package broker runs a real MQTT broker inside the process, for the simulator and
 // for tests: any client may connect, publish and subscribe, and nothing outlives
-// the process. It is mochi; no production broker is meant to be replaced by it.
+// the process. The broker is mochi, and is not meant for production.
 package broker
 
 import (
@@ -23,12 +23,12 @@ type Broker struct {
 	close          func() error
 }
 
-// maxClose bounds Close. Where mochi is sound it needs milliseconds.
-const maxClose = 5 * time.Second
+// closeTimeout is the longest time that Close takes. A few milliseconds are enough unless mochi hangs.
+const closeTimeout = 5 * time.Second
 
-// ListenError says which of the two addresses could not be listened on.
+// ListenError is the error of Start when it cannot listen on one of its two addresses.
 type ListenError struct {
-	WebSocket bool // the WebSocket address, not that of plain MQTT
+	WebSocket bool // the address is that of the WebSocket, not that of plain MQTT
 	Err       error
 }
 
@@ -37,10 +37,10 @@ func (e *ListenError) Error() string { return e.Err.Error() }
 // Unwrap returns the error of the operating system.
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// Start listens for MQTT on tcp and, unless webSocket is empty, for MQTT by
+// Start starts a broker that listens for MQTT on tcp and, unless webSocket is empty, for MQTT by
 // WebSocket on any path of that address. Port 0 takes a free port. A browser may reach the
-// WebSocket by localhost, an address or one of hosts, from pages of the same host. The error is
-// a *ListenError when an address is taken.
+// WebSocket by localhost, an IP address or one of hosts, from pages of the same host. If an
+// address is in use, the error is a *ListenError.
 func Start(tcp, webSocket string, hosts ...string) (*Broker, error) {
 	plain, err := net.Listen("tcp", tcp)
 	if err != nil {
@@ -57,23 +57,23 @@ func Start(tcp, webSocket string, hosts ...string) (*Broker, error) {
 	return On(plain, web, hosts...)
 }
 
-// On is Start with listeners of the caller's own, such as those of TLS, which the Broker
-// closes; either may be nil.
+// On starts a broker like Start, on listeners of the caller, such as those of TLS. The Broker
+// closes them. Either may be nil.
 func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
 	server := mochi.New(&mochi.Options{Capabilities: capabilities(), Logger: slog.New(slog.DiscardHandler)})
 	b := &Broker{close: sync.OnceValue(func() error { // mochi panics on a second Close
-		return closeWithin(maxClose, server.Close)
+		return closeWithin(closeTimeout, server.Close)
 	})}
 	var errs []error
-	for _, d := range []struct {
+	for _, l := range []struct {
 		id       string
 		listener net.Listener
 		guard    *webguard.Guard
 		address  *string
 	}{{"tcp", plain, nil, &b.tcp}, {"ws", webSocket, webguard.New(hosts...), &b.webSocket}} {
-		if d.listener != nil {
-			*d.address = d.listener.Addr().String()
-			errs = append(errs, server.AddListener(newDoor(d.id, d.listener, d.guard)))
+		if l.listener != nil {
+			*l.address = l.listener.Addr().String()
+			errs = append(errs, server.AddListener(newListener(l.id, l.listener, l.guard)))
 		}
 	}
 	for _, hook := range []mochi.Hook{new(auth.AllowHook), new(separateIDs), new(noSendQuota)} {
@@ -89,15 +89,16 @@ func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
 // Addr returns the host and port of plain MQTT, such as 127.0.0.1:1883.
 func (b *Broker) Addr() string { return b.tcp }
 
-// WebSocketAddr returns the host and port of MQTT by WebSocket, empty if there
+// WebSocketAddr returns the host and port of MQTT by WebSocket, or "" if there
 // is none.
 func (b *Broker) WebSocketAddr() string { return b.webSocket }
 
-// Close cuts every connection and stops, or returns an error after five seconds if some part
-// of mochi does not end; that part then stays behind. Later calls return the first result.
+// Close closes every connection and stops the broker. It returns an error after five seconds if a
+// part of mochi still runs, which then goes on. Later calls return the first result.
 func (b *Broker) Close() error { return b.close() }
 
-// closeWithin closes within d, which mochi does not promise: it waits for every client.
+// closeWithin calls closeServer and returns an error if it takes longer than d: mochi waits for
+// every client.
 func closeWithin(d time.Duration, closeServer func() error) error {
 	closed := make(chan error, 1)
 	go func() { closed <- closeServer() }()
@@ -107,6 +108,6 @@ func closeWithin(d time.Duration, closeServer func() error) error {
 	case err := <-closed:
 		return err
 	case <-timer.C:
-		return fmt.Errorf("broker: mochi has not let go of every client within %v; what it holds ends with the process", d)
+		return fmt.Errorf("broker: mochi has not ended the connections of all clients within %v: they end with the process", d)
 	}
 }

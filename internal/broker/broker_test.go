@@ -26,7 +26,7 @@ func TestCloseWaitsForNobody(t *testing.T) {
 	require.NoError(t, err)
 	brokertest.Connect(t, b.Addr(), nil)
 	for _, addr := range []string{b.Addr(), b.WebSocketAddr()} {
-		silent, err := net.Dial("tcp", addr) // never says CONNECT, nor a line of HTTP
+		silent, err := net.Dial("tcp", addr) // sends neither a CONNECT nor a line of HTTP
 		require.NoError(t, err)
 		defer silent.Close()
 	}
@@ -77,8 +77,7 @@ func TestAPageOfAnotherSiteOpensNoWebSocket(t *testing.T) {
 	}
 }
 
-// A stuckListener accepts connections that stay open whatever is done to them, which is what a
-// deadlock inside mochi looks like from outside.
+// A stuckListener accepts connections whose Read hangs, as if mochi had a deadlock.
 type stuckListener struct {
 	net.Listener
 	reading  chan<- struct{}
@@ -117,9 +116,9 @@ func TestCloseEndsThoughAClientDoesNot(t *testing.T) {
 	defer client.Close()
 	<-reading
 	began := time.Now()
-	require.ErrorContains(t, b.Close(), "has not let go of every client")
+	require.ErrorContains(t, b.Close(), "has not ended the connections of all clients")
 	assert.Less(t, time.Since(began), brokertest.Wait)
-	require.ErrorContains(t, b.Close(), "has not let go of every client", "the first result")
+	require.ErrorContains(t, b.Close(), "has not ended the connections of all clients", "the first result")
 }
 
 func TestStrangersHoldNothingForLong(t *testing.T) {

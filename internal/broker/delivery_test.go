@@ -14,8 +14,8 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// rawClient is a client that sends and reads packets one by one, faster than a library would
-// and without any help of its own.
+// rawClient is a client that sends and reads single packets. It is faster than a library, and
+// acknowledges nothing by itself.
 type rawClient struct {
 	net.Conn
 	connack *packets.Connack
@@ -46,7 +46,7 @@ func (c rawClient) send(kind byte, content packets.Packet) error {
 	return err
 }
 
-// read fails when nothing comes for as long as a test waits.
+// read returns the next packet, or an error if none comes within brokertest.Wait.
 func (c rawClient) read() (*packets.ControlPacket, error) {
 	if err := c.SetReadDeadline(time.Now().Add(brokertest.Wait)); err != nil {
 		return nil, err
@@ -64,11 +64,11 @@ func (c rawClient) subscribe(t *testing.T, filter string) {
 	require.Equal(t, []byte{1}, answer.Content.(*packets.Suback).Reasons)
 }
 
-// publish sends n numbered messages at QoS 1, waits for their acknowledgements, and then for the
-// answer to a ping: mochi acknowledges a message before it passes it on.
+// publish sends n numbered messages at QoS 1. It waits for their acknowledgements, and then for the
+// answer to a ping, because mochi acknowledges a message before it passes it on.
 func (c rawClient) publish(topic string, n int) error {
-	window := make(chan struct{}, 500) // the broker announces more
-	err := together(func() error {
+	window := make(chan struct{}, 500) // less than the Receive Maximum of the broker
+	err := concurrently(func() error {
 		for range n {
 			if p, err := c.read(); err != nil {
 				return fmt.Errorf("waiting for a PUBACK: %w", err)
@@ -103,8 +103,8 @@ func (c rawClient) publish(topic string, n int) error {
 	return err
 }
 
-// together runs tasks concurrently and returns the errors of all.
-func together(tasks ...func() error) error {
+// concurrently runs tasks concurrently and returns the errors of all.
+func concurrently(tasks ...func() error) error {
 	errs := make(chan error, len(tasks))
 	for _, task := range tasks {
 		go func() { errs <- task() }()
@@ -136,7 +136,7 @@ func (c rawClient) receive(n int) error {
 	return nil
 }
 
-// Without the hook noSendQuota mochi stops for ever within the first thousand messages.
+// Without the hook noSendQuota mochi hangs within the first thousand messages.
 func TestAcknowledgementsBesidePublishesStopNothing(t *testing.T) {
 	addr := brokertest.Start(t, "").Addr()
 	const each = 5_000
@@ -148,11 +148,11 @@ func TestAcknowledgementsBesidePublishesStopNothing(t *testing.T) {
 		publisher := dial(t, addr, topic, 20)
 		clients = append(clients, func() error { return publisher.publish(topic, each) })
 	}
-	require.NoError(t, together(clients...))
+	require.NoError(t, concurrently(clients...))
 }
 
-// What a client has not acknowledged stays, however small the Receive Maximum that it
-// announces, and comes again as a duplicate.
+// The broker keeps messages that a client has not acknowledged, and sends them again as
+// duplicates, however small the client's Receive Maximum is.
 func TestASessionKeepsWhatIsNotAcknowledged(t *testing.T) {
 	addr := brokertest.Start(t, "").Addr()
 	const n = 10_000 // more than mochi keeps by default

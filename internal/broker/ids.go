@@ -5,10 +5,10 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// separateIDs mends that mochi refuses a SUBSCRIBE whose packet identifier it has used
-// itself for a message that waits for this client: the two sides number their packets
-// each for itself (MQTT 5.0, section 2.2.1). Within mochi a client's identifiers for
-// subscribing count down from the other end, where its own come last.
+// separateIDs is a hook that works around a fault of mochi: it refuses a SUBSCRIBE if mochi has used
+// the same packet identifier for a message to that client, although each side has identifiers
+// of its own (MQTT 5.0, section 2.2.1). The hook negates the identifiers of SUBSCRIBE and
+// UNSUBSCRIBE for mochi, which uses the same high numbers last.
 type separateIDs struct{ mochi.HookBase }
 
 func (separateIDs) ID() string { return "separate-ids" }

@@ -1,7 +1,7 @@
-// Package ilert is the part of ilert's REST API that an event source needs: the
-// event, one request that delivers it, and errors that say whether to try again.
-// It never tries again by itself; the consumer's loop owns all retrying. The
-// facts are those of ilert's API reference (https://api.ilert.com/api-docs).
+// Package ilert is a client for the part of ilert's REST API that an event source needs: the
+// event, one request that delivers it, and errors that tell whether to try again.
+// The client never tries again by itself; the consumer's loop does all retrying. See ilert's API
+// reference: https://api.ilert.com/api-docs.
 package ilert
 
 import (
@@ -22,22 +22,22 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// Event is what ilert is told of an alert. IntegrationKey, EventType and Summary
-// are required by ilert.
+// Event is an event that raises, changes or ends an alert at ilert. ilert requires
+// IntegrationKey, EventType and Summary.
 type Event struct {
 	redact.All     `json:"-"`
 	IntegrationKey string `json:"integrationKey"`
 	EventType      Type   `json:"eventType"`
 	Summary        string `json:"summary"`
-	// AlertKey groups events into one alert; ilert trims it and compares without
-	// case.
+	// AlertKey is the key by which ilert groups events into one alert; ilert trims it and ignores
+	// its case.
 	AlertKey      string          `json:"alertKey,omitempty"`
 	Details       string          `json:"details,omitempty"`
 	Priority      string          `json:"priority,omitempty"` // HIGH or LOW
 	Images        json.RawMessage `json:"images,omitempty"`   // [{"src","href","alt"}]
 	Links         json.RawMessage `json:"links,omitempty"`    // [{"href","text"}]
 	CustomDetails json.RawMessage `json:"customDetails,omitempty"`
-	// What is passed on as it came.
+	// The client passes these on unchanged.
 	Severity   json.RawMessage `json:"severity,omitempty"`
 	Labels     json.RawMessage `json:"labels,omitempty"`
 	Comments   json.RawMessage `json:"comments,omitempty"`
@@ -59,41 +59,41 @@ const (
 // Valid reports whether t is one of these.
 func (t Type) Valid() bool { return t == Alert || t == Accept || t == Resolve || t == Comment }
 
-// Where events go, as paths below the API's URL. {key} stands for the integration key.
+// These are the paths of events below the URL of the API. {key} stands for the integration key.
 const (
 	EventsPath = "/api/events"
-	// MQTTPath is for alert sources of the kind MQTT, as ilagent 0.9 has it; ilert's
-	// own documentation says /api/v1/mqtt/{key}.
+	// MQTTPath is the path for alert sources of the kind MQTT that ilagent 0.9 uses; ilert's
+	// documentation has /api/v1/mqtt/{key}.
 	MQTTPath = "/api/v1/events/mqtt/{key}"
 )
 
-// DefaultURL is ilert's own API.
+// DefaultURL is the URL of ilert's API.
 const DefaultURL = "https://api.ilert.com"
 
-// Client sends events. It may be used concurrently.
+// Client is a client of ilert's API. It may be used concurrently.
 type Client struct {
-	// UserAgent is the header by which ilert is told which program asks, such as
-	// mps-ilert/v1.0.0; empty is Go's own. It is set before the client is used.
+	// UserAgent is the header that names the program to ilert, such as
+	// mps-ilert/v1.0.0; empty means Go's default. Set it before the client is used.
 	UserAgent string
 
 	url, heartbeatURL string
 	http              *http.Client
 }
 
-// mostAnswer is how much of an answer is read, in bytes.
-const mostAnswer = 4 << 10
+// maxAnswer is the maximum number of bytes of an answer that the client reads.
+const maxAnswer = 4 << 10
 
-// timeout ends a request to an ilert that hangs; what came of it is unknown.
+// timeout is the time after which a request fails if ilert does not answer; ilert may have taken
+// the event.
 const timeout = 30 * time.Second
 
 // New returns a client for the API at baseURL, such as DefaultURL, and the heartbeats at
-// heartbeatURL, such as DefaultHeartbeatURL, that is used by up to workers goroutines at
-// a time.
+// heartbeatURL, such as DefaultHeartbeatURL. Up to workers goroutines use it at a time.
 func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 	for _, address := range []string{baseURL, heartbeatURL} {
 		u, err := url.Parse(address)
 		if err == nil && (u.RawQuery != "" || u.Fragment != "") {
-			return nil, errors.New("ilert: URL: want no query and no fragment, which begin at ? and #")
+			return nil, errors.New("ilert: URL: want no query and no fragment: remove ? or #, and what follows")
 		}
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			if strings.ContainsAny(address, "@?#") {
@@ -102,12 +102,12 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 			return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", address)
 		}
 		if u.User != nil {
-			return nil, errors.New("ilert: URL: may hold no user or password; ilert knows us by the integration key")
+			return nil, errors.New("ilert: URL: want no user and no password: the integration key is the login to ilert")
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// Go's default of two idle connections to a host costs two thirds of the rate; that of a
-	// hundred in all would cost some of it.
+	// Go's default of two idle connections to a host would cost two thirds of the rate, and its
+	// default of a hundred in all some of it.
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, workers
 	return &Client{
 		url:          strings.TrimRight(baseURL, "/"),
@@ -122,25 +122,25 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 	}, nil
 }
 
-// CloseIdle closes the connections that wait for another Send.
+// CloseIdle closes the connections that are not in use.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
 // Address returns the scheme, host and port of the API.
 func (c *Client) Address() string {
 	u, err := url.Parse(c.url)
 	if err != nil {
-		return "" // New has parsed it
+		return "" // cannot happen: New has parsed the URL
 	}
 	return u.Scheme + "://" + u.Host
 }
 
-// Reach asks the API for nothing, and returns nil when it answers anything at all. It blocks
-// for ten seconds at most. The error is an *Error, or that of ctx.
+// Reach sends a request without effect, and returns nil if the API answers it in any way. It
+// blocks for ten seconds at most. The error is an *Error, or that of ctx.
 func (c *Client) Reach(ctx context.Context) error {
-	const patience = 10 * time.Second
-	asking, cancel := context.WithTimeout(ctx, patience)
+	const reachTimeout = 10 * time.Second
+	limited, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(asking, http.MethodHead, c.url+"/", http.NoBody)
+	request, err := http.NewRequestWithContext(limited, http.MethodHead, c.url+"/", http.NoBody)
 	if err != nil {
 		return &Error{Class: Temporary, Err: withoutURL(err)}
 	}
@@ -154,10 +154,9 @@ func (c *Client) Reach(ctx context.Context) error {
 	return response.Body.Close()
 }
 
-// Send delivers one event to a path of the API and returns nil when ilert has taken
-// it, which is any 2xx: ilert queues an event and says no more. traceParent is the header
-// of W3C's Trace Context, empty for none. The error is an *Error, or that of ctx; no error
-// holds the integration key.
+// Send delivers one event to a path of the API. It returns nil when ilert answers with a 2xx, which
+// means only that ilert has queued the event. traceParent is the header of W3C's Trace Context,
+// or "". The error is an *Error, or that of ctx; no error holds the integration key.
 func (c *Client) Send(ctx context.Context, path string, e Event, traceParent string) error {
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -182,7 +181,7 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		return &Error{Class: Temporary, Uncertain: !dialing, NoConn: dialing, Err: withoutURL(err)}
 	}
 	defer response.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, mostAnswer)) // also lets the connection be used again
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer)) // also lets the connection be used again
 	if response.StatusCode/100 == 2 {
 		return nil
 	}
@@ -196,12 +195,12 @@ func (c *Client) Send(ctx context.Context, path string, e Event, traceParent str
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now()),
 		TooMany:    response.StatusCode == http.StatusTooManyRequests,
 		Status:     response.StatusCode,
-		Err:        fmt.Errorf("ilert answered %d %s%s", response.StatusCode, http.StatusText(response.StatusCode), mend(response.StatusCode)),
+		Err:        fmt.Errorf("ilert answered %d %s%s", response.StatusCode, http.StatusText(response.StatusCode), hint(response.StatusCode)),
 		Answer:     text,
 	}
 }
 
-// do makes a request of this program.
+// do sends a request with the UserAgent.
 func (c *Client) do(request *http.Request) (*http.Response, error) {
 	if c.UserAgent != "" {
 		request.Header.Set("User-Agent", c.UserAgent)
@@ -209,7 +208,7 @@ func (c *Client) do(request *http.Request) (*http.Response, error) {
 	return c.http.Do(request)
 }
 
-// withoutURL is err but for the URL, which may hold the integration key.
+// withoutURL returns err without the URL, which may hold the integration key.
 func withoutURL(err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
@@ -218,16 +217,16 @@ func withoutURL(err error) error {
 	return err
 }
 
-// Error says why an event was not delivered, and what to do about it.
+// Error is the error of a request that ilert has not accepted.
 type Error struct {
 	Class      Class
-	Uncertain  bool          // ilert may have taken it all the same
-	NoConn     bool          // there was no connection to ilert, whatever the event
-	RetryAfter time.Duration // what ilert asked for, 0 without
-	TooMany    bool          // 429: it gets too many requests for this key
-	Status     int           // of ilert's answer, 0 without one
-	Err        error         // the status and what to do, or why there is no answer
-	Answer     string        // ilert's own words, which may quote the event; empty without
+	Uncertain  bool          // ilert may have taken the event all the same
+	NoConn     bool          // there was no connection to ilert
+	RetryAfter time.Duration // wait that ilert asked for, or 0
+	TooMany    bool          // status 429: ilert gets too many requests for this key
+	Status     int           // status of ilert's answer, or 0 without an answer
+	Err        error         // the status and a hint, or the reason why there is no answer
+	Answer     string        // text of ilert's answer, which may quote the event
 }
 
 func (e *Error) Error() string {
@@ -240,21 +239,22 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Class says whether an event may be tried again.
+// Class is the class of an Error, which tells whether to try again.
 type Class int
 
 // The classes of errors.
 const (
-	// Temporary: no answer, 408, 429, 5xx. Try again.
+	// Temporary is the class of no answer, 408, 429 and 5xx: try again.
 	Temporary Class = iota
-	// Operator: any other 4xx, such as 401 and 403, or a redirect. A wrong key, a wrong URL or
-	// a plan's limit: every event waits until a person has mended it.
+	// Operator is the class of any other 4xx, such as 401 and 403, and of redirects. The reason is
+	// a wrong key, a wrong URL or a limit of the plan: every event waits until a person has
+	// corrected it.
 	Operator
-	// Invalid: 400, 413, 422. This event's own fault; trying again
-	// cannot help.
+	// Invalid is the class of 400, 413 and 422: ilert will never accept this event.
 	Invalid
 )
 
+// classOf returns the class of an answer with a status other than 2xx.
 func classOf(status int) Class {
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
@@ -268,8 +268,8 @@ func classOf(status int) Class {
 	return Operator
 }
 
-// mend says what to do about an answer; empty where there is nothing to do but wait.
-func mend(status int) string {
+// hint returns the advice for an answer with this status, or "" if waiting may help.
+func hint(status int) string {
 	const key = "ILERT_INTEGRATION_KEY, or the key that the rule or the message names instead"
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -284,11 +284,11 @@ func mend(status int) string {
 	return ""
 }
 
-// retryAfter reads the header in both forms of RFC 9110, section 10.2.3.
+// retryAfter reads a header Retry-After in both forms of RFC 9110, section 10.2.3.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
-		const most = math.MaxInt32 // more would overflow
-		return time.Duration(min(max(seconds, 0), most)) * time.Second
+		const maxSeconds = math.MaxInt32 // more would overflow
+		return time.Duration(min(max(seconds, 0), maxSeconds)) * time.Second
 	}
 	if at, err := http.ParseTime(header); err == nil {
 		return max(at.Sub(now), 0)

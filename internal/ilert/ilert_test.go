@@ -118,7 +118,7 @@ func TestWithoutAConnectionNothingHasArrived(t *testing.T) {
 func TestACanceledSendIsNoAnswerOfIlert(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	client := answering(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only then does a server see its client go
+		_, _ = io.Copy(io.Discard, r.Body) // only after that a server notices that its client has gone
 		cancel()
 		<-r.Context().Done()
 	})

@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// IntegrationKey says which alert source of ilert an event is for, and where the secret for
-// it comes from: the configuration, which is the zero value; an environment variable or a file
-// that a rule names; or a message that brought the secret itself. A text of a message makes
-// only a key of the last kind, so no message can name a secret. Values can be compared.
+// IntegrationKey is the key of an alert source at ilert, by the place of its secret: the
+// configuration, which is the zero value; an environment variable or a file that a rule names; or
+// a message that holds the secret itself. A text in a message can only be a key of the last
+// kind, so no message can name a secret. Values can be compared.
 type IntegrationKey struct {
 	kind keyKind
 	text string // a name, or the secret of a literal key
 }
 
+// keyKind is the place of the secret of an IntegrationKey.
 type keyKind byte
 
 const (
@@ -28,25 +29,25 @@ const (
 	literalKey
 )
 
-// EnvKey returns the key that stands in an environment variable.
+// EnvKey returns the key whose secret is in an environment variable.
 func EnvKey(variable string) IntegrationKey { return IntegrationKey{envKey, variable} }
 
-// FileKey returns the key that stands in a file.
+// FileKey returns the key whose secret is in a file.
 func FileKey(path string) IntegrationKey { return IntegrationKey{fileKey, path} }
 
-// LiteralKey returns the key that a message brought.
+// LiteralKey returns the key whose secret a message holds.
 func LiteralKey(secret string) IntegrationKey { return IntegrationKey{literalKey, secret} }
 
-// Env returns the environment variable that holds the key, and false if none does.
+// Env returns the environment variable that holds the secret, and false if none does.
 func (k IntegrationKey) Env() (variable string, is bool) { return k.text, k.kind == envKey }
 
-// File returns the path of the file that holds the key, and false if none does.
+// File returns the path of the file that holds the secret, and false if none does.
 func (k IntegrationKey) File() (path string, is bool) { return k.text, k.kind == fileKey }
 
-// Literal returns the secret that a message brought, and false if none did.
+// Literal returns the secret that was in a message, and false if the key is of another kind.
 func (k IntegrationKey) Literal() (secret string, is bool) { return k.text, k.kind == literalKey }
 
-// String names the key for people and never shows a secret: "configured", "env:NAME",
+// String returns a name of the key for people, without its secret: "configured", "env:NAME",
 // "file:PATH", or "message:" and the first 8 hexadecimal digits of the secret's SHA-256.
 func (k IntegrationKey) String() string {
 	switch k.kind {
@@ -61,10 +62,10 @@ func (k IntegrationKey) String() string {
 	}
 }
 
-// GoString is String, so that no format shows a secret.
+// GoString returns the text of String, so that no format shows a secret.
 func (k IntegrationKey) GoString() string { return k.String() }
 
-// LogValue is String, so that no log shows a secret.
+// LogValue returns the text of String, so that no log shows a secret.
 func (k IntegrationKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // Fingerprint returns the SHA-256 of a literal key's secret, in 64 hexadecimal digits.
@@ -73,12 +74,12 @@ func (k IntegrationKey) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// literalPrefix stands before the secret in a database. As each kind has a prefix, no text
-// of one kind is a text of another.
+// literalPrefix is the prefix of a literal key in a database. Each kind has a prefix, so keys of
+// different kinds have different texts.
 const literalPrefix = "key:"
 
-// Value returns the text that stands for the key in a database, with the secret if it is a
-// literal one; it is empty for the configured key.
+// Value returns the text of the key for a database. It holds the secret of a literal key, and is
+// empty for the configured key.
 func (k IntegrationKey) Value() (driver.Value, error) {
 	switch k.kind {
 	case configuredKey:
@@ -90,7 +91,7 @@ func (k IntegrationKey) Value() (driver.Value, error) {
 	}
 }
 
-// Scan reads what Value returned.
+// Scan sets k to the key of a text that Value returned.
 func (k *IntegrationKey) Scan(value any) error {
 	var text string
 	switch value := value.(type) {

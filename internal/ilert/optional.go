@@ -10,38 +10,38 @@ import (
 	"strings"
 )
 
-// OptionalFields are the fields that SetOptional sets, by ilert's names.
+// OptionalFields holds ilert's names of the fields that SetOptional sets.
 var OptionalFields = []string{
 	"alertKey", "comments", "customDetails", "details", "images", "labels", "links", "priority", "routingKey", "services", "severity",
 }
 
-// Omission is an optional field of an event that is left out, because ilert would not take
-// it. An event is worth more than its fields.
+// Omission is an optional field that was left out of an event, because ilert would refuse the
+// event with it.
 type Omission struct {
-	Field  string // as ilert names it
-	Reason string // what is wrong with it
+	Field  string // ilert's name of the field
+	Reason string // reason why ilert would refuse the value
 }
 
 // String returns the field and the reason.
 func (o Omission) String() string { return o.Field + ": " + o.Reason }
 
-// SetOptional sets the optional fields of e, alertKey among them, from the members of a JSON
-// object, by ilert's names. What has another form than ilert's schema is brought into it; what
-// cannot be is left out, and returned. null and an empty text are no value.
-func (e *Event) SetOptional(members map[string]json.RawMessage) (left []Omission) {
+// SetOptional sets the optional fields of e, including alertKey, from the members of a JSON
+// object with ilert's names. It converts values to the types of ilert's schema; it leaves out
+// those that it cannot convert, and returns them. It ignores null and empty texts.
+func (e *Event) SetOptional(members map[string]json.RawMessage) (omitted []Omission) {
 	for _, field := range slices.Sorted(maps.Keys(members)) {
 		raw := bytes.TrimSpace(members[field])
 		if len(raw) == 0 || isNull(raw) {
 			continue
 		}
 		for _, reason := range e.setOptional(field, raw) {
-			left = append(left, Omission{field, reason})
+			omitted = append(omitted, Omission{field, reason})
 		}
 	}
-	return left
+	return omitted
 }
 
-// setOptional sets one field, and returns what is wrong with it.
+// setOptional sets one field, and returns the reasons why values were left out.
 func (e *Event) setOptional(field string, raw json.RawMessage) (wrong []string) {
 	text := func(to *string) {
 		s, ok := scalarText(raw)
@@ -92,13 +92,13 @@ func (e *Event) setOptional(field string, raw json.RawMessage) (wrong []string) 
 	return wrong
 }
 
-// ilert's two priorities: who is woken by an alert.
+// These are ilert's two priorities of an alert.
 const (
 	High = "HIGH"
 	Low  = "LOW"
 )
 
-// labels makes texts of the values of an object.
+// labels returns an object with its values as texts.
 func labels(raw json.RawMessage) (json.RawMessage, []string) {
 	if raw[0] != '{' {
 		return nil, []string{"want an object of texts, have " + kindOf(raw)}
@@ -115,14 +115,15 @@ func labels(raw json.RawMessage) (json.RawMessage, []string) {
 	return encode(all), nil
 }
 
-// objects keeps of a list the objects that have the first of these fields, all of which are
-// texts. What is null in an object is left out of it.
+// objects returns the objects of a list that have the required field, and reasons why others were
+// left out. It converts the required field and others to texts, and leaves out members that are
+// null or cannot be converted.
 func objects(raw json.RawMessage, required string, others ...string) (json.RawMessage, []string) {
 	if raw[0] != '[' {
 		return nil, []string{"want a list of objects, have " + kindOf(raw)}
 	}
 	var list []json.RawMessage
-	_ = json.Unmarshal(raw, &list) // it is a list
+	_ = json.Unmarshal(raw, &list) // cannot fail: raw is a list
 	var all []map[string]json.RawMessage
 	var wrong []string
 	for _, one := range list {
@@ -155,8 +156,9 @@ func objects(raw json.RawMessage, required string, others ...string) (json.RawMe
 	return encode(all), wrong
 }
 
+// membersOf returns the members of an object.
 func membersOf(object json.RawMessage) (members map[string]json.RawMessage) {
-	_ = json.Unmarshal(object, &members) // it is an object
+	_ = json.Unmarshal(object, &members) // cannot fail: it is an object
 	return members
 }
 
@@ -174,17 +176,17 @@ func scalarText(raw json.RawMessage) (text string, ok bool) {
 	}
 }
 
-// anyText returns the text of a value, which is JSON if it is an object or a list.
+// anyText returns a value as a text, which is JSON if the value is an object or a list.
 func anyText(raw json.RawMessage) string {
 	if text, ok := scalarText(raw); ok {
 		return text
 	}
 	var short bytes.Buffer
-	_ = json.Compact(&short, raw) // it is JSON
+	_ = json.Compact(&short, raw) // cannot fail: raw is JSON
 	return short.String()
 }
 
-// kindOf names the kind of a value, which is no secret as the value may be.
+// kindOf returns the kind of a value, for errors that must not show the value.
 func kindOf(raw json.RawMessage) string {
 	switch raw[0] {
 	case '{':
@@ -200,13 +202,13 @@ func kindOf(raw json.RawMessage) string {
 	}
 }
 
-// encode returns the JSON of texts, or of what was JSON before.
+// encode returns the JSON of a value that consists of texts and of JSON.
 func encode(value any) json.RawMessage {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // they cannot fail
+		panic(err) // texts and JSON have a JSON form
 	}
 	return bytes.TrimSpace(out.Bytes())
 }

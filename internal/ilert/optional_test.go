@@ -63,7 +63,8 @@ func TestOptionalFieldsThatAreNotValidAreLeftOutAndNamed(t *testing.T) {
 	}
 }
 
-// optional are the fields that an event gets from a JSON object, and those that it does not.
+// optional returns the fields that SetOptional sets from a JSON object, and those that it leaves
+// out.
 func optional(t *testing.T, object string) (fields string, left []ilert.Omission) {
 	t.Helper()
 	var members map[string]json.RawMessage

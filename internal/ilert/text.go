@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine is the length of a Line in bytes: 200 of them are no longer than a rule's text may be.
+// maxLine is the maximum length of a Line in bytes: 200 lines are not longer than a rule's text may
+// be.
 const maxLine = 150
 
-// Line returns a text as one line that a list can hold, whatever a message has put into it: white
-// space becomes a blank, what cannot be printed becomes U+FFFD, and the middle of a long text
-// is left out.
+// Line returns a text of a message as one line for a list. It replaces white space by blanks,
+// and characters that cannot be printed by U+FFFD, and leaves out the middle of a long text.
 func Line(text string) string {
 	text = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {

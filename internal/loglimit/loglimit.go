@@ -1,5 +1,5 @@
-// Package loglimit keeps what anybody can cause from filling a log: of each kind of line it
-// writes one a minute at most, with the number of times that the line stands for.
+// Package loglimit keeps lines that others can cause from filling a log: it writes at most one
+// line of each kind a minute, with the number of lines that it stands for.
 package loglimit
 
 import (
@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Interval is the time between two lines of a kind.
+// Interval is the shortest time between two lines of a kind.
 const Interval = time.Minute
 
-// Logger writes lines to another logger. Its methods may be called concurrently.
+// Logger is a logger that writes to another one with limits. Its methods may be called
+// concurrently.
 type Logger struct {
 	to *slog.Logger
 
@@ -21,34 +22,36 @@ type Logger struct {
 	closed bool
 }
 
-// kind is a kind of line of which one was written lately.
+// kind is a kind of line of which one was written within the last Interval.
 type kind struct {
-	over *time.Timer // when the next may be written
-	line line        // the newest that was not
-	held int         // how many were not
+	timer *time.Timer // ends the Interval
+	line  line        // newest line that is held back
+	held  int         // number of lines that are held back
 }
 
+// line is one line of the log.
 type line struct {
 	level slog.Level
 	text  string
 	attrs []slog.Attr
 }
 
-// New returns a Logger that writes to another one. Close it to write what it holds.
+// New returns a Logger that writes to another one. Close writes the lines that it holds back.
 func New(to *slog.Logger) *Logger { return &Logger{to: to, kinds: map[string]*kind{}} }
 
-// Info is like Warn, for what is no fault.
+// Info writes a line like Warn, at the level of information.
 func (l *Logger) Info(name, text string, attrs ...slog.Attr) {
 	l.log(name, line{slog.LevelInfo, text, attrs})
 }
 
-// Warn writes a line, unless one of the kind of that name was written within the last minute.
-// Then it holds the line, and when the minute is over writes the newest of those that it holds,
-// with their number as "times".
+// Warn writes a line, unless a line with the same name was written within the last minute. Then
+// it holds the line back, and when the minute is over the Logger writes the newest line that it
+// holds back, with their number as "times".
 func (l *Logger) Warn(name, text string, attrs ...slog.Attr) {
 	l.log(name, line{slog.LevelWarn, text, attrs})
 }
 
+// log writes a line or holds it back.
 func (l *Logger) log(name string, one line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,7 +60,7 @@ func (l *Logger) log(name string, one line) {
 	case l.closed:
 		l.write(one)
 	case k == nil:
-		l.kinds[name] = &kind{over: time.AfterFunc(Interval, func() { l.next(name) })}
+		l.kinds[name] = &kind{timer: time.AfterFunc(Interval, func() { l.endInterval(name) })}
 		l.write(one)
 	default:
 		k.line = one
@@ -65,8 +68,8 @@ func (l *Logger) log(name string, one line) {
 	}
 }
 
-// next writes what a kind holds, or forgets the kind.
-func (l *Logger) next(name string) {
+// endInterval writes the line that a kind holds back, or forgets the kind if there is none.
+func (l *Logger) endInterval(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.kinds[name]
@@ -75,7 +78,7 @@ func (l *Logger) next(name string) {
 		return
 	}
 	l.writeHeld(k)
-	k.over.Reset(Interval)
+	k.timer.Reset(Interval)
 }
 
 func (l *Logger) writeHeld(k *kind) {
@@ -87,13 +90,13 @@ func (l *Logger) write(one line, more ...slog.Attr) {
 	l.to.LogAttrs(context.Background(), one.level, one.text, append(one.attrs[:len(one.attrs):len(one.attrs)], more...)...)
 }
 
-// Close writes what is held. What is logged later is written at once.
+// Close writes the lines that are held back. Later lines are written at once.
 func (l *Logger) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
 	for _, k := range l.kinds {
-		k.over.Stop()
+		k.timer.Stop()
 		if k.held > 0 {
 			l.writeHeld(k)
 		}

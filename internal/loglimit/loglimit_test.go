@@ -14,7 +14,7 @@ import (
 	"github.com/mps-events/mps-events/internal/loglimit"
 )
 
-// buffer is a log that is read while it is written.
+// buffer is a log that a test may read while it is written.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -12,7 +12,7 @@ import (
 func TestParseAddress(t *testing.T) {
 	for address, want := range map[string][]string{
 		"mosquitto":                          {"mqtt://mosquitto:1883"},
-		"mosquitto:8883":                     {"mqtt://mosquitto:8883"}, // plain: the port says nothing of TLS
+		"mosquitto:8883":                     {"mqtt://mosquitto:8883"}, // without TLS: the port does not decide on it
 		"tcp://h":                            {"mqtt://h:1883"},
 		"mqtts://h":                          {"mqtts://h:8883"},
 		"SSL://h:1":                          {"mqtts://h:1"},
@@ -38,8 +38,8 @@ func TestParseAddress(t *testing.T) {
 	assert.Equal(t, "u p@ss", servers[0].User.Username()+" "+password)
 }
 
-// What stands behind it would be taken for another address, to which the rest of the
-// password would go.
+// The text after the comma would be taken for another address, to which the client would send
+// the rest of the password.
 func TestACommaInAPasswordIsAnErrorThatHidesIt(t *testing.T) {
 	for _, address := range []string{
 		"mqtt://u:12,s3cret@h", "mqtt://u:12,s3cret@h:1", "mqtt://u:s3c:et,x@h", "mqtt://u:1,2,s3cret@h",

@@ -6,13 +6,13 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 )
 
-// Ask is WritePackets, but that the broker is asked to say when it has got this far: then
-// Handlers.Answered gets done. A broker reads one packet after the other, so by then it has
-// read these. If the connection is lost before, nobody calls done.
+// Ask writes ready packets like WritePackets, and a ping after them. When the broker answers the
+// ping, it has read the packets before it, and Handlers.Answered gets done. If the connection is
+// lost before, done is never called.
 func (l *Link) Ask(ready []byte, done func()) error {
 	l.Lock()
 	defer l.Unlock()
-	if l.asked.add(done) {
+	if l.pings.add(done) {
 		ready = append(ready, packets.PINGREQ<<4, 0)
 	}
 	if len(ready) == 0 {
@@ -22,15 +22,16 @@ func (l *Link) Ask(ready []byte, done func()) error {
 	return l.note(err)
 }
 
-// questions are the pings that the broker has yet to answer, in order.
-type questions struct {
+// pings holds the pings of a connection in order.
+type pings struct {
 	mu       sync.Mutex
-	open     []func() // nil for one that only keeps the connection alive
-	answered []func() // that the owner has yet to be told of
+	open     []func() // done of each unanswered ping; nil for a ping that only keeps the connection alive
+	answered []func() // done of each answered ping that Handlers.Answered has not got yet
 }
 
-// add notes that the broker will be pinged, unless it owes us too many answers to a done.
-func (q *questions) add(done func()) bool {
+// add notes that a ping will be written. It returns false if there is a done and the broker has
+// already left too many pings unanswered.
+func (q *pings) add(done func()) bool {
 	const maxOpen = 1000
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -41,9 +42,9 @@ func (q *questions) add(done func()) bool {
 	return true
 }
 
-// answer takes note of the broker's answer to the oldest ping, and reports whether the owner
-// is to be told.
-func (q *questions) answer() bool {
+// answer notes that the broker has answered the oldest ping, and reports whether that ping has a
+// done.
+func (q *pings) answer() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.open) == 0 {
@@ -57,8 +58,8 @@ func (q *questions) answer() bool {
 	return done != nil
 }
 
-// takeAnswered returns what the owner is to be told next, or nil.
-func (q *questions) takeAnswered() func() {
+// takeAnswered removes and returns the done of the oldest answered ping, or nil if there is none.
+func (q *pings) takeAnswered() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.answered) == 0 {

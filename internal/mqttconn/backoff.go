@@ -8,26 +8,26 @@ import (
 const (
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 30 * time.Second
-	maxUpBackoff = 2 * time.Second  // after a connection that came up and did not prove itself
-	proven       = 10 * time.Second // a connection that lived so long starts the backoff anew
+	maxUpBackoff = 2 * time.Second  // after a connection that came up but was short and useless
+	provenAfter  = 10 * time.Second // a connection that lived so long starts the backoff anew
 )
 
-// backoff is the wait before the attempts to connect: with full jitter, and longer from
-// one to the next until a connection has proven itself.
+// backoff computes the waits before attempts to connect. They have full jitter and grow until a
+// connection has been useful or long.
 type backoff struct {
-	attempts int       // since then
-	tried    bool      // at least once
-	upSince  time.Time // when the connection came up; zero while there is none
+	attempts int       // attempts since the last such connection
+	tried    bool      // there was an attempt
+	upSince  time.Time // time at which the connection came up; zero while there is none
 }
 
-// next ends the connection, if there was one, and returns the wait before an attempt at
-// another. A connection on which the broker has acknowledged something was useful, and
-// starts the backoff anew however short it was.
-func (b *backoff) next(useful bool) time.Duration {
-	highest := maxBackoff
+// endAttempt notes the end of the connection, if there was one, and returns the wait before the
+// next attempt. A connection on which the broker has acknowledged something was useful: it starts
+// the backoff anew, even if it was short.
+func (b *backoff) endAttempt(useful bool) time.Duration {
+	limit := maxBackoff
 	if b.isUp() {
-		highest = maxUpBackoff
-		if useful || time.Since(b.upSince) > proven {
+		limit = maxUpBackoff
+		if useful || time.Since(b.upSince) > provenAfter {
 			b.attempts = 0
 		}
 	}
@@ -36,9 +36,9 @@ func (b *backoff) next(useful bool) time.Duration {
 		b.tried = true
 		return 0
 	}
-	longest := min(firstBackoff<<min(b.attempts, 20), highest)
+	maxWait := min(firstBackoff<<min(b.attempts, 20), limit)
 	b.attempts++
-	return rand.N(longest)
+	return rand.N(maxWait)
 }
 
 // connected notes that a connection came up.

@@ -17,15 +17,15 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// say is a PUBLISH of one word.
+// say returns a PUBLISH of one word.
 func say(word string) []byte {
 	var b bytes.Buffer
 	_, _ = (&packets.Publish{Topic: "status", Payload: []byte(word), Properties: &packets.Properties{}}).WriteTo(&b)
 	return b.Bytes()
 }
 
-// A connection that comes up while Close is called may be cut, and then the broker says
-// the Will; but if it hears a DISCONNECT, which takes the Will back, it has heard the
+// A connection that comes up while Close is called may be cut, and then the broker publishes
+// the Will. But if the broker gets a DISCONNECT, which cancels the Will, it has got the
 // goodbye before.
 func TestOnlineIsNeverTheLastWordOfAConnectionThatComesUpDuringClose(t *testing.T) {
 	const tries = 150
@@ -61,9 +61,9 @@ func TestOnlineIsNeverTheLastWordOfAConnectionThatComesUpDuringClose(t *testing.
 		require.NoError(t, err)
 		await(t, connecting)
 		if try == 0 {
-			await(t, up) // one at least is there before
+			await(t, up) // there is at least one connection before
 		}
-		<-time.After(time.Duration(try%50) * 10 * time.Microsecond) // what the CONNACK may take
+		<-time.After(time.Duration(try%50) * 10 * time.Microsecond) // the time in which the CONNACK may come
 		require.NoError(t, conn.Close(context.Background()))
 	}
 	await(t, heard)
@@ -103,8 +103,8 @@ func TestCloseEndsTheSessionIfItIsToldTo(t *testing.T) {
 	}
 }
 
-// A Server Keep Alive of 0 turns the broker's own watch off, not ours.
-func TestABrokerThatHangsIsGivenUpThoughItWantsNoKeepAlive(t *testing.T) {
+// A Server Keep Alive of 0 turns off the broker's check of the connection, not the client's.
+func TestTheConnectionToABrokerThatHangsEndsAlsoWithoutKeepAlive(t *testing.T) {
 	none := uint16(0)
 	for name, up := range map[string]func(*mqttconn.Link){
 		"in silence":               func(*mqttconn.Link) {},

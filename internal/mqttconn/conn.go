@@ -1,8 +1,7 @@
-// Package mqttconn keeps a connection to an MQTT 5 broker: from an address to a
-// connection over TCP, TLS or WebSocket, made again with backoff and jitter
-// whenever it is lost. It tells its owner of every connection, message and
-// acknowledgement, and leaves to the owner what to send and when to acknowledge.
-// No password and no query of an address reaches a log or an error.
+// Package mqttconn keeps a connection to an MQTT 5 broker over TCP, TLS or WebSocket. It
+// connects again, with backoff and jitter, whenever the connection is lost. It calls handlers of
+// its owner for every connection, message and acknowledgement; the owner decides what to send
+// and when to acknowledge. No password and no query of an address reaches a log or an error.
 package mqttconn
 
 import (
@@ -27,38 +26,38 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// Config says which broker to connect to and as whom.
+// Config is the configuration of a Conn: the brokers, the login and the handlers.
 type Config struct {
 	redact.All
 	Servers  []Server // tried in turn
 	TLS      TLSFiles // used where the scheme asks for TLS
 	ClientID string
-	// Username and Password are sent where a server's address holds none.
+	// Username and Password are sent to servers whose address holds none.
 	Username, Password string
-	// KeepAlive is how long the connection may be silent; default 30 s. A broker
-	// that says nothing for twice that time is given up.
+	// KeepAlive is the longest silence on the connection; default 30 s. Conn ends a connection
+	// on which the broker has been silent for twice that time.
 	KeepAlive time.Duration
-	// SessionExpiry is how long the broker keeps subscriptions and unacknowledged
-	// messages after a connection has gone; 0 ends the session with it.
+	// SessionExpiry is the time for which the broker keeps subscriptions and unacknowledged
+	// messages after a connection has ended; 0 ends the session with the connection.
 	SessionExpiry time.Duration
-	// EndSession lets Close end the session, whatever SessionExpiry says.
+	// EndSession makes Close end the session, whatever the SessionExpiry.
 	EndSession bool
-	// ReceiveMaximum is how many unacknowledged QoS 1 messages the broker may
-	// send; 0 is MQTT's own limit of 65535.
+	// ReceiveMaximum is the number of unacknowledged QoS 1 messages that the broker may
+	// send; 0 is MQTT's limit of 65535.
 	ReceiveMaximum uint16
-	// MaximumPacketSize is the longest packet, in bytes, that the broker may send;
-	// it keeps longer ones to itself. 0 is no limit.
+	// MaximumPacketSize is the length of the longest packet, in bytes, that the broker may send;
+	// the broker does not send longer messages. 0 is no limit.
 	MaximumPacketSize uint32
-	// Will is published by the broker when the connection is lost; nil is none.
+	// Will is the message that the broker publishes when the connection is lost, or nil.
 	Will *Will
-	// Goodbye returns ready packets to be written before Close disconnects; nil is
-	// none. It is not called without a connection.
+	// Goodbye returns ready packets that Close writes before it disconnects; it may be nil.
+	// Close does not call it without a connection.
 	Goodbye func(Limits) []byte
 	// Subscriptions are made on every connection; Subscribe replaces them.
 	Subscriptions []paho.SubscribeOptions
-	// Unsubscriptions are topic filters that the session may be subscribed to and should not
-	// be. They are ended once, when the Subscriptions are made, so that no message is missed
-	// between the two.
+	// Unsubscriptions are topic filters of an earlier configuration, to which the session may
+	// still be subscribed. Conn unsubscribes from them once, after it has made the Subscriptions,
+	// so that no message is missed in between.
 	Unsubscriptions []string
 	Handlers        Handlers
 	Logger          *slog.Logger // nil discards
@@ -68,8 +67,8 @@ type Config struct {
 
 // Conn is a connection that is made again whenever it is lost.
 type Conn struct {
-	config      *struct{ *Config } // so that fmt does not follow it to the password
-	mask        *strings.Replacer  // of secrets in what brokers and gateways say
+	config      *struct{ *Config } // this type keeps fmt from printing the password
+	mask        *strings.Replacer  // replaces secrets in texts of brokers and gateways
 	session     *session
 	manager     *autopaho.ConnectionManager
 	open        context.Context // until Close
@@ -77,16 +76,16 @@ type Conn struct {
 	subscribing sync.WaitGroup
 
 	mu       sync.Mutex
-	link     *Link // the newest, perhaps closed
+	link     *Link // newest link, which may be closed
 	backoff  backoff
-	trying   string // the address of the newest attempt, without secrets
+	trying   string // address of the newest attempt, without secrets
 	willQoS  byte
 	noWill   bool // the broker retains nothing
 	lastWarn time.Time
 }
 
-// Open begins to connect in the background and returns at once. The error is
-// that of a certificate file or of the configuration, never of the network.
+// Open returns a Conn that connects in the background. The error is about
+// a certificate file or the configuration, never about the network.
 func Open(config Config) (*Conn, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -128,38 +127,38 @@ func Open(config Config) (*Conn, error) {
 			Session:           c.session,
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.session.received},
 			AuthHandler:       noAuth{},
-			PingHandler:       pinger{most: config.KeepAlive, pong: c.session.pong},
+			PingHandler:       pinger{maxInterval: config.KeepAlive, pong: c.session.pong},
 		},
 	})
 	return c, err
 }
 
-// Address is that of the newest attempt to connect, without user, password and query; empty
-// before the first.
+// Address returns the address of the newest attempt to connect, without user, password and query,
+// or "" before the first attempt.
 func (c *Conn) Address() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.trying
 }
 
-// lastWords is how long after the end of its context Close still waits for the
-// goodbye to be written.
-const lastWords = 500 * time.Millisecond
+// goodbyeTimeout is the time after the end of its context for which Close still waits until the
+// goodbye is written.
+const goodbyeTimeout = 500 * time.Millisecond
 
 // Close disconnects. It waits for the goodbye to be written until half a second after
 // ctx has ended, then cuts the connection. No goroutine is left when it returns.
 func (c *Conn) Close(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, c.cut) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbyeTimeout, c.cut) })
 	defer stop()
 	c.mu.Lock()
-	c.closing() // from here on subscribing only gets less
+	c.closing() // no new subscribing begins after this
 	c.mu.Unlock()
 	err := c.manager.Disconnect(context.Background())
 	c.subscribing.Wait()
 	return err
 }
 
-// cut breaks the connection, which ends all that waits for it.
+// cut closes the connection, so that everything that waits for it returns.
 func (c *Conn) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,6 +167,7 @@ func (c *Conn) cut() {
 	}
 }
 
+// connect makes the network connection to the server at u.
 func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
 	c.mu.Lock()
 	c.trying = u.String()
@@ -183,21 +183,22 @@ func (c *Conn) connect(ctx context.Context, _ autopaho.ClientConfig, u *url.URL)
 	return link, nil
 }
 
-// serverAt returns the server of which u is the URL.
+// serverAt returns the server whose URL is u.
 func (c *Conn) serverAt(u *url.URL) Server {
 	i := slices.IndexFunc(c.config.Servers, func(s Server) bool { return s.URL == u })
-	return c.config.Servers[i] // autopaho passes on the pointers that it was given
+	return c.config.Servers[i] // autopaho passes the pointers that it got from Open
 }
 
-// nextWait is asked before each attempt but those at further addresses. autopaho counts
-// attempts from the last connection, but a broker that accepts and at once cuts must be
-// backed off from as well.
+// nextWait returns the wait before an attempt. autopaho calls it before the first address of each
+// round. It ignores autopaho's count of attempts, which begins anew with each connection:
+// a broker that accepts connections and ends them at once needs a backoff as well.
 func (c *Conn) nextWait(int) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.backoff.next(c.link != nil && c.link.useful.Load())
+	return c.backoff.endAttempt(c.link != nil && c.link.useful.Load())
 }
 
+// up subscribes on a new connection.
 func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	c.mu.Lock()
 	c.backoff.connected()
@@ -208,9 +209,9 @@ func (c *Conn) up(manager *autopaho.ConnectionManager, _ *paho.Connack) {
 	c.subscribe(manager, link)
 }
 
-// Subscribe replaces Config.Subscriptions and Config.Unsubscriptions, at once where there is a
-// connection. It does not wait; the handlers are told as they are of every subscription. What
-// else the session was subscribed to it stays subscribed to.
+// Subscribe replaces Config.Subscriptions and Config.Unsubscriptions. If there is a connection,
+// it subscribes at once, but does not wait: the handlers are called as for every subscription.
+// The session keeps subscriptions that are in neither list.
 func (c *Conn) Subscribe(to []paho.SubscribeOptions, from []string) {
 	c.mu.Lock()
 	c.config.Subscriptions, c.config.Unsubscriptions = to, from
@@ -221,6 +222,7 @@ func (c *Conn) Subscribe(to []paho.SubscribeOptions, from []string) {
 	}
 }
 
+// subscribe makes the subscriptions on link in the background.
 func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,7 +240,7 @@ func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 		}
 		if err != nil {
 			err = fmt.Errorf("subscribing: %w", err)
-			defer link.Close() // connected but deaf is worse than trying again
+			defer link.Close() // a connection without subscriptions is worse than a new attempt
 		} else if len(from) > 0 {
 			c.unsubscribe(manager, from)
 		}
@@ -248,14 +250,14 @@ func (c *Conn) subscribe(manager *autopaho.ConnectionManager, link *Link) {
 	})
 }
 
-// unsubscribe ends subscriptions of an earlier time. A broker that refuses that goes on
-// sending what nobody wants, which is no reason to do without it.
+// unsubscribe ends subscriptions of an earlier configuration. If the broker refuses that, the
+// connection goes on: the broker only sends messages that the owner does not need.
 func (c *Conn) unsubscribe(manager *autopaho.ConnectionManager, from []string) {
 	if _, err := manager.Unsubscribe(c.open, &paho.Unsubscribe{Topics: from}); err != nil {
-		c.config.Logger.Warn("cannot unsubscribe from topics that are not wanted any more", "topics", from, "error", err)
+		c.config.Logger.Warn("cannot unsubscribe from topics that are no longer configured", "topics", from, "error", err)
 		return
 	}
-	c.config.Logger.Info("unsubscribed from topics that are not wanted any more", "topics", from)
+	c.config.Logger.Info("unsubscribed from topics that are no longer configured", "topics", from)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if slices.Equal(c.config.Unsubscriptions, from) {
@@ -263,22 +265,23 @@ func (c *Conn) unsubscribe(manager *autopaho.ConnectionManager, from []string) {
 	}
 }
 
+// down logs the loss of a connection.
 func (c *Conn) down() bool {
 	c.mu.Lock()
 	err := c.link.cause()
 	c.mu.Unlock()
 	var why []any
-	if err != nil { // none after a DISCONNECT
+	if err != nil { // there is none after a DISCONNECT
 		why = append(why, slog.Any("error", c.masked(err)))
 	}
 	c.config.Logger.Warn("lost the connection to the MQTT broker, connecting again", why...)
 	return true
 }
 
-// failed is told of each attempt to connect that has failed.
+// failed handles the failure of an attempt to connect.
 func (c *Conn) failed(err error) {
 	if c.adaptWill(err) {
-		c.config.Logger.Warn("the MQTT broker does not take our Last Will as it is; trying with less", "error", c.explain(err))
+		c.config.Logger.Warn("the MQTT broker refuses our Last Will; trying with a smaller QoS or without it", "error", c.explain(err))
 	}
 	if c.config.Handlers.Failed != nil {
 		c.config.Handlers.Failed(c.explain(err))
@@ -286,8 +289,7 @@ func (c *Conn) failed(err error) {
 	c.warn(err)
 }
 
-// warn logs the first failure of an outage and then one a minute, none while
-// closing.
+// warn logs the first failure of an outage and then one a minute. It logs nothing after Close.
 func (c *Conn) warn(err error) {
 	err = c.explain(err)
 	c.mu.Lock()
@@ -303,8 +305,8 @@ func (c *Conn) warn(err error) {
 	c.config.Logger.Warn("cannot connect to the MQTT broker, trying again", "address", address, "client_id", c.config.ClientID, "error", err)
 }
 
-// noAuth answers a broker that begins an enhanced authentication which nobody
-// asked for. Without a handler paho would panic.
+// noAuth is the handler for a broker that begins an enhanced authentication although the client
+// did not ask for it. Without a handler paho would panic.
 type noAuth struct{}
 
 func (noAuth) Authenticate(*paho.Auth) *paho.Auth {

@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// authority is a certificate authority of a test's own.
+// authority is the certificate authority of one test.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -86,7 +86,7 @@ func (a *authority) pair(name string, notAfter time.Time) (certFile, keyFile str
 	return certFile, keyFile
 }
 
-// secureBroker is a broker that speaks TLS and, if clients is set, asks for a
+// secureBroker starts a broker that speaks TLS and, if clients is set, requires a
 // certificate of that authority.
 func secureBroker(t *testing.T, server tls.Certificate, clients *authority, webSocket bool) (addr string, peers <-chan string) {
 	t.Helper()
@@ -120,7 +120,7 @@ func (a *authority) server(name string, notAfter time.Time) tls.Certificate {
 	return pair
 }
 
-// lines is a log that a test can wait on.
+// lines is a log whose lines a test can wait for.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
@@ -128,7 +128,7 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns when a line comes that holds all of want.
+// wait waits for a line that holds all texts of want.
 func (l lines) wait(t *testing.T, want ...string) {
 	t.Helper()
 	timeout := time.After(brokertest.Wait)
@@ -164,7 +164,7 @@ func open(t *testing.T, address string, files mqttconn.TLSFiles) lines {
 
 const connected = "connected to the MQTT broker"
 
-func TestTheSchemeAloneSaysTLSAndTheServerIsChecked(t *testing.T) {
+func TestTheSchemeAloneDecidesOnTLSAndTheServerIsChecked(t *testing.T) {
 	ca, another := newAuthority(t), newAuthority(t)
 	hour := time.Now().Add(time.Hour)
 	good := ca.server("127.0.0.1", hour)
@@ -235,7 +235,7 @@ func TestTwoProcessesWithOneClientIDAreNamed(t *testing.T) {
 	first.wait(t, "taken over")
 }
 
-func TestBadFilesShowAtOnce(t *testing.T) {
+func TestBadFilesAreErrorsOfOpen(t *testing.T) {
 	ca := newAuthority(t)
 	certFile, keyFile := ca.pair("x", time.Now().Add(time.Hour))
 	empty := filepath.Join(t.TempDir(), "empty")

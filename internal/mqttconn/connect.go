@@ -10,15 +10,15 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-// Will is what the broker publishes by itself, as a retained message, when the
-// connection has gone without a goodbye and is not back within Delay. A broker that
-// does not retain messages gets no Will.
+// Will is the retained message that the broker publishes when the connection has ended without
+// a DISCONNECT and is not back within Delay. A broker that does not retain messages gets no Will.
 type Will struct {
 	Topic       string
 	ContentType string
-	Payload     func() []byte // asked for on every connection
-	// Delay is in whole seconds. The session must outlast it: a broker publishes
-	// the Will when the session ends, if that comes first.
+	Payload     func() []byte // called for every connection
+	// Delay is the time before the broker publishes the Will, in whole seconds. It must be
+	// shorter than the session expiry: the broker publishes the Will at the latest when the
+	// session ends.
 	Delay time.Duration
 }
 
@@ -51,8 +51,8 @@ func (c *Conn) fillConnect(packet *paho.Connect, u *url.URL) (*paho.Connect, err
 	return packet, nil
 }
 
-// adaptWill asks less of a broker that has refused the CONNECT for its Will, and
-// reports whether it did.
+// adaptWill lowers the QoS of the Will, or leaves it out, if the broker has refused the CONNECT for
+// the Will. It reports whether it has changed anything.
 func (c *Conn) adaptWill(err error) bool {
 	var denied *autopaho.ConnackError
 	if c.config.Will == nil || !errors.As(err, &denied) {
@@ -71,9 +71,9 @@ func (c *Conn) adaptWill(err error) bool {
 	return true
 }
 
-// goodbye is the DISCONNECT of Close, by which the broker forgets the Will. autopaho asks
-// for it when it is about to write it, even to a connection that has just come up; what
-// the owner has to say goes before it.
+// goodbye writes the packets of Config.Goodbye and returns the DISCONNECT of Close, after which
+// the broker does not publish the Will. autopaho calls it just before it writes the DISCONNECT,
+// also on a connection that has just come up.
 func (c *Conn) goodbye() *paho.Disconnect {
 	if link, limits := c.session.current(); link != nil && c.config.Goodbye != nil {
 		_ = link.WritePackets(c.config.Goodbye(limits))

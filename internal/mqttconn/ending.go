@@ -8,17 +8,16 @@ import (
 
 // Ending is the way in which a connection ended.
 type Ending struct {
-	// ByBroker is true if the broker ended it, with a DISCONNECT or without a word, or fell
-	// silent until we gave it up. It is false in Close.
+	// ByBroker is true if the broker ended the connection, with or without a DISCONNECT, or was
+	// silent for too long. It is false for Close.
 	ByBroker bool
-	// Reason is the reason code of the broker's DISCONNECT, MQTT 5.0, section 3.14.2.1; 0
-	// without one.
+	// Reason is the reason code of the broker's DISCONNECT (MQTT 5.0, section 3.14.2.1), or 0
+	// if there was none.
 	Reason byte
 }
 
-// BlamesPacket reports whether the broker ended the connection, by its own account, for
-// a packet that it will never take. "Not authorized" is none of these: rights may come back,
-// and a broker may mean another packet.
+// BlamesPacket reports whether the reason code blames a packet that the broker will never take.
+// "Not authorized" does not: the broker may authorize the packet later, or mean another packet.
 func (e Ending) BlamesPacket() bool {
 	switch e.Reason {
 	case packets.DisconnectMalformedPacket, packets.DisconnectTopicNameInvalid,
@@ -28,8 +27,7 @@ func (e Ending) BlamesPacket() bool {
 	return false
 }
 
-// ExcusesPackets reports whether the broker ended the connection, by its own account, for a
-// reason that lies in no packet.
+// ExcusesPackets reports whether the reason code blames no packet.
 func (e Ending) ExcusesPackets() bool {
 	switch e.Reason {
 	case packets.DisconnectServerBusy, packets.DisconnectServerShuttingDown, packets.DisconnectKeepAliveTimeout,
@@ -41,7 +39,7 @@ func (e Ending) ExcusesPackets() bool {
 	return false
 }
 
-// String returns the way in words.
+// String returns the reason in words.
 func (e Ending) String() string {
 	switch {
 	case e.Reason != 0:
@@ -53,7 +51,7 @@ func (e Ending) String() string {
 	}
 }
 
-// endingOf returns how the connection of link ended; disconnect is the broker's last word,
+// endingOf returns the Ending of the connection of link; disconnect is the broker's DISCONNECT,
 // or nil.
 func endingOf(link *Link, disconnect *packets.Disconnect) Ending {
 	if disconnect != nil {

@@ -13,25 +13,24 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// Broker is what the environment says of the broker and how to log in.
+// Broker holds the settings in the environment for a broker and the login to it.
 type Broker struct {
 	redact.All
-	Address         string `json:"-"` // for ParseAddress; empty is none
+	Address         string `json:"-"` // for ParseAddress; may be empty
 	Username        string
 	Password        string `json:"-"`
 	TLS             TLSFiles
-	ClientID, Topic string // empty: the default of whoever asks
-	QoS             string // "0" or "1"; empty: the default of whoever asks
-	Status          bool   // keep a retained message that says who is online
+	ClientID, Topic string // empty: the caller's default
+	QoS             string // "0" or "1"; empty: the caller's default
+	Status          bool   // see publisher.Config.Status
 }
 
-// SpoolDirVariable names the folder of a publisher's spool.
+// SpoolDirVariable is the environment variable for the folder of a publisher's spool.
 const SpoolDirVariable = "MPS_MQTT_SPOOL_DIR"
 
 // BrokerFromEnv reads MPS_MQTT_ADDRESS, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE,
-// _KEY_FILE, _CLIENT_ID, _TOPIC, _QOS and _STATUS. The first three may be given by a file
-// that the same name with _FILE behind it names; its closing line break is cut
-// off. The error names the variable and holds no secret.
+// _KEY_FILE, _CLIENT_ID, _TOPIC, _QOS and _STATUS. It reads the first three as Secret does. The
+// error names the variable and holds no secret.
 func BrokerFromEnv(env func(string) string) (Broker, error) {
 	broker := Broker{
 		TLS: TLSFiles{
@@ -65,12 +64,12 @@ func BrokerFromEnv(env func(string) string) (Broker, error) {
 	return broker, nil
 }
 
-// Filter is the topic filter for what is published to Topic.
+// Filter returns the topic filter for messages that are published to Topic.
 func (b Broker) Filter() string { return mqtttopic.FilterOf(cmp.Or(b.Topic, mqtttopic.DefaultTopic)) }
 
-// Secret reads a variable, or the file that its twin NAME_FILE names; a closing line break
-// is cut off. To set both is an error, which names them. What is no absolute path may be
-// the secret itself, and no error shows it.
+// Secret returns the value of a variable, or the content of the file that the variable NAME_FILE
+// names, without line breaks at its end. It returns an error if both are set. No error shows a
+// value of NAME_FILE that is no absolute path, because it may be the secret itself.
 func Secret(env func(string) string, name string) (string, error) {
 	value, file := env(name), env(name+"_FILE")
 	switch {
@@ -83,7 +82,7 @@ func Secret(env func(string) string, name string) (string, error) {
 	var path *os.PathError
 	switch {
 	case errors.As(err, &path) && !filepath.IsAbs(file):
-		return "", fmt.Errorf("%s_FILE: %w (what it names is not shown, as it is no absolute path)", name, path.Err)
+		return "", fmt.Errorf("%s_FILE: %w (its value is not shown, because it is no absolute path and may be a secret)", name, path.Err)
 	case err != nil:
 		return "", fmt.Errorf("%s_FILE: %w", name, err)
 	}

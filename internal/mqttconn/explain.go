@@ -14,7 +14,8 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 )
 
-// explain says in words what paho says in numbers or not at all, without secrets.
+// explain returns err with the reason in words, and without secrets: paho gives only the reason
+// code, or nothing.
 func (c *Conn) explain(err error) error {
 	c.mu.Lock()
 	scheme, _, _ := strings.Cut(c.trying, ":")
@@ -23,12 +24,12 @@ func (c *Conn) explain(err error) error {
 	var denied *autopaho.ConnackError
 	if errors.As(err, &denied) {
 		reason := (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason()
-		return &deniedError{"the broker says: " + c.inWords(reason, denied.ReasonCode, denied.Reason, link.reference), denied}
+		return &deniedError{"the broker refuses the connection: " + c.inWords(reason, denied.ReasonCode, denied.Reason, link.reference), denied}
 	}
 	return c.masked(withHint(err, scheme))
 }
 
-// deniedError is the broker's refusal of a connection, in words.
+// deniedError is the broker's refusal of a connection with its reason in words.
 type deniedError struct {
 	words  string
 	denied *autopaho.ConnackError
@@ -36,18 +37,18 @@ type deniedError struct {
 
 func (e *deniedError) Error() string { return e.words }
 
-// Unwrap returns the refusal.
+// Unwrap returns paho's error.
 func (e *deniedError) Unwrap() error { return e.denied }
 
-// withHint adds what else may be wrong: what answers at the address may not be what its
-// scheme says, or speak another MQTT.
+// withHint adds a hint to err: the server at the address may not speak the protocol of the
+// scheme, or not MQTT 5.
 func withHint(err error, scheme string) error {
 	var network *net.OpError
 	switch {
 	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
-		return err // it says enough
+		return err // the error is clear
 	case scheme == "mqtts" || scheme == "wss":
-		return fmt.Errorf("%w (the port may not speak TLS: mqtt:// and ws:// are without)", err)
+		return fmt.Errorf("%w (the port may not speak TLS: for MQTT without TLS write mqtt:// or ws://)", err)
 	case scheme == "ws":
 		return fmt.Errorf("%w (the port may not speak MQTT by WebSocket)", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), "invalid Prop"):
@@ -57,8 +58,8 @@ func withHint(err error, scheme string) error {
 	}
 }
 
-// inWords says why a broker ends a connection: its reason code, and its Reason String
-// and Server Reference, where it sent them.
+// inWords returns the reason why a broker refuses or ends a connection: the reason code, and the
+// Reason String and the Server Reference if the broker sent them.
 func (c *Conn) inWords(reason string, code byte, text, reference string) string {
 	text, reference = c.mask.Replace(text), c.mask.Replace(reference) // before a secret is quoted or cut
 	words := fmt.Sprintf("%s (reason code 0x%02X)", reason, code)
@@ -66,7 +67,7 @@ func (c *Conn) inWords(reason string, code byte, text, reference string) string 
 		words += fmt.Sprintf(": %.300q", text)
 	}
 	if reference != "" {
-		words += fmt.Sprintf("; it names the server %.300q, which MPS_MQTT_ADDRESS may need to name", reference)
+		words += fmt.Sprintf("; it refers to the server %.300q: MPS_MQTT_ADDRESS may have to name that one", reference)
 	}
 	return words
 }
@@ -79,7 +80,7 @@ func (c *Conn) disconnected(d *packets.Disconnect) {
 	}
 	reason := c.inWords(d.Reason(), d.ReasonCode, text, reference)
 	if d.ReasonCode == packets.DisconnectSessionTakenOver {
-		reason += ": another process has our client id, give each its own"
+		reason += ": another process uses the same client id; give each its own"
 	}
 	c.config.Logger.Warn("the MQTT broker has disconnected us",
 		slog.String("reason", reason), slog.String("client_id", c.config.ClientID))

@@ -5,10 +5,10 @@ import (
 	"net"
 )
 
-// SetDial puts another network in the place of TCP.
+// SetDial replaces TCP by another network.
 func (c *Config) SetDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	c.dial = dial
 }
 
-// Dialed is the URL that a WebSocket's handshake asks for.
+// Dialed returns the URL that the handshake of a WebSocket requests.
 func (s Server) Dialed() string { return s.dialed.String() }

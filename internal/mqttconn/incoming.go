@@ -16,24 +16,24 @@ type Puback struct {
 	Code byte // reason code, MQTT 5.0, section 3.4.2.1
 }
 
-// Refused reports that the broker has not taken the message.
+// Refused reports whether the broker has refused the message.
 func (p Puback) Refused() bool { return p.Code >= 0x80 }
 
-// Reason is the reason code in words.
+// Reason returns the reason code in words.
 func (p Puback) Reason() string {
 	return fmt.Sprintf("%s (reason code 0x%02X)", (&packets.Puback{ReasonCode: p.Code}).Reason(), p.Code)
 }
 
-// incoming is the stream of packets from the broker as paho reads it, without the
-// PUBACKs. These are most of what a broker sends to a publisher. Read here they cost a
-// tenth of what they cost in paho, which also reports none of an asynchronous publish;
-// and all that have come together are handed on at once, so that what they make room
-// for goes out in one write.
+// incoming is the stream of packets from the broker to paho, without the PUBACKs, which it
+// passes to a function. Most packets that a broker sends to a publisher are PUBACKs. Reading them
+// here takes a tenth of paho's time, and paho reports none of an asynchronous publish. All PUBACKs
+// that have arrived together are passed on at once, so that the packets for which they make room
+// go out in one write.
 type incoming struct {
 	buffer  *bufio.Reader
-	pubacks func([]Puback) // nil leaves all to paho
+	pubacks func([]Puback) // nil leaves the PUBACKs to paho
 	acks    []Puback
-	rest    int // bytes of the packet that paho is reading
+	rest    int // bytes of the current packet that paho has not read yet
 }
 
 func newIncoming(r io.Reader, pubacks func([]Puback)) incoming {
@@ -41,6 +41,7 @@ func newIncoming(r io.Reader, pubacks func([]Puback)) incoming {
 	return incoming{buffer: bufio.NewReaderSize(r, size), pubacks: pubacks}
 }
 
+// Read reads the rest of the current packet, or the beginning of the next one that is no PUBACK.
 func (in *incoming) Read(p []byte) (int, error) {
 	if in.pubacks == nil {
 		return in.buffer.Read(p)
@@ -55,7 +56,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// nextPacket brings the stream to the next packet that is no PUBACK.
+// nextPacket moves the stream to the next packet that is no PUBACK.
 func (in *incoming) nextPacket() error {
 	defer in.deliver()
 	for {
@@ -65,7 +66,7 @@ func (in *incoming) nextPacket() error {
 		}
 		in.rest = header + length
 		first, _ := in.peek(1)
-		// One with properties beyond all measure is left to paho, which ignores it.
+		// A PUBACK that is longer than the buffer is left to paho, which ignores it.
 		if first[0] != packets.PUBACK<<4 || length < 2 || in.rest > in.buffer.Size() {
 			return nil
 		}
@@ -78,7 +79,7 @@ func (in *incoming) nextPacket() error {
 			ack.Code = packet[header+2]
 		}
 		in.acks = append(in.acks, ack)
-		_, _ = in.buffer.Discard(in.rest) // it has just been peeked at
+		_, _ = in.buffer.Discard(in.rest) // cannot fail after peek
 		in.rest = 0
 	}
 }
@@ -86,8 +87,8 @@ func (in *incoming) nextPacket() error {
 // header returns the length of the next packet's fixed header and of the rest of the
 // packet: MQTT 5.0, sections 2.1.4 and 1.5.5.
 func (in *incoming) header() (header, length int, err error) {
-	const longest = 5
-	for header = 2; header <= longest; header++ {
+	const maxHeader = 5
+	for header = 2; header <= maxHeader; header++ {
 		peeked, err := in.peek(header)
 		if err != nil {
 			return 0, 0, err
@@ -98,11 +99,11 @@ func (in *incoming) header() (header, length int, err error) {
 			return header, length, nil
 		}
 	}
-	return 0, 0, fmt.Errorf("mqtt: a packet's length has more than %d bytes", longest-1)
+	return 0, 0, fmt.Errorf("mqtt: a packet's length has more than %d bytes", maxHeader-1)
 }
 
-// serverReference looks ahead at the broker's first packet: paho keeps to itself what a
-// CONNACK says of another server.
+// serverReference returns the Server Reference in the broker's CONNACK, which paho does not
+// report. It looks ahead at the first packet and leaves it in the stream.
 func (in *incoming) serverReference() (string, error) {
 	header, length, err := in.header()
 	if err != nil || header+length > in.buffer.Size() {
@@ -122,7 +123,8 @@ func (in *incoming) serverReference() (string, error) {
 	return "", nil
 }
 
-// peek looks ahead. Nothing waits to be handed on while that blocks.
+// peek returns the next n bytes and leaves them in the stream. Before it blocks, it passes on the
+// PUBACKs.
 func (in *incoming) peek(n int) ([]byte, error) {
 	if in.buffer.Buffered() < n {
 		in.deliver()
@@ -130,7 +132,7 @@ func (in *incoming) peek(n int) ([]byte, error) {
 	return in.buffer.Peek(n)
 }
 
-// deliver hands on what has come together.
+// deliver passes on the PUBACKs that have arrived.
 func (in *incoming) deliver() {
 	if len(in.acks) > 0 {
 		in.pubacks(in.acks)

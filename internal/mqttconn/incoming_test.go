@@ -16,7 +16,7 @@ import (
 
 var errCut = errors.New("cut")
 
-// pieces gives out a stream in pieces of some length, and then errCut.
+// pieces is a reader that returns a stream in pieces of some length, and then errCut.
 type pieces struct {
 	stream []byte
 	random *rand.Rand
@@ -32,8 +32,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// check reads stream in pieces and compares with the reference: whole PUBACKs that fit
-// into the buffer are told, and all else comes out as it went in.
+// check reads a stream in pieces and compares the results with the reference: complete PUBACKs that
+// fit into the buffer are passed on, and all other bytes come out unchanged.
 func check(t *testing.T, stream []byte, seed uint64) {
 	t.Helper()
 	acks, rest, wellFormed := reference(stream)
@@ -60,11 +60,11 @@ func check(t *testing.T, stream []byte, seed uint64) {
 	}
 }
 
-// reference takes a stream apart that is there as a whole. Of a packet that is cut off,
-// paho gets what there is, unless it may be a PUBACK or its header is cut off.
+// reference returns the PUBACKs and the other bytes of a whole stream. If the last packet is cut
+// off, paho gets the part of it that is there, unless it may be a PUBACK or its header is cut off.
 func reference(stream []byte) (acks []Puback, rest []byte, wellFormed bool) {
 	for len(stream) > 0 {
-		length, n := binary.Uvarint(stream[1:min(len(stream), 5)]) // MQTT's is the same
+		length, n := binary.Uvarint(stream[1:min(len(stream), 5)]) // MQTT's form is the same
 		if n <= 0 {
 			return acks, rest, len(stream) < 5
 		}
@@ -88,8 +88,8 @@ func reference(stream []byte) (acks []Puback, rest []byte, wellFormed bool) {
 	return acks, rest, true
 }
 
-// packetOf is one of a type with so many bytes, whose length takes pad bytes more than
-// it needs.
+// packetOf returns a packet with a first byte and a length, which is written with pad more bytes
+// than necessary.
 func packetOf(first byte, length, pad int) []byte {
 	p := binary.AppendUvarint([]byte{first}, uint64(length))
 	for range pad {
@@ -108,7 +108,7 @@ const (
 	pingresp = packets.PINGRESP << 4
 )
 
-// streams are what brokers send, and what they should not.
+// streams holds streams of packets that brokers send, and some that they should not send.
 var streams = map[string][]byte{
 	"nothing":                        nil,
 	"a PUBACK without a code":        packetOf(puback, 2, 0),
@@ -171,8 +171,8 @@ func FuzzIncoming(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) { check(t, stream, seed) })
 }
 
-// What has come together is told at once, and nothing is kept back while nothing comes.
-func TestPubacksThatComeTogetherAreToldAtOnce(t *testing.T) {
+// PUBACKs that have arrived together are passed on at once, and none waits while nothing comes.
+func TestPubacksThatComeTogetherArePassedOnAtOnce(t *testing.T) {
 	r, w := io.Pipe()
 	told := make(chan []Puback, 10)
 	in := newIncoming(r, func(acks []Puback) { told <- append([]Puback(nil), acks...) })

@@ -16,36 +16,38 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Link is one network connection to a broker; a reconnect makes a new one. What
-// belongs to a connection (packets to write, acknowledgements) is done through
-// its Link and so can never reach the next connection by mistake.
+// Link is one network connection to a broker; each reconnect makes a new one. Packets and
+// acknowledgements are written to the Link that they belong to, so they can never reach the next
+// connection by mistake.
 //
-// It is the net.Conn that paho works on. paho writes a packet in several pieces
+// It is the net.Conn that paho uses. paho writes a packet in several pieces
 // between Lock and Unlock, hence the lock.
 type Link struct {
 	net.Conn
 	sync.Mutex
 	incoming
-	ear       *ear
-	greeted   bool   // the broker's first packet has come
+	meter     *silenceMeter
+	greeted   bool   // Read has begun to read the broker's first packet
 	reference string // the Server Reference of the broker's CONNACK
 	failure   atomic.Pointer[error]
 	useful    atomic.Bool // the broker has acknowledged something
 	serial    uint64
-	asked     questions
+	pings     pings
 }
 
 var links atomic.Uint64
 
-// Serial numbers the links of a process in the order in which they were made, from 1.
+// Serial returns the number of the link in the order in which this process made its links, from 1.
 func (l *Link) Serial() uint64 { return l.serial }
 
+// newLink returns the Link of a network connection. It passes PUBACKs to pubacks, or leaves them to
+// paho if that is nil.
 func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
-	l := &Link{Conn: conn, ear: &ear{Reader: conn}, serial: links.Add(1)}
+	l := &Link{Conn: conn, meter: &silenceMeter{Reader: conn}, serial: links.Add(1)}
 	if pubacks == nil {
-		l.incoming = newIncoming(l.ear, nil)
+		l.incoming = newIncoming(l.meter, nil)
 	} else {
-		l.incoming = newIncoming(l.ear, func(acks []Puback) {
+		l.incoming = newIncoming(l.meter, func(acks []Puback) {
 			l.useful.Store(true)
 			pubacks(l, acks)
 		})
@@ -53,7 +55,7 @@ func newLink(conn net.Conn, pubacks func(*Link, []Puback)) *Link {
 	return l
 }
 
-// Read is what paho reads.
+// Read reads the stream for paho.
 func (l *Link) Read(p []byte) (int, error) {
 	if !l.greeted {
 		l.greeted = true
@@ -66,15 +68,15 @@ func (l *Link) Read(p []byte) (int, error) {
 	return n, l.note(err)
 }
 
-// note keeps the first error, which is the cause of those that follow, and returns err.
+// note keeps the first error, which is the cause of all later ones, and returns err.
 func (l *Link) note(err error) error {
-	if err != nil && !errors.Is(err, net.ErrClosed) { // which we did by ourselves
+	if err != nil && !errors.Is(err, net.ErrClosed) { // ErrClosed: this process closed the link
 		l.failure.CompareAndSwap(nil, &err)
 	}
 	return err
 }
 
-// cause returns why the connection broke, nil if it is unknown.
+// cause returns the error that broke the connection, or nil if there was none.
 func (l *Link) cause() error {
 	if err := l.failure.Load(); err != nil {
 		return *err
@@ -82,8 +84,8 @@ func (l *Link) cause() error {
 	return nil
 }
 
-// WritePackets writes one or more whole, ready packets, in one call to the
-// operating system. It blocks while the broker does not read, until the
+// WritePackets writes one or more ready packets in one call to the
+// operating system. It blocks while the broker does not read, at most until the
 // connection is closed, and may be called concurrently. It returns before the
 // broker has the bytes.
 func (l *Link) WritePackets(packets []byte) error {
@@ -98,9 +100,10 @@ func (l *Link) WritePackets(packets []byte) error {
 
 const dialTimeout = 10 * time.Second
 
+// dialFunc is the type of net.Dialer.DialContext.
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dial makes the connection that the scheme of the server's URL asks for.
+// dial connects to the server in the way of the scheme of its URL.
 func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -120,7 +123,7 @@ func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 			return nil, err
 		}
 		secure.ServerName = server.URL.Hostname()
-		if server.URL.Port() == "443" { // which HTTPS has, too: AWS tells them apart by this name
+		if server.URL.Port() == "443" { // the port of HTTPS: AWS recognizes MQTT by this name
 			secure.NextProtos = []string{"mqtt"}
 		}
 		client := tls.Client(conn, secure)
@@ -133,7 +136,7 @@ func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 		d := websocket.Dialer{TLSClientConfig: secure, Subprotocols: []string{"mqtt"}, Proxy: http.ProxyFromEnvironment, NetDialContext: c.config.dial}
 		ws, response, err := d.DialContext(ctx, cmp.Or(server.dialed, server.URL).String(), nil) //nolint:bodyclose // gorilla needs no Close, as its documentation says
 		if err != nil {
-			if response != nil { // whose own words may quote the query
+			if response != nil { // its text is left out, because it may quote the query
 				err = fmt.Errorf("%w (HTTP status %d %s)", err, response.StatusCode, http.StatusText(response.StatusCode))
 			}
 			return nil, err
@@ -142,14 +145,15 @@ func (c *Conn) dial(ctx context.Context, server Server) (net.Conn, error) {
 	}
 }
 
-// WebSocketConn makes a stream of a WebSocket, each write one binary message, as
-// section 6 of MQTT 5.0 asks for. It closes one that sends a text message. Reading and
-// writing may go on at the same time, two writes may not.
+// WebSocketConn returns a WebSocket as a stream. Each write is one binary message, as section 6
+// of MQTT 5.0 requires. It closes the WebSocket when a text message comes. One goroutine may read
+// and another may write at the same time.
 func WebSocketConn(ws *websocket.Conn) net.Conn { return &webSocketConn{Conn: ws} }
 
+// webSocketConn is a WebSocket as a stream.
 type webSocketConn struct {
 	*websocket.Conn
-	message io.Reader // what is left of the message that is being read
+	message io.Reader // rest of the message that is being read
 }
 
 func (c *webSocketConn) Read(p []byte) (int, error) {
@@ -174,6 +178,7 @@ func (c *webSocketConn) Read(p []byte) (int, error) {
 	}
 }
 
+// refuseText closes the WebSocket because of a text message.
 func (c *webSocketConn) refuseText() error {
 	const why = "a WebSocket text message came, but MQTT wants binary ones"
 	_ = c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseUnsupportedData, why), time.Now().Add(time.Second))

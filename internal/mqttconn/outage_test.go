@@ -25,7 +25,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// moved holds the properties of a broker that sends its clients elsewhere.
+// moved holds the properties of a broker that refers its clients to another server.
 var moved = packets.Properties{ReasonString: "s3cret, we are moving", ServerReference: "broker-2.example:1883"}
 
 func TestABrokerThatMovesSaysWhyAndWhere(t *testing.T) {
@@ -48,10 +48,10 @@ func TestABrokerThatMovesSaysWhyAndWhere(t *testing.T) {
 
 func TestALossSaysWhy(t *testing.T) {
 	log := connectTo(t, brokertest.Script{}.Serve(t), mqttconn.Config{KeepAlive: time.Second})
-	log.wait(t, "lost the connection", "the broker has said nothing for")
+	log.wait(t, "lost the connection", "the broker has sent nothing for")
 }
 
-// MQTT 5.0, section 6: the receiver of another message than a binary one closes.
+// MQTT 5.0, section 6: the receiver of a message that is not binary closes the connection.
 func TestTextFramesOfAWebSocketAreRefused(t *testing.T) {
 	t.Run("a broker's", func(t *testing.T) {
 		closed := make(chan error, 100)
@@ -96,8 +96,8 @@ func TestTextFramesOfAWebSocketAreRefused(t *testing.T) {
 	})
 }
 
-// Only the broker's own silence counts: while a handler is busy nobody reads, and the
-// broker's answers to our pings wait in the network.
+// Only the silence of the broker counts: while a handler is busy nobody reads, and the broker's
+// answers to the pings wait in the network.
 func TestABusyReceiverKeepsItsConnection(t *testing.T) {
 	const stall = 5 // pings, one each half keep-alive
 	var pings atomic.Int32
@@ -109,7 +109,7 @@ func TestABusyReceiverKeepsItsConnection(t *testing.T) {
 			suback.Content.(*packets.Suback).PacketID = p.PacketID()
 			suback.Content.(*packets.Suback).Reasons = []byte{0}
 			_, _ = suback.WriteTo(conn)
-			for range 10 { // more than what lies between reader and handler
+			for range 10 { // more than the buffers between reader and handler hold
 				_, _ = conn.Write(say("busy"))
 			}
 		case packets.PINGREQ:
@@ -140,7 +140,7 @@ func TestABusyReceiverKeepsItsConnection(t *testing.T) {
 	assert.False(t, down.Load())
 }
 
-// HTTPS has port 443 too, so a gateway such as AWS IoT's tells MQTT by this name.
+// HTTPS has port 443 too: a gateway such as that of AWS IoT recognizes MQTT by this name.
 func TestOnPort443TheProtocolIsNamed(t *testing.T) {
 	ca := newAuthority(t)
 	certificate := ca.server("127.0.0.1", time.Now().Add(time.Hour))
@@ -167,9 +167,9 @@ func TestOnPort443TheProtocolIsNamed(t *testing.T) {
 	}
 }
 
-// attempts plays a network in time that passes at once: the broker is away for the given
-// times, then there until each connection breaks after the next of lives. It returns the
-// waits before the connections that follow.
+// attempts simulates a network with a fake clock: the broker is away for the given time, and then
+// there; each connection breaks after the next of lives. It returns the waits before the
+// connections that follow.
 func attempts(t *testing.T, away int, acknowledges bool, lives ...time.Duration) (waits []time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 	"github.com/eclipse/paho.golang/paho/log"
 )
 
-// pinger asks a broker that says nothing whether it is there, and gives it up when it
-// has said nothing for twice the keep-alive to a connection that was being read. paho's own would give up one that is
-// busy acknowledging, because its answer to the ping comes late.
+// pinger pings the broker, and ends the connection when the broker has sent nothing for twice the
+// keep-alive while the connection was being read. paho's pinger would end the connection to a
+// broker that is busy acknowledging, because its answer to the ping comes late.
 type pinger struct {
-	most time.Duration // a broker may ask for a shorter keep-alive, not for a longer one or none
-	pong func()        // is called for each answer
+	maxInterval time.Duration // the broker may ask for a shorter keep-alive, not for a longer one or none
+	pong        func()        // called for each answer
 }
 
 var _ paho.Pinger = pinger{}
@@ -27,13 +27,14 @@ var _ paho.Pinger = pinger{}
 func (p pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error {
 	link, ok := conn.(*Link)
 	if !ok {
-		return errors.New("mqttconn: the pinger knows only Links")
+		return errors.New("mqttconn: the pinger got a connection that is no Link")
 	}
 	return link.note(p.watch(ctx, link, keepAlive))
 }
 
+// watch pings the broker until ctx ends or the connection fails.
 func (p pinger) watch(ctx context.Context, link *Link, keepAlive uint16) error {
-	interval := p.most
+	interval := p.maxInterval
 	if asked := time.Duration(keepAlive) * time.Second; asked > 0 {
 		interval = min(interval, asked)
 	}
@@ -45,11 +46,11 @@ func (p pinger) watch(ctx context.Context, link *Link, keepAlive uint16) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if silent := link.ear.silence(); silent >= 2*interval {
-			return fmt.Errorf("the broker has said nothing for %v", silent.Round(time.Millisecond))
+		if silent := link.meter.silence(); silent >= 2*interval {
+			return fmt.Errorf("the broker has sent nothing for %v", silent.Round(time.Millisecond))
 		}
-		// Who writes now need not ask; and to wait for one whom the broker keeps waiting
-		// would be to wait for the broker.
+		// While another goroutine writes, no ping is needed. Waiting for the lock could mean waiting
+		// for a broker that does not read.
 		if link.TryLock() {
 			err := link.ping(2 * interval)
 			link.Unlock()
@@ -65,45 +66,46 @@ func (pinger) PacketReceived()     {}
 func (p pinger) PingResp()         { p.pong() }
 func (pinger) SetDebug(log.Logger) {}
 
-// ping writes a PINGREQ. The caller holds the lock. A broker that does not read may keep
-// it waiting; patience ends that, and with it the connection.
-func (l *Link) ping(patience time.Duration) error {
-	if err := l.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+// ping writes a PINGREQ. The caller holds the lock. If the broker does not read, ping fails after
+// the timeout, which ends the connection.
+func (l *Link) ping(timeout time.Duration) error {
+	if err := l.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	l.asked.add(nil)
+	l.pings.add(nil)
 	if _, err := l.Write([]byte{packets.PINGREQ << 4, 0}); err != nil {
 		return err
 	}
 	return l.SetWriteDeadline(time.Time{})
 }
 
-// ear is the reader below a Link, which knows for how long the broker has been silent.
-type ear struct {
+// silenceMeter is the reader below a Link. It measures the silence of the broker.
+type silenceMeter struct {
 	io.Reader
 	mu    sync.Mutex
-	since time.Time // when the Read began that waits for the broker; zero while none does
+	since time.Time // time at which the Read began that waits for the broker; zero if none waits
 }
 
-func (e *ear) Read(p []byte) (int, error) {
-	e.listen(time.Now())
-	defer e.listen(time.Time{})
-	return e.Reader.Read(p)
+func (m *silenceMeter) Read(p []byte) (int, error) {
+	m.listen(time.Now())
+	defer m.listen(time.Time{})
+	return m.Reader.Read(p)
 }
 
-func (e *ear) listen(since time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.since = since
+// listen sets the time since which a Read waits.
+func (m *silenceMeter) listen(since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.since = since
 }
 
-// silence returns for how long the broker has said nothing to somebody who listened. While
-// a handler is busy nobody reads, and what the broker says meanwhile is not heard.
-func (e *ear) silence() time.Duration {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.since.IsZero() {
+// silence returns the time for which a Read has waited for the broker. It is 0 while a handler is
+// busy: then nobody reads, and the broker may have sent something.
+func (m *silenceMeter) silence() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.since.IsZero() {
 		return 0
 	}
-	return time.Since(e.since)
+	return time.Since(m.since)
 }

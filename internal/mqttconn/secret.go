@@ -10,10 +10,10 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// secrets returns all that no log and no error may hold, in the forms in which a broker
-// or a gateway may repeat it.
+// secrets returns all texts that no log and no error may hold, in the forms in which a broker
+// or a gateway may repeat them.
 func (c *Config) secrets() []string {
-	all := []string{cmp.Or(c.Password, c.Username)} // a token, where it stands alone
+	all := []string{cmp.Or(c.Password, c.Username)} // a user without a password may be a token
 	for _, server := range c.Servers {
 		if user := server.User; user != nil {
 			name, escaped, found := strings.Cut(user.String(), ":")
@@ -40,8 +40,8 @@ func (c *Config) secrets() []string {
 	return all
 }
 
-// mask returns what puts "***" in the place of secrets. Those of less than 4 bytes would
-// be found in ordinary words.
+// mask returns a Replacer of secrets by "***". It ignores secrets of less than 4 bytes, which
+// would be found in ordinary words.
 func mask(secrets []string) *strings.Replacer {
 	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may hold another
 	var pairs []string
@@ -53,7 +53,7 @@ func mask(secrets []string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// masked returns err, or one that says the same without secrets.
+// masked returns err, or an error with the same text without secrets.
 func (c *Conn) masked(err error) error {
 	if text := c.mask.Replace(err.Error()); text != err.Error() {
 		return errors.New(text)

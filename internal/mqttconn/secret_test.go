@@ -41,7 +41,7 @@ func TestAQueryIsTakenAndIsNoPartOfTheURL(t *testing.T) {
 	}
 }
 
-// An error names the part that is wrong, and never shows what may be a secret.
+// An error names the part that is wrong, and shows no text that may be a secret.
 func TestAnErrorOfAnAddressNamesThePartAndHidesSecrets(t *testing.T) {
 	for address, want := range map[string]string{
 		"mqtt://h?token=s3cret":             `"mqtt://h?***" has a query`,
@@ -52,10 +52,10 @@ func TestAnErrorOfAnAddressNamesThePartAndHidesSecrets(t *testing.T) {
 		"wss://h/mqtt#s3cret":               `"wss://h/mqtt#***" has a #`,
 		"wss://h/mqtt?t=s3#cret":            `has a #`,
 		"wss://h/mqtt#":                     `has a #`,
-		"wss://h/mqtt?t=s3cret%zz":          `wrong in its query`,
-		"wss://h/mqtt?t=s3cret%":            `wrong in its query`,
-		"wss://h/mqtt?t=s3 cret":            `wrong in its query`,
-		"wss://h/mqtt?t=s3\"cret":           `wrong in its query`,
+		"wss://h/mqtt?t=s3cret%zz":          `has a character in its query`,
+		"wss://h/mqtt?t=s3cret%":            `has a character in its query`,
+		"wss://h/mqtt?t=s3 cret":            `has a character in its query`,
+		"wss://h/mqtt?t=s3\"cret":           `has a character in its query`,
 		"wss://h/mqtt?t=s3\ncret":           `is no address`,
 		"wss://h/%zz?t=s3cret":              `is no address`,
 		"wss://h:s3cret/mqtt":               `is no address`,
@@ -82,7 +82,7 @@ func TestAnErrorOfAnAddressNamesThePartAndHidesSecrets(t *testing.T) {
 	}
 }
 
-// Whoever sets NAME_FILE to the secret itself must not find it in the log.
+// If NAME_FILE is set to the secret itself, the error must not show it.
 func TestAFileThatIsTheSecretItselfIsNotShown(t *testing.T) {
 	for _, value := range []string{"wss://h/mqtt?X-Amz-Security-Token=s3cret", "s3cret", "mqtt://u:s3cret@h", strings.Repeat("s3cret", 1000), "s3cret\x00"} {
 		_, err := mqttconn.BrokerFromEnv(func(name string) string {
@@ -106,7 +106,7 @@ func TestAFileThatIsTheSecretItselfIsNotShown(t *testing.T) {
 
 const signed = "X-Amz-Security-Token=s3cret%2Ftoken&X-Amz-Signature=s3cretsignature"
 
-// parrots answer the WebSocket's handshake with what it asked for.
+// parrots are servers that repeat the request of a WebSocket's handshake in their answer.
 var parrots = map[string]func(net.Conn, *http.Request){
 	"redirects": func(c net.Conn, r *http.Request) {
 		_, _ = fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: http://elsewhere%s\r\nContent-Length: 0\r\n\r\n", r.RequestURI)
@@ -154,8 +154,8 @@ func TestTheQueryReachesTheBrokerAndNobodyElse(t *testing.T) {
 	}
 }
 
-// What a broker says of itself may quote what it was told.
-func TestABrokerThatRepeatsThePasswordIsNotRepeated(t *testing.T) {
+// Texts of a broker may quote a password that it was sent.
+func TestAPasswordThatABrokerRepeatsIsNotLogged(t *testing.T) {
 	connack := packets.Connack{ReasonCode: packets.ConnackBadUsernameOrPassword, Properties: &packets.Properties{ReasonString: "s3cretpassword is wrong"}}
 	failed := make(chan error, 100)
 	log := connectTo(t, "mqtt://u:s3cretpassword@"+brokertest.Script{Connack: connack}.Serve(t), mqttconn.Config{
@@ -181,8 +181,8 @@ func TestTheAddressOfAConnectionHoldsNoSecret(t *testing.T) {
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", conn, conn, conn), "s3cret")
 }
 
-// printed is a value as fmt, both handlers of slog and JSON print it. Of fmt's verbs %p and
-// %w are left out: both want another type, and then fmt asks no methods.
+// printed returns a value as fmt, both handlers of slog, and JSON print it. It leaves out fmt's
+// verbs %p and %w: both need another type, and then fmt calls no methods.
 func printed(v any) string {
 	var b bytes.Buffer
 	for _, flags := range []string{"%", "%+", "%#", "% ", "%20"} {
@@ -213,7 +213,7 @@ func TestNoTypePrintsItsSecrets(t *testing.T) {
 		assert.NotContains(t, text, "s3cret", "%T", v)
 		assert.NotContains(t, text, hex.EncodeToString([]byte("s3cret")), "%T: in hex", v)
 	}
-	// fmt asks no methods of an unexported field, and pointers end its search.
+	// fmt calls no methods of an unexported field, and does not follow its pointers.
 	type holder struct{ inside any }
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", holder{servers}, holder{servers}, holder{&config}), "s3cret")
 }

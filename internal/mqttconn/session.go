@@ -10,44 +10,45 @@ import (
 	"github.com/eclipse/paho.golang/paho/session/state"
 )
 
-// Handlers are what the owner of a connection is told; any may be nil. None may
-// call the Conn. Pubacks is called in the broker's order, one at a time, and so is
+// Handlers holds the functions that a Conn calls; any may be nil. None of them may
+// call the Conn. Pubacks is called in the broker's order, one call at a time, and so is
 // Message; a handler that blocks stops the reading. Down may be called more than
 // once for a connection.
 type Handlers struct {
-	// Up is told of each new connection, before anything is read from it.
+	// Up is called for each new connection, before anything is read from it.
 	Up func(link *Link, limits Limits)
-	// Failed is told of each attempt to connect or to subscribe that has failed.
+	// Failed is called for each attempt to connect or to subscribe that has failed.
 	Failed func(error)
-	// Subscribed is told when the Subscriptions of a connection are in force.
+	// Subscribed is called when the broker has accepted the Subscriptions on a connection.
 	Subscribed func()
-	// Down is told when the connection of a link is lost or closed, and how.
+	// Down is called when the connection of a link is lost or closed.
 	Down func(*Link, Ending)
-	// Pubacks is told of the acknowledgements of what the owner wrote to the link
-	// by itself, all at once that have come together. It may not keep the slice.
+	// Pubacks is called with acknowledgements of packets that the owner wrote to the link: with
+	// all that have arrived together. It may not keep the slice.
 	Pubacks func(*Link, []Puback)
-	// Message is told of each PUBLISH that arrives, and of the link on which it is
-	// to be acknowledged with AppendAck.
+	// Message is called for each PUBLISH that arrives, with the link on which the owner
+	// acknowledges it with AppendAck.
 	Message func(*Link, *packets.Publish)
-	// Answered is told that the broker has answered an Ask, and gets its done. It is called
-	// in order with Message, which has got all that the broker sent before its answer.
+	// Answered is called with done when the broker has answered an Ask. It is called
+	// in order with Message, which has got all messages that the broker sent before its answer.
 	Answered func(done func())
 }
 
-// session is paho's session, but that acknowledging is the owner's own: paho sends its
-// acknowledgements on a timer.
+// session is paho's session without its acknowledgements, which paho would send on a timer: the
+// owner acknowledges messages.
 type session struct {
 	*state.State
 	handlers     Handlers
-	disconnected func(*packets.Disconnect) // is told of the broker's own
-	link         *Link                     // of the newest connection
-	messages     chan<- *packets.Publish   // by which paho hands on what received gets
+	disconnected func(*packets.Disconnect) // called for the broker's DISCONNECT
+	link         *Link                     // link of the newest connection
+	messages     chan<- *packets.Publish   // paho's channel of messages for received
 	limits       Limits
 
 	mu sync.Mutex
 	up bool
 }
 
+// ConAckReceived begins a connection.
 func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack *packets.Connack) error {
 	if err := s.State.ConAckReceived(w, connect, connack); err != nil {
 		return err
@@ -62,6 +63,7 @@ func (s *session) ConAckReceived(w io.Writer, connect *packets.Connect, connack 
 	return nil
 }
 
+// ConnectionLost ends a connection; p is the broker's DISCONNECT, or nil.
 func (s *session) ConnectionLost(p *packets.Disconnect) error {
 	if p != nil {
 		s.disconnected(p)
@@ -75,8 +77,8 @@ func (s *session) ConnectionLost(p *packets.Disconnect) error {
 	return s.State.ConnectionLost(p)
 }
 
-// subscribed tells the owner how the subscribing on link has ended, and reports
-// true, unless link has been lost meanwhile: then the next one will tell.
+// subscribed calls the handler Subscribed or, with an error, Failed. If link has been lost
+// meanwhile, it does nothing and returns false: the next connection subscribes again.
 func (s *session) subscribed(link *Link, err error) (current bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +93,7 @@ func (s *session) subscribed(link *Link, err error) (current bool) {
 	return true
 }
 
-// current returns the link that is up, or nil.
+// current returns the link that is connected, or nil.
 func (s *session) current() (*Link, Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,12 +103,12 @@ func (s *session) current() (*Link, Limits) {
 	return s.link, s.limits
 }
 
-// received gets every PUBLISH. paho calls it from one goroutine of each
-// connection, and makes no new connection before that has ended; so link is the
-// one that the message came by.
+// received handles every PUBLISH. paho calls it from one goroutine of each
+// connection, and makes no new connection before that goroutine has ended; so the message came by
+// link.
 func (s *session) received(p paho.PublishReceived) (bool, error) {
 	if p.Packet.QoS == answerQoS {
-		if done := s.link.asked.takeAnswered(); done != nil && s.handlers.Answered != nil {
+		if done := s.link.pings.takeAnswered(); done != nil && s.handlers.Answered != nil {
 			s.handlers.Answered(done)
 		}
 		return true, nil
@@ -117,10 +119,10 @@ func (s *session) received(p paho.PublishReceived) (bool, error) {
 	return true, nil
 }
 
-// answerQoS marks what pong puts among the messages. No message has it.
+// answerQoS is the QoS of the marks that pong puts among the messages. No message has it.
 const answerQoS = 3
 
-// PacketReceived gets what belongs to the session, a SUBACK among it.
+// PacketReceived handles the packets that belong to the session, such as a SUBACK.
 func (s *session) PacketReceived(packet *packets.ControlPacket, messages chan<- *packets.Publish) error {
 	if publish, ok := packet.Content.(*packets.Publish); ok && publish.QoS == answerQoS {
 		return errors.New("mqtt: a PUBLISH at QoS 3")
@@ -129,28 +131,29 @@ func (s *session) PacketReceived(packet *packets.ControlPacket, messages chan<- 
 	return s.State.PacketReceived(packet, messages)
 }
 
-// pong takes note of a PINGRESP, and hands it on behind the messages that came before it.
+// pong handles a PINGRESP. It puts a mark after the messages that came before the PINGRESP.
 // paho calls it from the goroutine that calls PacketReceived.
 func (s *session) pong() {
-	if s.link.asked.answer() && s.messages != nil {
+	if s.link.pings.answer() && s.messages != nil {
 		s.messages <- &packets.Publish{QoS: answerQoS, Properties: &packets.Properties{}}
 	}
 }
 
-// Ack would be paho's acknowledgement, sent when its handlers return.
+// Ack does nothing: paho calls it when its handlers return, but the owner acknowledges messages.
 func (s *session) Ack(*packets.Publish) error { return nil }
 
-// Limits are what a broker said of itself in its CONNACK, with the defaults of
-// MQTT 5.0, section 3.2.2.3, where it said nothing.
+// Limits holds the properties of a broker's CONNACK, with the defaults of
+// MQTT 5.0, section 3.2.2.3.
 type Limits struct {
 	SessionPresent    bool
 	ReceiveMaximum    int  // QoS 1 publishes under way at a time
 	MaximumPacketSize int  // bytes; 0 is no limit
 	MaximumQoS        byte // 0, 1 or 2
 	RetainAvailable   bool
-	SubscriptionIDs   bool // whether a message says by which subscription it comes
+	SubscriptionIDs   bool // the broker supports subscription identifiers
 }
 
+// limitsOf returns the Limits in a CONNACK.
 func limitsOf(connack *packets.Connack) Limits {
 	limits := Limits{SessionPresent: connack.SessionPresent, ReceiveMaximum: 65535, MaximumQoS: 2, RetainAvailable: true, SubscriptionIDs: true}
 	p := connack.Properties
@@ -175,10 +178,9 @@ func limitsOf(connack *packets.Connack) Limits {
 	return limits
 }
 
-// AppendAck appends the acknowledgement of p to dst, to be written to the link that
-// p came by: a PUBACK at QoS 1, nothing at QoS 0. QoS 2, which only a subscription
-// that an earlier client left in the session can bring, gets its PUBREC; the rest
-// of that exchange is paho's.
+// AppendAck appends the acknowledgement of p to dst, for the link that p came by: a PUBACK at
+// QoS 1, nothing at QoS 0. For QoS 2, which comes only by a subscription that an earlier client
+// left in the session, it appends a PUBREC; paho does the rest of that exchange.
 func AppendAck(dst []byte, p *packets.Publish) []byte {
 	kind := packets.PUBACK
 	switch p.QoS {

@@ -18,7 +18,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// connectTo opens a connection to a script that is closed with the test.
+// connectTo opens a connection to a script, and closes it when the test ends.
 func connectTo(t *testing.T, addr string, config mqttconn.Config) lines {
 	t.Helper()
 	var err error
@@ -47,7 +47,7 @@ func await[T any](t *testing.T, c <-chan T) T {
 	}
 }
 
-func TestWhatWeAreIsAnnounced(t *testing.T) {
+func TestTheConnectPacketHoldsTheConfig(t *testing.T) {
 	connects := make(chan *packets.Connect, 1)
 	connectTo(t, brokertest.Script{Connected: func(c *packets.Connect) { connects <- c }}.Serve(t), mqttconn.Config{
 		ReceiveMaximum: 7, MaximumPacketSize: 1000, SessionExpiry: time.Minute,
@@ -64,8 +64,8 @@ func TestWhatWeAreIsAnnounced(t *testing.T) {
 	assert.EqualValues(t, 30, *c.WillProperties.WillDelayInterval)
 }
 
-// Each server is told the user of its own address, and the others that of the Config.
-func TestEachServerIsToldItsOwnUser(t *testing.T) {
+// Each server gets the user in its own address, or else the user of the Config.
+func TestEachServerGetsItsOwnUser(t *testing.T) {
 	told := make(chan string, 10)
 	refuses := func(name string) string {
 		return brokertest.Script{
@@ -99,7 +99,7 @@ func TestABrokerThatTakesNoWillGetsNone(t *testing.T) {
 	}
 }
 
-// A subscription at QoS 2 that an earlier client left in the session.
+// An earlier client may have left a subscription at QoS 2 in the session.
 func TestAMessageAtQoS2IsAcknowledgedToTheEnd(t *testing.T) {
 	steps := make(chan string, 10)
 	script := brokertest.Script{Received: func(conn net.Conn, p *packets.ControlPacket) {

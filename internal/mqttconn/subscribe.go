@@ -8,12 +8,12 @@ import (
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 )
 
-// subscribePackets returns the SUBSCRIBE packets that make all subscriptions. A broker may
-// send a message once for each subscription that it matches (MQTT 5.0, section 3.3.4), and a
-// subscription identifier goes for a whole packet: filters that overlap stand in different
-// ones, so that the copies of a message can be told from several messages. The identifiers
-// follow from the filters, so that a subscription which an earlier configuration left in the
-// session has another one.
+// subscribePackets returns the SUBSCRIBE packets for all subscriptions. A broker may
+// send a message once for each subscription that it matches (MQTT 5.0, section 3.3.4). A
+// subscription identifier holds for a whole packet, so filters that overlap are in different
+// packets: the copies of a message then have different identifiers. The identifiers are computed
+// from the filters, so that a subscription which an earlier configuration left in the session
+// has another identifier.
 func subscribePackets(all []paho.SubscribeOptions, limits Limits) []*paho.Subscribe {
 	if !limits.SubscriptionIDs {
 		return []*paho.Subscribe{{Subscriptions: all}}
@@ -45,12 +45,12 @@ func overlapsAny(subscriptions []paho.SubscribeOptions, filter string) bool {
 	return false
 }
 
-// subscriptionID returns an identifier between 1 and the largest, 268,435,455.
+// subscriptionID returns the identifier of subscriptions, between 1 and maxID.
 func subscriptionID(subscriptions []paho.SubscribeOptions) int {
-	const most = 268_435_455
+	const maxID = 268_435_455
 	h := fnv.New64a()
 	for _, s := range subscriptions {
 		_, _ = h.Write([]byte(s.Topic + "\x00")) // hashes do not fail
 	}
-	return int(h.Sum64()%most) + 1
+	return int(h.Sum64()%maxID) + 1
 }

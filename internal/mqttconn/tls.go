@@ -9,16 +9,15 @@ import (
 	"strings"
 )
 
-// TLSFiles names what TLS needs from disk, as PEM. All are optional: without CA
-// the system's roots are trusted, without Cert and Key no client certificate is
-// shown.
+// TLSFiles holds the names of the PEM files for TLS. All are optional: without CA
+// the client trusts the system's roots, without Cert and Key it shows no client certificate.
 type TLSFiles struct {
 	CA, Cert, Key  string
-	TrustAnyServer bool // do not check who the server is
+	TrustAnyServer bool // do not check the server's certificate
 }
 
-// Config reads the files. It is called for every connection, so that renewed
-// certificates are taken up by the next one without a restart.
+// Config reads the files. Each connection calls it, so that renewed
+// certificates need no restart.
 func (f TLSFiles) Config() (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -34,8 +33,8 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 			return nil, fmt.Errorf("CA certificates (MPS_MQTT_CA_FILE): %s holds no certificate in PEM", f.CA)
 		}
 	}
-	if strings.Contains(f.Key, "-----BEGIN") { // to open it would quote it
-		return nil, errors.New("client certificate: MPS_MQTT_KEY_FILE holds a key itself: want the name of a file that holds it")
+	if strings.Contains(f.Key, "-----BEGIN") { // the error of opening such a file would quote the key
+		return nil, errors.New("client certificate: MPS_MQTT_KEY_FILE holds the key itself: want the name of a file that holds it")
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		return nil, fmt.Errorf("client certificate: certificate %q (MPS_MQTT_CERT_FILE) and key %q (MPS_MQTT_KEY_FILE) go together", f.Cert, f.Key)

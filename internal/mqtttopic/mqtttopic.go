@@ -14,31 +14,31 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultTopic is where MPS publishes its events.
+// DefaultTopic is the topic to which MPS publishes its events.
 const DefaultTopic = "mps/events"
 
-// CheckString refuses what may not be in a UTF-8 encoded string of a packet: by
-// MQTT 5.0, section 1.5.4, NUL and what is no UTF-8, and also the control and
-// non-characters for which Mosquitto cuts the connection, though a broker may let
-// them pass. One of them would cut it for this message and for every later one.
+// CheckString returns an error if s may not be a string in a packet. MQTT 5.0, section 1.5.4,
+// forbids NUL and bytes that are not UTF-8. Mosquitto also ends the connection for control
+// characters and non-characters, which other brokers may accept: one of them in a message would
+// end each connection on which the message is sent again.
 func CheckString(s string) error {
-	const most = 65535
+	const maxLength = 65535
 	switch {
-	case len(s) > most:
-		return fmt.Errorf("has %d bytes: MQTT allows %d", len(s), most)
+	case len(s) > maxLength:
+		return fmt.Errorf("has %d bytes: MQTT allows %d", len(s), maxLength)
 	case !utf8.ValidString(s):
 		return errors.New("is not valid UTF-8")
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) || r >= 0xFDD0 && r <= 0xFDEF || r&0xFFFE == 0xFFFE {
-			return fmt.Errorf("holds the character %U, for which brokers cut the connection", r)
+			return fmt.Errorf("holds the character %U, for which brokers end the connection", r)
 		}
 	}
 	return nil
 }
 
-// CheckTopic refuses what is no topic to publish to: MQTT 5.0, sections 4.7.1 and
-// 4.7.3.
+// CheckTopic returns an error if topic is no topic to publish to: see MQTT 5.0, sections 4.7.1
+// and 4.7.3.
 func CheckTopic(topic string) error {
 	switch {
 	case topic == "":
@@ -49,7 +49,8 @@ func CheckTopic(topic string) error {
 	return CheckString(topic)
 }
 
-// CheckFilter holds a topic filter against MQTT 5.0, sections 4.7 and 4.8.2.
+// CheckFilter returns an error if filter is no topic filter: see MQTT 5.0, sections 4.7 and
+// 4.8.2.
 func CheckFilter(filter string) error {
 	if filter == "" {
 		return errors.New("is empty")
@@ -75,8 +76,8 @@ func CheckFilter(filter string) error {
 // IsShared reports whether a topic filter is that of a shared subscription.
 func IsShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
 
-// Shared returns the filter of a group's shared subscription to a topic filter; one that is
-// shared already stays as it is.
+// Shared returns the filter of a group's shared subscription to a topic filter, and returns a filter that is shared
+// already as it is.
 func Shared(group, filter string) string {
 	if IsShared(filter) {
 		return filter
@@ -84,8 +85,8 @@ func Shared(group, filter string) string {
 	return "$share/" + group + "/" + filter
 }
 
-// Unshared returns the topic filter within that of a shared subscription; others stay as they
-// are.
+// Unshared returns the topic filter inside that of a shared subscription, and returns any other
+// topic filter as it is.
 func Unshared(filter string) string {
 	if shared, ok := strings.CutPrefix(filter, "$share/"); ok {
 		_, filter, _ = strings.Cut(shared, "/")
@@ -93,7 +94,7 @@ func Unshared(filter string) string {
 	return filter
 }
 
-// FilterOf is the topic filter for all that is published to a topic or to a topic
+// FilterOf returns the topic filter for messages that are published to a topic or to a topic
 // template, such as mps/events/{guid}.
 func FilterOf(topic string) string {
 	levels := strings.Split(topic, "/")
@@ -108,7 +109,7 @@ func FilterOf(topic string) string {
 // Covers reports whether every topic that matches one valid topic filter matches another,
 // too.
 func Covers(filter, narrower string) bool {
-	if shared, ok := strings.CutPrefix(filter, "$share/"); ok { // covers only what is shared by the same group
+	if shared, ok := strings.CutPrefix(filter, "$share/"); ok { // it covers only filters of the same group
 		group, _, _ := strings.Cut(shared, "/")
 		if narrower, ok = strings.CutPrefix(narrower, "$share/"+group+"/"); !ok {
 			return false
@@ -120,8 +121,8 @@ func Covers(filter, narrower string) bool {
 	return Matches(filter, narrower)
 }
 
-// Uncovered returns those of some valid topic filters that no other one of them covers, each
-// once, in their order.
+// Uncovered returns the valid topic filters that no other one of filters covers, each once and in
+// order.
 func Uncovered(filters []string) []string {
 	var all []string
 	for i, filter := range filters {

@@ -38,7 +38,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-func TestWhatWouldCutTheConnectionIsRefused(t *testing.T) {
+func TestCharactersThatEndConnectionsAreRefused(t *testing.T) {
 	for _, bad := range []string{"a\x00", "a\x01", "a\n", "a\x1f", "a\x7f", "a\u009f", "a\uFDD0", "a\uFFFE", "a\U0001FFFF", "a\xff", strings.Repeat("a", 65536)} {
 		for check, err := range map[string]error{
 			"string": mqtttopic.CheckString(bad), "topic": mqtttopic.CheckTopic(bad), "filter": mqtttopic.CheckFilter(bad),

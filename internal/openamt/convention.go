@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Named returns a route without a Path whose messages are made from the name of
-// its method in MPS's manner: for "AMT_DiskInfo" "Disk Info requested", "Disk Info
-// received" (after a GET, else "completed") and "Disk Info request failed".
+// Named returns a route without a Path. Its messages are made from the name of its method, in
+// the style of MPS: for "AMT_DiskInfo" "Disk Info requested", "Disk Info received" (for a GET,
+// else "completed") and "Disk Info request failed".
 func Named(httpMethod, method string) Route {
 	thing := strings.ReplaceAll(strings.TrimPrefix(method, "AMT_"), "_", " ")
 	thing = innerWord.ReplaceAllString(thing, "$1 $2")
@@ -30,9 +30,9 @@ var (
 	version   = regexp.MustCompile(`^v[0-9]+$`)
 )
 
-// conventionalName names a call as MPS and RPS do: below amt the AMT method,
-// AMT_DiskInfo, AMT_SetDiskInfo or AMT_DeleteDiskInfo; elsewhere the handler,
-// verb and resource, getWidgets or createWidgets. The segments begin with "api".
+// conventionalName returns the name of a call in the style of MPS and RPS: below amt the AMT
+// method, such as AMT_DiskInfo, AMT_SetDiskInfo or AMT_DeleteDiskInfo; elsewhere the verb and the
+// resource, such as getWidgets or createWidgets. The segments begin with "api".
 func conventionalName(httpMethod string, segments []string) string {
 	var area, resource string
 	for _, s := range segments[1:] {
@@ -55,7 +55,8 @@ func conventionalName(httpMethod string, segments []string) string {
 	return handlerVerb(httpMethod) + resource
 }
 
-// amtVerb is empty for a GET, as in AMT_PowerState.
+// amtVerb returns the verb in the name of an AMT method, which is "" for a GET, as in
+// AMT_PowerState.
 func amtVerb(httpMethod string) string {
 	switch httpMethod {
 	case "GET":
@@ -67,6 +68,7 @@ func amtVerb(httpMethod string) string {
 	}
 }
 
+// handlerVerb returns the verb in the name of a handler.
 func handlerVerb(httpMethod string) string {
 	switch httpMethod {
 	case "POST":

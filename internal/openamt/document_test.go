@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
-// -update writes docs/events.md instead of comparing it; go generate does.
+// update is the flag -update, with which the test writes docs/events.md; go generate sets it.
 var update = flag.Bool("update", false, "write docs/events.md")
 
 func TestTheDocumentIsThatOfTheTable(t *testing.T) {
@@ -31,19 +31,19 @@ func TestTheDocumentIsThatOfTheTable(t *testing.T) {
 
 const exampleGUID = "4c4c4544-004b-4210-8033-b6c04f504633"
 
-// life is the life of a device in the order in which it is led, and who publishes it.
+// life holds the events in the life of a device in their usual order.
 var life = []struct {
 	what  string
 	event event.Event
-	code  string // the constructor's call
-	route string // the call whose success it is; empty: the server publishes it
+	code  string // the call of the constructor
+	route string // the call whose success makes the event; empty: the server publishes it by itself
 }{
 	{"added (its record)", event.Added(exampleGUID), "event.Added(guid)", "POST /api/v1/devices"},
 	{"activated", event.Activated(exampleGUID, "admin control mode"), "event.Activated(guid, mode)", ""},
-	{"not activated: it failed", event.ActivationFailed(exampleGUID, "wrong password"), "event.ActivationFailed(guid, reason)", ""},
+	{"not activated, because that failed", event.ActivationFailed(exampleGUID, "wrong password"), "event.ActivationFailed(guid, reason)", ""},
 	{"connected (CIRA)", event.Connected(exampleGUID), "event.Connected(guid)", ""},
 	{"disconnected (CIRA)", event.Disconnected(exampleGUID, "keep-alive timed out"), "event.Disconnected(guid, reason)", ""},
-	{"switched on, off or otherwise", event.PowerChanged(exampleGUID), "event.PowerChanged(guid)", "POST /api/v1/amt/power/action/:guid"},
+	{"switched on, off or into another power state", event.PowerChanged(exampleGUID), "event.PowerChanged(guid)", "POST /api/v1/amt/power/action/:guid"},
 	{"taken over: KVM, SOL or IDER", event.RedirectionStarted(exampleGUID), "event.RedirectionStarted(guid)", ""},
 	{"given back", event.RedirectionEnded(exampleGUID), "event.RedirectionEnded(guid)", ""},
 	{"**deactivated**", event.Deactivated(exampleGUID), "event.Deactivated(guid)", "DELETE /api/v1/amt/deactivate/:guid"},
@@ -88,11 +88,11 @@ func writeLife(b *strings.Builder) {
 	e := event.Deactivated(exampleGUID)
 	e.Timestamp = 1795321902892
 	fmt.Fprintf(b, "%s\n```\n\n", e.AppendJSON(nil))
-	b.WriteString(`A record that is added or removed activates and deactivates nothing. The guid of an added one is in the
-request's body, which the middleware does not read: the handler names it with ` + "`middleware.SetGUID`" + `. A call
-that failed has the same ` + "`methods`" + ` and the type ` + "`fail`" + `. What your server publishes by itself, because no HTTP call
-shows it, is one line: ` + "`pub.Publish(event.Connected(guid))`" + `. Console has no call that deactivates a device: a server
-that learns of it otherwise publishes ` + "`event.Deactivated(guid)`" + `.
+	b.WriteString(`Adding or removing a record activates and deactivates nothing. The guid of an added device is in the
+request's body, which the middleware does not read: the handler sets it with ` + "`middleware.SetGUID`" + `. The event of
+a call that failed has the same ` + "`methods`" + ` and the type ` + "`fail`" + `. Your server publishes some events by itself, because
+no HTTP call shows them; one line is enough: ` + "`pub.Publish(event.Connected(guid))`" + `. Console has no call that deactivates a
+device: a server that learns of a deactivation in another way publishes ` + "`event.Deactivated(guid)`" + `.
 
 `)
 }
@@ -100,33 +100,34 @@ that learns of it otherwise publishes ` + "`event.Deactivated(guid)`" + `.
 const everyCall = `## Every call
 
 A call of a route of the API makes one event of the type ` + "`request`" + ` when it begins and exactly one of the type
-` + "`success` or `fail`" + ` when it ends; HEAD and OPTIONS make none. The event has the guid where the path has
-one; in braces stand values of the path. A message that ends in a space ends where MPS or RPS put a value of the request's body, which the
-middleware does not read: ` + "`middleware.SetMessage`" + `. The user property ` + "`outcome`" + ` says whose the failure is,
-` + "`httpstatus`" + ` the status of a failed call, and ` + "`actor`" + `, where the server asks for it by ` + "`middleware.WithActor`" + `
-or ` + "`middleware.SetActor`" + `, who called. A guid of more than 256 bytes and a message of more than 512 are shortened
-and end in ` + "`…`" + `.
+` + "`success` or `fail`" + ` when it ends; HEAD and OPTIONS make none. The event has the guid if the path has
+one. Braces in a message stand for values in the path. A message that ends with a space ends before a value that MPS
+or RPS takes from the request's body. The middleware does not read the body, but handlers can call
+` + "`middleware.SetMessage`" + `. The user property ` + "`outcome`" + ` tells how the call ended, and whose failure it was;
+` + "`httpstatus`" + ` is the status of a failed call; ` + "`actor`" + ` names the caller, if the server sets it with
+` + "`middleware.WithActor`" + ` or ` + "`middleware.SetActor`" + `. A guid of more than 256 bytes and a message of more than 512 are
+shortened and end with ` + "`…`" + `.
 
 | HTTP status | ` + "`outcome`, `type`" + ` | ` + "`message`" + ` |
 | --- | --- | --- |
 | below 400 | ` + "`ok`, `success`" + ` | success |
-| 4xx: the caller made a mistake or, 408 and 499, went away | ` + "`client`, `fail`" + ` | fail |
+| 4xx: the caller made a mistake or, with 408 and 499, went away | ` + "`client`, `fail`" + ` | fail |
 | 404 where the call needs a connected device (●) | ` + "`unreachable`, `fail`" + ` | ` + "`Device Not Found`, and `CIRA_Connection` in `methods`" + ` |
-| 503, 504 | ` + "`unreachable`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
-| other 5xx, and a panic | ` + "`server`, `fail`" + ` | ` + "`Internal Service Error`" + `, or fail where marked † |
-| any, after ` + "`middleware.SetOutcome(c, event.OutcomeDevice)`" + ` | ` + "`device`, `fail`" + ` | by the status; below 400 fail |
+| 503, 504 | ` + "`unreachable`, `fail`" + ` | ` + "`Internal Service Error`" + `, or that of fail if the call is marked with † |
+| other 5xx, and a panic | ` + "`server`, `fail`" + ` | ` + "`Internal Service Error`" + `, or that of fail if the call is marked with † |
+| any, after ` + "`middleware.SetOutcome(c, event.OutcomeDevice)`" + ` | ` + "`device`, `fail`" + ` | depends on the status; below 400 that of fail |
 
-Calls of API routes that are not listed are named in the same manner: ` + "`GET /api/v1/amt/bootOrder/:guid`" + `
-becomes ` + "`AMT_BootOrder`" + `, "Boot Order requested", "Boot Order received", "Boot Order request failed".
+Calls of API routes that are not listed get names of the same form: ` + "`GET /api/v1/amt/bootOrder/:guid`" + `
+has ` + "`AMT_BootOrder`" + `, "Boot Order requested", "Boot Order received" and "Boot Order request failed".
 
 `
 
-// groups are the tables of the document, by the first segments after the version.
+// groups holds the tables of the document, by the first segments after the version.
 var groups = []struct{ title, prefix string }{
 	{"AMT on a device", "amt/"},
 	{"Records of devices", "devices"},
 	{"Signing in, and the server itself", ""},
-	{"Activation profiles and what belongs to them (RPS)", "admin"},
+	{"Activation profiles and their settings (RPS)", "admin"},
 }
 
 func writeGroup(t *testing.T, b *strings.Builder, group struct{ title, prefix string }) {
@@ -155,7 +156,7 @@ func writeGroup(t *testing.T, b *strings.Builder, group struct{ title, prefix st
 	b.WriteString("\n")
 }
 
-// serversOf says which servers have a call.
+// serversOf returns the servers that have each call.
 func serversOf(t *testing.T) map[string][]string {
 	t.Helper()
 	servers := map[string][]string{}
@@ -171,13 +172,13 @@ func serversOf(t *testing.T) map[string][]string {
 	return servers
 }
 
-// writeMistakes lists what MPS and RPS say otherwise.
+// writeMistakes writes the list of events that differ in MPS and RPS.
 func writeMistakes(b *strings.Builder) {
-	b.WriteString(`## What MPS and RPS say otherwise
+	b.WriteString(`## Differences from MPS and RPS
 
-Where MPS and RPS are wrong, the tables above are right. ` + "`middleware.WithMPSWords()`" + ` makes their events instead:
+The tables above correct some mistakes of MPS and RPS. ` + "`middleware.WithMPSWords()`" + ` makes the events of MPS and RPS instead:
 
-| call | event | here | at MPS |
+| call | event | here | MPS |
 | --- | --- | --- | --- |
 `)
 	var withoutGUID, underPath []string // too many for a table
@@ -209,8 +210,8 @@ Where MPS and RPS are wrong, the tables above are right. ` + "`middleware.WithMP
 			}
 		}
 	}
-	fmt.Fprintf(b, "\nMPS leaves the guid out when these fail with a 5xx: %s.\n", strings.Join(withoutGUID, ", "))
-	fmt.Fprintf(b, "\nWhen these fail, RPS puts the path without its parameters, such as `/api/v1/admin/domains`, where the name\nbelongs: %s.\n", strings.Join(underPath, ", "))
+	fmt.Fprintf(b, "\nMPS leaves the guid out when these calls fail with a 5xx: %s.\n", strings.Join(withoutGUID, ", "))
+	fmt.Fprintf(b, "\nWhen these calls fail, RPS puts the path without its parameters, such as `/api/v1/admin/domains`, into `methods`\ninstead of the name: %s.\n", strings.Join(underPath, ", "))
 }
 
 func phrase(w openamt.Words) string {

@@ -2,8 +2,8 @@ package openamt
 
 import "strings"
 
-// MPSWords returns what the events of a call of r say at MPS or RPS, their mistakes
-// included. Where they are silent it is what Words returns.
+// MPSWords returns the words of the events that MPS or RPS publish for a call of r, with their
+// mistakes. For events that they do not publish it returns those of Words.
 func (r Route) MPSWords() Call {
 	c := r.Words()
 	call := r.HTTPMethod + " " + r.Path
@@ -15,7 +15,7 @@ func (r Route) MPSWords() Call {
 	}
 	if resource, ok := strings.CutPrefix(r.Path, "/api/v1/admin/"); ok && strings.HasPrefix(r.Fail, "Failed to "+r.HTTPMethod) {
 		resource, _, _ = strings.Cut(resource, "/")
-		if resource != "version" { // about which RPS is silent
+		if resource != "version" { // RPS publishes nothing about it
 			c.Fail.Method = "/api/v1/admin/" + resource
 			c.Error.Method = c.Fail.Method
 		}
@@ -23,11 +23,11 @@ func (r Route) MPSWords() Call {
 	return c
 }
 
-// mistakes are what MPS says wrongly about single routes.
+// mistakes maps routes to functions that put MPS's mistakes into a Call.
 var mistakes = map[string]func(*Call){
-	// Its handler was copied from that of the power state.
+	// MPS's handler was copied from that of the power state.
 	"GET /api/v1/amt/version/:guid": func(c *Call) { c.Request.Message = "Power State requested" },
-	// It asks for the deletion under one name and ends it under that of the listing.
+	// MPS requests the deletion under one name and ends it under the name of the listing.
 	"DELETE /api/v1/amt/alarmOccurrences/:guid": func(c *Call) {
 		const listing = "AMT_AlarmOccurrences"
 		c.Success.Method, c.Fail.Method, c.Error.Method = listing, listing, listing
@@ -39,7 +39,7 @@ var mistakes = map[string]func(*Call){
 	},
 }
 
-// anonymousErrors are the routes whose exceptions MPS publishes without the guid.
+// anonymousErrors is the set of routes whose exceptions MPS publishes without the guid.
 var anonymousErrors = map[string]bool{
 	"GET /api/v1/amt/log/audit/:guid":                   true,
 	"GET /api/v1/amt/log/event/:guid":                   true,

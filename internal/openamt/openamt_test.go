@@ -14,14 +14,14 @@ import (
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
-// A fact is what a server's source says about one route, or about a place outside
+// A fact is a record of the source of a server about one route, or about a place outside
 // the REST API when Route is empty.
 type fact struct {
 	Method      string
 	Route       string
 	NeedsDevice bool   `json:"needs_connected_device"` // MPS and RPS
 	SameAs      string `json:"same_as"`                // Console: "mps GET /api/v1/devices"
-	Source      string // where Route is empty
+	Source      string // set if Route is empty
 	Events      []struct {
 		When    string // request, success, fail, fail-exception
 		Methods []string
@@ -44,12 +44,12 @@ func facts(t *testing.T, names ...string) []fact {
 	return all
 }
 
-// corrections are the words of MPS that the table deliberately does not repeat.
-// One that is no longer needed fails the test, as does one that is missing.
+// corrections holds the words of MPS that the table deliberately corrects.
+// A correction that is not needed fails the test, as does one that is missing.
 var corrections = map[string]struct{ theirs, ours string }{
 	// MPS's handler was copied from that of the power state.
 	"GET /api/v1/amt/version/:guid request": {"Power State requested", "AMT Version requested"},
-	// MPS asks for the deletion as AMT_DeleteAlarm and ends it as the listing.
+	// MPS requests the deletion as AMT_DeleteAlarm and ends it under the name of the listing.
 	"DELETE /api/v1/amt/alarmOccurrences/:guid success method":        {"AMT_AlarmOccurrences", "AMT_DeleteAlarm"},
 	"DELETE /api/v1/amt/alarmOccurrences/:guid fail method":           {"AMT_AlarmOccurrences", "AMT_DeleteAlarm"},
 	"DELETE /api/v1/amt/alarmOccurrences/:guid fail-exception method": {"AMT_AlarmOccurrences", "AMT_DeleteAlarm"},
@@ -109,7 +109,7 @@ func TestMPSWordsAreOursWhereMPSIsSilent(t *testing.T) {
 	for _, f := range facts(t, "mps-events", "rps-events") {
 		for _, e := range f.Events {
 			said[f.Method+" "+f.Route+" "+e.When] = true
-			if strings.HasPrefix(e.Methods[0], "/api/") { // whoever is to blame
+			if strings.HasPrefix(e.Methods[0], "/api/") { // RPS has one event for all failures
 				said[f.Method+" "+f.Route+" fail"] = true
 			}
 		}
@@ -132,7 +132,7 @@ func rowOf(t *testing.T, httpMethod, path string) openamt.Route {
 	return rows[0]
 }
 
-// onlyPathParameters writes a message of MPS's or RPS's source as the table does.
+// onlyPathParameters returns a message in the source of MPS or RPS in the form of the table.
 func onlyPathParameters(message, path string) string {
 	return regexp.MustCompile(`\$\{[^}]*\}`).ReplaceAllStringFunc(message, func(s string) string {
 		name := s[len("${") : len(s)-len("}")]

@@ -1,14 +1,14 @@
 package openamt
 
-// The values of NeedsDevice, so that a row says what it means.
+// These are the values of NeedsDevice, with names that make a row readable.
 const (
-	device = true  // AMT on the device answers: it must be connected
-	server = false // the server answers by itself
+	device = true  // AMT on the device answers the call, so the device must be connected
+	server = false // the server answers the call by itself
 )
 
-// table holds one route a row: HTTP method, path, who answers, AMT method name,
-// and the messages of request, success, fail and error. A message that MPS or RPS
-// fills from a request's or device's body ends where that value would begin.
+// table holds one route in each row: HTTP method, path, device or server, AMT method name,
+// and the messages of request, success, fail and error. If MPS or RPS puts a value of a request's
+// or device's body into a message, the message here ends before that value.
 var table = []Route{
 	// MPS and Console: signing in and the server itself.
 	{"POST", "/api/v1/authorize", server, "authorize", "Authorization requested", "Authorization granted", "Authorization failed", internalError},
@@ -91,7 +91,7 @@ var table = []Route{
 	{"PATCH", "/api/v1/amt/networkSettings/wireless/profile/:guid", device, "AMT_WiFiProfiles", "Wireless Profile update requested", "Wireless Profile updated", "Wireless Profile update failed", internalError},
 	{"DELETE", "/api/v1/amt/networkSettings/wireless/profile/:guid/:profileName", device, "AMT_WiFiProfiles", "Wireless Profile delete requested", "Wireless Profile deleted", "Wireless Profile delete failed", internalError},
 
-	// RPS and Console: the server itself. RPS fails in the same words, whoever is to blame.
+	// RPS and Console: the server itself. RPS has one message for all failures of a call.
 	{"GET", "/api/v1/admin", server, "getAdmin", "Admin requested", "Admin received", "Failed to GET: ", ""},
 	{"GET", "/api/v1/admin/version", server, "getVersion", "Version requested", "Version received", "Failed to GET: ", ""},
 	{"GET", "/api/v1/admin/health", server, "getHealthCheck", "Health Check requested", "Health Check received", "Failed to get health", ""},

@@ -1,5 +1,5 @@
-// Package redact keeps secrets out of what is printed: fmt would print every field of a
-// struct, those of its inner structs too.
+// Package redact keeps secrets out of printed texts: fmt would print every field of a
+// struct, also the fields of its inner structs.
 package redact
 
 import (
@@ -10,7 +10,7 @@ import (
 
 const hidden = "***"
 
-// Hide returns "***" for a secret, and nothing for none.
+// Hide returns "***", or "" if s is empty.
 func Hide(s string) string {
 	if s == "" {
 		return ""
@@ -18,8 +18,8 @@ func Hide(s string) string {
 	return hidden
 }
 
-// All is embedded in a struct that holds secrets, and lets fmt and slog print "***"
-// for the whole struct. JSON needs the tag "-" on the fields.
+// All is a type for structs that hold secrets: a struct that embeds it is printed by fmt and
+// slog as "***". JSON needs the tag "-" on the fields with secrets.
 type All struct{}
 
 // String returns "***".
@@ -28,7 +28,7 @@ func (All) String() string { return hidden }
 // GoString returns "***".
 func (All) GoString() string { return hidden }
 
-// Format writes "***" for every verb: those of numbers do not ask String.
+// Format writes "***" for every verb. Without it, fmt would not call String for the verbs of numbers.
 func (All) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
 // LogValue returns "***".

@@ -15,14 +15,14 @@ import (
 
 const fileName = "events.db"
 
-// file is the journal of a spool: one file of bbolt.
+// file is the journal of a spool, in one file of bbolt.
 type file struct {
 	limits limits
 	path   string
 	db     *bbolt.DB
 	clock  journal.Clock
 
-	first, last, count uint64 // what an earlier process left
+	first, last, count uint64 // of the records that an earlier process left
 }
 
 var (
@@ -31,9 +31,10 @@ var (
 	totalsKey    = []byte("count and bytes")
 )
 
+// open opens or creates the file and reads the range of its records.
 func (f *file) open() (err error) {
 	f.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
-		Timeout:      100 * time.Millisecond, // for the process that holds it to end
+		Timeout:      100 * time.Millisecond, // the process that has the file open may be ending
 		FreelistType: bbolt.FreelistMapType,
 	})
 	switch {
@@ -60,8 +61,8 @@ func (f *file) open() (err error) {
 	})
 }
 
-// guard names the file in errors, and makes an error of a panic: bbolt panics where a
-// page is not what it should be, and maps the file, which faults where it was cut.
+// guard calls do, adds the path of the file to its error, and turns a panic into an error: bbolt
+// panics if a page is damaged, and reading the mapped file faults beyond its end if it was cut.
 func (f *file) guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -84,7 +85,7 @@ func (f *file) Commit(step journal.Step) (dropped uint64, err error) {
 	err = f.guard(func() error {
 		return f.db.Update(func(tx *bbolt.Tx) error {
 			c = &commit{events: tx.Bucket(eventsBucket)}
-			// Read each time: nobody knows what became of a transaction that failed.
+			// The totals are read each time, because a transaction that failed may have changed them.
 			c.count, c.bytes = totalsOf(tx)
 			return c.do(tx.Bucket(totalsBucket), step, f)
 		})
@@ -95,6 +96,7 @@ func (f *file) Commit(step journal.Step) (dropped uint64, err error) {
 	return c.dropped, nil
 }
 
+// totalsOf returns the number of records and of their bytes.
 func totalsOf(tx *bbolt.Tx) (count uint64, bytes int64) {
 	total := tx.Bucket(totalsBucket).Get(totalsKey)
 	if len(total) != 16 {
@@ -103,7 +105,7 @@ func totalsOf(tx *bbolt.Tx) (count uint64, bytes int64) {
 	return binary.BigEndian.Uint64(total), int64(binary.BigEndian.Uint64(total[8:]))
 }
 
-// commit is one transaction.
+// commit is the transaction of one step.
 type commit struct {
 	events  *bbolt.Bucket
 	count   uint64
@@ -111,6 +113,7 @@ type commit struct {
 	dropped uint64
 }
 
+// do carries out the step in the order that journal.Step gives.
 func (c *commit) do(totals *bbolt.Bucket, step journal.Step, f *file) error {
 	cursor := c.events.Cursor()
 	for k, v := cursor.First(); k != nil && number(k) < step.Below; k, v = cursor.Seek(key(number(k) + 1)) {
@@ -118,7 +121,7 @@ func (c *commit) do(totals *bbolt.Bucket, step journal.Step, f *file) error {
 			return err
 		}
 	}
-	for _, n := range step.Void {
+	for _, n := range step.Remove {
 		if err := c.remove(key(n), c.events.Get(key(n))); err != nil {
 			return err
 		}
@@ -128,8 +131,8 @@ func (c *commit) do(totals *bbolt.Bucket, step journal.Step, f *file) error {
 	for _, r := range step.Add {
 		needed += size(r.Data)
 	}
-	const mostAged = 10_000 // in one transaction: bbolt holds in memory what it touches
-	tooOld := func(v []byte) bool { return c.dropped < mostAged && f.tooOld(v, now) }
+	const maxAged = 10_000 // in one transaction: bbolt keeps the pages that it changes in memory
+	tooOld := func(v []byte) bool { return c.dropped < maxAged && f.tooOld(v, now) }
 	for k, v := cursor.Seek(key(step.From)); k != nil && (c.bytes+needed > f.limits.maxBytes || tooOld(v)); k, v = cursor.Seek(key(number(k) + 1)) {
 		if err := c.remove(k, v); err != nil {
 			return err
@@ -140,7 +143,7 @@ func (c *commit) do(totals *bbolt.Bucket, step journal.Step, f *file) error {
 		return journal.ErrFull
 	}
 	c.events.FillPercent = 1          // numbers ascend
-	written := time.Now().UnixMilli() // not f.clock's, which may have been set since
+	written := time.Now().UnixMilli() // not the time of f.clock: the machine's clock may have been set since
 	for _, r := range step.Add {
 		value := binary.BigEndian.AppendUint64(make([]byte, 0, len(r.Data)+8), uint64(written))
 		if err := c.events.Put(key(r.Number), append(value, r.Data...)); err != nil {
@@ -153,7 +156,7 @@ func (c *commit) do(totals *bbolt.Bucket, step journal.Step, f *file) error {
 	return totals.Put(totalsKey, binary.BigEndian.AppendUint64(total, uint64(c.bytes)))
 }
 
-// remove removes a record that is there.
+// remove removes a record, if it is there.
 func (c *commit) remove(k, v []byte) error {
 	if v == nil {
 		return nil
@@ -167,9 +170,11 @@ func key(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, numbe
 
 func number(key []byte) uint64 { return binary.BigEndian.Uint64(key) }
 
-// size returns the bytes that a record of this data counts for, a key of 8 bytes and the time included.
+// size returns the bytes that a record of this data counts for: the data, the key of 8 bytes and
+// the time.
 func size(data []byte) int64 { return int64(len(data)) + 16 }
 
+// writtenAt returns the time at which a record was written.
 func writtenAt(value []byte) time.Time {
 	if len(value) < 8 {
 		return time.Time{}
@@ -177,7 +182,7 @@ func writtenAt(value []byte) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(value)))
 }
 
-// tooOld reports whether a record was written longer than WithMaxAge ago, by a clock that
+// tooOld reports whether a record was written more than WithMaxAge ago, at a time when the clock
 // had been set.
 func (f *file) tooOld(value []byte, now time.Time) bool {
 	written := writtenAt(value)
@@ -193,7 +198,7 @@ func (f *file) Load(from uint64, limit, maxBytes int) (records []journal.Record,
 			for ; k != nil && len(records) < limit && maxBytes >= 0; k, v = cursor.Next() {
 				r := journal.Record{Number: number(k)}
 				if len(v) >= 8 && !f.tooOld(v, now) {
-					r.Data = append(r.Data, v[8:]...) // v is gone after the transaction
+					r.Data = append(r.Data, v[8:]...) // v is valid only in the transaction
 				}
 				records = append(records, r)
 				maxBytes -= len(r.Data)

@@ -17,7 +17,7 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// A limit of the size of files stands for a disk that is full.
+// A limit of the file size stands in for a full disk.
 func TestAFullDiskDegradesToMemoryAndIsMended(t *testing.T) {
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)

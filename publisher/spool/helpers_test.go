@@ -17,16 +17,15 @@ import (
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
-// reader is a subscriber with a session of its own at a broker, which keeps messages
-// from the moment on that the broker is there.
+// reader is a subscriber at a broker, which gets all messages from the start of the broker.
 type reader struct {
 	t        *testing.T
 	messages <-chan *paho.Publish
 	ids      map[string]bool
-	n        int // how many have come
+	n        int // number of events that have come
 }
 
-// next returns the number of the next event that has not come before.
+// next receives events until one has not come before, and returns its number.
 func (r *reader) next() int {
 	r.t.Helper()
 	for {
@@ -54,8 +53,7 @@ func (r *reader) inOrder(n int) {
 	}
 }
 
-// comeUp starts a broker to which only the reader is connected at first: a publisher
-// that knows addr comes by another door.
+// comeUp starts a broker and connects a reader to it before it opens addr to the publisher.
 func comeUp(t *testing.T, addr string) *reader {
 	t.Helper()
 	b := brokertest.Start(t, "")
@@ -86,7 +84,7 @@ func (l *lockedBuffer) String() string {
 // counting is a spool that counts the records written to it.
 type counting struct {
 	*spool.Spool
-	journal.Holder // of what counts
+	journal.Holder // of the journal that counts
 	*counted
 }
 

@@ -17,7 +17,7 @@ import (
 
 const child = "SPOOL_TEST_CHILD"
 
-// runChild is a process of its own, to be killed.
+// runChild publishes until its process is killed.
 func runChild() {
 	s, err := spool.Open(os.Getenv(child))
 	if err != nil {

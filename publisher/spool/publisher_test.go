@@ -26,7 +26,7 @@ import (
 )
 
 func Example() {
-	config, err := publisher.ConfigFromEnv() // MPS_MQTT_ADDRESS and its sisters
+	config, err := publisher.ConfigFromEnv() // MPS_MQTT_ADDRESS and the others
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -59,7 +59,7 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	pub, err := publisher.New(publisher.Config{Address: "mqtt://127.0.0.1:1", Spool: disk}) // nobody is there
+	pub, err := publisher.New(publisher.Config{Address: "mqtt://127.0.0.1:1", Spool: disk}) // there is no broker
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -73,12 +73,12 @@ func ExampleOpen() {
 	// for the next process: 1
 }
 
-// numbered is an event that tells its place by its message.
+// numbered returns an event whose message is n.
 func numbered(n int) event.Event {
 	return event.Event{Type: event.Success, Message: strconv.Itoa(n), Methods: []string{"AMT_PowerState"}, GUID: "123"}
 }
 
-// nobody is an address at which there is no broker yet.
+// nobody returns an address at which there is no broker yet.
 func nobody(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -157,8 +157,8 @@ func TestTheSpoolOutgrowsMemory(t *testing.T) {
 	assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events}, pub.Stats())
 }
 
-// publishAtTheDisksPace publishes bursts that memory takes, each when the one before
-// is on disk.
+// publishAtTheDisksPace publishes bursts for which memory has room, each when the burst before
+// it is on disk.
 func publishAtTheDisksPace(t *testing.T, pub *publisher.Publisher, s *counting, from, to int) {
 	t.Helper()
 	for n := from; n < to; n++ {
@@ -210,7 +210,7 @@ func TestWithDropNewestAFullSpoolRefuses(t *testing.T) {
 	pub := start(t, publisher.Config{Address: addr, Capacity: 1000, DropNewest: true, Spool: open(t, "", spool.WithMaxBytes(300_000))})
 	accepted := 0
 	require.Eventually(t, func() bool {
-		full := pub.Stats().SpoolErrors > 0 // else memory may fill because the disk is slow
+		full := pub.Stats().SpoolErrors > 0 // if false, memory may be full because the disk is slow
 		for {
 			if err := pub.Publish(numbered(accepted)); err != nil {
 				require.ErrorIs(t, err, publisher.ErrFull)
@@ -227,7 +227,7 @@ func TestWithDropNewestAFullSpoolRefuses(t *testing.T) {
 	assert.Zero(t, pub.Stats().Dropped)
 }
 
-// What a broker acknowledges at once never sees the disk.
+// An event that the broker acknowledges at once is never written to disk.
 func TestAHealthyBrokerCostsNoDiskAccess(t *testing.T) {
 	b := brokertest.Start(t, "")
 	s := count(open(t, ""))
@@ -242,7 +242,7 @@ func TestAHealthyBrokerCostsNoDiskAccess(t *testing.T) {
 	assert.Less(t, s.written.Load()-written, int64(20), "some may meet a busy machine")
 }
 
-func TestASpoolThatIsNotGivenIsAnError(t *testing.T) {
+func TestASpoolDirWithoutASpoolIsAnError(t *testing.T) {
 	t.Setenv("MPS_MQTT_SPOOL_DIR", t.TempDir())
 	t.Setenv("MPS_MQTT_ADDRESS", "127.0.0.1:1")
 	_, err := publisher.FromEnv()
@@ -265,7 +265,7 @@ func TestASpoolThatIsNotGivenIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	off := start(t, publisher.Config{Spool: open(t, dir)}) // no address
 	require.NoError(t, off.Shutdown(context.Background()))
-	open(t, dir) // it has been closed all the same
+	open(t, dir) // works, because Shutdown has closed the spool
 
 	t.Setenv("MPS_MQTT_SPOOL_DIR", "")
 	config, err = publisher.ConfigFromEnv()
@@ -275,8 +275,8 @@ func TestASpoolThatIsNotGivenIsAnError(t *testing.T) {
 	start(t, config)
 }
 
-// Whatever happens, in whatever order: each event that was accepted has arrived in the
-// end, in order but for repeats, or is counted as dropped; none is both.
+// Whatever happens, each accepted event has arrived in the end, in order except for repeats, or
+// is counted as dropped; no event is both.
 func TestNothingIsLostThatIsNotCounted(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -334,7 +334,7 @@ func TestNothingIsLostThatIsNotCounted(t *testing.T) {
 			<-time.After(time.Duration(random(12)) * time.Millisecond) // the pace of the events
 		}
 		mu.Lock()
-		down = process%2 == 0 // for what comes next
+		down = process%2 == 0 // the state for the next process
 		mu.Unlock()
 		if process < 4 {
 			stop(canceled())

@@ -17,8 +17,8 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// change changes the records that a process has left in dir. It is given the time at which
-// a record was written, in ms, and its data.
+// change lets record change each record that a process has left in dir: the time at which it was
+// written, in ms, and its data.
 func change(t *testing.T, dir string, record func(number uint64, written, data []byte)) {
 	t.Helper()
 	db, err := bbolt.Open(filepath.Join(dir, "events.db"), 0o600, nil)
@@ -40,7 +40,7 @@ func change(t *testing.T, dir string, record func(number uint64, written, data [
 	require.NoError(t, db.Close())
 }
 
-// leave has a process leave events in dir, while nobody is at addr.
+// leave lets a process leave events in dir, while there is no broker at addr.
 func leave(t *testing.T, addr, dir string, events int) {
 	t.Helper()
 	pub := start(t, publisher.Config{Address: addr, Spool: open(t, dir)})
@@ -50,8 +50,8 @@ func leave(t *testing.T, addr, dir string, events int) {
 	shutdownTakes(t, pub)
 }
 
-// A bit that turns on the disk may turn one event into another, or into a packet for which
-// the broker ends the connection.
+// A flipped bit on the disk could turn one event into another, or into a packet for which the
+// broker ends the connection.
 func TestADamagedRecordIsDroppedAndTheRestGoesOn(t *testing.T) {
 	const events = 5
 	whole := t.TempDir()
@@ -89,8 +89,8 @@ func TestADamagedRecordIsDroppedAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
-// A machine without a battery for its clock starts in 1970, or when its system was built,
-// until NTP sets the clock. What was written before that is not old.
+// A machine without a battery for its clock starts in 1970, or at the time when its system was
+// built, until NTP sets the clock. Events that were written before that are not old.
 func TestWhatAClockThatWasNotSetHasWrittenIsNotTooOld(t *testing.T) {
 	const events = 10
 	addr, dir := nobody(t), t.TempDir()
@@ -115,7 +115,7 @@ func TestWhatAClockThatWasNotSetHasWrittenIsNotTooOld(t *testing.T) {
 	assert.Equal(t, publisher.Stats{Accepted: events, Acknowledged: events - 1, Dropped: 1, DroppedBy: publisher.Drops{SpoolLost: 1}}, pub.Stats(), "a week is the default")
 }
 
-// They make no room either when newer events come.
+// They are not dropped either when newer events come.
 func TestWhatAClockThatWasNotSetHasWrittenMakesNoRoom(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

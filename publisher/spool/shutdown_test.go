@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/publisher/spool"
 )
 
-// shutdownTakes returns how long Shutdown takes that has more than enough time.
+// shutdownTakes returns the duration of a Shutdown that has more than enough time.
 func shutdownTakes(t *testing.T, pub *publisher.Publisher) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*brokertest.Wait)
@@ -25,10 +25,10 @@ func shutdownTakes(t *testing.T, pub *publisher.Publisher) time.Duration {
 	return time.Since(begin)
 }
 
-// Nothing can be lost, and there is nobody to wait for.
+// All events are on disk, and there is no broker to wait for.
 func TestShutdownDoesNotWaitForABrokerThatIsAwayWhenAllIsOnDisk(t *testing.T) {
 	const events = 3000
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and never says a word
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and never answers
 	require.NoError(t, err)
 	defer silent.Close()
 	addr := nobody(t)
@@ -69,7 +69,7 @@ func TestShutdownDeliversWhereThereIsABroker(t *testing.T) {
 	}
 }
 
-// What is in memory alone is worth waiting for.
+// Events that are in memory alone would be lost.
 func TestShutdownWaitsForABrokerThatIsAwayWhenTheSpoolHasNoRoom(t *testing.T) {
 	addr := nobody(t)
 	pub := start(t, publisher.Config{Address: addr, DropNewest: true, Spool: open(t, "", spool.WithMaxBytes(1000))})

@@ -7,10 +7,10 @@
 //	...
 //	pub, err := publisher.New(config)
 //
-// What the broker acknowledges within a few milliseconds is never written. What it
-// does not goes to disk after publisher.SpoolInterval, which says what a killed process
-// loses, and is published, in order and with the same id, topic and properties, by this
-// process or the next. The folder holds one file of bbolt, for one process at a time.
+// An event that the broker acknowledges within a few milliseconds is never written. Every other
+// event goes to disk after publisher.SpoolInterval, whose documentation says what a killed
+// process loses. This process or the next publishes it, in order and with the same id, topic and
+// properties. The folder holds one file of bbolt, for one process at a time.
 package spool
 
 import (
@@ -27,38 +27,39 @@ import (
 // Option changes a limit of a Spool.
 type Option func(*limits)
 
-// limits bound what is kept on disk.
+// limits are the limits of the events on disk.
 type limits struct {
 	maxBytes int64
 	maxAge   time.Duration
 }
 
-// WithMaxBytes bounds the events on disk; default 1 GiB, about 3 million events. The file
-// may become a half larger. When the events reach the bound the oldest make room, and are
-// counted as dropped with the reason publisher.SpoolLost; with publisher.Config.DropNewest
-// they stay, and what is newer waits in memory.
+// WithMaxBytes limits the bytes of the events on disk; default 1 GiB, about 3 million events. The
+// file may become larger by half. When the limit is reached, the spool drops the oldest events,
+// which are counted with the reason publisher.SpoolLost; with publisher.Config.DropNewest it
+// keeps them, and newer events wait in memory.
 func WithMaxBytes(n int64) Option { return func(l *limits) { l.maxBytes = n } }
 
-// WithMaxAge bounds how long an event is kept on disk; default 7 days. Older ones are
+// WithMaxAge limits the age of the events on disk; default 7 days. Older events are
 // dropped, and counted with the reason publisher.SpoolLost, when newer ones come or when it
-// is their turn. The clock is read when the spool is opened: setting it ahead while the
-// process runs makes nothing old. An event that was written before the clock was set, at a
+// is their turn to be sent. The spool reads the clock when it is opened: setting it ahead while
+// the process runs makes no event old. An event that was written before the clock was set, at a
 // time before 2026, has no age.
 func WithMaxAge(d time.Duration) Option { return func(l *limits) { l.maxAge = d } }
 
-// Spool is an open spool, to be set as publisher.Config.Spool. It is one publisher's alone.
+// Spool is an open spool for publisher.Config.Spool, for one publisher at a time.
 type Spool struct {
 	holder
-	file *file // nil: it keeps nothing
+	file *file // nil: the spool keeps nothing
 }
 
-// holder is unexported so that nothing but the publisher gets hold of the journal.
+// holder is an unexported name for journal.Holder, so that only the publisher reaches the
+// journal.
 type holder = journal.Holder
 
 var _ publisher.Spool = (*Spool)(nil)
 
-// FromEnv is Open with the folder that MPS_MQTT_SPOOL_DIR names. If that is empty the
-// Spool may be set all the same, and keeps nothing.
+// FromEnv calls Open with the folder that MPS_MQTT_SPOOL_DIR names. If the variable is empty, the
+// Spool keeps nothing, and may be set as publisher.Config.Spool all the same.
 func FromEnv(options ...Option) (*Spool, error) {
 	s, err := Open(os.Getenv(mqttconn.SpoolDirVariable), options...)
 	if err != nil {
@@ -67,10 +68,10 @@ func FromEnv(options ...Option) (*Spool, error) {
 	return s, nil
 }
 
-// Open opens or creates a spool in dir, a folder of the spool's own, which is made if need
-// be; with an empty dir the Spool keeps nothing. A spool that another process has open, a
-// file there that is no spool or damaged, and an option out of range are errors, which name
-// it; the file is left as it is.
+// Open opens or creates a spool in dir, a folder that it creates if necessary and that should
+// hold nothing else. With an empty dir the Spool keeps nothing. Open returns an error if another
+// process has the spool open, if the file is damaged or no spool, or if an option is out of
+// range. It does not change such a file.
 func Open(dir string, options ...Option) (*Spool, error) {
 	l := limits{maxBytes: 1 << 30, maxAge: 7 * 24 * time.Hour}
 	for _, option := range options {
@@ -101,7 +102,7 @@ func Open(dir string, options ...Option) (*Spool, error) {
 // Enabled reports whether there is a folder to keep events in. A nil Spool has none.
 func (s *Spool) Enabled() bool { return s != nil && s.file != nil }
 
-// Close closes the file, whose events are there for the next process. Publisher.Shutdown
+// Close closes the file; the next process finds its events. Publisher.Shutdown
 // calls it; a second call does nothing.
 func (s *Spool) Close() error {
 	if !s.Enabled() {

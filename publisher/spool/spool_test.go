@@ -44,7 +44,7 @@ func records(from, to uint64) (all []journal.Record) {
 
 type step = journal.Step
 
-// nothingOnly says that no event is only on disk, so that none may make room.
+// nothingOnly is the value of Step.From when no event is only on disk, so that none may be dropped.
 const nothingOnly = uint64(math.MaxUint64)
 
 func commit(t *testing.T, s *spool.Spool, do step) (dropped uint64) {
@@ -73,7 +73,7 @@ func TestWhatIsWrittenIsThereForTheNextProcess(t *testing.T) {
 	first, last, count := journal.Of(s).Range()
 	assert.Equal(t, []uint64{0, 0, 0}, []uint64{first, last, count})
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 9)})
-	commit(t, s, step{Below: 3, Void: []uint64{5, 77}, From: nothingOnly, Add: records(12, 13)})
+	commit(t, s, step{Below: 3, Remove: []uint64{5, 77}, From: nothingOnly, Add: records(12, 13)})
 	loaded, _, err := journal.Of(s).Load(4, 3, math.MaxInt)
 	require.NoError(t, err)
 	assert.Equal(t, append(records(4, 4), records(6, 7)...), loaded)
@@ -98,7 +98,7 @@ func TestOneProcessAtATime(t *testing.T) {
 }
 
 func TestTheOldestMakeRoomWhenTheBoundIsReached(t *testing.T) {
-	const each = 16 + len("event 1") // what a record counts for
+	const each = 16 + len("event 1") // the bytes that a record counts for
 	s := open(t, "", spool.WithMaxBytes(int64(5*each)))
 	commit(t, s, step{Below: 1, From: nothingOnly, Add: records(1, 5)})
 	_, err := journal.Of(s).Commit(step{Below: 1, From: nothingOnly, Add: records(6, 6)})
@@ -136,8 +136,8 @@ func TestAnotherFileIsLeftAlone(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// Wherever the file was cut off, opening it and using it ends with an error or with
-// what is there, never with a panic.
+// Opening and using a file that was cut off at any place returns an error or its records, and
+// never panics.
 func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -168,8 +168,8 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 	}
 }
 
-// bbolt writes one of two meta pages last. If the power fails in the middle of that,
-// what was there before is still there.
+// bbolt writes one of two meta pages last. If the power fails during that write, the records
+// from before it are still there.
 func TestATornLastWriteCostsThatWriteOnly(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

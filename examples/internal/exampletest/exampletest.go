@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Start runs an example's run on a free port until the test ends and returns the
-// address that it prints. It fails the test if run returns an error.
+// Start calls the function run of an example with a free port, stops it when the test ends, and
+// returns the address that it prints. It fails the test if run returns an error.
 func Start(t *testing.T, run func(ctx context.Context, addr string, stdout io.Writer) error) (addr string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -30,13 +30,13 @@ func Start(t *testing.T, run func(ctx context.Context, addr string, stdout io.Wr
 	return Address(t, stdout)
 }
 
-// Address returns the address that an example prints on stdout, the rest of which it
-// discards.
+// Address returns the address that an example prints on stdout, and discards the rest of the
+// output.
 func Address(t *testing.T, stdout io.Reader) (addr string) {
 	t.Helper()
 	lines := bufio.NewReader(stdout)
 	line, err := lines.ReadString('\n')
-	require.NoError(t, err, "it prints where it listens")
+	require.NoError(t, err, "the example prints its address")
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	_, addr, found := strings.Cut(strings.TrimSpace(line), "listening on ")
 	require.True(t, found, line)

@@ -1,6 +1,6 @@
-// Package brokertest gives tests a broker on a free port of the loopback
-// interface, and a client of paho.golang's own that listens on it or publishes
-// to it, so that what is asserted is what any other MQTT client would see.
+// Package brokertest provides tests with a broker on a free port of the loopback
+// interface, and with clients of paho.golang that subscribe and publish, so that tests
+// assert what any other MQTT client would see.
 package brokertest
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/mps-events/mps-events/internal/broker"
 )
 
-// Wait is how long a test waits for what must happen before it fails.
+// Wait is the time after which a test fails if something that must happen has not happened.
 const Wait = 20 * time.Second
 
-// Start starts a broker on addr (empty: a free port), stopped with the test.
+// Start starts a broker on addr (empty: a free port) and stops it when the test ends.
 func Start(t testing.TB, addr string) *broker.Broker {
 	t.Helper()
 	if addr == "" {
@@ -32,7 +32,8 @@ func Start(t testing.TB, addr string) *broker.Broker {
 	return b
 }
 
-// Connect connects a plain client, which is disconnected with the test.
+// Connect connects a client that calls received for each message, and disconnects it when the
+// test ends.
 func Connect(t testing.TB, addr string, received func(*paho.Publish)) *paho.Client {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -54,8 +55,8 @@ func Connect(t testing.TB, addr string, received func(*paho.Publish)) *paho.Clie
 	return client
 }
 
-// Subscribe returns what arrives on a topic filter, in order. The channel holds
-// 100,000 messages.
+// Subscribe returns a channel of the messages that arrive on a topic filter. The channel has
+// room for 100,000 messages.
 func Subscribe(t testing.TB, addr, filter string) <-chan *paho.Publish {
 	t.Helper()
 	messages := make(chan *paho.Publish, 100_000)
@@ -79,8 +80,8 @@ func Receive(t testing.TB, messages <-chan *paho.Publish) *paho.Publish {
 	}
 }
 
-// Forward lets whoever connects to listener reach the broker at addr, until the test
-// ends: so a subscriber can be there before the publisher that is tested.
+// Forward connects the clients of listener with the broker at addr until the test
+// ends. A subscriber can connect to the broker before the tested publisher can.
 func Forward(t testing.TB, listener net.Listener, addr string) {
 	t.Helper()
 	var running sync.WaitGroup

@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Script is a broker that does exactly what a test says, for what no real broker
-// can be brought to do on demand.
+// Script is a broker that does exactly what a test tells it to, for behaviour that no real broker
+// shows on demand.
 type Script struct {
-	// Connected is told of each CONNECT; nil is not.
+	// Connected is called for each CONNECT; it may be nil.
 	Connected func(*packets.Connect)
-	// Connack is the answer to it.
+	// Connack is the answer to each CONNECT.
 	Connack packets.Connack
-	// Received is told of each packet after that, in order on each connection; if
-	// it is nil the broker hangs: it never reads again.
+	// Received is called for each packet after the CONNECT, in order on each connection. If
+	// it is nil, the broker hangs: it reads nothing more.
 	Received func(conn net.Conn, p *packets.ControlPacket)
 }
 
@@ -49,6 +49,7 @@ func (s Script) Serve(t testing.TB) string {
 	return listener.Addr().String()
 }
 
+// talk serves one connection.
 func (s Script) talk(conn net.Conn, stopped <-chan struct{}) {
 	go func() {
 		<-stopped
@@ -81,7 +82,7 @@ func (s Script) talk(conn net.Conn, stopped <-chan struct{}) {
 	}
 }
 
-// OnPublish is a Script's Received that is told of each PUBLISH only.
+// OnPublish returns a function for Script.Received that calls received for each PUBLISH only.
 func OnPublish(received func(conn net.Conn, p *packets.Publish)) func(net.Conn, *packets.ControlPacket) {
 	return func(conn net.Conn, p *packets.ControlPacket) {
 		if publish, ok := p.Content.(*packets.Publish); ok {

@@ -1,0 +1,143 @@
+package mpsevents_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// unconverted lists the folders whose comments and names do not follow the rules yet. The test fails
+// for a folder that follows them, so the list only shrinks.
+var unconverted = []string{"internal/store", "mps-sim"}
+
+// TestCommentsAndNamesArePlainEnglish checks the rules for comments and names in CONTRIBUTING.md that a
+// program can check.
+func TestCommentsAndNamesArePlainEnglish(t *testing.T) {
+	complaints := map[string]int{} // by folder of unconverted
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, ".go"):
+			return nil
+		}
+		path = filepath.ToSlash(path)
+		folder := slices.IndexFunc(unconverted, func(f string) bool { return strings.HasPrefix(path, f+"/") })
+		for _, complaint := range complaintsAbout(t, path) {
+			if folder >= 0 {
+				complaints[unconverted[folder]]++
+			} else {
+				assert.Fail(t, complaint)
+			}
+		}
+		return nil
+	}))
+	for _, folder := range unconverted {
+		assert.NotZero(t, complaints[folder], "%s has no complaints any more: remove it from unconverted", folder)
+	}
+}
+
+// complaintsAbout parses a file and returns a line for each comment and name that is not plain English.
+func complaintsAbout(t *testing.T, path string) (complaints []string) {
+	t.Helper()
+	positions := token.NewFileSet()
+	file, err := parser.ParseFile(positions, path, nil, parser.ParseComments)
+	require.NoError(t, err)
+	complain := func(at token.Pos, complaint string) {
+		complaints = append(complaints, positions.Position(at).String()+": "+complaint)
+	}
+	check := func(kind string, names []*ast.Ident, comments ...*ast.CommentGroup) {
+		for _, name := range names {
+			for _, comment := range comments {
+				if wrong := wrongBeginning(kind, name.Name, comment.Text()); wrong != "" {
+					complain(comment.Pos(), wrong)
+				}
+			}
+		}
+	}
+	checkValues := func(names []*ast.Ident, comments ...*ast.CommentGroup) {
+		for _, name := range names {
+			if limitByMost.MatchString(name.Name) {
+				complain(name.Pos(), name.Name+": the name of a limit begins with max")
+			}
+		}
+		check("value", names, comments...)
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.FuncDecl:
+			kind := "function"
+			if testFunction.MatchString(n.Name.Name) {
+				kind = "test"
+			}
+			check(kind, []*ast.Ident{n.Name}, n.Doc)
+		case *ast.InterfaceType:
+			for _, method := range n.Methods.List {
+				check("function", method.Names, method.Doc, method.Comment)
+			}
+			return false
+		case *ast.GenDecl:
+			if len(n.Specs) == 1 { // else the comment is one of a group
+				check("value", namesOf(n.Specs[0]), n.Doc)
+			}
+		case *ast.TypeSpec:
+			checkValues(namesOf(n), n.Doc, n.Comment)
+		case *ast.ValueSpec:
+			checkValues(namesOf(n), n.Doc, n.Comment)
+		case *ast.Field:
+			checkValues(n.Names, n.Doc, n.Comment)
+		}
+		return true
+	})
+	return complaints
+}
+
+// namesOf returns the names that a declaration declares.
+func namesOf(spec ast.Spec) []*ast.Ident {
+	switch s := spec.(type) {
+	case *ast.TypeSpec:
+		return []*ast.Ident{s.Name}
+	case *ast.ValueSpec:
+		return s.Names
+	}
+	return nil
+}
+
+var (
+	testFunction = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)([^a-z]|$)`)
+	limitByMost  = regexp.MustCompile(`^most($|[A-Z])`)
+	thirdPerson  = regexp.MustCompile(`^[a-z-]+s$`)
+	riddle       = regexp.MustCompile(`^(is|are|was|were|says|tells) (how|what|who|whom|whose|when|where|why|whether|that|those|by whom|by what|by which)\b`)
+)
+
+// wrongBeginning returns the reason why the first words of a comment are not plain English, or "".
+func wrongBeginning(kind, name, comment string) string {
+	if comment == "" {
+		return ""
+	}
+	rest, named := strings.CutPrefix(strings.Join(strings.Fields(comment), " "), name+" ")
+	verb, _, _ := strings.Cut(strings.TrimRight(rest, ".,:;"), " ")
+	verb = strings.TrimRight(verb, ".,:;")
+	switch {
+	case named && kind != "function" && riddle.MatchString(rest):
+		return name + ": write \"" + name + " is the <noun> that ...\" instead of \"" + riddle.FindString(rest) + "\""
+	case kind != "function":
+		return ""
+	case !named:
+		return name + ": the comment of a function begins with its name and a verb"
+	case verb == "is" || verb == "was" || !thirdPerson.MatchString(verb):
+		return name + ": the comment of a function says what it does with a verb, not \"" + name + " " + verb + "\""
+	}
+	return ""
+}
