@@ -74,27 +74,31 @@ var house = []room{
 	{"internal/rules/rulefile", []string{"event", "internal/mqtttopic", "internal/ilert", "internal/decision", "internal/rules"}, []string{yaml}},
 	{"internal/rules/rulestest", []string{"internal/decision", "internal/rules/rulefile"}, []string{testify}},
 	{"internal/ilagent", []string{"internal/redact", "internal/ilert", "internal/decision"}, nil},
-	{"internal/store", []string{"internal/ilert", "internal/decision"}, []string{goose, sqlite}},
+	{"internal/alerting", []string{"internal/ilert", "internal/decision"}, nil},
+	{"internal/store/memory", []string{"internal/ilert", "internal/alerting"}, nil},
+	{"internal/store/sqlite", []string{"internal/ilert", "internal/decision", "internal/alerting"}, []string{goose, sqlite}},
+	{"internal/store/storetest", []string{"internal/ilert", "internal/decision", "internal/alerting"}, []string{testify}},
 	{"internal/consumer", []string{
 		"internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision",
-		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/store",
+		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/store/memory",
 	}, []string{paho}},
 	{"internal/webguard", nil, nil},
 	{"internal/broker", []string{"internal/mqttconn", "internal/webguard"}, []string{mochi, websocket}},
 	{"internal/broker/brokertest", []string{"internal/broker"}, []string{paho, testify}},
 	{"mps-ilert/internal/httpapi", []string{"internal/loglimit", "internal/consumer"}, []string{prometheus}},
-	{"mps-ilert/internal/rehearsal", []string{"event", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/store"}, nil},
+	{"mps-ilert/internal/rehearsal", []string{"event", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/alerting", "internal/store/memory"}, nil},
 	{"mps-ilert", []string{
 		"internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/rules/rulefile",
-		"internal/store", "internal/consumer", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal",
+		"internal/alerting", "internal/store/sqlite", "internal/consumer", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal",
 	}, []string{cobra, pflag}},
 	{"mps-sim", []string{
-		"event", "internal/redact", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/consumer", "internal/webguard", "internal/broker",
+		"event", "internal/redact", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/alerting", "internal/store/memory", "internal/consumer", "internal/webguard",
+		"internal/broker",
 	}, []string{gin, paho, pflag}},
 }
 
 // pure names the rooms that ask no clock and open no file, no database and no connection.
-var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent"}
+var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting"}
 
 // roomOf returns the room of a package: that of the longest folder that holds it.
 func roomOf(importPath string) (in room) {
@@ -208,6 +212,14 @@ func TestImportersLinkNothingElse(t *testing.T) {
 			}
 		}
 		assert.ElementsMatch(t, want, linked, pkg)
+	}
+}
+
+// The simulator is what a stranger runs first: it is small.
+func TestTheSimulatorLinksNoDatabase(t *testing.T) {
+	linked := strings.Fields(string(goCommand(t, "list", "-deps", "./mps-sim")))
+	for _, path := range []string{sqlite, goose, cobra, "database/sql"} {
+		assert.NotContains(t, linked, path)
 	}
 }
 

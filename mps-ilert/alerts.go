@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/alerting"
 )
 
 // alertsCommand returns the command that lists the alerts.
@@ -66,11 +66,11 @@ func (f *storeFlags) alerts(cmd *cobra.Command, rule string, limit int) error {
 }
 
 // alertTable prints alerts as a table.
-func alertTable(out io.Writer, all []store.Alert) error {
+func alertTable(out io.Writer, all []alerting.AlertState) error {
 	return table(out, "KEY\tRULE\tPRIORITY\tSTATE\tSINCE\tMEMBERS\tSOURCE", func(w io.Writer) {
 		for _, a := range all {
 			since, members := a.ToldAt, "-"
-			if !a.Since.IsZero() && a.State != store.IsOpen && a.State != store.Accepted {
+			if !a.Since.IsZero() && a.State != alerting.StateOpen && a.State != alerting.StateAccepted {
 				since = a.Since
 			}
 			if a.Members > 0 {
@@ -83,11 +83,11 @@ func alertTable(out io.Writer, all []store.Alert) error {
 }
 
 // howItStands describes the state of an alert.
-func howItStands(a store.Alert) string {
+func howItStands(a alerting.AlertState) string {
 	switch {
-	case a.State == store.Delayed:
+	case a.State == alerting.StateDelayed:
 		return "waits for its time until " + a.Until.Format(time.DateTime)
-	case a.Tries > 0 && (a.State == store.Waits || a.State == store.Ending):
+	case a.Tries > 0 && (a.State == alerting.StateWaiting || a.State == alerting.StateEnding):
 		return fmt.Sprintf("%s, tried %d times, again at %s", a.State, a.Tries, a.Until.Format(time.DateTime))
 	default:
 		return string(a.State)
@@ -104,21 +104,21 @@ func orDash(s string) string {
 
 // alertJSON is an alert in the output of --json.
 type alertJSON struct {
-	Key          string      `json:"key"`
-	Rule         string      `json:"rule,omitempty"`
-	Source       string      `json:"source"`
-	Priority     string      `json:"priority,omitempty"`
-	State        store.State `json:"state"`
-	ToldAt       time.Time   `json:"toldAt,omitzero"` // the last time that it was sent
-	WaitingSince time.Time   `json:"waitingSince,omitzero"`
-	WaitingUntil time.Time   `json:"waitingUntil,omitzero"`
-	Tries        int         `json:"tries,omitempty"`
-	Members      int         `json:"members,omitempty"`
-	Storm        bool        `json:"storm,omitempty"` // its members are alerts of the rule
+	Key          string         `json:"key"`
+	Rule         string         `json:"rule,omitempty"`
+	Source       string         `json:"source"`
+	Priority     string         `json:"priority,omitempty"`
+	State        alerting.State `json:"state"`
+	ToldAt       time.Time      `json:"toldAt,omitzero"` // the last time that it was sent
+	WaitingSince time.Time      `json:"waitingSince,omitzero"`
+	WaitingUntil time.Time      `json:"waitingUntil,omitzero"`
+	Tries        int            `json:"tries,omitempty"`
+	Members      int            `json:"members,omitempty"`
+	Storm        bool           `json:"storm,omitempty"` // its members are alerts of the rule
 }
 
 // alertLines prints alerts as lines of JSON.
-func alertLines(out io.Writer, all []store.Alert) error {
+func alertLines(out io.Writer, all []alerting.AlertState) error {
 	encoder := json.NewEncoder(out)
 	for _, a := range all {
 		line := alertJSON{

@@ -6,14 +6,14 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/alerting"
 )
 
 // letterFlags registers the flags that bound the dead letters.
 func (f *daemonFlags) letterFlags(flags *pflag.FlagSet) {
-	flags.Uint32Var(&f.maxLetters, "max_dead_letters", uint32(store.DefaultBounds.Letters), "dead letters that are kept; the oldest are purged")
-	flags.Uint32Var(&f.maxLetterMiB, "max_dead_letter_mib", uint32(store.DefaultBounds.LetterBytes>>20), "MiB of dead letters that are kept")
-	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", store.DefaultBounds.LetterAge, "how long dead letters are kept")
+	flags.Uint32Var(&f.maxLetters, "max_dead_letters", uint32(alerting.DefaultBounds.Letters), "dead letters that are kept; the oldest are purged")
+	flags.Uint32Var(&f.maxLetterMiB, "max_dead_letter_mib", uint32(alerting.DefaultBounds.LetterBytes>>20), "MiB of dead letters that are kept")
+	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", alerting.DefaultBounds.LetterAge, "how long dead letters are kept")
 }
 
 // checkBounds returns an error if a bound is zero, so that nothing would fit.

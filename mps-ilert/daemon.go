@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/loglimit"
@@ -28,6 +29,7 @@ import (
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
+	"github.com/mps-events/mps-events/internal/store/sqlite"
 	"github.com/mps-events/mps-events/mps-ilert/internal/httpapi"
 )
 
@@ -288,7 +290,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		ClientID:       f.mqttName,
 		AtMostOnce:     f.mqttQoS == 0,
 		SharedGroup:    f.sharedGroup,
-		StorePath:      f.file,
+		OpenStore:      func(ctx context.Context) (alerting.Store, error) { return sqlite.Open(ctx, f.file) },
 		IlertURL:       f.ilertURL,
 		IntegrationKey: cmp.Or(f.eventKey, key),
 		HeartbeatKey:   f.heartbeat,

@@ -16,7 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/store/sqlite"
 )
 
 // storeFlags are the flags of the commands that read or change the store, while the daemon runs
@@ -24,7 +25,7 @@ import (
 type storeFlags struct {
 	*globals
 	json      bool
-	which     store.Letters
+	which     alerting.LetterQuery
 	olderThan time.Duration
 	all       bool
 }
@@ -88,7 +89,7 @@ func (f *storeFlags) changing(cmd *cobra.Command) *cobra.Command {
 }
 
 // open notes the chosen letters and keys in f and opens the store.
-func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*store.Store, error) {
+func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*alerting.Engine, error) {
 	for _, text := range ids {
 		if strings.HasPrefix(text, "message:") {
 			if cmd.Name() != "list" && cmd.Name() != "purge" {
@@ -106,7 +107,11 @@ func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*store.Store, error
 	if f.olderThan > 0 {
 		f.which.Before = time.Now().Add(-f.olderThan)
 	}
-	return store.OpenBeside(cmd.Context(), f.file)
+	s, err := sqlite.OpenBeside(cmd.Context(), f.file)
+	if err != nil {
+		return nil, err
+	}
+	return alerting.Beside(s), nil
 }
 
 // stats prints what became of the messages.
@@ -145,8 +150,8 @@ func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 
 // statsJSON is the output of stats --json.
 type statsJSON struct {
-	Messages map[string]store.Tally `json:"messages"` // by topic filter
-	Rules    map[string]uint64      `json:"rules"`    // matches of each
+	Messages map[string]alerting.Tally `json:"messages"` // by topic filter
+	Rules    map[string]uint64         `json:"rules"`    // matches of each
 }
 
 // letterJSON is a dead letter in the output of --json. A payload that is no text is in base64.
@@ -166,13 +171,13 @@ type letterJSON struct {
 }
 
 // toJSON returns the JSON form of a letter.
-func toJSON(l store.Letter) letterJSON {
+func toJSON(l alerting.Letter) letterJSON {
 	j := letterJSON{
 		ID: l.ID, Filter: l.Filter, Topic: l.Topic, ReceivedAt: l.ReceivedAt.UTC(), DiedAt: l.DiedAt.UTC(),
 		Tries: l.Tries, Retry: l.Retry, Reason: l.Reason, Kept: l.Kept,
 	}
-	if l.Kind != store.Unread {
-		j.Source = l.IntegrationKey.String()
+	if l.Kind != alerting.Unread {
+		j.Source = l.Alert.Integration.String()
 	}
 	if utf8.Valid(l.Payload) {
 		j.Payload = string(l.Payload)
@@ -242,7 +247,7 @@ func stays(kept string) string {
 }
 
 // waitsFor describes the events that wait for an integration key of a message.
-func waitsFor(k store.WaitingKey) string {
+func waitsFor(k alerting.WaitingKey) string {
 	why := "ilert did not take it"
 	if k.Unproven {
 		why = "ilert has never taken this integration key"
@@ -261,7 +266,7 @@ type keyJSON struct {
 }
 
 // keyLines prints integration keys as lines of JSON.
-func keyLines(w io.Writer, keys []store.WaitingKey) error {
+func keyLines(w io.Writer, keys []alerting.WaitingKey) error {
 	out := json.NewEncoder(w)
 	for _, k := range keys {
 		if err := out.Encode(keyJSON{k.Key.String(), k.Topic, k.Items, k.Since.UTC(), k.Tries, k.Unproven}); err != nil {
@@ -272,7 +277,7 @@ func keyLines(w io.Writer, keys []store.WaitingKey) error {
 }
 
 // letters returns the chosen dead letters.
-func (f *storeFlags) letters(cmd *cobra.Command, ids []string) ([]store.Letter, error) {
+func (f *storeFlags) letters(cmd *cobra.Command, ids []string) ([]alerting.Letter, error) {
 	s, err := f.open(cmd, ids)
 	if err != nil {
 		return nil, err
@@ -282,7 +287,7 @@ func (f *storeFlags) letters(cmd *cobra.Command, ids []string) ([]store.Letter, 
 }
 
 // linesOf prints letters as lines of JSON.
-func linesOf(w io.Writer, letters []store.Letter) error {
+func linesOf(w io.Writer, letters []alerting.Letter) error {
 	out := json.NewEncoder(w)
 	for _, l := range letters {
 		if err := out.Encode(toJSON(l)); err != nil {
@@ -295,7 +300,7 @@ func linesOf(w io.Writer, letters []store.Letter) error {
 // retry lets the daemon take letters in again.
 func (f *storeFlags) retry(cmd *cobra.Command, ids []string) error {
 	return f.change(cmd, ids, "dead letters will be decided anew by the running daemon, and taken in again if that can be: store list says what stays",
-		func(ctx context.Context, s *store.Store) (n, waiting int64, err error) {
+		func(ctx context.Context, s *alerting.Engine) (n, waiting int64, err error) {
 			n, err = s.AskToRetry(ctx, f.which)
 			return n, 0, err
 		})
@@ -303,14 +308,14 @@ func (f *storeFlags) retry(cmd *cobra.Command, ids []string) error {
 
 // purge drops letters and waiting events.
 func (f *storeFlags) purge(cmd *cobra.Command, ids []string) error {
-	return f.change(cmd, ids, "dead letters purged", func(ctx context.Context, s *store.Store) (n, waiting int64, err error) {
+	return f.change(cmd, ids, "dead letters purged", func(ctx context.Context, s *alerting.Engine) (n, waiting int64, err error) {
 		purged, err := s.Purge(ctx, f.which)
 		return purged.Letters, purged.Waiting, err
 	})
 }
 
 // change changes the chosen dead letters and waiting events, and prints how many.
-func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do func(context.Context, *store.Store) (n, waiting int64, err error)) error {
+func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do func(context.Context, *alerting.Engine) (n, waiting int64, err error)) error {
 	w := f.which
 	chosen := f.all || len(ids) > 0 || w.Filter+w.Topic+w.Reason != "" || w.Limit > 0 || f.olderThan > 0
 	if !chosen {

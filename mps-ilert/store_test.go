@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // storeOf runs mps-ilert store on a file and returns what it prints.
@@ -129,7 +129,7 @@ func TestAlertsAreListedBesideTheDaemon(t *testing.T) {
 	var alert alertJSON
 	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "alerts", "--json", "--rule", "open")), &alert))
 	assert.Equal(t, "door/1", alert.Key)
-	assert.Equal(t, store.Delayed, alert.State)
+	assert.Equal(t, alerting.StateDelayed, alert.State)
 	assert.WithinDuration(t, time.Now().Add(5*time.Minute), alert.WaitingUntil, time.Minute)
 	assert.Zero(t, alert.ToldAt)
 

@@ -9,16 +9,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/broker"
 	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/store/memory"
 	"github.com/mps-events/mps-events/internal/webguard"
 	"github.com/mps-events/mps-events/middleware"
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
@@ -37,7 +37,6 @@ type simulator struct {
 	ilert    *ilertsim.Server
 	stream   *stream
 	listener net.Listener
-	tempDir  string
 }
 
 // newSimulator takes every port and opens every file, or says which it could not.
@@ -73,9 +72,6 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	if !o.consumer {
 		return s, nil
 	}
-	if s.tempDir, err = os.MkdirTemp("", "mps-sim-"); err != nil {
-		return s, err
-	}
 	rate := 0 // as ilert wants it
 	if o.ilertURL == "" {
 		rate = -1 // the stand-in takes all, and people watch
@@ -89,7 +85,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		Topics: []string{o.broker.Filter(), "mps/status/+"},
 		// That a single call fails is no alert to "mps", but a thing to be seen here.
 		Presets:   []string{"calls", "mps"},
-		StorePath: filepath.Join(s.tempDir, "mps-sim.db"),
+		OpenStore: func(context.Context) (alerting.Store, error) { return memory.New(), nil },
 		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"), Rate: rate,
 		Logger: logger,
 	})
@@ -238,9 +234,6 @@ func (s *simulator) close(ctx context.Context) error {
 	}
 	if s.broker != nil {
 		errs = append(errs, s.broker.Close())
-	}
-	if s.tempDir != "" {
-		errs = append(errs, os.RemoveAll(s.tempDir))
 	}
 	return errors.Join(errs...)
 }

@@ -141,6 +141,25 @@ func wholeSeconds(d time.Duration, maxSeconds int64) bool {
 // withDefaults returns a copy of c with its defaults set, and the servers in its address. The
 // error names the field at fault.
 func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
+	c.setDefaults()
+	if err := c.check(); err != nil {
+		return c, nil, err
+	}
+	if c.Address == "" {
+		return c, nil, nil
+	}
+	servers, err := mqttconn.ParseAddress(c.Address)
+	if err != nil {
+		return c, nil, fmt.Errorf("publisher: Address (MPS_MQTT_ADDRESS): %w", err)
+	}
+	if c.Username+c.Password != "" && !slices.ContainsFunc(servers, func(s mqttconn.Server) bool { return s.User == nil }) {
+		return c, nil, errors.New("publisher: Username and Password (MPS_MQTT_USERNAME, MPS_MQTT_PASSWORD) are set, and Address (MPS_MQTT_ADDRESS) holds a user too: want one of them")
+	}
+	return c, servers, nil
+}
+
+// setDefaults sets the fields that have a default and are empty.
+func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -156,59 +175,53 @@ func (c Config) withDefaults() (Config, []mqttconn.Server, error) {
 	if c.QoS == "" {
 		c.QoS = AtLeastOnce
 	}
-	if c.QoS != AtLeastOnce && c.QoS != AtMostOnce {
-		return c, nil, fmt.Errorf("publisher: QoS %q (MPS_MQTT_QOS): want 0 (AtMostOnce) or 1 (AtLeastOnce)", string(c.QoS))
-	}
 	if c.Capacity == 0 {
 		c.Capacity = defaultCapacity
 	}
 	if c.MaxBufferedBytes == 0 {
 		c.MaxBufferedBytes = defaultMaxBufferedBytes
 	}
+	if c.Spool != nil && !c.Spool.Enabled() {
+		c.Spool = nil
+	}
+}
+
+// check returns an error if a field other than Address has a value that cannot be used.
+func (c *Config) check() error {
+	if c.QoS != AtLeastOnce && c.QoS != AtMostOnce {
+		return fmt.Errorf("publisher: QoS %q (MPS_MQTT_QOS): want 0 (AtMostOnce) or 1 (AtLeastOnce)", string(c.QoS))
+	}
 	if c.MaxBufferedBytes < minMaxBufferedBytes {
-		return c, nil, fmt.Errorf("publisher: MaxBufferedBytes %d: want %d bytes or more, or 0 for %d", c.MaxBufferedBytes, minMaxBufferedBytes, defaultMaxBufferedBytes)
+		return fmt.Errorf("publisher: MaxBufferedBytes %d: want %d bytes or more, or 0 for %d", c.MaxBufferedBytes, minMaxBufferedBytes, defaultMaxBufferedBytes)
 	}
 	if c.Capacity < 0 {
-		return c, nil, fmt.Errorf("publisher: Capacity %d: want a positive number of events, or 0 for %d", c.Capacity, defaultCapacity)
+		return fmt.Errorf("publisher: Capacity %d: want a positive number of events, or 0 for %d", c.Capacity, defaultCapacity)
 	}
 	if !wholeSeconds(c.KeepAlive, math.MaxUint16) {
-		return c, nil, fmt.Errorf("publisher: KeepAlive %v: want whole seconds, from 1 to 65535, or 0 for 30s", c.KeepAlive)
+		return fmt.Errorf("publisher: KeepAlive %v: want whole seconds, from 1 to 65535, or 0 for 30s", c.KeepAlive)
 	}
 	if !wholeSeconds(c.MessageExpiry, math.MaxUint32) {
-		return c, nil, fmt.Errorf("publisher: MessageExpiry %v: want whole seconds, from 1 on, or 0 for none", c.MessageExpiry)
+		return fmt.Errorf("publisher: MessageExpiry %v: want whole seconds, from 1 on, or 0 for none", c.MessageExpiry)
 	}
 	if _, err := parseTopic(c.Topic); err != nil {
-		return c, nil, fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", c.Topic, err)
+		return fmt.Errorf("publisher: Topic %q (MPS_MQTT_TOPIC): %w", c.Topic, err)
 	}
 	// The client id comes first, because it is the default of the source.
 	for _, text := range []struct{ field, value string }{{"ClientID (MPS_MQTT_CLIENT_ID)", c.ClientID}, {"Source", c.Source}} {
 		if err := mqtttopic.CheckString(text.value); err != nil {
-			return c, nil, fmt.Errorf("publisher: %s %q: %w", text.field, text.value, err)
+			return fmt.Errorf("publisher: %s %q: %w", text.field, text.value, err)
 		}
 	}
 	if c.Status {
 		if err := mqtttopic.CheckTopic(c.statusTopic()); err != nil {
-			return c, nil, fmt.Errorf("publisher: ClientID (MPS_MQTT_CLIENT_ID) %q as a part of the topic of Status: %w", c.ClientID, err)
+			return fmt.Errorf("publisher: ClientID (MPS_MQTT_CLIENT_ID) %q as a part of the topic of Status: %w", c.ClientID, err)
 		}
 	}
-	if c.Spool != nil && !c.Spool.Enabled() {
-		c.Spool = nil
-	}
 	if c.Spool != nil && c.Capacity < minCapacityWithSpool {
-		return c, nil, fmt.Errorf("publisher: Capacity %d: with a Spool want %d or more", c.Capacity, minCapacityWithSpool)
+		return fmt.Errorf("publisher: Capacity %d: with a Spool want %d or more", c.Capacity, minCapacityWithSpool)
 	}
 	if c.SpoolDir != "" && c.Spool == nil {
-		return c, nil, fmt.Errorf("publisher: %s is set (SpoolDir %q), but Spool is not: write config, err := publisher.ConfigFromEnv(), then config.Spool, err = spool.FromEnv(), then publisher.New(config)", mqttconn.SpoolDirVariable, c.SpoolDir)
+		return fmt.Errorf("publisher: %s is set (SpoolDir %q), but Spool is not: write config, err := publisher.ConfigFromEnv(), then config.Spool, err = spool.FromEnv(), then publisher.New(config)", mqttconn.SpoolDirVariable, c.SpoolDir)
 	}
-	if c.Address == "" {
-		return c, nil, nil
-	}
-	servers, err := mqttconn.ParseAddress(c.Address)
-	if err != nil {
-		return c, nil, fmt.Errorf("publisher: Address (MPS_MQTT_ADDRESS): %w", err)
-	}
-	if c.Username+c.Password != "" && !slices.ContainsFunc(servers, func(s mqttconn.Server) bool { return s.User == nil }) {
-		return c, nil, errors.New("publisher: Username and Password (MPS_MQTT_USERNAME, MPS_MQTT_PASSWORD) are set, and Address (MPS_MQTT_ADDRESS) holds a user too: want one of them")
-	}
-	return c, servers, nil
+	return nil
 }

@@ -25,9 +25,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/event"
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/store/sqlite"
 )
 
 // These benchmarks are about the whole consumer. Each stands beside its reference in the
@@ -147,7 +148,7 @@ func BenchmarkIntake(b *testing.B) {
 
 				begin = time.Now()
 				ours, stop := working(b, Config{
-					Address: "mqtt://" + address, StorePath: filepath.Join(b.TempDir(), "store.db"), IlertURL: server.URL,
+					Address: "mqtt://" + address, OpenStore: sqliteAt(filepath.Join(b.TempDir(), "store.db")), IlertURL: server.URL,
 					Presets: strings.Split(presets, ","), Topics: []string{"mps/events"},
 				})
 				awaitReceived(b, ours, n)
@@ -191,7 +192,7 @@ func BenchmarkDelivery(b *testing.B) {
 				all = make(chan struct{})
 
 				path := filepath.Join(b.TempDir(), "store.db")
-				c, err := New(Config{StorePath: path, IlertURL: server.URL, IntegrationKey: "k", ClientID: "c", Rate: -1})
+				c, err := New(Config{OpenStore: sqliteAt(path), IlertURL: server.URL, IntegrationKey: "k", ClientID: "c", Rate: -1})
 				require.NoError(b, err)
 				openMany(b, c, path, open)
 				raise(b, c, n)
@@ -240,11 +241,11 @@ func eventOf(n int) ilert.Event {
 // raise lets alerts wait to be told.
 func raise(b *testing.B, c *Consumer, n int) {
 	b.Helper()
-	var messages []store.Message
+	var messages []alerting.Message
 	for i := range n {
 		e := eventOf(i)
 		e.IntegrationKey, e.EventType, e.AlertKey = "", "", ""
-		messages = append(messages, store.Message{
+		messages = append(messages, alerting.Message{
 			Filter: "mps/events", Topic: "mps/events", Payload: calls(i), ReceivedAt: time.Now(),
 			Decision: decision.Decision{Effects: []decision.Effect{decision.Raise{Rule: ownRule, Key: decision.Key{Alert: fmt.Sprint("new-", i)}, Event: e}}},
 		})
@@ -258,9 +259,9 @@ func raise(b *testing.B, c *Consumer, n int) {
 func openMany(b *testing.B, c *Consumer, path string, n int) {
 	b.Helper()
 	raise(b, c, 1)
-	notices, err := c.store.Claim(context.Background(), time.Now(), 1, store.Unlimited)
+	notices, err := c.store.Claim(context.Background(), time.Now(), 1, alerting.Unlimited)
 	require.NoError(b, err)
-	require.NoError(b, c.store.Settle(context.Background(), []store.Answer{{Notice: notices[0], Result: store.Told, At: time.Now()}}))
+	require.NoError(b, c.store.Settle(context.Background(), []alerting.Answer{{Notice: notices[0], Result: alerting.Taken, At: time.Now()}}))
 	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(20000)")
 	require.NoError(b, err)
 	defer db.Close()
@@ -297,7 +298,7 @@ func BenchmarkLatency(b *testing.B) {
 	heard := make(chan string, 1)
 	server := quiet(b, 0, func(e ilert.Event) { heard <- e.AlertKey })
 	c, stop := working(b, Config{
-		Address: "mqtt://" + address, StorePath: filepath.Join(b.TempDir(), "store.db"), IlertURL: server.URL, Presets: []string{"calls"},
+		Address: "mqtt://" + address, OpenStore: sqliteAt(filepath.Join(b.TempDir(), "store.db")), IlertURL: server.URL, Presets: []string{"calls"},
 	})
 	defer stop()
 	require.Eventually(b, func() bool { return c.Ready() == nil }, 10*time.Second, time.Millisecond)
@@ -316,4 +317,9 @@ func BenchmarkLatency(b *testing.B) {
 	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "ms-median")
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "ms-99%")
 	b.ReportMetric(0, "ns/op") // would count the pauses
+}
+
+// sqliteAt opens the SQLite store at a path.
+func sqliteAt(path string) func(context.Context) (alerting.Store, error) {
+	return func(ctx context.Context) (alerting.Store, error) { return sqlite.Open(ctx, path) }
 }

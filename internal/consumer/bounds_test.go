@@ -45,7 +45,7 @@ func TestPostsAreStoredTogether(t *testing.T) {
 	ilert := record(t)
 	var log bytes.Buffer
 	cfg := consumer.Config{
-		StorePath: t.TempDir() + "/store.db", IlertURL: ilert.URL, Mapping: &consumer.Mapping{},
+		OpenStore: storeAt(newStorePath(t)), IlertURL: ilert.URL, Mapping: &consumer.Mapping{},
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	c := start(t, cfg).ready(t)
@@ -68,7 +68,7 @@ func TestPostsAreStoredTogether(t *testing.T) {
 }
 
 func TestNothingIsPostedToAConsumerThatHasStopped(t *testing.T) {
-	c := start(t, consumer.Config{StorePath: t.TempDir() + "/store.db"}).ready(t)
+	c := start(t, consumer.Config{OpenStore: storeAt(newStorePath(t))}).ready(t)
 	c.stop()
 	_, err := c.Post(t.Context(), postable("ALERT"))
 	assert.EqualError(t, err, "consumer: stopping")

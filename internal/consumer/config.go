@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,16 +10,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilagent"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
-// Config holds the settings of a Consumer. StorePath is required unless DryRun is set; ClientID
+// Config holds the settings of a Consumer. OpenStore is required unless DryRun is set; ClientID
 // is required with Address, and IntegrationKey without Mapping.
 type Config struct {
 	// Address is the address of the broker: mqtt://host:port, mqtts:// for TLS, ws:// or wss://
@@ -60,8 +62,8 @@ type Config struct {
 	// MQTTPath is the path for the events of Mapping, below IlertURL, with {key} for the
 	// integration key; default /api/v1/events/mqtt/{key}.
 	MQTTPath string
-	// StorePath is the SQLite file of the store, which New creates if it does not exist.
-	StorePath string
+	// OpenStore opens the store that keeps the state; the consumer closes it.
+	OpenStore func(context.Context) (alerting.Store, error)
 	// DryRun logs the events for ilert and sends none. It keeps its state in memory and takes no
 	// messages from the session of ClientID, so it may run beside the consumer that does the
 	// work.
@@ -139,21 +141,22 @@ func (c Config) check() (checked, error) {
 		c.Presets = rulefile.DefaultPresets
 	}
 	if c.DryRun {
+		c.OpenStore = func(context.Context) (alerting.Store, error) { return memory.New(), nil }
 		c.ClientID, c.SessionExpiry, c.HeartbeatKey = mqttconn.RandomClientID(c.ClientID+"-dry-run"), 0, ""
 	} else {
 		c.SessionExpiry = cmp.Or(c.SessionExpiry, 24*time.Hour)
 	}
 	c.MaxSkew = cmp.Or(c.MaxSkew, time.Minute)
 	c.Rate = cmp.Or(c.Rate, defaultRate)
-	c.MaxDeadLetters = cmp.Or(c.MaxDeadLetters, store.DefaultBounds.Letters)
-	c.MaxDeadLetterBytes = cmp.Or(c.MaxDeadLetterBytes, store.DefaultBounds.LetterBytes)
-	c.MaxDeadLetterAge = cmp.Or(c.MaxDeadLetterAge, store.DefaultBounds.LetterAge)
+	c.MaxDeadLetters = cmp.Or(c.MaxDeadLetters, alerting.DefaultBounds.Letters)
+	c.MaxDeadLetterBytes = cmp.Or(c.MaxDeadLetterBytes, alerting.DefaultBounds.LetterBytes)
+	c.MaxDeadLetterAge = cmp.Or(c.MaxDeadLetterAge, alerting.DefaultBounds.LetterAge)
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
 	switch {
-	case c.StorePath == "" && !c.DryRun:
-		return checked{}, errors.New("consumer: StorePath is required")
+	case c.OpenStore == nil:
+		return checked{}, errors.New("consumer: OpenStore is required")
 	case c.Address != "" && c.ClientID == "":
 		return checked{}, errors.New("consumer: ClientID is required")
 	case c.Mapping == nil && c.listensToEvents() && c.IntegrationKey == "" && !c.DryRun:

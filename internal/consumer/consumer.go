@@ -19,10 +19,10 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // Consumer listens to messages and keeps ilert true to them. Its methods may be called
@@ -30,7 +30,7 @@ import (
 type Consumer struct {
 	config   *struct{ *checked } // so that fmt does not follow it to the secrets
 	rules    atomic.Pointer[ruleset]
-	store    *store.Store
+	store    *alerting.Engine
 	pace     *pace
 	secrets  *secrets
 	incoming chan message
@@ -80,7 +80,7 @@ func New(config Config) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
-	opened, err := complete.openStore()
+	opened, err := complete.openAlerting(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
@@ -116,33 +116,22 @@ func New(config Config) (*Consumer, error) {
 	return c, nil
 }
 
-// openStore opens the store that the configuration names.
-func (c checked) openStore() (opened *store.Store, err error) {
-	if c.DryRun {
-		opened, err = store.OpenInMemory(context.Background())
-	} else {
-		opened, err = store.Open(context.Background(), c.StorePath)
+// openAlerting opens the store and begins to work on it.
+func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
+	store, err := c.OpenStore(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		b := &opened.Bounds
-		b.Letters, b.LetterBytes, b.LetterAge = c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge
-	}
-	return opened, err
+	bounds := alerting.DefaultBounds
+	bounds.Letters, bounds.LetterBytes, bounds.LetterAge = c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge
+	return alerting.Open(ctx, store, bounds)
 }
 
 // restore loads the paces and clocks of an earlier process.
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
-	paces, err := c.store.Paces(ctx, now)
-	if err != nil {
-		return err
-	}
-	c.pace.restore(paces, now)
-	clocks, err := c.store.Clocks(ctx)
-	if err != nil {
-		return err
-	}
-	c.skew.restore(clocks)
+	c.pace.restore(c.store.Paces(now), now)
+	c.skew.restore(c.store.Clocks())
 	if c.config.Address == "" {
 		return nil
 	}

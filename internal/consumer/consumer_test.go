@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,7 +124,7 @@ func (s started) failing(t *testing.T, reason string) {
 func config(t *testing.T, b interface{ Addr() string }, ilert *recorder) consumer.Config {
 	t.Helper()
 	return consumer.Config{
-		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
+		Address: "mqtt://" + b.Addr(), ClientID: "test", OpenStore: storeAt(newStorePath(t)),
 		IlertURL: ilert.URL, IntegrationKey: secret, Presets: []string{"calls"}, Rate: -1,
 	}
 }
@@ -325,7 +324,7 @@ func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
 // openStore opens the consumer's store as an administrator might.
 func openStore(t *testing.T, cfg consumer.Config) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", cfg.StorePath+"?_pragma=busy_timeout(20000)")
+	db, err := sql.Open("sqlite", storePath(t)+"?_pragma=busy_timeout(20000)")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
 	return db
@@ -358,19 +357,19 @@ func TestNoConnectionToIlertOutlivesRun(t *testing.T) {
 }
 
 func TestBadConfigurationIsNamed(t *testing.T) {
-	good := consumer.Config{Address: "a", ClientID: "c", StorePath: filepath.Join(t.TempDir(), "store.db"), IntegrationKey: secret}
+	good := consumer.Config{Address: "a", ClientID: "c", OpenStore: storeAt(newStorePath(t)), IntegrationKey: secret}
 	for want, spoil := range map[string]func(*consumer.Config){
 		`Mapping and Presets "calls"`:      func(c *consumer.Config) { c.Presets, c.Mapping = []string{"calls"}, &consumer.Mapping{} },
 		`MQTTPath "x"`:                     func(c *consumer.Config) { c.MQTTPath = "x" },
 		`ClientID is required`:             func(c *consumer.Config) { c.ClientID = "" },
-		`StorePath is required`:            func(c *consumer.Config) { c.StorePath = "" },
+		`OpenStore is required`:            func(c *consumer.Config) { c.OpenStore = nil },
 		`IntegrationKey is required`:       func(c *consumer.Config) { c.IntegrationKey = "" },
 		`unknown scheme "http"`:            func(c *consumer.Config) { c.Address = "http://u:" + secret + "@h" },
 		`topic filter "a/#/b": # may only`: func(c *consumer.Config) { c.Topics = []string{"a/#/b"} },
 		`topic filter "a+": + may only`:    func(c *consumer.Config) { c.Topics = []string{"a+"} },
 		`there is no preset "x"`:           func(c *consumer.Config) { c.Presets = []string{"x"} },
 		`ilert: URL "x"`:                   func(c *consumer.Config) { c.IlertURL = "x" },
-		`store: /nowhere/x`:                func(c *consumer.Config) { c.StorePath = "/nowhere/x" },
+		`store: /nowhere/x`:                func(c *consumer.Config) { c.OpenStore = storeAt("/nowhere/x") },
 	} {
 		bad := good
 		spoil(&bad)

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // workers is the number of concurrent requests to ilert: enough for 2,800 a second of 20 ms each,
@@ -21,7 +21,7 @@ const workers = 128
 // answers; the requests run beside it, one at a time for each alert, because the store hands out
 // no alert twice.
 func (c *Consumer) deliver(ctx context.Context) {
-	answers := make(chan store.Answer, workers)
+	answers := make(chan alerting.Answer, workers)
 	var requests sync.WaitGroup
 	free := workers
 	for ctx.Err() == nil {
@@ -46,19 +46,19 @@ func (c *Consumer) deliver(ctx context.Context) {
 }
 
 // due claims at most limit notices, and returns a channel that fires when the next is due.
-func (c *Consumer) due(ctx context.Context, limit int) (notices []store.Notice, again <-chan time.Time) {
+func (c *Consumer) due(ctx context.Context, limit int) (notices []alerting.Notice, again <-chan time.Time) {
 	if limit == 0 {
 		return nil, nil // wait for an answer
 	}
 	now := time.Now()
-	notices, err := c.store.Claim(ctx, now, limit, func(key ilert.IntegrationKey) store.Budget { return c.pace.budget(key, now) })
+	notices, err := c.store.Claim(ctx, now, limit, func(key ilert.IntegrationKey) alerting.Budget { return c.pace.budget(key, now) })
 	for _, n := range notices {
 		c.pace.take(n.IntegrationKey, now)
 	}
 	var next time.Time
 	var waiting bool
 	if err == nil && len(notices) < limit {
-		next, waiting, err = c.store.NextTry(ctx)
+		next, waiting, err = c.store.NextDue(ctx)
 	}
 	switch {
 	case err != nil:
@@ -76,8 +76,8 @@ func (c *Consumer) due(ctx context.Context, limit int) (notices []store.Notice, 
 }
 
 // collect returns first and the answers that have come since.
-func collect(first store.Answer, answers <-chan store.Answer) []store.Answer {
-	all := []store.Answer{first}
+func collect(first alerting.Answer, answers <-chan alerting.Answer) []alerting.Answer {
+	all := []alerting.Answer{first}
 	for {
 		select {
 		case answer, ok := <-answers:
@@ -93,7 +93,7 @@ func collect(first store.Answer, answers <-chan store.Answer) []store.Answer {
 
 // settle stores answers and returns their number. While the store fails the alerts stay claimed;
 // if ctx ends before it stores them, the next process finds them unanswered.
-func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
+func (c *Consumer) settle(ctx context.Context, answers []alerting.Answer) int {
 	for tries := 0; ; tries++ {
 		err := c.store.Settle(context.WithoutCancel(ctx), answers)
 		c.report(settling, err)
@@ -109,12 +109,12 @@ func (c *Consumer) settle(ctx context.Context, answers []store.Answer) int {
 
 // tell sends one notice and returns the answer. When ctx ends it still waits a moment for the
 // answer, because an unknown one costs a repeated event.
-func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
+func (c *Consumer) tell(ctx context.Context, n alerting.Notice) alerting.Answer {
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
 	e := n.Event
 	err := c.send(grace, n, e)
-	answer := store.Answer{Notice: n, At: time.Now()}
+	answer := alerting.Answer{Notice: n, At: time.Now()}
 	if n.Unproven {
 		c.pace.distrust(n.IntegrationKey, answer.At)
 	}
@@ -124,23 +124,23 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 	var failed *ilert.Error
 	switch {
 	case err == nil:
-		answer.Result = store.Told
+		answer.Result = alerting.Taken
 		if !c.config.DryRun {
 			c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
 		}
 		c.taken(n.IntegrationKey)
 		return answer
 	case !errors.As(err, &failed): // stopping
-		answer.Result = store.Unknown
+		answer.Result = alerting.Unknown
 		return answer
 	case failed.Class == ilert.Invalid:
-		answer.Result, answer.Reason = store.Refused, failed.Error()
+		answer.Result, answer.Reason = alerting.Refused, failed.Error()
 		c.lines.Warn("invalid", "ilert calls an event invalid", slog.String("alert_key", e.AlertKey), slog.Any("error", failed))
 		return answer
 	case failed.Uncertain:
-		answer.Result = store.Unknown
+		answer.Result = alerting.Unknown
 	default:
-		answer.Result = store.NotTold
+		answer.Result = alerting.NotTaken
 	}
 	if failed.RetryAfter > 0 {
 		answer.Retry = answer.At.Add(min(failed.RetryAfter, maxAsked))
@@ -150,7 +150,7 @@ func (c *Consumer) tell(ctx context.Context, n store.Notice) store.Answer {
 }
 
 // send sends the event of a notice to ilert, or logs it in a dry run.
-func (c *Consumer) send(ctx context.Context, n store.Notice, e ilert.Event) error {
+func (c *Consumer) send(ctx context.Context, n alerting.Notice, e ilert.Event) error {
 	if !c.config.DryRun {
 		secret, err := c.secretOf(n.IntegrationKey)
 		if err != nil {

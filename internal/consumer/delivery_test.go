@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
@@ -28,12 +28,12 @@ func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
 	}))
 	defer server.Close()
 	c, err := New(Config{
-		Address: "localhost", ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
+		Address: "localhost", ClientID: "test", OpenStore: sqliteAt(filepath.Join(t.TempDir(), "store.db")),
 		IlertURL: server.URL, IntegrationKey: "k",
 	})
 	require.NoError(t, err)
 	defer c.store.Close()
-	notice := store.Notice{Path: ilert.EventsPath, Event: ilert.Event{EventType: ilert.Alert, Summary: "s", AlertKey: "a"}}
+	notice := alerting.Notice{Path: ilert.EventsPath, Event: ilert.Event{EventType: ilert.Alert, Summary: "s", AlertKey: "a"}}
 	for _, status = range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusForbidden} {
 		for after, want := range map[string]time.Duration{
 			"120": 2 * time.Minute, "600": 10 * time.Minute, "601": 10 * time.Minute, "31536000": 10 * time.Minute,
@@ -73,7 +73,7 @@ func TestTheHeartbeatStopsWhileSomethingIsInTheWay(t *testing.T) {
 	}))
 	defer server.Close()
 	c, err := New(Config{
-		Address: "localhost", ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"),
+		Address: "localhost", ClientID: "test", OpenStore: sqliteAt(filepath.Join(t.TempDir(), "store.db")),
 		HeartbeatURL: server.URL, HeartbeatKey: "beat", IntegrationKey: "k",
 	})
 	require.NoError(t, err)
@@ -103,7 +103,7 @@ func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
 	b := brokertest.Start(t, "")
 	require.NoError(t, b.Close())
 	c, err := New(Config{
-		Address: "mqtt://" + b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: server.URL, IntegrationKey: "k",
+		Address: "mqtt://" + b.Addr(), ClientID: "test", OpenStore: sqliteAt(filepath.Join(t.TempDir(), "store.db")), IlertURL: server.URL, IntegrationKey: "k",
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // failure is the reason why ilert has not taken the last event of an integration key.
@@ -35,7 +35,7 @@ func (c *Consumer) taken(key ilert.IntegrationKey) {
 
 // notTaken notes why ilert has not taken the event of a notice. It keeps the failures by key,
 // because a key that works must not hide another that is refused.
-func (c *Consumer) notTaken(n store.Notice, err *ilert.Error) {
+func (c *Consumer) notTaken(n alerting.Notice, err *ilert.Error) {
 	if err.Class == ilert.Operator {
 		c.secrets.refresh(n.IntegrationKey)
 	}

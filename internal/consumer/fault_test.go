@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -54,7 +53,7 @@ func TestAKeyThatIlertRefusesHoldsUpNoOther(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(server.Close)
-	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: server.URL, IntegrationKey: "wrong"})
+	c := start(t, consumer.Config{OpenStore: storeAt(newStorePath(t)), IlertURL: server.URL, IntegrationKey: "wrong"})
 	post := func(key string, n int) {
 		_, err := c.Post(t.Context(), fmt.Appendf(nil, `{"integrationKey":%q,"eventType":"ALERT","summary":"s","alertKey":"%d"}`, key, n))
 		require.NoError(t, err)

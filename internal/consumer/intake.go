@@ -7,10 +7,10 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // message is a PUBLISH that has arrived. A message of QoS 1 is acknowledged on link and nowhere
@@ -41,7 +41,7 @@ func (c *Consumer) takeIn(ctx context.Context) {
 	defer close(c.deaf)
 	var messages []message
 	var posts []posted
-	var changes []store.Message
+	var changes []alerting.Message
 	for {
 		var done func()
 		messages, posts, done = c.gather(ctx, messages[:0], posts[:0])
@@ -115,13 +115,13 @@ func (c *Consumer) gather(ctx context.Context, messages []message, posts []poste
 }
 
 // decide returns what the store should apply for a message.
-func (c *Consumer) decide(set *ruleset, m message) store.Message {
+func (c *Consumer) decide(set *ruleset, m message) alerting.Message {
 	filter, wanted := filterOf(set.topics, m.Topic)
 	if !wanted {
-		return store.Message{Filter: filter, ReceivedAt: m.at, Delivery: deliveryOf(m)}
+		return alerting.Message{Filter: filter, ReceivedAt: m.at, Delivery: deliveryOf(m)}
 	}
 	properties := propertiesOf(m.Publish)
-	change := store.Message{
+	change := alerting.Message{
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
 		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
@@ -180,7 +180,7 @@ func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
 // apply stores the changes, and tries again until the store takes them or ctx ends; then it
 // returns false. It tries posts once: their callers hear at once that the store fails, and may
 // post again.
-func (c *Consumer) apply(ctx context.Context, changes []store.Message, posts []posted) bool {
+func (c *Consumer) apply(ctx context.Context, changes []alerting.Message, posts []posted) bool {
 	all := changes
 	for _, p := range posts {
 		all = append(all, p.event)

@@ -3,12 +3,12 @@ package consumer
 import (
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // restore loads the paces of an earlier process, so that a restart sends no more requests.
-func (p *pace) restore(paces map[ilert.IntegrationKey]store.Pace, now time.Time) {
+func (p *pace) restore(paces map[ilert.IntegrationKey]alerting.Pace, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, kept := range paces {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -61,7 +60,7 @@ func post(t *testing.T, s started, key string, n int) {
 
 func TestARestartIsNoReasonToSendMore(t *testing.T) {
 	ilert := count(t, func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusAccepted) })
-	cfg := consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: ilert.URL}
+	cfg := consumer.Config{OpenStore: storeAt(newStorePath(t)), IlertURL: ilert.URL}
 	began := time.Now()
 	c := start(t, cfg)
 	for n := range 40 {

@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/internal/consumer"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // twoSources are rules of two alert sources: doors go to one of their own, fires to the
@@ -34,33 +34,31 @@ var withoutDoors, _, _ = strings.Cut(twoSources, "  - {name: open")
 // retry asks for all dead letters to be taken in again, as mps-ilert store does.
 func retry(t *testing.T, cfg consumer.Config) {
 	t.Helper()
-	s, err := store.OpenBeside(t.Context(), cfg.StorePath)
-	require.NoError(t, err)
+	s := beside(t)
 	defer s.Close()
-	n, err := s.AskToRetry(t.Context(), store.Letters{})
+	n, err := s.AskToRetry(t.Context(), alerting.LetterQuery{})
 	require.NoError(t, err)
 	require.NotZero(t, n)
 }
 
 // letters waits until as many dead letters as are wanted are there and none of them is
 // to be taken in again.
-func letters(t *testing.T, cfg consumer.Config, want int) []store.Letter {
+func letters(t *testing.T, cfg consumer.Config, want int) []alerting.Letter {
 	t.Helper()
-	s, err := store.OpenBeside(t.Context(), cfg.StorePath)
-	require.NoError(t, err)
+	s := beside(t)
 	defer s.Close()
-	var all []store.Letter
+	var all []alerting.Letter
 	require.Eventually(t, func() bool {
 		var err error
-		all, err = s.DeadLetters(t.Context(), store.Letters{})
-		return assert.NoError(t, err) && len(all) == want && !slices.ContainsFunc(all, func(l store.Letter) bool { return l.Retry })
+		all, err = s.DeadLetters(t.Context(), alerting.LetterQuery{})
+		return assert.NoError(t, err) && len(all) == want && !slices.ContainsFunc(all, func(l alerting.Letter) bool { return l.Retry })
 	}, brokertest.Wait, 5*time.Millisecond)
 	accounted(t, s)
 	return all
 }
 
 // accounted holds the identity.
-func accounted(t *testing.T, s *store.Store) {
+func accounted(t *testing.T, s *alerting.Engine) {
 	t.Helper()
 	tallies, err := s.Tallies(t.Context())
 	require.NoError(t, err)
@@ -175,7 +173,7 @@ func TestNoTextOfAMessageIsTheNameOfAKey(t *testing.T) {
 	}
 	c.stop()
 
-	cfg.RulesFiles, cfg.Mapping, cfg.Topics, cfg.StorePath = nil, &consumer.Mapping{}, []string{"t"}, filepath.Join(t.TempDir(), "mapping.db")
+	cfg.RulesFiles, cfg.Mapping, cfg.Topics, cfg.OpenStore = nil, &consumer.Mapping{}, []string{"t"}, storeAt(filepath.Join(t.TempDir(), "mapping.db"))
 	start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "t", `{"integrationKey":"env:DOORS_KEY","eventType":"RESOLVE","summary":"x","alertKey":"b"}`)
 	ilert.expect(t, append(want, "RESOLVE b by env:DOORS_KEY")...)
@@ -195,7 +193,7 @@ func TestADeadLetterOfAnAlertsOwnNoticeKeepsItsSource(t *testing.T) {
 	start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
 	ilert.expect(t, "ALERT door/1 by doors", "RESOLVE door/1 by doors")
-	assert.Equal(t, "env:DOORS_KEY", letters(t, cfg, 1)[0].IntegrationKey.String())
+	assert.Equal(t, "env:DOORS_KEY", letters(t, cfg, 1)[0].Alert.Integration.String())
 	retry(t, cfg)
 	ilert.expect(t, "ALERT door/1 by doors", "RESOLVE door/1 by doors", "RESOLVE door/1 by doors")
 	letters(t, cfg, 0)

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 const (
@@ -105,32 +105,32 @@ func (p *pace) fill(b *bucket, now time.Time) {
 }
 
 // budget limits the notices that the store may hand out for a key now.
-func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
+func (p *pace) budget(key ilert.IntegrationKey, now time.Time) alerting.Budget {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.of(key, now)
 	free := maxUnderWay - b.underWay
 	switch {
 	case now.Before(b.hold):
-		return store.Budget{Again: b.hold}
+		return alerting.Budget{Again: b.hold}
 	case b.refused > 0 && b.underWay > 0: // the probe, or a request before it
-		return store.Budget{}
+		return alerting.Budget{}
 	case b.refused > 0:
-		return store.Budget{Any: 1, Singles: 1, Kept: p.rate > 0}
+		return alerting.Budget{Any: 1, Singles: 1, Kept: p.rate > 0}
 	case p.rate == 0:
-		return store.Budget{Any: free, Singles: free}
+		return alerting.Budget{Any: free, Singles: free}
 	}
 	p.fill(b, now)
 	left := min(int(b.tokens), p.rate-len(b.spent))
 	if free <= left { // an answer frees the next worker
-		return store.Budget{Any: free, Singles: min(free, left-p.reserved()), Minute: p.rate, Kept: true}
+		return alerting.Budget{Any: free, Singles: min(free, left-p.reserved()), Minute: p.rate, Kept: true}
 	}
 	next := now.Add(time.Duration((1 - b.tokens + float64(int(b.tokens))) * float64(time.Minute) / float64(p.rate)))
 	if len(b.spent) > 0 && p.rate-len(b.spent) <= int(b.tokens) {
 		next = b.spent[0].Add(time.Minute)
 	}
 	// The store counts in milliseconds.
-	return store.Budget{Any: left, Singles: left - p.reserved(), Again: next.Add(time.Millisecond), Minute: p.rate, Kept: true}
+	return alerting.Budget{Any: left, Singles: left - p.reserved(), Again: next.Add(time.Millisecond), Minute: p.rate, Kept: true}
 }
 
 // take notes that a request is sent.

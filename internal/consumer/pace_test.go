@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 var noon = time.UnixMilli(1795348800000)
@@ -83,14 +83,14 @@ func TestAKeyThatIlertRefusesIsProbedNowAndThen(t *testing.T) {
 	p.answered(ilert.LiteralKey("wrong"), forbidden, now)
 	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
 		b := p.budget(ilert.LiteralKey("wrong"), now)
-		assert.Equal(t, store.Budget{Again: b.Again}, b)
+		assert.Equal(t, alerting.Budget{Again: b.Again}, b)
 		if wait > time.Minute {
 			assert.Equal(t, wait, b.Again.Sub(now))
 		}
 		now = b.Again
-		assert.Equal(t, store.Budget{Any: 1, Singles: 1}, p.budget(ilert.LiteralKey("wrong"), now))
+		assert.Equal(t, alerting.Budget{Any: 1, Singles: 1}, p.budget(ilert.LiteralKey("wrong"), now))
 		p.take(ilert.LiteralKey("wrong"), now)
-		assert.Equal(t, store.Budget{}, p.budget(ilert.LiteralKey("wrong"), now), "one at a time")
+		assert.Equal(t, alerting.Budget{}, p.budget(ilert.LiteralKey("wrong"), now), "one at a time")
 		p.answered(ilert.LiteralKey("wrong"), forbidden, now)
 		assert.Equal(t, maxUnderWay, p.budget(ilert.LiteralKey("right"), now).Any, "another key is none of it")
 	}

@@ -9,10 +9,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // HTTPFilter is the name under which the store counts the events that Post takes.
@@ -52,13 +52,13 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 
 // posted is an event of Post that waits to be stored.
 type posted struct {
-	event  store.Message
+	event  alerting.Message
 	stored chan error // holds one
 }
 
 // letterOf returns the message that the store should apply for an event of Post, and the event as
 // the caller sees it.
-func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, shown []byte, err error) {
+func (c *Consumer) letterOf(payload []byte, at time.Time) (m alerting.Message, shown []byte, err error) {
 	e, omitted, err := parseEvent(payload)
 	if err != nil {
 		return m, nil, err
@@ -68,7 +68,7 @@ func (c *Consumer) letterOf(payload []byte, at time.Time) (m store.Message, show
 		return m, nil, err
 	}
 	send := decision.Send{IntegrationKey: c.keyOf(e.IntegrationKey), Path: ilert.EventsPath, Event: e}
-	return store.Message{
+	return alerting.Message{
 		Filter: HTTPFilter, Topic: ilert.EventsPath, Payload: payload, ReceivedAt: at,
 		Decision: decision.Decision{Effects: []decision.Effect{send}},
 	}, shown, nil

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func publishTo(t *testing.T, addr, topic, payload string) {
 
 func TestACallerThatHangsUpIsNoFaultOfTheStore(t *testing.T) {
 	ilert := record(t)
-	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: ilert.URL}).ready(t)
+	c := start(t, consumer.Config{OpenStore: storeAt(newStorePath(t)), IlertURL: ilert.URL}).ready(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := c.Post(ctx, postable("ALERT"))
@@ -110,7 +109,7 @@ func refusing(t *testing.T) (url string, pings <-chan string) {
 
 func TestARefusedKeyIsNotHiddenByAnotherThatWorks(t *testing.T) {
 	url, _ := refusing(t)
-	c := start(t, consumer.Config{StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: url, IntegrationKey: "wrong"}).ready(t)
+	c := start(t, consumer.Config{OpenStore: storeAt(newStorePath(t)), IlertURL: url, IntegrationKey: "wrong"}).ready(t)
 	_, err := c.Post(t.Context(), []byte(`{"integrationKey":"wrong","eventType":"ALERT","summary":"x"}`))
 	require.NoError(t, err)
 	c.failing(t, "403 Forbidden")
@@ -126,7 +125,7 @@ func TestHeartbeatsOfOthersArePassedOnWhileWeAreNotReady(t *testing.T) {
 	b := brokertest.Start(t, "")
 	url, pings := refusing(t)
 	c := start(t, consumer.Config{
-		Address: b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"), IlertURL: url,
+		Address: b.Addr(), ClientID: "test", OpenStore: storeAt(newStorePath(t)), IlertURL: url,
 		HeartbeatURL: url, HeartbeatKey: "own", HeartbeatTopic: "beat/+", Mapping: &consumer.Mapping{}, IntegrationKey: "wrong",
 	})
 	_, err := c.Post(t.Context(), []byte(`{"integrationKey":"wrong","eventType":"ALERT","summary":"x"}`))

@@ -6,9 +6,9 @@ import (
 	"io"
 	"net/url"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqttconn"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // fingerprint returns a hash of the id that the publisher gave a message, and 0 if it gave none.
@@ -30,12 +30,12 @@ func fingerprint(properties []decision.Property) uint64 {
 
 // deliveryOf describes how the broker has sent a message. It is empty for a dead letter that is
 // taken in again.
-func deliveryOf(m message) store.Delivery {
+func deliveryOf(m message) alerting.Delivery {
 	if m.link == nil {
-		return store.Delivery{}
+		return alerting.Delivery{}
 	}
 	content := []string{m.Topic, string(m.Payload)}
-	d := store.Delivery{Link: m.link.Serial(), PacketID: m.PacketID, Again: m.Duplicate}
+	d := alerting.Delivery{Link: m.link.Serial(), PacketID: m.PacketID, Again: m.Duplicate}
 	if m.Properties != nil {
 		for _, user := range m.Properties.User {
 			content = append(content, user.Key, user.Value)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 func TestNoMinuteSeesMoreRequestsThanItsRateOverRestarts(t *testing.T) {
@@ -18,7 +18,7 @@ func TestNoMinuteSeesMoreRequestsThanItsRateOverRestarts(t *testing.T) {
 		if now.Sub(noon)%(7*time.Second) == 0 { // a restart
 			p = newPace(defaultRate)
 			kept := sent[max(len(sent)-defaultRate, 0):]
-			p.restore(map[ilert.IntegrationKey]store.Pace{{}: {Requests: kept}}, now)
+			p.restore(map[ilert.IntegrationKey]alerting.Pace{{}: {Requests: kept}}, now)
 		}
 		for range p.budget(ilert.IntegrationKey{}, now).Any {
 			p.take(ilert.IntegrationKey{}, now)
@@ -36,6 +36,6 @@ func TestNoMinuteSeesMoreRequestsThanItsRateOverRestarts(t *testing.T) {
 
 func TestAClockThatWasPutBackHoldsNobodyUpForLong(t *testing.T) {
 	p := newPace(defaultRate)
-	p.restore(map[ilert.IntegrationKey]store.Pace{{}: {Hold: noon.Add(24 * time.Hour)}}, noon)
+	p.restore(map[ilert.IntegrationKey]alerting.Pace{{}: {Hold: noon.Add(24 * time.Hour)}}, noon)
 	assert.Equal(t, noon.Add(maxAsked), p.budget(ilert.IntegrationKey{}, noon).Again)
 }

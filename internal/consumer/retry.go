@@ -9,9 +9,9 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // retryEvery is the interval at which the consumer looks for dead letters that an administrator
@@ -41,7 +41,7 @@ func (c *Consumer) takeInAgain(ctx context.Context) error {
 	if err != nil || len(letters) == 0 {
 		return err
 	}
-	revivals := make([]store.Revival, len(letters))
+	revivals := make([]alerting.Revival, len(letters))
 	set := c.rules.Load()
 	for i, l := range letters {
 		revivals[i] = c.again(set, l)
@@ -65,18 +65,18 @@ func (c *Consumer) takeInAgain(ctx context.Context) error {
 }
 
 // again returns the message of a dead letter by the present rules.
-func (c *Consumer) again(set *ruleset, l store.Letter) store.Revival {
-	r := store.Revival{Letter: l, Message: store.Message{Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Properties: l.Properties}}
+func (c *Consumer) again(set *ruleset, l alerting.Letter) alerting.Revival {
+	r := alerting.Revival{Letter: l, Message: alerting.Message{Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Properties: l.Properties}}
 	switch l.Filter {
-	case store.Rules:
+	case alerting.FilterRules:
 		var e ilert.Event
 		err := json.Unmarshal(l.Payload, &e)
-		r.Message.Decision = resend(l.IntegrationKey, l.Topic, e, err)
+		r.Message.Decision = resend(l.Alert.Integration, l.Topic, e, err)
 		return r
 	case HTTPFilter:
 		e, _, err := parseEvent(l.Payload) // the omissions were counted before
-		key := l.IntegrationKey
-		if l.Kind == store.Unread { // of an earlier version
+		key := l.Alert.Integration
+		if l.Kind == alerting.Unread { // of an earlier version
 			key = c.keyOf(e.IntegrationKey)
 		}
 		r.Message.Decision = resend(key, l.Topic, e, err)

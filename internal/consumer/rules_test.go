@@ -165,13 +165,13 @@ func TestADryRunTakesNoMessagesFromASharedGroup(t *testing.T) {
 }
 
 func TestASharedGroupHasAName(t *testing.T) {
-	_, err := consumer.New(consumer.Config{StorePath: "x", SharedGroup: "a/b"})
+	_, err := consumer.New(consumer.Config{OpenStore: storeAt("x"), SharedGroup: "a/b"})
 	assert.ErrorContains(t, err, `SharedGroup "a/b": want a name without / + and #`)
 }
 
 func TestHeartbeatsOfOthersAloneNeedNoRulesNorKey(t *testing.T) {
 	b := brokertest.Start(t, "")
-	c := start(t, consumer.Config{Address: b.Addr(), ClientID: "test", StorePath: filepath.Join(t.TempDir(), "store.db"), HeartbeatTopic: "beat/+"}).ready(t)
+	c := start(t, consumer.Config{Address: b.Addr(), ClientID: "test", OpenStore: storeAt(newStorePath(t)), HeartbeatTopic: "beat/+"}).ready(t)
 	status := c.Status(t.Context())
 	assert.Equal(t, []string{"beat/+"}, status.Topics)
 	assert.Empty(t, status.Rules)

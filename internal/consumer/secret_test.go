@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -46,7 +45,7 @@ func TestAConfigPrintsNoSecret(t *testing.T) {
 func TestAConsumerPrintsNoSecret(t *testing.T) {
 	c, err := consumer.New(consumer.Config{
 		Address: "ws://127.0.0.1:1/mqtt?t=canary1", Username: "u", Password: "canary2", IntegrationKey: "canary3", HeartbeatKey: "canary4",
-		ClientID: "c", StorePath: filepath.Join(t.TempDir(), "x.db"),
+		ClientID: "c", OpenStore: storeAt(newStorePath(t)),
 	})
 	require.NoError(t, err)
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", c, c, c), "canary")

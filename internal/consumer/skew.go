@@ -11,7 +11,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/alerting"
 )
 
 // Source is a server whose clock is behind ours.
@@ -48,8 +48,8 @@ type skew struct {
 
 	mu      sync.Mutex
 	sources map[string]*list.Element
-	heard   list.List              // of *source, the most recently heard at the front
-	unkept  map[string]store.Clock // changes that the store does not know
+	heard   list.List                 // of *source, the most recently heard at the front
+	unkept  map[string]alerting.Clock // changes that the store does not know
 }
 
 // source is the state of a server's clock.
@@ -62,11 +62,11 @@ type source struct {
 	judged time.Duration // the lag of the clock when it was found to be behind
 	behind time.Duration // the lag of the clock; 0 if it is right
 	heard  time.Time
-	kept   store.Clock // the state in the store
+	kept   alerting.Clock // the state in the store
 }
 
 func newSkew(limit time.Duration, log *slog.Logger) *skew {
-	return &skew{max: limit, log: log, sources: map[string]*list.Element{}, unkept: map[string]store.Clock{}}
+	return &skew{max: limit, log: log, sources: map[string]*list.Element{}, unkept: map[string]alerting.Clock{}}
 }
 
 // anew forgets how late messages were, but not which clocks are behind, because messages that
@@ -90,7 +90,7 @@ func (s *skew) note(name string, own, arrived time.Time) {
 	from.heard = arrived
 	s.judge(from, arrived.Sub(own), arrived)
 	if from.behind != from.kept.Behind || from.behind > 0 && arrived.Sub(from.kept.HeardAt) > keepInterval {
-		from.kept = store.Clock{Source: name, Behind: from.behind, HeardAt: arrived}
+		from.kept = alerting.Clock{Source: name, Behind: from.behind, HeardAt: arrived}
 		s.unkept[name] = from.kept
 	}
 }
@@ -133,7 +133,7 @@ func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
 }
 
 // restore loads the clocks that an earlier process has found.
-func (s *skew) restore(clocks []store.Clock) {
+func (s *skew) restore(clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range clocks {
@@ -143,7 +143,7 @@ func (s *skew) restore(clocks []store.Clock) {
 }
 
 // toKeep returns the clocks that the store does not know yet, and takes them for stored.
-func (s *skew) toKeep() (clocks []store.Clock) {
+func (s *skew) toKeep() (clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.unkept {
@@ -154,7 +154,7 @@ func (s *skew) toKeep() (clocks []store.Clock) {
 }
 
 // notKept takes back the clocks that toKeep has returned.
-func (s *skew) notKept(clocks []store.Clock) {
+func (s *skew) notKept(clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range clocks {
@@ -204,7 +204,7 @@ func (s *skew) forget() {
 	from := s.heard.Remove(s.heard.Back()).(*source)
 	delete(s.sources, from.name)
 	if from.kept.Behind > 0 {
-		s.unkept[from.name] = store.Clock{Source: from.name}
+		s.unkept[from.name] = alerting.Clock{Source: from.name}
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // strict is an ilert that answers 400 to each event that names an alert of a topic, and knows
@@ -106,8 +105,7 @@ rules:
 	first := start(t, cfg)
 	ilert.await(t, func() bool { return ilert.refused > 2 })
 	first.stop()
-	s, err := store.OpenBeside(t.Context(), cfg.StorePath)
-	require.NoError(t, err)
+	s := beside(t)
 	accounted(t, s)
 	require.NoError(t, s.Close())
 	start(t, cfg)

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/alerting"
 )
 
 // Status is the state of a Consumer and the fate of the messages that it received. It names no
@@ -49,7 +49,7 @@ type Status struct {
 }
 
 // Tally counts messages by fate.
-type Tally = store.Tally
+type Tally = alerting.Tally
 
 // Part is a part of the work: subscription, store or ilert.
 type Part struct {
@@ -132,7 +132,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 }
 
 // count sets the counts of the store. The given filters have a count even without messages.
-func (s *Status) count(counts store.Status, filters []string) {
+func (s *Status) count(counts alerting.Status, filters []string) {
 	s.Messages = maps.Clone(counts.Tallies)
 	for _, filter := range filters {
 		s.Messages[filter] = counts.Tallies[filter]
@@ -191,12 +191,12 @@ func (c *Consumer) parts(reading error) []Part {
 // anybody may ask.
 type counting struct {
 	mu    sync.Mutex
-	last  store.Status
+	last  alerting.Status
 	until time.Time
 }
 
 // read returns the counts, which may be some seconds old.
-func (c *counting) read(ctx context.Context, s *store.Store) (store.Status, error) {
+func (c *counting) read(ctx context.Context, s *alerting.Engine) (alerting.Status, error) {
 	const (
 		patience = 5 * time.Second
 		share    = 20 // counting takes at most this part of the time
@@ -212,7 +212,7 @@ func (c *counting) read(ctx context.Context, s *store.Store) (store.Status, erro
 	}
 	counts, err := s.Status(ctx, began)
 	if err != nil {
-		return store.Status{}, err
+		return alerting.Status{}, err
 	}
 	now := time.Now()
 	c.last, c.until = counts, now.Add(min(share*now.Sub(began), maxAge))

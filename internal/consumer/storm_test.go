@@ -10,16 +10,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
 // simulation is the delivery with a clock of its own: the store, the pace, and an ilert
 // that takes fifty requests a minute and answers after latency.
 type simulation struct {
 	t        *testing.T
-	store    *store.Store
+	store    *alerting.Engine
 	pace     *pace
 	now      time.Time
 	underWay []underWay // the oldest first
@@ -33,7 +34,7 @@ type simulation struct {
 }
 
 type underWay struct {
-	answer store.Answer
+	answer alerting.Answer
 	err    error
 }
 
@@ -44,7 +45,7 @@ const (
 
 func simulate(t *testing.T) *simulation {
 	t.Helper()
-	s, err := store.OpenInMemory(t.Context())
+	s, err := alerting.Open(t.Context(), memory.New(), alerting.DefaultBounds)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	return &simulation{
@@ -58,7 +59,7 @@ func (s *simulation) until(end time.Time) {
 	s.t.Helper()
 	for {
 		s.claim()
-		next, waiting, err := s.store.NextTry(s.t.Context())
+		next, waiting, err := s.store.NextDue(s.t.Context())
 		require.NoError(s.t, err)
 		if len(s.underWay) > 0 && (!waiting || s.underWay[0].answer.At.Before(next)) {
 			next, waiting = s.underWay[0].answer.At, true
@@ -75,18 +76,18 @@ func (s *simulation) until(end time.Time) {
 
 func (s *simulation) claim() {
 	s.t.Helper()
-	notices, err := s.store.Claim(s.t.Context(), s.now, workers-len(s.underWay), func(key ilert.IntegrationKey) store.Budget { return s.pace.budget(key, s.now) })
+	notices, err := s.store.Claim(s.t.Context(), s.now, workers-len(s.underWay), func(key ilert.IntegrationKey) alerting.Budget { return s.pace.budget(key, s.now) })
 	require.NoError(s.t, err)
 	for _, n := range notices {
 		s.pace.take(n.IntegrationKey, s.now)
-		answer := store.Answer{Notice: n, Result: store.Told, At: s.now.Add(latency)}
+		answer := alerting.Answer{Notice: n, Result: alerting.Taken, At: s.now.Add(latency)}
 		err := s.arrive(n.Event)
 		switch {
 		case err == nil:
 		case err.Class == ilert.Invalid:
-			answer.Result, answer.Reason = store.Refused, "no"
+			answer.Result, answer.Reason = alerting.Refused, "no"
 		default:
-			answer.Result, answer.Retry = store.NotTold, answer.At.Add(time.Second)
+			answer.Result, answer.Retry = alerting.NotTaken, answer.At.Add(time.Second)
 		}
 		one := underWay{answer: answer}
 		if err != nil {
@@ -102,7 +103,7 @@ func (s *simulation) settle() {
 		one := s.underWay[0]
 		s.underWay = s.underWay[1:]
 		s.pace.answered(one.answer.Notice.IntegrationKey, one.err, s.now)
-		require.NoError(s.t, s.store.Settle(s.t.Context(), []store.Answer{one.answer}))
+		require.NoError(s.t, s.store.Settle(s.t.Context(), []alerting.Answer{one.answer}))
 	}
 	tallies, err := s.store.Tallies(s.t.Context())
 	require.NoError(s.t, err)
@@ -138,9 +139,9 @@ func (s *simulation) arrive(e ilert.Event) *ilert.Error {
 // apply lets messages come, each with one effect.
 func (s *simulation) apply(effects []decision.Effect) {
 	s.t.Helper()
-	messages := make([]store.Message, len(effects))
+	messages := make([]alerting.Message, len(effects))
 	for i, effect := range effects {
-		messages[i] = store.Message{Filter: "f", ReceivedAt: s.now, Decision: decision.Decision{Effects: []decision.Effect{effect}}}
+		messages[i] = alerting.Message{Filter: "f", ReceivedAt: s.now, Decision: decision.Decision{Effects: []decision.Effect{effect}}}
 	}
 	require.NoError(s.t, s.store.Apply(s.t.Context(), messages))
 }
@@ -217,12 +218,12 @@ func TestTheSearchForWhatIlertRefusesKeepsThePaceAndHoldsUpNothing(t *testing.T)
 	assert.Less(t, s.named["fire"].Sub(noon), 20*time.Second)
 	assert.Zero(t, s.tooMany)
 	assert.Less(t, len(s.arrived), 100)
-	letters, err := s.store.DeadLetters(t.Context(), store.Letters{})
+	letters, err := s.store.DeadLetters(t.Context(), alerting.LetterQuery{})
 	require.NoError(t, err)
 	assert.Len(t, letters, len(culprits))
 	tallies, err := s.store.Tallies(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, store.Tally{Received: devices + 1, Delivered: devices + 1 - 3, Dead: 3}, tallies["f"])
+	assert.Equal(t, alerting.Tally{Received: devices + 1, Delivered: devices + 1 - 3, Dead: 3}, tallies["f"])
 	var last time.Time
 	for _, at := range s.named {
 		last = latest(last, at)

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/alerting"
 )
 
 // tidyInterval is the interval at which the consumer purges what exceeds the bounds of the store.
@@ -15,7 +15,7 @@ const tidyInterval = 10 * time.Second
 func (c *Consumer) tidy(ctx context.Context) {
 	ticker := time.NewTicker(tidyInterval)
 	defer ticker.Stop()
-	var logged store.Purged
+	var logged alerting.Purged
 	for ctx.Err() == nil {
 		more, err := c.store.Tidy(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
@@ -35,7 +35,7 @@ func (c *Consumer) tidy(ctx context.Context) {
 
 // logPurged logs the purged letters and events if there are more than were logged, and returns
 // their number.
-func (c *Consumer) logPurged(logged store.Purged) store.Purged {
+func (c *Consumer) logPurged(logged alerting.Purged) alerting.Purged {
 	now := c.store.Overflow()
 	if now != logged {
 		c.lines.Warn("purged", "there are too many dead letters or events that wait, or they are too old: the oldest are purged",

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/ilert"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // refuse lets a recorder refuse the events of some integration keys.
@@ -46,10 +46,9 @@ func (s started) failingKey(t *testing.T, want consumer.Key) {
 	}, brokertest.Wait, 5*time.Millisecond)
 }
 
-func purge(t *testing.T, cfg consumer.Config, which store.Letters) store.Purged {
+func purge(t *testing.T, cfg consumer.Config, which alerting.LetterQuery) alerting.Purged {
 	t.Helper()
-	s, err := store.OpenBeside(t.Context(), cfg.StorePath)
-	require.NoError(t, err)
+	s := beside(t)
 	defer s.Close()
 	n, err := s.Purge(t.Context(), which)
 	require.NoError(t, err)
@@ -86,7 +85,7 @@ func TestAKeyThatIlertHasNeverTakenTakesNothingDown(t *testing.T) {
 			c = start(t, cfg).ready(t) // which tries at once
 			c.failingKey(t, bogus)
 			require.NoError(t, c.Ready())
-			assert.Equal(t, store.Purged{Waiting: 1}, purge(t, cfg, store.Letters{Keys: []string{bogus.Name}}))
+			assert.Equal(t, alerting.Purged{Waiting: 1}, purge(t, cfg, alerting.LetterQuery{Keys: []string{bogus.Name}}))
 			require.Eventually(t, func() bool { return len(c.Status(t.Context()).Keys) == 0 }, brokertest.Wait, 5*time.Millisecond)
 		})
 	}
@@ -110,8 +109,8 @@ func TestAKeyThatIlertTookBeforeIsNoLongerTaken(t *testing.T) {
 	require.NoError(t, err)
 	c.failing(t, "401 Unauthorized")
 	c.failingKey(t, consumer.Key{Name: keyName("third"), Error: notTaken})
-	assert.Zero(t, purge(t, cfg, store.Letters{}), "only by its name")
-	assert.Equal(t, store.Purged{Waiting: 1}, purge(t, cfg, store.Letters{Keys: []string{keyName("third")}}))
+	assert.Zero(t, purge(t, cfg, alerting.LetterQuery{}), "only by its name")
+	assert.Equal(t, alerting.Purged{Waiting: 1}, purge(t, cfg, alerting.LetterQuery{Keys: []string{keyName("third")}}))
 	c.ready(t)
 }
 

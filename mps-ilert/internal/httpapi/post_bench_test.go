@@ -16,7 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/consumer"
+	"github.com/mps-events/mps-events/internal/store/sqlite"
 )
 
 // Events are posted by some callers at a time, durably; beside them a server that only reads.
@@ -25,7 +27,9 @@ func BenchmarkPosts(b *testing.B) {
 		b.Run(fmt.Sprint(callers), func(b *testing.B) {
 			ilert := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
 			defer ilert.Close()
-			c, err := consumer.New(consumer.Config{StorePath: filepath.Join(b.TempDir(), "store.db"), IlertURL: ilert.URL, IntegrationKey: "k", Mapping: &consumer.Mapping{}})
+			c, err := consumer.New(consumer.Config{OpenStore: func(ctx context.Context) (alerting.Store, error) {
+				return sqlite.Open(ctx, filepath.Join(b.TempDir(), "store.db"))
+			}, IlertURL: ilert.URL, IntegrationKey: "k", Mapping: &consumer.Mapping{}})
 			require.NoError(b, err)
 			ctx, cancel := context.WithCancel(context.Background())
 			stopped := make(chan error, 1)

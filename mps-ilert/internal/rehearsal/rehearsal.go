@@ -9,15 +9,16 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
-	"github.com/mps-events/mps-events/internal/store"
+	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
 // rehearsal is a store with rules and a clock that the messages set.
 type rehearsal struct {
 	rules    rules.Rules
-	store    *store.Store
+	store    *alerting.Engine
 	now      time.Time
 	next     time.Time // the time at which something is due next; zero: never
 	audience audience
@@ -30,12 +31,12 @@ type audience interface {
 	// done receives the decision about a message after its effects.
 	done(ctx context.Context, play *rehearsal, d decision.Decision) error
 	// told receives each event that ilert would be sent.
-	told(at time.Time, n store.Notice)
+	told(at time.Time, n alerting.Notice)
 }
 
 // rehearse begins a rehearsal.
 func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error) {
-	s, err := store.OpenInMemory(ctx)
+	s, err := alerting.Open(ctx, memory.New(), alerting.Bounds{})
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	if err := r.audience.comes(ctx, r, m, d); err != nil {
 		return d, err
 	}
-	err := r.store.Apply(ctx, []store.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
+	err := r.store.Apply(ctx, []alerting.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
 	if err == nil {
 		err = errors.Join(r.audience.done(ctx, r, d), r.look(ctx))
 	}
@@ -66,7 +67,7 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 
 // look asks the store when something is due next.
 func (r *rehearsal) look(ctx context.Context) error {
-	next, waiting, err := r.store.NextTry(ctx)
+	next, waiting, err := r.store.NextDue(ctx)
 	if !waiting {
 		next = time.Time{}
 	}
@@ -80,14 +81,14 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 		if r.next.After(r.now) {
 			r.now, idle = r.next, 0
 		}
-		notices, err := r.store.Claim(ctx, r.now, 100, store.Unlimited)
+		notices, err := r.store.Claim(ctx, r.now, 100, alerting.Unlimited)
 		if err != nil {
 			return err
 		}
-		answers := make([]store.Answer, len(notices))
+		answers := make([]alerting.Answer, len(notices))
 		for i, n := range notices {
 			r.audience.told(r.now, n)
-			answers[i] = store.Answer{Notice: n, Result: store.Told, At: r.now}
+			answers[i] = alerting.Answer{Notice: n, Result: alerting.Taken, At: r.now}
 		}
 		if len(notices) > 0 {
 			idle = 0

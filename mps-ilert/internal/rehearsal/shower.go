@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // shower is the audience that prints what happens.
@@ -75,7 +75,7 @@ func (s *shower) comes(ctx context.Context, play *rehearsal, m decision.Message,
 }
 
 // inVain prints that an effect changes nothing, if so.
-func (s *shower) inVain(ctx context.Context, in *store.Store, effect decision.Effect) error {
+func (s *shower) inVain(ctx context.Context, in *alerting.Engine, effect decision.Effect) error {
 	isRaised := func(k decision.Key, want bool, what string) error {
 		raised, err := in.IsRaised(ctx, k)
 		if err == nil && raised == want {
@@ -148,7 +148,7 @@ func windowName(rule, group string) string {
 }
 
 // howFar describes how much of a window's condition is reached.
-func howFar(n store.Counted) string {
+func howFar(n alerting.Counted) string {
 	var all []string
 	w := n.Window
 	if w.AtLeast > 0 {
@@ -177,7 +177,7 @@ func percent(share float64) string {
 }
 
 // told prints an event that ilert would be sent.
-func (s *shower) told(at time.Time, n store.Notice) {
+func (s *shower) told(at time.Time, n alerting.Notice) {
 	s.say("%s  ilert is told %s", s.moment(at), n.Event.EventType)
 	if n.Event.Priority != "" {
 		s.say(" %s", n.Event.Priority)

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
-	"github.com/mps-events/mps-events/internal/store"
 )
 
 // RunTests runs the tests in files of rules and prints those that fail; verbosely it also prints
@@ -56,7 +56,7 @@ func (*examiner) comes(context.Context, *rehearsal, decision.Message, decision.D
 
 func (*examiner) done(context.Context, *rehearsal, decision.Decision) error { return nil }
 
-func (e *examiner) told(at time.Time, n store.Notice) {
+func (e *examiner) told(at time.Time, n alerting.Notice) {
 	e.all = append(e.all, rulefile.Told{
 		At: at.Sub(testStart), Type: n.Event.EventType, Key: n.Event.AlertKey, Priority: n.Event.Priority, Summary: n.Event.Summary, Details: n.Event.Details,
 	})

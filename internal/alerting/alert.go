@@ -1,0 +1,251 @@
+package alerting
+
+import (
+	"time"
+
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// raising is a Raise, and the window that does it.
+type raising struct {
+	decision.Raise
+	windowed bool
+	group    string
+}
+
+// refusedEndMemory is the time after which an alert is forgotten whose end ilert has refused:
+// it is open there until a person closes it, or retries the dead letter.
+const refusedEndMemory = 30 * 24 * time.Hour
+
+// isRefused reports whether ilert has refused the alert, so that ilert does not know it.
+func (a *Alert) isRefused() bool { return a.Told == Nothing && !a.Pending }
+
+// open reports whether the alert should be open.
+func (a *Alert) open() bool { return a != nil && a.Desired != ilert.Resolve }
+
+// raise makes the alert one that should be open. A new one has no desired state yet.
+func (a *Alert) raise(r raising, o *origin, counts tallies) {
+	louder := r.Event.Priority == high && a.Priority != high
+	reminder := r.Reminder
+	if reminder == 0 {
+		reminder = Reminder
+	}
+	switch {
+	case a.Desired == ilert.Resolve && a.Pending && (a.Told == ilert.Alert || a.Told == ilert.Accept):
+		// Its end was not sent yet, and will not be.
+		counts.of(a.Cause.Filter).Merged++
+		o.merged = true
+		a.begin(r, o)
+		a.Desired, a.Pending = a.Told, false
+		a.Version++
+		a.Body = textOf(r.Event)
+		if louder && a.Desired == ilert.Alert {
+			a.setDesired(ilert.Alert, o)
+			a.setText(r)
+		}
+	case !a.open() || a.Desired == Nothing:
+		if a.Pending {
+			counts.of(a.Cause.Filter).Merged++
+		}
+		a.begin(r, o)
+		a.setDesired(ilert.Alert, o)
+		a.setText(r)
+		a.NextTry = o.at.Add(r.For)
+	case louder && a.Desired == ilert.Alert:
+		a.raisePriority(r, o, counts)
+	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && o.at.Sub(a.ToldAt) >= reminder:
+		a.setDesired(a.Desired, o)
+		if a.Windowed == r.windowed {
+			a.setText(r)
+		}
+	default: // also what is accepted, which stays quiet
+		o.merged = true
+		if a.Pending && a.Desired == ilert.Alert && a.Windowed == r.windowed {
+			a.Body = textOf(r.Event) // what waits takes the newest text along
+		}
+	}
+	a.prolong(r, o.at)
+}
+
+// raisePriority makes the alert, which is open, one of HIGH priority.
+func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
+	next := o.at
+	if a.Told == Nothing {
+		next = earlier(a.NextTry, o.at.Add(r.For))
+	}
+	if a.Pending {
+		counts.of(a.Cause.Filter).Merged++
+	}
+	if a.Windowed != r.windowed { // its text is of that kind
+		a.begin(r, o)
+	}
+	a.setDesired(ilert.Alert, o)
+	a.setText(r)
+	a.NextTry = next
+}
+
+// begin makes the alert one of the rule that raises it.
+func (a *Alert) begin(r raising, o *origin) {
+	a.Rule, a.Windowed, a.Group = r.Rule, r.windowed, r.group
+	a.AgeAt, a.EndsAt = time.Time{}, time.Time{}
+	if r.Age > 0 {
+		a.AgeAt = o.at.Add(r.Age)
+	}
+}
+
+// prolong puts off the end by silence.
+func (a *Alert) prolong(r raising, at time.Time) {
+	var silent time.Time
+	if r.Silence > 0 {
+		silent = at.Add(r.Silence)
+		if a.EndsAt.After(silent) {
+			silent = a.EndsAt
+		}
+	}
+	a.EndsAt = earlier(silent, a.AgeAt)
+}
+
+// earlier returns the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// accept notes that somebody looks after the alert, which is open.
+func (a *Alert) accept(o *origin, counts tallies) {
+	if a.Desired == ilert.Accept || a.isRefused() { // what ilert does not know is sent later, if at all
+		a.Desired, o.merged = ilert.Accept, true
+		return
+	}
+	tries, nextTry := a.Tries, a.NextTry
+	if a.Pending { // what waits is overtaken
+		counts.of(a.Cause.Filter).Merged++
+	}
+	a.setDesired(ilert.Accept, o)
+	if a.Told == Nothing { // the alert has to be sent first, in its time
+		a.Tries, a.NextTry = tries, nextTry
+	}
+}
+
+// end makes the alert one that should be resolved, and reports whether nothing
+// remains to be sent or remembered of it.
+func (a *Alert) end(o *origin, counts tallies) (over bool) {
+	if a.Desired == ilert.Resolve {
+		o.merged = o.merged || a.Pending // what ilert has refused it refuses again
+		return false
+	}
+	if a.Pending { // what waits is overtaken
+		counts.of(a.Cause.Filter).Merged++
+	}
+	if a.Told == Nothing {
+		o.merged = true
+		return true
+	}
+	a.EndsAt = time.Time{}
+	a.setDesired(ilert.Resolve, o)
+	return false
+}
+
+// setDesired sets the desired state and makes it due now.
+func (a *Alert) setDesired(state ilert.Type, o *origin) {
+	a.Desired, a.Pending, a.Listing = state, true, false
+	a.Version++
+	a.Tries, a.NextTry = 0, o.at
+	a.Cause = o.cause()
+}
+
+// setText takes over text and priority.
+func (a *Alert) setText(r raising) {
+	a.Body, a.Priority = textOf(r.Event), r.Event.Priority
+}
+
+// reportMembers makes the alert due at a time because of members that no notice has reported,
+// unless it waits anyway.
+func (a *Alert) reportMembers(at time.Time, o *origin) {
+	switch {
+	case a.Desired == ilert.Alert && a.Told == ilert.Alert && !a.Pending:
+		a.setDesired(ilert.Alert, o)
+		a.Listing, a.NextTry = true, at
+	case a.Pending:
+		o.merged = true
+	}
+}
+
+// cancelMembers takes reportMembers back, if it is not too late, once the members have left.
+func (a *Alert) cancelMembers(o *origin, counts tallies) {
+	if a.Pending && a.Listing && a.Told == ilert.Alert && a.Desired == ilert.Alert {
+		counts.of(a.Cause.Filter).Merged++
+		o.merged = true
+		a.Pending, a.Listing = false, false
+		a.Version++
+	}
+}
+
+// claim notes that a notice goes out.
+func (a *Alert) claim(n *Notice) {
+	a.Claimed = true
+	if n.Event.EventType != ilert.Accept { // which leaves it open whether it arrives or not
+		a.Told = Unsure
+	}
+}
+
+// settle takes in an answer, and reports whether nothing remains to be sent or
+// remembered. The alert may have changed while the request was under way.
+func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
+	n := &answer.Notice
+	a.Claimed = false
+	newest := a.Version == n.version
+	switch answer.Result {
+	case Taken:
+		a.taken(answer, newest, counts)
+	case Refused:
+		a.Told = n.told
+		if newest {
+			counts.of(a.Cause.Filter).Dead++
+			a.Pending = false // but what ilert should know is still so, until something ends it
+			switch n.Event.EventType {
+			case ilert.Resolve:
+				a.EndsAt = answer.At.Add(refusedEndMemory)
+			case ilert.Accept:
+				a.Desired = ilert.Alert
+			}
+		}
+	default:
+		if answer.Result == NotTaken {
+			a.Told = n.told
+		}
+		if newest {
+			a.Tries++
+			a.NextTry = answer.Retry
+		}
+	}
+	if a.Pending && a.Desired == ilert.Resolve && a.Told == Nothing {
+		counts.of(a.Cause.Filter).Merged++ // the end of what was never sent
+		return true
+	}
+	return !a.Pending && a.Told == Nothing && a.Desired == ilert.Resolve
+}
+
+// taken settles a notice that ilert took.
+func (a *Alert) taken(answer *Answer, newest bool, counts tallies) {
+	n := &answer.Notice
+	a.Told, a.ToldAt = n.Event.EventType, answer.At
+	if a.Told == ilert.Resolve {
+		a.Told = Nothing // nothing is open
+	}
+	switch {
+	case newest && n.Event.EventType == a.Desired:
+		counts.of(a.Cause.Filter).Delivered++
+		a.Pending = false
+	case newest: // the alert; that it is accepted comes next
+		a.Tries, a.NextTry = 0, answer.At
+	case a.Pending && a.Desired == a.Told && a.Priority == n.Event.Priority:
+		counts.of(a.Cause.Filter).Merged++
+		a.Pending = false
+	case !a.Pending && a.Told == ilert.Accept && a.Desired == ilert.Alert: // its end was taken back meanwhile
+		a.Desired = ilert.Accept
+	}
+}

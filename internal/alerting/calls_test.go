@@ -1,0 +1,237 @@
+package alerting_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/rules/rulestest"
+	"github.com/mps-events/mps-events/internal/store/memory"
+)
+
+// maxCalls is the number of calls of the store that the transaction of a batch, a claim or a settlement may make: each is
+// a round trip to a database behind a network. What time has ended is a transaction of its own before a claim.
+const maxCalls = 6
+
+// counting is a store that counts the calls of its transactions, and keeps the highest number.
+type counting struct {
+	alerting.Store
+	calls int
+}
+
+func (c *counting) Update(ctx context.Context, do func(alerting.Tx) error) error {
+	calls := 0
+	err := c.Store.Update(ctx, func(tx alerting.Tx) error { return do(countingTx{tx, &calls}) })
+	c.calls = max(c.calls, calls)
+	return err
+}
+
+type countingTx struct {
+	alerting.Tx
+	calls *int
+}
+
+func (t countingTx) Load(ctx context.Context, keys alerting.Keys, rows *alerting.Rows) error {
+	*t.calls++
+	return t.Tx.Load(ctx, keys, rows)
+}
+
+func (t countingTx) Save(ctx context.Context, changes *alerting.Changes) error {
+	*t.calls++
+	return t.Tx.Save(ctx, changes)
+}
+
+func (t countingTx) FindDue(ctx context.Context, now time.Time, maxEnds, maxLanes int) (alerting.Due, error) {
+	*t.calls++
+	return t.Tx.FindDue(ctx, now, maxEnds, maxLanes)
+}
+
+func (t countingTx) FindWork(ctx context.Context, now time.Time, lanes []alerting.LaneQuery) ([]alerting.LaneWork, error) {
+	*t.calls++
+	return t.Tx.FindWork(ctx, now, lanes)
+}
+
+func (t countingTx) JoinStorms(ctx context.Context, now time.Time, joins []alerting.StormJoin) ([]int, error) {
+	*t.calls++
+	return t.Tx.JoinStorms(ctx, now, joins)
+}
+
+func (t countingTx) FindRules(ctx context.Context) ([]alerting.RuleCount, error) {
+	*t.calls++
+	return t.Tx.FindRules(ctx)
+}
+
+func (t countingTx) FindLetters(ctx context.Context, which alerting.LetterQuery) ([]alerting.Stored, error) {
+	*t.calls++
+	return t.Tx.FindLetters(ctx, which)
+}
+
+func (t countingTx) FindOutbox(ctx context.Context, which alerting.OutboxQuery) ([]alerting.Stored, error) {
+	*t.calls++
+	return t.Tx.FindOutbox(ctx, which)
+}
+
+func (t countingTx) FindDevices(ctx context.Context, before time.Time, limit int) ([]string, int, error) {
+	*t.calls++
+	return t.Tx.FindDevices(ctx, before, limit)
+}
+
+// counted is an engine on a counting store, with the time and the most calls of each kind of work.
+type counted struct {
+	t       *testing.T
+	engine  *alerting.Engine
+	store   *counting
+	now     time.Time
+	highest map[string]int
+}
+
+func (c *counted) do(what string, do func() error) {
+	c.t.Helper()
+	c.store.calls = 0
+	require.NoError(c.t, do())
+	c.highest[what] = max(c.highest[what], c.store.calls)
+}
+
+// apply stores a batch of messages.
+func (c *counted) apply(batch []alerting.Message) {
+	c.t.Helper()
+	c.do("batch", func() error { return c.engine.Apply(c.t.Context(), batch) })
+}
+
+// send claims and settles what is due, for a minute, and returns the notices.
+func (c *counted) send(limits alerting.Limits, result alerting.Result) (sent []alerting.Notice) {
+	c.t.Helper()
+	for end := c.now.Add(time.Minute); c.now.Before(end); c.now = c.now.Add(5 * time.Second) {
+		var notices []alerting.Notice
+		c.do("claim", func() (err error) {
+			notices, err = c.engine.Claim(c.t.Context(), c.now, 128, limits)
+			return err
+		})
+		answers := make([]alerting.Answer, len(notices))
+		for i, n := range notices {
+			answers[i] = alerting.Answer{Notice: n, Result: result, At: c.now, Retry: c.now.Add(time.Second), Reason: "no"}
+		}
+		c.do("settlement", func() error { return c.engine.Settle(c.t.Context(), answers) })
+		sent = append(sent, notices...)
+	}
+	return sent
+}
+
+// paced allows as much as the consumer does by default.
+func paced(ilert.IntegrationKey) alerting.Budget {
+	return alerting.Budget{Any: 10, Singles: 7, Minute: 48, Kept: true}
+}
+
+// ordinaryDay returns calls of which one in a hundred fails.
+func ordinaryDay(i int) decision.Message {
+	kind, message := "success", "Performed power action"
+	if i%100 == 0 {
+		kind, message = "fail", "Exception in power action"
+	}
+	return rulestest.Say("mps/events", kind, "AMT_PowerAction", fmt.Sprintf("guid-%d", i%300), message)
+}
+
+func disconnects(i int) decision.Message {
+	return rulestest.Say("mps/events", "success", "CIRA_Disconnected", fmt.Sprintf("guid-%d", i), "Device disconnected")
+}
+
+func failures(i int) decision.Message {
+	m := rulestest.Say("mps/events", "fail", "AMT_PowerAction", fmt.Sprintf("guid-%d", i%3000), "Exception in power action")
+	m.Properties = []decision.Property{{Key: "outcome", Value: "server"}}
+	return m
+}
+
+func TestWorkMakesFewCallsOfTheStore(t *testing.T) {
+	t.Cleanup(alerting.StrictPlans())
+	for name, day := range map[string]struct {
+		presets []string
+		of      func(int) decision.Message
+		result  alerting.Result
+		silent  bool
+	}{
+		"an ordinary day":     {[]string{"mps", "rps"}, ordinaryDay, alerting.Taken, true},
+		"a disconnect storm":  {[]string{"mps", "rps"}, disconnects, alerting.Taken, false},
+		"all calls fail":      {[]string{"mps", "rps"}, failures, alerting.Taken, false},
+		"an alert for each":   {[]string{"calls"}, failures, alerting.Taken, false},
+		"ilert refuses all":   {[]string{"calls"}, failures, alerting.Refused, false},
+		"ilert takes nothing": {[]string{"calls"}, failures, alerting.NotTaken, false},
+	} {
+		for limit, limits := range map[string]alerting.Limits{"paced": paced, "unlimited": alerting.Unlimited} {
+			t.Run(name+", "+limit, func(t *testing.T) {
+				set := rulestest.Preset(t, day.presets...).Rules
+				store := &counting{Store: memory.New()}
+				c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
+				sent := 0
+				for batch := range 5 {
+					messages := make([]alerting.Message, 1024)
+					for i := range messages {
+						m := day.of(batch*len(messages) + i)
+						d := set.Decide(m)
+						d.At = time.Time{} // it happens now
+						messages[i] = alerting.Message{Filter: "f", Topic: m.Topic, Payload: m.Payload, ReceivedAt: c.now, Decision: d}
+					}
+					c.apply(messages)
+					sent += len(c.send(limits, day.result))
+				}
+				assert.Equal(t, day.silent, sent == 0, "%d notices", sent)
+				for what, calls := range c.highest {
+					assert.LessOrEqual(t, calls, maxCalls, what)
+				}
+			})
+		}
+	}
+}
+
+func TestANoticeWithManyNamesMakesFewCallsOfTheStore(t *testing.T) {
+	t.Cleanup(alerting.StrictPlans())
+	store := &counting{Store: memory.New()}
+	c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
+	w := &decision.Window{Rule: "site", Length: 10 * time.Minute, Distinct: 100, Held: true}
+	messages := make([]alerting.Message, 1000)
+	for i := range messages {
+		messages[i] = message(
+			decision.Hit{Window: w, Member: fmt.Sprint("device ", i), Raise: decision.Raise{Key: decision.Key{Alert: "site"}, Event: ilert.Event{Summary: "gone"}}},
+			raise(doors, fmt.Sprint("door ", i)))
+	}
+	c.apply(messages)
+	named := 0
+	for _, n := range c.send(paced, alerting.Taken) {
+		named = max(named, n.Named())
+	}
+	assert.Equal(t, 200, named)
+	for what, calls := range c.highest {
+		assert.LessOrEqual(t, calls, maxCalls, what)
+	}
+}
+
+func TestABatchOfMessagesMakesFewCallsOfItsStore(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	bounds := alerting.DefaultBounds
+	bounds.Letters = 1000
+	e := open(t, store, bounds)
+	window := &decision.Window{Rule: "w", Length: time.Hour, AtLeast: 2, Ratio: 0.01, Fleet: true}
+	batch := make([]alerting.Message, 1024)
+	for again := range 3 {
+		for i := range batch {
+			name := fmt.Sprint(i)
+			m := message(raise(doors, name), decision.Hit{Window: window, Group: fmt.Sprint(i % 100), Member: name, Raise: raise(doors, "w"+fmt.Sprint(i%100))},
+				send(ilert.LiteralKey(fmt.Sprint(i%50)), name), decision.Leave{Rule: "w", Group: fmt.Sprint(i % 7), Member: "nobody"})
+			m.Decision.Device, m.Fingerprint = name, uint64(1024*again+i+1)
+			if i%2 == 0 {
+				m.Decision = decision.Decision{Dead: "no JSON"}
+			}
+			batch[i] = m
+		}
+		store.calls = 0
+		require.NoError(t, e.Apply(t.Context(), batch))
+		assert.LessOrEqual(t, store.calls, maxCalls)
+	}
+	assert.Positive(t, e.Overflow().Letters, "also when the bounds are exceeded")
+}

@@ -1,0 +1,66 @@
+package alerting
+
+import (
+	"slices"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// The priorities of ilert; an event may have none.
+const (
+	high = "HIGH"
+	low  = "LOW"
+)
+
+// Priorities holds ilert's priorities, and none, in the order in which they are sent.
+var Priorities = []string{high, low, ""}
+
+// SendClass is the priority and kind by which due alerts are claimed in order: priority*Kinds + kind.
+type SendClass int
+
+// The kinds of what waits, in the order in which those of a priority are sent when they are due
+// at the same time.
+const (
+	Others SendClass = iota // ends, and alerts that speak for many
+	Firsts                  // alerts of one thing that ilert does not know: they may join a storm
+	Again                   // alerts of one thing that ilert may know, and halves of a storm
+	Kinds
+)
+
+// Classes is the number of send classes; NoClass is that of an alert that is not sent alone.
+const (
+	Classes           = 3 * Kinds
+	NoClass SendClass = -1
+)
+
+// Kind returns the kind of a class.
+func (c SendClass) Kind() SendClass { return c % Kinds }
+
+// Class returns the class of the alert while it waits.
+func (a *Alert) Class() SendClass {
+	priority := SendClass(slices.Index(Priorities, a.Priority))
+	if priority < 0 {
+		priority = SendClass(len(Priorities) - 1)
+	}
+	switch next := a.next(); {
+	case a.Storm == InStorm:
+		return NoClass
+	case a.Storm == IsStorm && a.MaxListed > 0 && next == ilert.Alert:
+		return priority*Kinds + Again // many halves must not hold up what else waits
+	case next != ilert.Alert || a.Windowed || a.Storm == IsStorm:
+		return priority*Kinds + Others
+	case a.Told == Nothing && a.Storm != Apart:
+		return priority*Kinds + Firsts
+	default:
+		return priority*Kinds + Again
+	}
+}
+
+// next returns what to send now: of an alert that was accepted before ilert knew it,
+// first the alert.
+func (a *Alert) next() ilert.Type {
+	if a.Desired == ilert.Accept && (a.Told == Nothing || a.Told == Unsure) {
+		return ilert.Alert
+	}
+	return a.Desired
+}

@@ -1,0 +1,126 @@
+package alerting
+
+import (
+	"time"
+)
+
+// join takes a hit of a member, and reports whether it is new to the members that an open
+// alert holds.
+func (w *work) join(g *Group, name string, at time.Time) (joined bool) {
+	if m := g.Members[name]; m != nil {
+		if m.At.Before(at) {
+			m.At = at
+			w.change(g.ID).members[name] = struct{}{}
+		}
+		return false
+	}
+	g.Members[name] = &GroupMember{At: at}
+	w.change(g.ID).members[name] = struct{}{}
+	if !g.Window.Held || w.alertOf(g) == nil {
+		return false
+	}
+	g.Size++
+	g.Untold++
+	g.Peak = max(g.Peak, g.Size)
+	return true
+}
+
+func (w *work) removeMember(g *Group, name string) {
+	delete(g.Members, name)
+	w.change(g.ID).members[name] = struct{}{}
+}
+
+// holdMembers begins to hold the members that a group has.
+func (w *work) holdMembers(g *Group) {
+	w.dropMembers(g)
+	g.Size, g.Untold, g.Peak = len(g.Members), len(g.Members), len(g.Members)
+	w.change(g.ID).dirty = true
+}
+
+// dropMembers forgets members whose last hit is too old.
+func (w *work) dropMembers(g *Group) {
+	since := g.Latest.Add(-g.Window.Length)
+	for name, m := range g.Members {
+		if !m.At.After(since) {
+			w.removeMember(g, name)
+		}
+	}
+}
+
+// countMembers counts the members that have hit after a time.
+func (g *Group) countMembers(since time.Time) (n int) {
+	for _, m := range g.Members {
+		if m.At.After(since) {
+			n++
+		}
+	}
+	return n
+}
+
+// hasMembers reports whether a group has so many members at a time.
+func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
+	if g.Window.Held && w.alertOf(g) != nil {
+		return g.Size >= need
+	}
+	if need == 0 {
+		return true
+	}
+	if len(g.Members) < need {
+		return false
+	}
+	since, n := at.Add(-g.Window.Length), 0
+	for _, m := range g.Members {
+		if m.At.After(since) {
+			if n++; n == need {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forgetGroup forgets a group and its members.
+func (w *work) forgetGroup(id GroupID) {
+	w.cached(id) // so that it is not there any more
+	w.rows.Groups[id] = nil
+	change := w.change(id)
+	change.emptied = true
+	clear(change.members)
+}
+
+// saveGroups adds the groups that have changed to what is saved.
+func (w *work) saveGroups() {
+	for id, change := range w.groups {
+		if change.emptied {
+			w.changes.NoGroups = append(w.changes.NoGroups, id)
+		}
+		if g := w.rows.Groups[id]; g != nil && (change.dirty || len(change.members) > 0) {
+			w.saveGroup(g, change)
+		}
+	}
+	clear(w.groups)
+}
+
+func (w *work) saveGroup(g *Group, change *groupChange) {
+	a := w.alertOf(g)
+	switch {
+	case a == nil && !change.arrived.IsZero():
+		if at := g.forgetAt(change.arrived); g.CheckAt.Before(at) {
+			g.CheckAt = at
+		}
+	case a != nil && (g.CheckAt.IsZero() || g.Window.Clear == 0):
+		g.scheduleCheck()
+	}
+	if len(change.members) > 0 && (a == nil || !g.Window.Held) {
+		w.dropMembers(g)
+	}
+	w.changes.Groups = append(w.changes.Groups, g)
+	for name := range change.members {
+		id := MemberID{g.ID, name}
+		if m := g.Members[name]; m != nil {
+			w.changes.Members[id] = *m
+		} else if !change.emptied {
+			w.changes.NoMembers = append(w.changes.NoMembers, id)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package alerting
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// Notice is one thing to send to ilert: an alert's newest state, or an outbox item. Claim hands it
+// out, and it goes back with Settle.
+type Notice struct {
+	IntegrationKey ilert.IntegrationKey
+	Tries          int         // requests before
+	TraceParent    string      // of the message that caused it; empty if it had none
+	Path           string      // of ilert's API
+	Event          ilert.Event // complete but for the integration key
+	Unproven       bool        // a message brought the integration key, and ilert has never taken it
+
+	item     int64 // ID in the outbox; 0 for an alert
+	id       AlertID
+	version  int64         // of the alert
+	told     ilert.Type    // what ilert was told of it before
+	reported []string      // members of its window that this notice reports for the first time
+	more     bool          // others wait for the next notice
+	members  []stormMember // of a storm, likewise
+	names    int           // of a storm: members that it lists
+}
+
+// Answer is the outcome of the request for a Notice.
+type Answer struct {
+	Notice Notice
+	Result Result
+	At     time.Time
+	Retry  time.Time // for Unknown and NotTaken: when to try again
+	Reason string    // for Refused
+	Hold   time.Time // ilert asks for no request of that integration key before; zero: it does not
+}
+
+// Result is the outcome of a Notice.
+type Result int
+
+// The results.
+const (
+	Taken    Result = iota // ilert took it
+	Unknown                // no answer: it may or may not have arrived
+	NotTaken               // it has not arrived, or ilert asks to try again
+	Refused                // ilert calls it invalid
+)
+
+// noticeOf returns a notice of the alert that says nothing yet.
+func noticeOf(a *Alert) Notice {
+	return Notice{
+		IntegrationKey: a.ID.Integration, Tries: a.Tries, TraceParent: a.Cause.Properties.traceParent(), Path: ilert.EventsPath,
+		id: a.ID, version: a.Version, told: a.Told,
+	}
+}
+
+// claimAlert returns the notice of an alert that is due.
+func (w *work) claimAlert(a *Alert, now time.Time) (Notice, error) {
+	n := noticeOf(a)
+	body := []byte(a.Body)
+	if a.Windowed {
+		numbers, first := w.numbers(a, now)
+		body, n.reported, n.more = numbers.Fill(body), first.names, first.more
+	}
+	if err := json.Unmarshal(body, &n.Event); err != nil {
+		return n, fmt.Errorf("alerting: the text of alert %s: %w", a.AlertKey, err)
+	}
+	n.Event.EventType, n.Event.AlertKey, n.Event.Priority = a.next(), a.AlertKey, a.Priority
+	a.claim(&n)
+	w.keep(a)
+	return n, nil
+}
+
+// Settle stores what ilert answered.
+func (e *Engine) Settle(ctx context.Context, answers []Answer) error {
+	return e.update(ctx, func(w *work) error {
+		if err := w.loadAll(keysOfAnswers(answers)); err != nil {
+			return err
+		}
+		for i := range answers {
+			w.keepHold(&answers[i])
+			w.settle(&answers[i])
+		}
+		return nil
+	})
+}
+
+// keysOfAnswers names the rows that answers touch.
+func keysOfAnswers(answers []Answer) (k Keys) {
+	for i := range answers {
+		n := &answers[i].Notice
+		if n.item == 0 {
+			k.Alerts = append(k.Alerts, n.id)
+			for _, m := range n.members {
+				k.Alerts = append(k.Alerts, m.id)
+			}
+			continue
+		}
+		k.Outbox = append(k.Outbox, n.item)
+		if _, literal := n.IntegrationKey.Literal(); literal {
+			k.Proven = append(k.Proven, n.IntegrationKey)
+		}
+		if answers[i].Result == Refused {
+			k.Behind = append(k.Behind, OutboxRef{n.item, n.id})
+		}
+	}
+	return k
+}
+
+func (w *work) settle(answer *Answer) {
+	n := &answer.Notice
+	w.holdLane(n.IntegrationKey, LaneHold{}) // the answer may change how much may be sent
+	if n.item != 0 {
+		w.settleItem(answer)
+		return
+	}
+	a := w.alert(n.id)
+	if a == nil || !a.Claimed { // settled before
+		return
+	}
+	if a.Storm == IsStorm && n.Event.EventType == ilert.Alert {
+		w.settleStorm(a, *answer)
+		return
+	}
+	if answer.Result == Refused && a.Version == n.version {
+		w.refuse(a.Cause, a.ID, answer)
+	}
+	over := a.settle(answer, w.counts)
+	if a.Windowed {
+		w.reported(a, over, answer)
+	}
+	if over {
+		w.drop(a.ID)
+	} else {
+		w.keep(a)
+	}
+}
+
+// refuse makes a dead letter of a message whose notice of an alert ilert called invalid. If no message is
+// counted for it, the notice itself is kept, and counted as if it had been received.
+func (w *work) refuse(cause Cause, id AlertID, answer *Answer) {
+	m, n := cause.message(), &answer.Notice
+	if m.Filter == nobody {
+		m.Filter, m.Topic, m.Payload = FilterRules, n.Path, []byte(textOf(n.Event))
+		w.counts.of(FilterRules).Received++
+		w.counts.of(FilterRules).Dead++
+	}
+	m.Tries = n.Tries + 1
+	l := m.letter(answer.Reason, answer.At)
+	l.Kind, l.Alert, l.EventType = OfAlert, id, n.Event.EventType
+	if n.item != 0 {
+		l.Kind, l.OvertakenBy = Sent, w.overtakenBy(OutboxRef{n.item, id}, l.EventType)
+	}
+	w.bury(l)
+}

@@ -1,0 +1,98 @@
+package alerting
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// Pace holds the requests and waits that the next process must know to keep below the limits of ilert.
+type Pace struct {
+	Requests []time.Time // of the last minute, the oldest first
+	Hold     time.Time   // before which ilert has asked for no request; zero: it has not
+}
+
+// requests holds the requests of the last minute, and the holds that have not ended. The store has the same.
+type requests struct {
+	sent  []Requests // the oldest first
+	holds map[ilert.IntegrationKey]time.Time
+}
+
+// paced holds what a transaction adds to requests.
+type paced struct {
+	sent  []Requests
+	holds []Hold
+	at    time.Time // of the holds
+}
+
+// recall takes over what the store has kept for the engine.
+func (r *requests) recall(sent []Requests, holds []Hold) {
+	r.sent = sent
+	r.addHolds(holds)
+}
+
+func (r *requests) addHolds(holds []Hold) {
+	if r.holds == nil {
+		r.holds = map[ilert.IntegrationKey]time.Time{}
+	}
+	for _, hold := range holds {
+		if r.holds[hold.Key].Before(hold.Until) {
+			r.holds[hold.Key] = hold.Until
+		}
+	}
+}
+
+// committed takes over what the store has now, and forgets what counts no more.
+func (p *paced) committed(r *requests) {
+	if len(p.sent) > 0 {
+		over := p.sent[len(p.sent)-1].At.Add(-time.Minute)
+		r.sent = slices.DeleteFunc(r.sent, func(one Requests) bool { return !one.At.After(over) })
+		r.sent = append(r.sent, p.sent...)
+	}
+	r.addHolds(p.holds)
+	maps.DeleteFunc(r.holds, func(_ ilert.IntegrationKey, until time.Time) bool { return !until.After(p.at) })
+}
+
+// Paces returns the pace of each integration key that has made requests in the minute before
+// a time, or has to wait then.
+func (e *Engine) Paces(now time.Time) map[ilert.IntegrationKey]Pace {
+	e.memory.Lock()
+	defer e.memory.Unlock()
+	paces := map[ilert.IntegrationKey]Pace{}
+	for _, one := range e.requests.sent {
+		if one.At.After(now.Add(-time.Minute)) && !one.At.After(now) {
+			p := paces[one.Key]
+			p.Requests = append(p.Requests, slices.Repeat([]time.Time{one.At}, one.N)...)
+			paces[one.Key] = p
+		}
+	}
+	for key, until := range e.requests.holds {
+		if until.After(now) {
+			p := paces[key]
+			p.Hold = until
+			paces[key] = p
+		}
+	}
+	return paces
+}
+
+// keepRequests keeps for the next process that requests go out now, and forgets those that count no more.
+func (w *work) keepRequests(key ilert.IntegrationKey, now time.Time, n int) {
+	one := Requests{key, now.Truncate(time.Millisecond), n} // as the rows hold it
+	w.paced.sent = append(w.paced.sent, one)
+	w.changes.Requests = append(w.changes.Requests, one)
+	w.changes.NoRequests = now.Add(-time.Minute)
+}
+
+// keepHold keeps for the next process the time before which an answer asks for no request, if it does.
+func (w *work) keepHold(answer *Answer) {
+	if answer.Hold.IsZero() {
+		return
+	}
+	hold := Hold{answer.Notice.IntegrationKey, answer.Hold.Truncate(time.Millisecond)}
+	w.paced.holds = append(w.paced.holds, hold)
+	w.changes.Holds = append(w.changes.Holds, hold)
+	w.paced.at, w.changes.NoHolds = answer.At, answer.At
+}

@@ -1,0 +1,89 @@
+package alerting
+
+import (
+	"github.com/mps-events/mps-events/internal/decision"
+)
+
+// maxPage is the number of alerts, and of windows, that one transaction ends because of time or of
+// their rule, so that no message waits long for it.
+const maxPage = 2000
+
+// plan loads all rows that messages can touch.
+func (w *work) plan(messages []Message) error {
+	var k Keys
+	fleet := false
+	for i := range messages {
+		for _, effect := range messages[i].Decision.Effects {
+			w.planEffect(&k, effect)
+			hit, is := effect.(decision.Hit)
+			fleet = fleet || is && hit.Window.Fleet
+		}
+	}
+	if fleet {
+		k.add(w.fleetKeys(messages[len(messages)-1].ReceivedAt))
+	}
+	return w.loadAll(k)
+}
+
+func (w *work) planEffect(k *Keys, effect decision.Effect) {
+	switch e := effect.(type) {
+	case decision.Raise:
+		k.Alerts = append(k.Alerts, idOf(e.Key))
+	case decision.Accept:
+		k.Alerts = append(k.Alerts, idOf(e.Key))
+	case decision.End:
+		k.Alerts = append(k.Alerts, idOf(e.Key))
+	case decision.EndAll:
+		k.Rules = append(k.Rules, RuleQuery{e.Rule, w.lastEpoch() + 1, maxPage})
+	case decision.Send:
+		if _, literal := e.IntegrationKey.Literal(); literal {
+			k.Proven = append(k.Proven, e.IntegrationKey)
+		}
+	case decision.Hit:
+		k.Groups = append(k.Groups, GroupID{e.Window.Rule, e.Group})
+		if !e.Only {
+			k.Alerts = append(k.Alerts, idOf(e.Raise.Key))
+		}
+	case decision.Reset:
+		k.Groups = append(k.Groups, GroupID{e.Rule, e.Group})
+	case decision.Leave:
+		k.Groups = append(k.Groups, GroupID{e.Rule, e.Group})
+	}
+}
+
+// loadAll loads rows, and those that belong to them: the storm of a member, the window of an alert, the alert of a
+// window.
+func (w *work) loadAll(k Keys) error {
+	for !k.empty() {
+		if err := w.load(k); err != nil {
+			return err
+		}
+		k = w.belonging()
+	}
+	return nil
+}
+
+// belonging returns the keys of rows that belong to those of the working set and were not read.
+func (w *work) belonging() (k Keys) {
+	for _, a := range w.rows.Alerts {
+		switch {
+		case a == nil:
+		case a.Storm == InStorm:
+			for _, alertKey := range stormKeys(a.Rule) {
+				k.Alerts = append(k.Alerts, idOf(decision.Key{Integration: a.ID.Integration, Alert: alertKey}))
+			}
+		case a.Windowed:
+			k.Groups = append(k.Groups, GroupID{a.Rule, a.Group})
+		}
+	}
+	for _, g := range w.rows.Groups {
+		if g != nil && g.Alert != (AlertID{}) {
+			k.Alerts = append(k.Alerts, g.Alert)
+		}
+		if g != nil && g.Window.Fleet && !w.fleetLoaded() {
+			k.add(w.fleetKeys(g.Latest))
+		}
+	}
+	k.Alerts, k.Groups = unread(k.Alerts, w.rows.Alerts), unread(k.Groups, w.rows.Groups)
+	return k
+}

@@ -1,0 +1,210 @@
+package alerting
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// All alerts of a rule may end at once, and may be very many. The first page of them ends with what ends the
+// rule. A RuleEnd stands for the others: each ends with a later page, or before if a message is about it.
+
+// lastEpoch returns the number of the newest RuleEnd.
+func (w *work) lastEpoch() int64 {
+	if w.ends == nil {
+		w.copyEnds()
+	}
+	return w.epoch
+}
+
+// allEnds returns the ends of rules of which alerts are left, the oldest first.
+func (w *work) allEnds() []RuleEnd {
+	w.lastEpoch()
+	return w.ends
+}
+
+// copyEnds copies what the engine knows of the ends of rules.
+func (w *work) copyEnds() {
+	w.engine.memory.Lock()
+	defer w.engine.memory.Unlock()
+	w.ends, w.epoch = append([]RuleEnd{}, w.engine.ends...), w.engine.epoch
+}
+
+// oldestEnd returns the oldest end of a rule, and false if there is none.
+func (w *work) oldestEnd() (RuleEnd, bool) {
+	if ends := w.allEnds(); len(ends) > 0 {
+		return ends[0], true
+	}
+	return RuleEnd{}, false
+}
+
+// addEnd lets what is left of a rule end.
+func (w *work) addEnd(end RuleEnd) {
+	end.Epoch = w.lastEpoch() + 1
+	w.epoch = end.Epoch
+	w.ends = append(w.ends, end)
+	w.changes.RuleEnds = append(w.changes.RuleEnds, end)
+}
+
+// origin returns the cause of the changes that the end of a rule makes.
+func (end *RuleEnd) origin(now time.Time) *origin {
+	o := &origin{at: end.At, arrived: now}
+	if end.Source != "" {
+		o.message, o.waits = &Message{Source: end.Source, MaxSkew: end.MaxSkew}, true // it is counted with the first page
+	}
+	return o
+}
+
+// outlive ends an alert whose rule has ended since it was raised, unless another source has reported
+// something later of it.
+func (w *work) outlive(id AlertID, now time.Time) {
+	for _, end := range w.allEnds() {
+		a := w.alert(id)
+		if a == nil || a.Rule != end.Rule || a.Epoch >= end.Epoch {
+			continue
+		}
+		a.Epoch = end.Epoch
+		w.keep(a)
+		if end.Kept != nil && a.ID.Integration == *end.Kept {
+			continue
+		}
+		if o := end.origin(now); !a.Report.stale(o) {
+			a.Report.renew(o)
+			w.end(a, o)
+		}
+	}
+}
+
+// liveGroup returns the window of a group, or nil if there is none or if its rule has ended since.
+func (w *work) liveGroup(id GroupID, now time.Time) *Group {
+	g := w.group(id)
+	if g == nil {
+		return nil
+	}
+	for _, end := range w.allEnds() {
+		if end.Windows && id.Rule == end.Rule && g.Epoch < end.Epoch {
+			if g.Alert != (AlertID{}) {
+				w.outlive(g.Alert, now)
+			}
+			w.forgetGroup(id)
+			return nil
+		}
+	}
+	return g
+}
+
+// endAll ends all alerts of a rule, and forgets its windows.
+func (w *work) endAll(rule string, o *origin) {
+	if rule == "" {
+		return // alerts without a rule belong to none
+	}
+	page, read := w.rows.Rules[rule]
+	if !read {
+		panic(missing{Keys{Rules: []RuleQuery{{rule, w.lastEpoch() + 1, maxPage}}}})
+	}
+	ids := maps.Collect(func(yield func(AlertID, struct{}) bool) {
+		for _, id := range page.Alerts {
+			if !yield(id, struct{}{}) {
+				return
+			}
+		}
+	})
+	for id, a := range w.rows.Alerts { // also what this transaction has raised
+		if a != nil && a.Rule == rule {
+			ids[id] = struct{}{}
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(ids), compareIDs) {
+		if a := w.alert(id); a != nil && a.Rule == rule {
+			w.endByID(id, o)
+		}
+	}
+	for _, id := range page.Groups {
+		w.forgetGroup(id)
+	}
+	for id, g := range w.rows.Groups {
+		if g != nil && id.Rule == rule {
+			w.forgetGroup(id)
+		}
+	}
+	if max(len(page.Alerts), len(page.Groups)) == maxPage {
+		end := RuleEnd{Rule: rule, At: o.at, Arrived: o.arrived, Windows: true}
+		if o.message != nil {
+			end.Source, end.MaxSkew = o.message.Source, o.message.MaxSkew
+		}
+		w.addEnd(end)
+	}
+}
+
+// endPage ends the next page of alerts and windows of a rule.
+func (w *work) endPage(end RuleEnd, now time.Time) {
+	page := w.rows.Rules[end.Rule]
+	for _, id := range page.Alerts {
+		w.outlive(id, now)
+	}
+	if end.Windows {
+		for _, id := range page.Groups {
+			w.forgetGroup(id)
+		}
+	}
+	if len(page.Alerts) == maxPage || end.Windows && len(page.Groups) == maxPage {
+		return
+	}
+	w.ends = slices.DeleteFunc(w.ends, func(other RuleEnd) bool { return other.Epoch == end.Epoch })
+	w.changes.NoRuleEnds = append(w.changes.NoRuleEnds, end)
+}
+
+// compareIDs orders identities by alert key, then by integration key.
+func compareIDs(a, b AlertID) int {
+	return cmp.Or(cmp.Compare(a.Folded, b.Folded), cmp.Compare(a.Integration.String(), b.Integration.String()))
+}
+
+// Retained counts the alerts that Retain has ended, by their rules.
+type Retained struct {
+	Gone  map[string]int // of rules that are no more
+	Moved map[string]int // of rules that had another integration key
+}
+
+// Retain ends the alerts of all rules but these, as of a time, and forgets their windows. Of
+// these it ends the alerts that were raised by another integration key than the rule has now:
+// no message would reach them. Alerts without a rule stay. All that waits is looked at by the
+// next Claim, whatever held it up: an operator may have mended that, too.
+func (e *Engine) Retain(ctx context.Context, at time.Time, rules map[string]ilert.IntegrationKey) (ended Retained, err error) {
+	at = at.Truncate(time.Millisecond)
+	err = e.update(ctx, func(w *work) error {
+		ended = Retained{Gone: map[string]int{}, Moved: map[string]int{}}
+		counts, err := w.tx.FindRules(ctx)
+		if err != nil {
+			return err
+		}
+		gone, moved := map[string]struct{}{}, map[string]struct{}{}
+		for _, c := range counts {
+			key, there := rules[c.Rule]
+			switch {
+			case !there:
+				gone[c.Rule] = struct{}{}
+				if c.Open > 0 {
+					ended.Gone[c.Rule] += c.Open
+				}
+			case c.Open > 0 && c.Key != key:
+				moved[c.Rule] = struct{}{}
+				ended.Moved[c.Rule] += c.Open
+			}
+		}
+		for _, rule := range slices.Sorted(maps.Keys(gone)) {
+			w.addEnd(RuleEnd{Rule: rule, At: at, Arrived: at, Windows: true})
+			w.changes.NoRules = append(w.changes.NoRules, rule)
+		}
+		for _, rule := range slices.Sorted(maps.Keys(moved)) {
+			key := rules[rule]
+			w.addEnd(RuleEnd{Rule: rule, At: at, Arrived: at, Kept: &key})
+		}
+		w.changes.AllLanes = true
+		return nil
+	})
+	return ended, err
+}

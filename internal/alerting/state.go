@@ -1,0 +1,154 @@
+package alerting
+
+import (
+	"context"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// State is the state of an alert, for people.
+type State string
+
+// The states.
+const (
+	StateOpen     State = "open"      // ilert took it
+	StateAccepted State = "accepted"  // ilert took, too, that somebody looks after it
+	StateEnding   State = "ending"    // its end waits to be sent
+	StateWaiting  State = "waits"     // it waits to be sent, now or again
+	StateDelayed  State = "delayed"   // it waits for its time
+	StateUnderWay State = "under way" // a request is
+	StateRefused  State = "refused"   // ilert called it invalid: see the dead letters
+)
+
+// AlertState is an alert that is open or waits.
+type AlertState struct {
+	Key   decision.Key
+	Rule  string // empty: that of no rule
+	Storm bool   // it speaks for many of the rule
+	// Members is the number of those of its window, or of the alerts that a storm speaks for.
+	Members  int
+	Priority string
+	State    State
+	ToldAt   time.Time // when ilert took it last; zero if it did not yet
+	// Of one that waits: since when, the number of requests, and when it is sent.
+	Since time.Time
+	Tries int
+	Until time.Time
+}
+
+// Alerts returns up to limit alerts that are open or wait, of one rule or of all (""), as of a time, in
+// the order of their identities. It reads beside the work and holds up none of it.
+func (e *Engine) Alerts(ctx context.Context, now time.Time, rule string, limit int) ([]AlertState, error) {
+	alerts, err := e.store.Alerts(ctx, rule, limit)
+	if err != nil {
+		return nil, err
+	}
+	var all []AlertState
+	for i := range alerts {
+		all = append(all, alerts[i].describe(now))
+	}
+	return all, nil
+}
+
+func (a *AlertWithMembers) describe(now time.Time) AlertState {
+	s := AlertState{
+		Key: decision.Key{Integration: a.ID.Integration, Alert: a.AlertKey}, Rule: a.Rule, Members: a.Members,
+		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries,
+	}
+	if a.Storm == IsStorm { // no rule raises it, so its group is the rule that it speaks for
+		s.Storm, s.Rule = true, a.Group
+	}
+	if a.Pending {
+		s.Since, s.Until = a.Cause.ReceivedAt, a.NextTry
+	}
+	return s
+}
+
+func (a *Alert) state(now time.Time) State {
+	unknown := a.Told == Nothing || a.Told == Unsure
+	switch {
+	case a.Claimed:
+		return StateUnderWay
+	case !a.Pending && (a.Desired == ilert.Resolve || unknown):
+		return StateRefused
+	case a.Desired == ilert.Resolve:
+		return StateEnding
+	case a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
+		return StateDelayed
+	case unknown:
+		return StateWaiting
+	case a.Desired == ilert.Accept:
+		return StateAccepted
+	default:
+		return StateOpen
+	}
+}
+
+// Status counts what the store holds, as of a time. It reads beside the work and holds up none of it.
+func (e *Engine) Status(ctx context.Context, now time.Time) (Status, error) {
+	return e.store.Status(ctx, now)
+}
+
+// IsRaised reports whether an alert should be open, be it that ilert knows it or not.
+func (e *Engine) IsRaised(ctx context.Context, k decision.Key) (raised bool, err error) {
+	id := idOf(k)
+	err = e.view(ctx, func(w *work) error {
+		err := w.load(Keys{Alerts: []AlertID{id}})
+		raised = w.isRaised(id)
+		return err
+	})
+	return raised, err
+}
+
+// isRaised reports whether an alert that was loaded should be open.
+func (w *work) isRaised(id AlertID) bool {
+	a := w.rows.Alerts[id]
+	return a != nil && a.Desired != ilert.Resolve
+}
+
+// Counted holds the counts of the window of a group.
+type Counted struct {
+	Window  decision.Window // as the rule had it at the last hit
+	Hits    int
+	Of      int // what they are a part of; with Fleet the number of devices
+	Members int
+	Raised  bool // its alert should be open
+}
+
+// Counted returns what the window of a group had counted at the last message, and false if
+// there is none.
+func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, exists bool, err error) {
+	err = e.view(ctx, func(w *work) error {
+		id := GroupID{rule, group}
+		if err := w.load(Keys{Groups: []GroupID{id}}); err != nil || w.rows.Groups[id] == nil {
+			return err
+		}
+		g := w.rows.Groups[id]
+		k := Keys{Alerts: []AlertID{g.Alert}}
+		if g.Window.Fleet {
+			k.Fleet = g.Latest.Add(-fleetMemory)
+		}
+		if err := w.load(k); err != nil {
+			return err
+		}
+		exists = true
+		n = Counted{Window: g.Window, Raised: w.isRaised(g.Alert)}
+		n.Hits, n.Of = g.sums(g.Latest)
+		if g.Window.Fleet {
+			n.Of = w.rows.Fleet
+		}
+		if g.Window.Held && n.Raised {
+			n.Members = g.Size
+			return nil
+		}
+		for _, m := range g.Members {
+			if m.At.After(g.Latest.Add(-g.Window.Length)) {
+				n.Members++
+			}
+		}
+		return nil
+	})
+	return n, exists, err
+}

@@ -1,0 +1,200 @@
+package alerting
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// When more alerts wait than ilert takes, those of a rule are sent as one, a storm: an alert
+// of its own that counts and lists them. They are its members from then on, until each of
+// them ends; the storm ends with the last one.
+
+// maxJoining is the number of alerts of a rule that join its storm in one look, so
+// that nobody waits for long.
+const maxJoining = 20_000
+
+// stormKeys returns the alert keys that the storm of a rule can have. Rules whose names ilert cannot tell apart in an
+// alert key have different keys, and an alert that has the key of a storm keeps it.
+func stormKeys(rule string) [2]string {
+	plain := "storm/" + ilert.Line(rule)
+	return [2]string{plain, fmt.Sprintf("%s~%.4x", plain, sha256.Sum256([]byte(rule)))}
+}
+
+// storm returns the storm of a rule, or nil and the alert key for a new one, which is empty if
+// there is none.
+func (w *work) storm(key ilert.IntegrationKey, rule string) (s *Alert, free string) {
+	for _, alertKey := range stormKeys(rule) {
+		a := w.alert(idOf(decision.Key{Integration: key, Alert: alertKey}))
+		switch {
+		case a == nil && free == "":
+			free = alertKey
+		case a != nil && a.Storm == IsStorm && a.Group == rule:
+			return a, ""
+		}
+	}
+	return nil, free
+}
+
+// formStorms makes storms of what is due of lanes, if that, with the members that no notice has reported, is more
+// than is sent in a minute. It returns how many alerts have joined the storms of each lane; they are
+// no longer in its work, and the storms are.
+func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error) {
+	joined = make([]int, len(lanes))
+	var k Keys
+	for i := range lanes {
+		for _, backlog := range lanes[i].work.Rules {
+			for _, alertKey := range stormKeys(backlog.Rule) {
+				k.Alerts = append(k.Alerts, idOf(decision.Key{Integration: lanes[i].key, Alert: alertKey}))
+			}
+		}
+	}
+	if len(k.Alerts) == 0 {
+		return joined, nil
+	}
+	if err := w.load(k); err != nil {
+		return nil, err
+	}
+	var joins []StormJoin
+	var storms []*Alert // of each join
+	var lane []int      // likewise
+	for i := range lanes {
+		for _, backlog := range lanes[i].work.Rules {
+			s, free := w.storm(lanes[i].key, backlog.Rule)
+			if s.open() || backlog.N > 1 && (s != nil || free != "") {
+				if s == nil {
+					s = &Alert{
+						ID: idOf(decision.Key{Integration: lanes[i].key, Alert: free}), AlertKey: free, Group: backlog.Rule, Storm: IsStorm,
+						Priority: Priorities[backlog.Priority],
+					}
+					w.keep(s) // no other rule may have its key
+				}
+				joins, storms, lane = append(joins, StormJoin{lanes[i].key, backlog.Rule, maxJoining}), append(storms, s), append(lane, i)
+			}
+		}
+	}
+	if len(joins) == 0 {
+		return joined, nil
+	}
+	counts, err := w.tx.JoinStorms(w.ctx, now, joins)
+	if err != nil {
+		return nil, err
+	}
+	for i, join := range joins {
+		v := &lanes[lane[i]]
+		joined[lane[i]] += counts[i]
+		v.join(w, join.Rule, storms[i], counts[i], now)
+	}
+	return joined, nil
+}
+
+// join takes n alerts of a rule that have joined its storm out of what is due of the lane, and adds the storm.
+// One of them may have a key that the storm would have.
+func (v *visit) join(w *work, rule string, s *Alert, n int, now time.Time) {
+	var priority string
+	for _, backlog := range v.work.Rules {
+		if backlog.Rule == rule {
+			priority = Priorities[backlog.Priority]
+		}
+	}
+	others := v.work.Alerts[:0]
+	for _, a := range v.work.Alerts {
+		if a.Rule == rule && a.Class().Kind() == Firsts {
+			delete(w.rows.Alerts, a.ID) // the store has changed it
+		} else {
+			others = append(others, a)
+		}
+	}
+	v.work.Alerts = others
+	s.grow(n, priority, now, w.counts)
+	w.keep(s)
+	v.add(s, now)
+}
+
+// grow takes n members into a storm.
+func (a *Alert) grow(n int, priority string, now time.Time, counts tallies) {
+	a.Size += n
+	a.Untold += n
+	if priority == high || a.Priority == "" {
+		a.Priority = priority
+	}
+	a.EndsAt = time.Time{}                       // ilert may have refused its end
+	if a.Desired == ilert.Resolve && a.Pending { // its end was not sent, and will not be
+		counts.of(a.Cause.Filter).Merged++
+	}
+	if a.Desired != ilert.Alert || !a.Pending {
+		a.reportNow(now)
+	}
+}
+
+// reportNow makes a storm due because of members that no notice has reported.
+func (a *Alert) reportNow(now time.Time) {
+	a.setDesired(ilert.Alert, &origin{at: now})
+	a.Listing = true
+}
+
+// stormOf returns the storm that speaks for a member.
+func (w *work) stormOf(m *Alert) *Alert {
+	s, _ := w.storm(m.ID.Integration, m.Rule)
+	if s == nil {
+		panic("alerting: the storm of alert " + m.AlertKey + " is missing")
+	}
+	return s
+}
+
+// leaveStorm ends a member, and its storm with the last one.
+func (w *work) leaveStorm(m *Alert, o *origin) {
+	s := w.stormOf(m)
+	w.drop(m.ID)
+	s.Size--
+	if m.Pending {
+		w.counts.of(m.Cause.Filter).Merged++
+		s.Untold--
+	}
+	switch {
+	case s.Size > 0:
+		o.merged = true
+		if s.Untold == 0 {
+			s.cancelMembers(o, w.counts)
+		}
+	case s.end(o, w.counts):
+		w.drop(s.ID)
+		return
+	}
+	w.keep(s)
+}
+
+// raiseInStorm raises a member of a storm again: that counts for the storm.
+func (w *work) raiseInStorm(m *Alert, r raising, o *origin) {
+	if m.Storm == IsStorm { // nobody else's
+		o.merged = true
+		return
+	}
+	s := w.stormOf(m)
+	m.prolong(r, o.at)
+	if r.Event.Priority == high {
+		m.Priority = high
+	}
+	w.keep(m)
+	reminder := r.Reminder
+	if reminder == 0 {
+		reminder = Reminder
+	}
+	switch {
+	case r.Event.Priority == high && s.Priority != high:
+		if s.Pending {
+			w.counts.of(s.Cause.Filter).Merged++
+		}
+		s.Priority = high
+		s.setDesired(ilert.Alert, o)
+	case !s.Pending && o.at.Sub(s.ToldAt) >= reminder:
+		s.setDesired(ilert.Alert, o)
+	default:
+		o.merged = true
+		return
+	}
+	w.keep(s)
+}

@@ -1,0 +1,143 @@
+package alerting
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// stormMember is a member of a storm that a notice lists.
+type stormMember struct {
+	id   AlertID
+	told ilert.Type // what ilert was told of it before
+}
+
+// stormQuery returns what a notice of a storm has to know of its members.
+func stormQuery(s *Alert) StormQuery {
+	return StormQuery{s.ID.Integration, s.Group, cmp.Or(s.MaxListed, maxReported)}
+}
+
+// claimStorm returns a notice that counts the members of a storm and lists those that are new to
+// ilert, and false if there are none, so that the storm is over.
+func (w *work) claimStorm(s *Alert, now time.Time) (n Notice, some bool) {
+	n = noticeOf(s)
+	n.Event = ilert.Event{EventType: s.next(), AlertKey: s.AlertKey, Priority: s.Priority}
+	rule := ilert.Line(s.Group)
+	if s.Desired == ilert.Resolve {
+		n.Event.Summary = fmt.Sprintf("all alerts of rule %s have ended", rule)
+	} else {
+		w.listMembers(s, &n)
+		if n.names == 0 {
+			if s.end(&origin{at: now}, w.counts) {
+				w.drop(s.ID)
+			} else {
+				w.keep(s)
+			}
+			return n, false
+		}
+		n.Event.Summary = fmt.Sprintf("%d alerts of rule %s", s.Size, rule)
+	}
+	s.claim(&n)
+	w.keep(s)
+	return n, true
+}
+
+// listMembers lists members in a notice: those that are new to ilert or, if there are none, which
+// is so when it is reminded, any.
+func (w *work) listMembers(s *Alert, n *Notice) {
+	query := stormQuery(s)
+	found, read := w.rows.Storms[query]
+	if !read {
+		panic(missing{Keys{Storms: []StormQuery{query}}})
+	}
+	s.Size, s.Untold = found.Size, found.Untold
+	names := make([]string, len(found.Members))
+	for i, id := range found.Members {
+		m := w.alert(id)
+		names[i] = ilert.Line(m.AlertKey)
+		if found.Untold == 0 {
+			continue
+		}
+		n.members = append(n.members, stormMember{id, m.Told})
+		m.Claimed, m.Told = true, Unsure
+		w.keep(m)
+	}
+	n.names = len(names)
+	n.Event.Details = strings.Join(names, "\n")
+	of := found.Untold
+	if of == 0 {
+		of = found.Size
+	}
+	if more := of - len(names); more > 0 {
+		n.Event.Details += fmt.Sprintf("\nand %d more", more)
+	}
+}
+
+// settleStorm takes in what became of a notice that lists members. A list that ilert has refused
+// is sent again in halves, until one member is left in it. That one is sent alone from then
+// on, by its own event: ilert may take it, or refuse it for what it says itself. The lists
+// grow again with each that ilert takes.
+func (w *work) settleStorm(s *Alert, answer Answer) {
+	n := &answer.Notice
+	culprit := false
+	switch {
+	case answer.Result == Taken && s.MaxListed > 0:
+		if s.MaxListed *= 2; s.MaxListed >= maxReported {
+			s.MaxListed = 0
+		}
+	case answer.Result == Refused && n.names > 1:
+		s.MaxListed = n.names / 2
+		answer.Result, answer.Retry = NotTaken, answer.At
+	case answer.Result == Refused && len(n.members) == 1:
+		culprit = true
+		answer.Result, answer.Retry = NotTaken, answer.At
+	case answer.Result == Refused && s.Version == n.version && s.Cause.Filter != nobody:
+		w.refuse(s.Cause, s.ID, &answer)
+	}
+	over := s.settle(&answer, w.counts)
+	w.settleMembers(s, &answer, culprit)
+	switch {
+	case s.Desired == ilert.Resolve && over:
+		w.drop(s.ID)
+		return
+	case s.Desired == ilert.Resolve:
+	case s.Size == 0: // the last was sent alone
+		if s.end(&origin{at: answer.At}, w.counts) {
+			w.drop(s.ID)
+			return
+		}
+	case s.Untold == 0:
+		s.cancelMembers(&origin{at: answer.At}, w.counts)
+	case !s.Pending:
+		s.reportNow(answer.At)
+	}
+	w.keep(s)
+}
+
+// settleMembers takes in what became of the members that a notice lists. If there is a culprit, it is the only one.
+func (w *work) settleMembers(s *Alert, answer *Answer, culprit bool) {
+	for _, one := range answer.Notice.members {
+		m := w.alert(one.id)
+		if m == nil || m.Storm != InStorm || !m.Claimed {
+			continue // it has ended meanwhile
+		}
+		m.Claimed = false
+		switch answer.Result {
+		case Taken:
+			m.Told, m.ToldAt, m.Pending = ilert.Alert, answer.At, false
+			w.counts.of(m.Cause.Filter).Delivered++
+			s.Untold--
+		case NotTaken:
+			m.Told = one.told
+		}
+		if culprit { // only the storm has spoken for it
+			m.Storm, m.Told, m.NextTry = Apart, Nothing, answer.At
+			s.Size--
+			s.Untold--
+		}
+		w.keep(m)
+	}
+}

@@ -1,0 +1,285 @@
+package alerting
+
+import (
+	"time"
+
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// maxBuckets is the number of buckets of a window. The last is never whole, so a hit counts for
+// up to a bucket less than the window's length, and never for longer.
+const maxBuckets = 300
+
+// bucketLength returns the length of a window's bucket in nanoseconds.
+func bucketLength(w *decision.Window) int64 { return max(int64(w.Length)/maxBuckets, 1) }
+
+// adopt takes over the window as the rule has it now.
+func (g *Group) adopt(w *decision.Window) {
+	if g.Window == *w {
+		return
+	}
+	if before, now := bucketLength(&g.Window), bucketLength(w); before != now {
+		old := g.Buckets
+		g.Buckets = nil
+		for _, b := range old {
+			g.add(b[0]*before/now, b[1], b[2])
+		}
+	}
+	g.Window = *w
+}
+
+// advance moves the window to the time of a message. A late one does not move it back; but it is never
+// ahead of our own clock, should that have been put back.
+func (g *Group) advance(o *origin) {
+	if g.Latest.After(o.arrived) {
+		g.Latest = o.arrived
+	}
+	if g.Latest.Before(o.at) {
+		g.Latest = o.at
+	}
+	oldest := g.Latest.UnixNano()/bucketLength(&g.Window) - maxBuckets
+	gone := 0
+	for gone < len(g.Buckets) && g.Buckets[gone][0] <= oldest {
+		gone++
+	}
+	g.Buckets = g.Buckets[gone:]
+}
+
+// add counts in the bucket of a number.
+func (g *Group) add(number, hits, of int64) {
+	i := len(g.Buckets)
+	for i > 0 && g.Buckets[i-1][0] > number {
+		i--
+	}
+	if i > 0 && g.Buckets[i-1][0] == number {
+		g.Buckets[i-1][1] += hits
+		g.Buckets[i-1][2] += of
+		return
+	}
+	g.Buckets = append(g.Buckets, Bucket{})
+	copy(g.Buckets[i+1:], g.Buckets[i:])
+	g.Buckets[i] = Bucket{number, hits, of}
+}
+
+// sums returns what the window has counted at a time.
+func (g *Group) sums(at time.Time) (hits, of int) {
+	number := at.UnixNano() / bucketLength(&g.Window)
+	for _, b := range g.Buckets {
+		if b[0] > number-maxBuckets && b[0] <= number {
+			hits += int(b[1])
+			of += int(b[2])
+		}
+	}
+	return hits, of
+}
+
+// hit is one that may raise the alert of its group.
+type hit struct {
+	decision.Hit
+	joined bool // its member is new to the open alert
+}
+
+// hit counts a hit, and leaves it to weigh what that means.
+func (w *work) hit(h decision.Hit, o *origin) {
+	id := GroupID{h.Window.Rule, h.Group}
+	g := w.currentGroup(id, o)
+	if g == nil {
+		g = &Group{ID: id, Window: *h.Window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
+		w.rows.Groups[id] = g
+	}
+	change := w.change(id)
+	change.dirty = true
+	if change.arrived.Before(o.arrived) {
+		change.arrived = o.arrived
+	}
+	held := g.Window.Held
+	g.adopt(h.Window)
+	g.advance(o)
+	if g.Window.Held && !held { // the rule has been changed
+		w.holdMembers(g)
+	}
+	number := o.at.UnixNano() / bucketLength(h.Window)
+	if h.Only {
+		g.add(number, 0, 1)
+		return
+	}
+	g.add(number, 1, 0)
+	joined := h.Member != "" && w.join(g, h.Member, o.at)
+	o.hits = append(o.hits, hit{h, joined})
+}
+
+// currentGroup returns the window of a group, or nil, after time has ended its alert, if it has.
+func (w *work) currentGroup(id GroupID, o *origin) *Group {
+	g := w.liveGroup(id, o.arrived)
+	if g == nil {
+		return nil
+	}
+	if a := w.alertOf(g); a != nil {
+		w.current(a.ID, o)
+	}
+	return w.group(id)
+}
+
+// weigh raises the alert of a hit's group if the condition holds.
+func (w *work) weigh(h hit, o *origin) {
+	g := w.group(GroupID{h.Window.Rule, h.Group})
+	if g == nil { // the message has emptied it, too
+		return
+	}
+	a := w.alertOf(g)
+	holds := w.holds(g, g.Latest)
+	if h.joined && a != nil { // before it could be a mere reminder, which would be sent at once
+		a.reportMembers(g.reportAt(a, o.at), o)
+		w.keep(a)
+	}
+	if !holds {
+		return
+	}
+	r := raising{Raise: h.Raise, windowed: true, group: g.ID.Group}
+	r.Rule = g.ID.Rule
+	if a == nil {
+		w.begin(g, r, o)
+		return
+	}
+	a.raise(r, o, w.counts)
+	w.keep(a)
+	g.LastTrue = g.Latest
+	g.scheduleCheck()
+}
+
+// begin raises the alert of a group.
+func (w *work) begin(g *Group, r raising, o *origin) {
+	g.Alert = idOf(r.Key)
+	w.raise(r, o)
+	a := w.alertOf(g)
+	if a == nil { // one of the same key is open for another reason
+		return
+	}
+	g.Hold, g.LastTrue = r.For, g.Latest
+	g.scheduleCheck()
+	if !g.Window.Held {
+		return
+	}
+	if a.Told == ilert.Alert { // its end was taken back before it was sent
+		a.reportMembers(g.reportAt(a, o.at), o)
+	}
+	w.holdMembers(g)
+}
+
+// reportAt returns when ilert is sent the members that have joined at a time.
+func (g *Group) reportAt(a *Alert, at time.Time) time.Time {
+	due := at.Add(max(g.Hold, time.Minute))
+	if earliest := a.ToldAt.Add(time.Minute); due.Before(earliest) {
+		return earliest
+	}
+	return due
+}
+
+// scheduleCheck sets when to check whether the condition still holds.
+func (g *Group) scheduleCheck() {
+	g.CheckAt = time.Time{}
+	if g.Window.Clear > 0 {
+		g.CheckAt = g.Latest.Add(g.pause())
+	}
+}
+
+// pause returns the time for which a condition that holds is not checked.
+func (g *Group) pause() time.Duration {
+	return max(min(g.step(), g.Window.Clear), time.Second)
+}
+
+func (g *Group) step() time.Duration { return max(g.Window.Length/60, time.Second) }
+
+// forgetAt returns when nothing of what arrived until then is left in the window. Seconds do not
+// matter, so many groups are forgotten at once.
+func (g *Group) forgetAt(arrived time.Time) time.Time {
+	return arrived.Add(g.Window.Length).Truncate(time.Minute).Add(time.Minute)
+}
+
+// alertOf returns the group's alert if it is open, or nil.
+func (w *work) alertOf(g *Group) *Alert {
+	if g.Alert == (AlertID{}) {
+		return nil
+	}
+	a := w.alert(g.Alert)
+	if !a.open() || !a.Windowed || a.Rule != g.ID.Rule || a.Group != g.ID.Group {
+		return nil
+	}
+	return a
+}
+
+// holds reports whether the window's condition is true at a time. It counts members and devices
+// only if the rest is true.
+func (w *work) holds(g *Group, at time.Time) bool {
+	hits, of := g.sums(at)
+	if hits < g.Window.AtLeast || hits == 0 && !g.Window.Held {
+		return false
+	}
+	if g.Window.Ratio > 0 && !g.Window.Fleet && (of == 0 || float64(hits)/float64(of) < g.Window.Ratio) {
+		return false
+	}
+	need := g.Window.Distinct
+	if g.Window.Held {
+		need = max(need, 1)
+	}
+	if !w.hasMembers(g, at, need) || g.Window.Ratio == 0 || !g.Window.Fleet {
+		return w.hasMembers(g, at, need)
+	}
+	size := w.fleetSize()
+	if size == 0 {
+		return false
+	}
+	need = int(g.Window.Ratio * float64(size))
+	for float64(need)/float64(size) < g.Window.Ratio {
+		need++
+	}
+	return w.hasMembers(g, at, need)
+}
+
+// reset empties a group's window and ends its alert.
+func (w *work) reset(id GroupID, o *origin) {
+	g := w.liveGroup(id, o.arrived)
+	if g == nil {
+		return
+	}
+	if a := w.alertOf(g); a != nil {
+		w.end(a, o)
+		return
+	}
+	w.forgetGroup(id)
+}
+
+// leave takes a member out of a group, and ends the alert if enough have left.
+func (w *work) leave(id GroupID, name string, o *origin) {
+	g := w.liveGroup(id, o.arrived)
+	if g == nil {
+		return
+	}
+	m := g.Members[name]
+	if m == nil {
+		return
+	}
+	a := w.alertOf(g)
+	w.removeMember(g, name)
+	if a == nil || !g.Window.Held {
+		return
+	}
+	g.Size--
+	if !m.Told {
+		g.Untold--
+	}
+	w.change(id).dirty = true
+	share := g.Window.Left
+	if share == 0 {
+		share = 1
+	}
+	if g.Size <= 0 || float64(g.Peak-g.Size)/float64(g.Peak) >= share {
+		w.end(a, o)
+		return
+	}
+	if !m.Told && g.Untold == 0 {
+		a.cancelMembers(o, w.counts)
+		w.keep(a)
+	}
+}

@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// connection is a connection to the file, with the statements that were prepared on it: to read the text
+// of a statement costs SQLite several times as much as to execute it. Who has its turn uses it alone.
+type connection struct {
+	db    *sql.DB
+	conn  *sql.Conn
+	begin string                 // of a transaction
+	turn  chan struct{}          // holds a value while someone uses the connection
+	ready map[string]*sql.Stmt   // by text
+	lists map[listQuery][]string // texts of queries with lists, see listLengths
+}
+
+func connect(ctx context.Context, db *sql.DB, begin string) (*connection, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &connection{db: db, conn: conn, begin: begin, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}, lists: map[listQuery][]string{}}, nil
+}
+
+// take waits for the turn.
+func (c *connection) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *connection) release() { <-c.turn }
+
+// statement returns a statement of this package, which is prepared when it is used first.
+func (c *connection) statement(text string) (*sql.Stmt, error) {
+	if ready := c.ready[text]; ready != nil {
+		return ready, nil
+	}
+	stmt, err := c.conn.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	c.ready[text] = stmt
+	return stmt, nil
+}
+
+func (c *connection) close() error {
+	c.turn <- struct{}{}
+	defer c.release()
+	for _, stmt := range c.ready {
+		_ = stmt.Close()
+	}
+	clear(c.ready)
+	_ = c.conn.Close() // has its turn with db, too
+	return c.db.Close()
+}

@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// Column unproven is the number of bytes of an item that is, else 0.
+const itemColumns = `id, integration_key, folded_key, path, body, event_type, queued_at, unproven, claimed, tries, next_try,
+	filter, topic, payload, received_at, properties`
+
+func scanItem(r *row) *alerting.OutboxItem {
+	return &alerting.OutboxItem{
+		ID: r.int64(), Alert: alerting.AlertID{Integration: r.key(), Folded: r.text()}, Path: r.text(), Body: r.text(), EventType: r.eventType(),
+		QueuedAt: r.time(), Unproven: r.bool(), Claimed: r.bool(), Tries: r.int(), NextTry: r.time(),
+		Cause: scanCause(r),
+	}
+}
+
+func (t *tx) loadOutbox(keys *alerting.Keys, rows *alerting.Rows) error {
+	return eachOf(t, func(r *row) {
+		item := scanItem(r)
+		mapIn(&rows.Outbox)[item.ID] = item
+	}, `SELECT `+itemColumns+` FROM outbox WHERE id IN (LIST)`, keys.Outbox)
+}
+
+func (t *tx) loadBehind(keys *alerting.Keys, rows *alerting.Rows) error {
+	for _, ref := range keys.Behind {
+		var types []ilert.Type
+		err := t.each(func(r *row) { types = append(types, r.eventType()) }, `
+			SELECT event_type FROM (SELECT id, event_type, folded_key FROM outbox WHERE integration_key = ? AND id > ? ORDER BY id LIMIT 1000)
+			WHERE folded_key = ? AND folded_key <> '' ORDER BY id`, keyText(ref.Alert.Integration), ref.ID, ref.Alert.Folded)
+		if err != nil {
+			return err
+		}
+		mapIn(&rows.Behind)[ref] = types
+	}
+	return nil
+}
+
+func (t *tx) loadProven(keys *alerting.Keys, rows *alerting.Rows) error {
+	of := map[string]ilert.IntegrationKey{}
+	var fingerprints []string
+	for _, key := range keys.Proven {
+		mapIn(&rows.Proven)[key] = false
+		print := key.Fingerprint()
+		of[print] = key
+		fingerprints = append(fingerprints, print)
+	}
+	return eachOf(t, func(r *row) { rows.Proven[of[r.text()]] = true }, `SELECT fingerprint FROM proven_key WHERE fingerprint IN (LIST)`, fingerprints)
+}
+
+func (t *tx) saveOutbox(c *alerting.Changes) error {
+	err := eachOf(t, func(r *row) {
+		t.touchLane(r.key())
+		t.grow(outbox, -1, -r.int64())
+		if unproven := r.int64(); unproven > 0 {
+			t.grow(unprovenItems, -1, -unproven)
+		}
+	}, `DELETE FROM outbox WHERE id IN (LIST) RETURNING integration_key, bytes, unproven`, c.NoOutbox)
+	if err != nil {
+		return err
+	}
+	for _, item := range c.Outbox {
+		t.touchLane(item.Alert.Integration)
+		if item.ID == 0 {
+			err = t.addItem(item)
+		} else {
+			err = t.exec(`UPDATE outbox SET claimed = ?, tries = ?, next_try = ? WHERE id = ?`, item.Claimed, item.Tries, millis(item.NextTry), item.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) addItem(item *alerting.OutboxItem) (err error) {
+	bytes := item.Bytes() // that the INSERT returned it would cost three times as much
+	t.grow(outbox, 1, bytes)
+	unproven := int64(0)
+	if item.Unproven {
+		unproven = bytes
+		t.grow(unprovenItems, 1, bytes)
+	}
+	item.ID, err = t.insert(`INSERT INTO outbox (`+itemColumns+`) VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		keyText(item.Alert.Integration), item.Alert.Folded, item.Path, item.Body, string(item.EventType), millis(item.QueuedAt),
+		unproven, item.Claimed, item.Tries, millis(item.NextTry),
+		item.Cause.Filter, item.Cause.Topic, blob(item.Cause.Payload), millis(item.Cause.ReceivedAt), string(item.Cause.Properties))
+	return err
+}
+
+func (t *tx) saveProven(c *alerting.Changes) error {
+	for key, at := range c.Proven {
+		if err := t.exec(`UPDATE lane SET unproven = 0 WHERE integration_key = ?`, keyText(key)); err != nil {
+			return err
+		}
+		if err := t.exec(`INSERT OR IGNORE INTO proven_key (fingerprint, at) VALUES (?, ?)`, key.Fingerprint(), millis(at)); err != nil {
+			return err
+		}
+		var items, bytes int64
+		err := t.each(func(r *row) { items, bytes = r.int64(), r.int64() },
+			`SELECT count(*), coalesce(sum(unproven), 0) FROM outbox WHERE integration_key = ? AND unproven > 0`, keyText(key))
+		if err != nil {
+			return err
+		}
+		if items == 0 {
+			continue
+		}
+		t.grow(unprovenItems, -items, -bytes)
+		if err := t.exec(`UPDATE outbox SET unproven = 0 WHERE integration_key = ? AND unproven > 0`, keyText(key)); err != nil {
+			return err
+		}
+	}
+	if c.MaxProven == 0 {
+		return nil
+	}
+	return t.exec(`
+		DELETE FROM proven_key WHERE fingerprint IN (SELECT fingerprint FROM proven_key ORDER BY at DESC, fingerprint LIMIT -1 OFFSET ?)`, c.MaxProven)
+}
+
+// FindOutbox returns the chosen outbox items.
+func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (found []alerting.Stored, err error) {
+	var where conditions
+	where.text("filter = ?", which.Filter)
+	where.text("topic = ?", which.Topic)
+	where.before("queued_at < ?", which.Before)
+	if which.Key != nil {
+		where.add("integration_key = ?", keyText(*which.Key))
+	}
+	if which.UpTo > 0 {
+		where.add("id <= ?", which.UpTo)
+	}
+	if which.Proven {
+		where.add("unproven = 0 AND claimed = 0")
+	}
+	if which.Unproven {
+		where.add("unproven > 0")
+	}
+	err = t.each(func(r *row) {
+		found = append(found, alerting.Stored{ID: r.int64(), Filter: r.text(), Key: r.key(), Unproven: r.bool(), Bytes: r.int64()})
+	}, `SELECT id, filter, integration_key, unproven, bytes FROM outbox`+where.limit("id", which.Limit), where.args...)
+	return found, err
+}
+
+// conditions are those of a query that people put together, with their arguments.
+type conditions struct {
+	all  []string
+	args []any
+}
+
+func (c *conditions) add(condition string, args ...any) {
+	c.all, c.args = append(c.all, condition), append(c.args, args...)
+}
+
+// text adds a condition unless its text is empty.
+func (c *conditions) text(condition, text string) {
+	if text != "" {
+		c.add(condition, text)
+	}
+}
+
+// before adds a condition unless its time is zero.
+func (c *conditions) before(condition string, at time.Time) {
+	if !at.IsZero() {
+		c.add(condition, millis(at))
+	}
+}
+
+// where returns the conditions as a clause.
+func (c *conditions) where() string {
+	if len(c.all) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.all, " AND ")
+}
+
+// limit returns the conditions with an order and a limit, of which 0 is none.
+func (c *conditions) limit(order string, limit int) string {
+	if limit == 0 {
+		limit = -1
+	}
+	c.args = append(c.args, limit)
+	return c.where() + " ORDER BY " + order + " LIMIT ?"
+}

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+)
+
+// Status counts what the store holds.
+func (s *Store) Status(ctx context.Context, now time.Time) (all alerting.Status, err error) {
+	err = s.view(ctx, func(t *tx) (err error) {
+		all, err = t.status(now)
+		return err
+	})
+	return all, err
+}
+
+func (t *tx) status(now time.Time) (all alerting.Status, err error) {
+	if all.Tallies, err = t.tallies(); err != nil {
+		return all, err
+	}
+	if all.Matches, err = t.matches(); err != nil {
+		return all, err
+	}
+	err = t.each(func(r *row) { all.Open = r.uint64() }, `SELECT count(*) FROM alert WHERE told IN ('ALERT', 'ACCEPT')`)
+	if err != nil {
+		return all, err
+	}
+	err = t.each(func(r *row) {
+		all.Waiting, all.Later, all.Claimed = r.uint64(), r.uint64(), r.uint64()
+		all.Oldest = r.time()
+		if first := r.time(); all.Oldest.IsZero() || !first.IsZero() && first.Before(all.Oldest) {
+			all.Oldest = first
+		}
+	}, `
+		SELECT count(*) FILTER (WHERE claimed = 0 AND (tries > 0 OR next_try <= ?1)),
+		       count(*) FILTER (WHERE claimed = 0 AND tries = 0 AND next_try > ?1),
+		       count(*) FILTER (WHERE claimed = 1),
+		       min(CASE WHEN tries > 0 THEN received_at WHEN next_try <= ?1 THEN next_try END),
+		       (SELECT received_at FROM outbox ORDER BY id LIMIT 1)
+		FROM alert WHERE pending = 1`, millis(now))
+	if err != nil {
+		return all, err
+	}
+	err = t.each(func(r *row) { all.UnprovenKeys, all.Unproven, all.OldestUnproven = r.uint64(), r.uint64(), r.time() },
+		`SELECT count(DISTINCT integration_key), count(*), min(queued_at) FROM outbox WHERE unproven > 0`)
+	if err != nil {
+		return all, err
+	}
+	err = t.each(func(r *row) { all.LetterBytes, all.Outbox, all.OutboxBytes = r.uint64(), r.uint64(), r.uint64() },
+		`SELECT l.bytes, o.count, o.bytes FROM volume AS l, volume AS o WHERE l.name = 'dead_letter' AND o.name = 'outbox'`)
+	return all, err
+}
+
+// Alerts returns alerts with the number of members of each.
+func (s *Store) Alerts(ctx context.Context, rule string, limit int) (all []alerting.AlertWithMembers, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		return t.each(func(r *row) { all = append(all, alerting.AlertWithMembers{Alert: *scanAlert(r), Members: r.int()}) }, `
+			SELECT `+alertColumns+`, CASE
+				WHEN storm = 2 THEN size
+				WHEN windowed = 0 THEN 0
+				ELSE coalesce(
+					(SELECT nullif(g.size, 0) FROM window_group AS g WHERE g.rule = alert.rule AND g.grp = alert.grp),
+					(SELECT count(*) FROM member AS m WHERE m.rule = alert.rule AND m.grp = alert.grp)) END
+			FROM alert WHERE ?1 = '' OR rule = ?1 OR storm = 2 AND grp = ?1
+			ORDER BY integration_key, folded_key LIMIT ?2`, rule, limit)
+	})
+	return all, err
+}
+
+// WaitingKeys returns the literal integration keys that ilert does not take.
+func (s *Store) WaitingKeys(ctx context.Context, which alerting.LetterQuery) (all []alerting.WaitingKey, err error) {
+	if !which.ChoosesWaiting() {
+		return nil, nil
+	}
+	var where conditions
+	where.add("integration_key LIKE 'key:%'")
+	where.text("filter = ?", which.Filter)
+	where.text("topic = ?", which.Topic)
+	where.before("queued_at < ?", which.Before)
+	err = s.view(ctx, func(t *tx) error {
+		return t.each(func(r *row) {
+			k := alerting.WaitingKey{Key: r.key(), Unproven: r.bool(), Items: r.int(), Tries: r.int(), Since: r.time(), Topic: r.text()}
+			if which.Names(k.Key) && (k.Unproven || k.Tries > 0 || len(which.Keys) > 0) {
+				all = append(all, k)
+			}
+		}, `
+			SELECT integration_key, unproven, items, tries, since, (SELECT topic FROM outbox WHERE id = first) FROM (
+				SELECT integration_key, max(unproven) AS unproven, count(*) AS items, max(tries) AS tries, min(queued_at) AS since, min(id) AS first
+				FROM outbox`+where.where()+` GROUP BY integration_key)
+			ORDER BY since, integration_key`, where.args...)
+	})
+	return all, err
+}
+
+// NextDue returns when something is due.
+func (s *Store) NextDue(ctx context.Context) (at time.Time, some bool, err error) {
+	if err := s.writer.take(ctx); err != nil {
+		return at, false, fmt.Errorf("store: %w", err)
+	}
+	defer s.writer.release()
+	t := &tx{conn: s.writer}
+	err = t.each(func(r *row) {
+		if some = r.bool(); some {
+			at = time.UnixMilli(r.int64())
+		}
+	}, `
+		SELECT min(at) IS NOT NULL, min(at) FROM (
+			SELECT min(at) AS at FROM lane
+			UNION ALL
+			SELECT min(ends_at) FROM alert WHERE ends_at > 0
+			UNION ALL
+			SELECT min(check_at) FROM window_group WHERE check_at > 0
+			UNION ALL
+			SELECT min(arrived) FROM rule_end)`)
+	if err != nil {
+		return at, false, fmt.Errorf("store: %w", s.fault(err))
+	}
+	return at, some, nil
+}

@@ -1,0 +1,272 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// tx is a transaction. Its methods do not look at their contexts: a transaction is short, and to be able
+// to stop in the middle of it would cost a goroutine for each query.
+type tx struct {
+	conn  *connection
+	lanes map[ilert.IntegrationKey]*alerting.LaneHold // to be derived by the Save that is under way
+	grown [volumes]alerting.Volume                    // by it
+	epoch int64                                       // the highest that was saved
+}
+
+// locked is the finding that another process holds the file for longer than we wait.
+type locked struct {
+	found time.Time
+	err   error
+}
+
+// Update calls do in a transaction that may write. Beside another process it waits afterwards as long as that took: a process
+// that waits for the file only looks now and then whether it is free.
+func (s *Store) Update(ctx context.Context, do func(alerting.Tx) error) error {
+	began := time.Now()
+	if err := s.update(ctx, do); err != nil {
+		return fmt.Errorf("store: %w", s.fault(err))
+	}
+	if s.lock == nil {
+		select {
+		case <-time.After(time.Since(began)):
+		case <-ctx.Done(): // what was to be done is done
+		}
+	}
+	return nil
+}
+
+func (s *Store) update(ctx context.Context, do func(alerting.Tx) error) error {
+	if damage := s.damaged.Load(); damage != nil {
+		return *damage
+	}
+	began := time.Now()
+	if err := s.writer.take(ctx); err != nil {
+		return err
+	}
+	defer s.writer.release()
+	if lock := s.locked.Load(); lock != nil && lock.found.After(began) {
+		return lock.err // to wait for it in turn would hold up those behind
+	}
+	t := &tx{conn: s.writer}
+	if err := t.exec(s.writer.begin); err != nil {
+		if isBusy(err) {
+			s.locked.Store(&locked{time.Now(), err})
+		}
+		return err
+	}
+	return t.run(do)
+}
+
+// View calls do in a transaction that only reads.
+func (s *Store) View(ctx context.Context, do func(alerting.Tx) error) error {
+	return s.view(ctx, func(t *tx) error { return do(t) })
+}
+
+func (s *Store) view(ctx context.Context, do func(*tx) error) error {
+	if err := s.reader.take(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer s.reader.release()
+	t := &tx{conn: s.reader}
+	err := t.exec(s.reader.begin)
+	if err == nil {
+		err = t.run(func(alerting.Tx) error { return do(t) })
+	}
+	if err != nil {
+		return fmt.Errorf("store: %w", s.fault(err))
+	}
+	return nil
+}
+
+// run calls do in the transaction that has begun, and ends it, however do ends.
+func (t *tx) run(do func(alerting.Tx) error) error {
+	committed := false
+	defer func() {
+		if !committed {
+			_ = t.exec(`ROLLBACK`) // fails if the error has rolled back already
+		}
+	}()
+	if err := do(t); err != nil {
+		return err
+	}
+	if err := t.exec(`COMMIT`); err != nil {
+		return err
+	}
+	committed = true
+	return nil
+}
+
+// exec executes a statement.
+func (t *tx) exec(text string, args ...any) error {
+	stmt, err := t.conn.statement(text)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(context.Background(), args...)
+	return err
+}
+
+// insert executes an INSERT and returns the number of the new row.
+func (t *tx) insert(text string, args ...any) (id int64, err error) {
+	stmt, err := t.conn.statement(text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := stmt.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.LastInsertId()
+}
+
+// each calls scan with each row of a statement's result.
+func (t *tx) each(scan func(*row), text string, args ...any) error {
+	stmt, err := t.conn.statement(text)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(context.Background(), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return errors.Join(rows.Err(), rows.Close())
+	}
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	r := newRow(len(columns))
+	for more := true; more; more = rows.Next() {
+		if err := rows.Scan(r.into...); err != nil {
+			return err
+		}
+		r.next = 0
+		if scan(r); r.err != nil {
+			return r.err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// listQuery is a statement about rows with one of many values: the list of these stands in place of
+// "(LIST)". To execute a statement costs far more than to find one more row.
+type listQuery string
+
+// listLengths are the lengths of lists for which statements are prepared. A list that is shorter repeats
+// its last value.
+var listLengths = []int{1, 8, 64}
+
+// lists returns statements with their arguments that together name all values; other arguments stand
+// before these.
+func lists[V any](t *tx, query listQuery, values []V, before ...any) iter.Seq2[string, []any] {
+	return func(yield func(string, []any) bool) {
+		if len(values) == 0 {
+			return
+		}
+		texts := t.conn.lists[query]
+		if texts == nil {
+			for _, length := range listLengths {
+				texts = append(texts, strings.Replace(string(query), "(LIST)", "(?"+strings.Repeat(",?", length-1)+")", 1))
+			}
+			t.conn.lists[query] = texts
+		}
+		longest := listLengths[len(listLengths)-1]
+		args := make([]any, 0, len(before)+longest)
+		for some := range slices.Chunk(values, longest) {
+			i := 0
+			for listLengths[i] < len(some) {
+				i++
+			}
+			args = append(args[:0], before...)
+			for j := range listLengths[i] {
+				args = append(args, some[min(j, len(some)-1)])
+			}
+			if !yield(texts[i], args) {
+				return
+			}
+		}
+	}
+}
+
+// eachOf calls scan with each row of the results of a statement about many values.
+func eachOf[V any](t *tx, scan func(*row), query listQuery, values []V, before ...any) error {
+	for text, args := range lists(t, query, values, before...) {
+		if err := t.each(scan, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// execOf executes a statement about many values.
+func execOf[V any](t *tx, query listQuery, values []V, before ...any) error {
+	for text, args := range lists(t, query, values, before...) {
+		if err := t.exec(text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load reads the rows of keys into rows.
+func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) error {
+	for _, load := range loads {
+		if err := load(t, &keys, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var loads = []func(*tx, *alerting.Keys, *alerting.Rows) error{
+	(*tx).loadAlerts, (*tx).loadGroups, (*tx).loadStorms, (*tx).loadRules, (*tx).loadOutbox, (*tx).loadBehind,
+	(*tx).loadLetters, (*tx).loadProven, (*tx).loadDevices, (*tx).loadVolumes, (*tx).loadBusy,
+}
+
+// Save writes changes.
+func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
+	t.lanes = make(map[ilert.IntegrationKey]*alerting.LaneHold, len(changes.Lanes))
+	for key, hold := range changes.Lanes {
+		t.lanes[key] = hold
+	}
+	for _, save := range saves {
+		if err := save(t, changes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saves are in an order in which each finds what it needs: the lanes and the volumes follow from the
+// rows before them.
+var saves = []func(*tx, *alerting.Changes) error{
+	(*tx).saveAlerts, (*tx).saveEnded, (*tx).saveGroups, (*tx).saveMembers, (*tx).saveOutbox, (*tx).saveProven,
+	(*tx).saveLetters, (*tx).saveRules, (*tx).saveDevices, (*tx).saveArrivals, (*tx).saveReceipts, (*tx).savePace,
+	(*tx).saveClocks, (*tx).saveSubscriptions, (*tx).saveTallies, (*tx).saveVolumes, (*tx).saveLanes,
+}
+
+// touchLane makes the Save that is under way derive a lane anew.
+func (t *tx) touchLane(key ilert.IntegrationKey) {
+	if _, touched := t.lanes[key]; !touched {
+		t.lanes[key] = nil
+	}
+}
+
+// mapIn returns a map, which it makes if there is none.
+func mapIn[K comparable, V any](in *map[K]V) map[K]V {
+	if *in == nil {
+		*in = map[K]V{}
+	}
+	return *in
+}

@@ -1,0 +1,162 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+var laneTests = []test{
+	noMoreIsGivenThanTheBudgetOfEachKeyAllows,
+	whatEndsAnAlertMayTakeWhatIsKeptFromAlerts,
+	anAnswerMayChangeTheBudget,
+	whatAnOperatorMayHaveMendedIsTriedAtOnce,
+	aHeldKeyIsLookedAtByTheNextProcess,
+	whatEndedWhileItsKeyWasHeldWaitsNoMore,
+	keysTakeTurns,
+	aKeyGivesHighBeforeLowAndThenWhatIsDueLongest,
+}
+
+// within claims up to most of what is due within budgets, by integration key.
+func (b *book) within(most int, budgets map[ilert.IntegrationKey]alerting.Budget) []alerting.Notice {
+	b.t.Helper()
+	notices, err := b.Claim(b.t.Context(), b.now, most, func(key ilert.IntegrationKey) alerting.Budget { return budgets[key] })
+	require.NoError(b.t, err)
+	b.check()
+	return notices
+}
+
+func of(integrationKey ilert.IntegrationKey, alertKey, priority string) decision.Raise {
+	r := raising(alertKey)
+	r.Key.Integration, r.Event.Priority = integrationKey, priority
+	return r
+}
+
+func keysOf(notices []alerting.Notice) (all []string) {
+	for _, n := range notices {
+		all = append(all, string(n.Event.EventType)+" "+n.Event.AlertKey+by(n.IntegrationKey))
+	}
+	return all
+}
+
+func noMoreIsGivenThanTheBudgetOfEachKeyAllows(t *testing.T, open opener) {
+	b := open(t)
+	b.does(of(configured, "1", "LOW"), of(configured, "2", "LOW"), of(configured, "3", "LOW"), of(doors, "4", "LOW"), of(doors, "5", "LOW"))
+	given := b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 2, Singles: 2, Again: b.now.Add(time.Second)}, doors: {Again: b.now.Add(time.Minute)}})
+	assert.ElementsMatch(t, []string{"ALERT 1", "ALERT 2"}, keysOf(given))
+	assert.Equal(t, time.Second, b.next(), "until then nothing can be done")
+	b.later(time.Second)
+	assert.ElementsMatch(t, []string{"ALERT 3"}, keysOf(b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 2, Singles: 2}, doors: {Any: 9}})))
+	assert.Equal(t, 59*time.Second, b.next())
+	b.later(59 * time.Second)
+	assert.ElementsMatch(t, []string{"ALERT 4 by env:DOORS_KEY", "ALERT 5 by env:DOORS_KEY"}, keysOf(b.within(100, map[ilert.IntegrationKey]alerting.Budget{doors: {Any: 9, Singles: 9}})))
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+func whatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T, open opener) {
+	b := open(t)
+	b.does(raising("a"))
+	b.taken()
+	b.does(raising("b"), decision.Send{})
+	none := map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 3, Again: b.now.Add(time.Minute)}}
+	assert.Empty(t, b.within(100, none))
+	assert.Equal(t, time.Minute, b.next())
+	b.does(ending("a"))
+	assert.Equal(t, time.Duration(0), b.next())
+	assert.Equal(t, []string{"RESOLVE a"}, keysOf(b.within(100, none)))
+	assert.Equal(t, time.Minute, b.next())
+}
+
+func anAnswerMayChangeTheBudget(t *testing.T, open opener) {
+	b := open(t)
+	b.does(raising("a"), raising("b"))
+	given := b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 1, Singles: 1}})
+	require.Len(t, given, 1)
+	assert.Greater(t, b.next(), 100*365*24*time.Hour, "an answer comes first")
+	assert.Empty(t, b.claim(), "nobody looks before")
+	b.settle(given[0], alerting.Taken)
+	assert.Equal(t, time.Duration(0), b.next())
+	assert.Len(t, b.claim(), 1)
+}
+
+func whatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T, open opener) {
+	b := open(t)
+	b.does(raising("a"))
+	assert.Empty(t, b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Again: b.now.Add(5 * minute)}}))
+	assert.Empty(t, b.claim())
+	_, err := b.Retain(t.Context(), b.now, map[string]ilert.IntegrationKey{"r": configured})
+	require.NoError(t, err)
+	assert.Len(t, b.claim(), 1)
+}
+
+func aHeldKeyIsLookedAtByTheNextProcess(t *testing.T, open opener) {
+	b := open(t)
+	b.does(raising("a"), decision.Send{IntegrationKey: doors})
+	assert.Empty(t, b.within(100, nil))
+	assert.Empty(t, b.claim())
+	b.restart()
+	assert.Len(t, b.claim(), 2)
+}
+
+func whatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T, open opener) {
+	b := open(t)
+	b.does(raising("a"))
+	assert.Empty(t, b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Again: b.now.Add(5 * minute)}}))
+	b.does(ending("a"))
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+// One key with much to tell takes all that is free, but the others have their turn.
+func keysTakeTurns(t *testing.T, open opener) {
+	b := open(t)
+	b.apply(send(third, "taken before"))
+	b.taken()
+	var all []decision.Effect
+	for n := range 100 {
+		all = append(all, of(doors, fmt.Sprint(n), "HIGH"))
+	}
+	b.does(all...)
+	b.later(time.Second)
+	b.does(of(configured, "1", "LOW"), send(third, "2").Decision.Effects[0])
+	b.later(time.Millisecond)
+	first := keysOf(b.within(10, unlimited(doors, configured, third)))
+	second := keysOf(b.within(10, unlimited(doors, configured, third)))
+	assert.Contains(t, append(first, second...), "ALERT 1")
+	assert.Contains(t, append(first, second...), "ALERT  by "+third.String())
+	assert.Len(t, second, 10)
+}
+
+func unlimited(keys ...ilert.IntegrationKey) map[ilert.IntegrationKey]alerting.Budget {
+	all := map[ilert.IntegrationKey]alerting.Budget{}
+	for _, k := range keys {
+		all[k] = alerting.Unlimited(k)
+	}
+	return all
+}
+
+func aKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T, open opener) {
+	b := open(t)
+	b.does(of(configured, "ended", "LOW"))
+	b.taken()
+	b.later(time.Second)
+	b.does(raising("1"))
+	b.later(time.Second)
+	b.does(ending("ended"))
+	b.later(time.Second)
+	b.does(decision.Send{})
+	b.later(time.Second)
+	b.does(of(configured, "2", "HIGH"), of(configured, "3", ""))
+	var order []string
+	for range 5 {
+		given := b.within(1, unlimited(configured))
+		order = append(order, keysOf(given)...)
+	}
+	assert.Equal(t, []string{"ALERT 2", "ALERT 1", "RESOLVE ended", " ", "ALERT 3"}, order)
+}

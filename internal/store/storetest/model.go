@@ -1,0 +1,390 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// Model plays the same random messages, claims, answers, restarts and commands on two stores, and compares after each
+// step all that an engine or a person can see. A failure names the seed and the step.
+func Model(t *testing.T, seed uint64, reference, subject Backend) {
+	t.Helper()
+	const steps = 250
+	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 0))}
+	for i, backend := range []Backend{reference, subject} {
+		m.books[i] = openBook(t, backend)
+		m.books[i].bound(func(l *alerting.Bounds) { l.Letters, l.LetterBytes, l.Waiting, l.Devices = 30, 4000, 20, 5 })
+		m.books[i].useSession("s")
+	}
+	for step := range steps {
+		m.name = fmt.Sprintf("seed %d, step %d", seed, step)
+		m.step()
+		m.compare()
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+// model is two engines to which the same happens.
+type model struct {
+	t        *testing.T
+	r        *rand.Rand
+	books    [2]*book // the reference, the subject
+	name     string   // of the step
+	underWay [][2]alerting.Notice
+	printed  uint64
+	packet   uint16
+}
+
+var (
+	modelKeys    = []ilert.IntegrationKey{configured, doors, third, ilert.LiteralKey("fourth")}
+	modelRules   = []string{"r", "R", "s"}
+	modelWindows = []*decision.Window{
+		{Rule: "counts", Length: 10 * time.Minute, AtLeast: 3, Clear: 5 * time.Minute},
+		{Rule: "holds", Length: 10 * time.Minute, Distinct: 2, Held: true, Left: 0.6},
+		{Rule: "shares", Length: 5 * time.Minute, AtLeast: 2, Ratio: 0.5},
+		{Rule: "fleet", Length: 20 * time.Minute, Distinct: 2, Ratio: 0.4, Fleet: true, Held: true, Clear: time.Hour},
+	}
+)
+
+// pick returns one of some values.
+func pick[T any](m *model, all ...T) T { return all[m.r.IntN(len(all))] }
+
+// same calls do on both engines, and compares what it returns.
+func same[T any](m *model, what string, do func(b *book) (T, error)) (both [2]T) {
+	m.t.Helper()
+	for i, b := range m.books {
+		var err error
+		both[i], err = do(b)
+		require.NoError(m.t, err, "%s: %s", m.name, what)
+	}
+	assert.Equal(m.t, both[0], both[1], "%s: %s", m.name, what)
+	return both
+}
+
+// each calls do on both engines.
+func (m *model) each(what string, do func(b *book) error) {
+	m.t.Helper()
+	m.name += ", " + what
+	for _, b := range m.books {
+		require.NoError(m.t, do(b), m.name)
+	}
+}
+
+func (m *model) now() time.Time { return m.books[0].now }
+
+func (m *model) step() {
+	m.t.Helper()
+	switch m.r.IntN(20) {
+	default:
+		m.messages()
+	case 0, 1, 2, 3:
+		m.claims()
+	case 4, 5, 6, 7:
+		m.answers()
+	case 8, 9:
+		m.passes()
+	case 10:
+		m.commands()
+	case 11:
+		m.remembers()
+	}
+}
+
+// messages applies a batch.
+func (m *model) messages() {
+	m.t.Helper()
+	batch := make([]alerting.Message, 1+m.r.IntN(12))
+	for i := range batch {
+		batch[i] = m.message()
+	}
+	m.each("messages", func(b *book) error { return b.Apply(b.t.Context(), slices.Clone(batch)) })
+}
+
+func (m *model) message() alerting.Message {
+	a := alerting.Message{
+		Filter: pick(m, filter, "http"), Topic: pick(m, "t", "u"), Payload: []byte(pick(m, "", "x", "yy")),
+		ReceivedAt: m.now().Add(time.Duration(m.r.IntN(999)) * time.Microsecond), Source: pick(m, "", "one", "two"), MaxSkew: pick(m, 0, time.Minute),
+	}
+	if m.r.IntN(10) == 0 {
+		a.Decision.Dead = pick(m, "no JSON", "no rule")
+		return a
+	}
+	if m.r.IntN(3) == 0 {
+		a.Decision.At = m.now().Add(-time.Duration(m.r.IntN(300)) * time.Second)
+	}
+	if m.r.IntN(3) == 0 {
+		a.Decision.Device = fmt.Sprint("device ", m.r.IntN(8))
+	}
+	if m.r.IntN(3) == 0 {
+		a.Properties = []decision.Property{{Key: "traceparent", Value: fmt.Sprint("00-", m.r.IntN(9))}, {Key: "<k>", Value: "v"}}
+	}
+	if m.r.IntN(8) == 0 {
+		m.printed = max(m.printed+uint64(m.r.IntN(2)), 1)
+		a.Fingerprint = m.printed
+	}
+	if m.r.IntN(8) == 0 {
+		m.packet = max((m.packet+uint16(m.r.IntN(2)))%9, 1)
+		a.Delivery = alerting.Delivery{Link: 1, PacketID: m.packet, Subscription: uint32(1 + m.r.IntN(2)), Print: uint64(1 + m.r.IntN(2)), Again: m.r.IntN(2) == 0}
+	}
+	for range m.r.IntN(4) {
+		a.Decision.Effects = append(a.Decision.Effects, m.effect())
+		a.Decision.Matched = append(a.Decision.Matched, pick(m, modelRules...))
+	}
+	return a
+}
+
+func (m *model) key() decision.Key {
+	return decision.Key{Integration: pick(m, modelKeys...), Alert: pick(m, "a", "b", "C ", "c", "d", "e", "f", "storm/r")}
+}
+
+func (m *model) raise(rule string) decision.Raise {
+	r := decision.Raise{Rule: rule, Key: m.key(), Event: ilert.Event{Summary: fmt.Sprint("text ", m.r.IntN(3)), Priority: pick(m, "LOW", "LOW", "HIGH", "")}}
+	switch m.r.IntN(6) {
+	case 0:
+		r.For = 3 * time.Minute
+	case 1:
+		r.Silence = 10 * time.Minute
+	case 2:
+		r.Age, r.Reminder = 30*time.Minute, 5*time.Minute
+	}
+	return r
+}
+
+func (m *model) effect() decision.Effect {
+	w := pick(m, modelWindows...)
+	group, member := pick(m, "g", "h"), pick(m, "m1", "m2", "m3", "m4", "")
+	switch m.r.IntN(16) {
+	default:
+		return m.raise(pick(m, modelRules...))
+	case 0, 1:
+		return decision.End{Key: m.key()}
+	case 2:
+		return decision.Accept{Key: m.key()}
+	case 3:
+		return decision.EndAll{Rule: pick(m, append([]string{w.Rule}, modelRules...)...)}
+	case 4, 5:
+		return sends(pick(m, modelKeys...), pick(m, ilert.Alert, ilert.Accept, ilert.Resolve, ilert.Comment), pick(m, "", "a", "b"))
+	case 6:
+		return decision.Reset{Rule: w.Rule, Group: group}
+	case 7:
+		return decision.Leave{Rule: w.Rule, Group: group, Member: member}
+	case 8:
+		return decision.Hit{Window: w, Group: group, Only: true}
+	case 9, 10, 11:
+		r := m.raise(w.Rule)
+		r.Key = decision.Key{Integration: pick(m, configured, doors), Alert: w.Rule + group}
+		r.Event.Summary = place("count") + " of " + place("of") + ": " + place("members")
+		return decision.Hit{Window: w, Group: group, Member: member, Raise: r}
+	}
+}
+
+// seen returns what can be seen of a notice.
+func seen(n alerting.Notice) string {
+	event, err := json.Marshal(n.Event)
+	if err != nil {
+		panic(err) // it was read from JSON
+	}
+	return fmt.Sprintf("%v %d %s %s %v %s", n.IntegrationKey, n.Tries, n.TraceParent, n.Path, n.Unproven, event)
+}
+
+// claims claims within small budgets.
+func (m *model) claims() {
+	m.t.Helper()
+	m.name += ", claim"
+	limit, budgets := 1+m.r.IntN(8), map[ilert.IntegrationKey]alerting.Budget{}
+	for _, k := range modelKeys {
+		b := alerting.Budget{Any: m.r.IntN(6), Minute: pick(m, 0, 2, 3), Kept: m.r.IntN(2) == 0}
+		b.Singles = max(b.Any-m.r.IntN(2), 0)
+		if m.r.IntN(3) > 0 {
+			b.Again = m.now().Add(time.Duration(m.r.IntN(60)) * time.Second)
+		}
+		budgets[k] = b
+	}
+	var claimed [2][]alerting.Notice
+	same(m, "notices", func(b *book) (all []string, err error) {
+		notices, err := b.Claim(b.t.Context(), b.now, limit, func(k ilert.IntegrationKey) alerting.Budget { return budgets[k] })
+		for _, n := range notices {
+			all = append(all, seen(n))
+		}
+		claimed[m.indexOf(b)] = notices
+		return all, err
+	})
+	if m.t.Failed() {
+		return // they are not the same
+	}
+	for i, n := range claimed[0] {
+		m.underWay = append(m.underWay, [2]alerting.Notice{n, claimed[1][i]})
+	}
+}
+
+func (m *model) indexOf(b *book) int { return slices.Index(m.books[:], b) }
+
+// answers settles some of what is under way, and sometimes once more.
+func (m *model) answers() {
+	m.t.Helper()
+	var both [2][]alerting.Answer
+	for range min(1+m.r.IntN(5), len(m.underWay)) {
+		i := m.r.IntN(len(m.underWay))
+		a := alerting.Answer{
+			Result: pick(m, alerting.Taken, alerting.Taken, alerting.Taken, alerting.Unknown, alerting.NotTaken, alerting.Refused),
+			At:     m.now(), Retry: m.now().Add(time.Duration(m.r.IntN(180)) * time.Second), Reason: "no",
+		}
+		if m.r.IntN(8) == 0 {
+			a.Hold = m.now().Add(time.Minute)
+		}
+		for side := range both {
+			a.Notice = m.underWay[i][side]
+			both[side] = append(both[side], a)
+		}
+		if m.r.IntN(12) > 0 {
+			m.underWay = slices.Delete(m.underWay, i, i+1)
+		}
+	}
+	m.each("answers", func(b *book) error { return b.Settle(b.t.Context(), both[m.indexOf(b)]) })
+}
+
+// passes lets time pass, or the process end.
+func (m *model) passes() {
+	m.t.Helper()
+	d := time.Duration(m.r.IntN(600)) * time.Second
+	switch m.r.IntN(6) {
+	case 0:
+		m.underWay = nil
+		m.each("restart", func(b *book) error {
+			b.restart()
+			b.useSession("s")
+			return nil
+		})
+		return
+	case 1:
+		d = max(min(m.books[0].next(), time.Hour), 0)
+	case 2:
+		d = time.Hour
+	}
+	m.each(fmt.Sprint(d, " later"), func(b *book) error {
+		b.later(d)
+		return nil
+	})
+}
+
+func (m *model) query() (which alerting.LetterQuery) {
+	switch m.r.IntN(8) {
+	case 0:
+		which.IDs = []int64{int64(m.r.IntN(50)), int64(m.r.IntN(50))}
+	case 1:
+		which.Topic = "t"
+	case 2:
+		which.Filter, which.Limit = filter, 1+m.r.IntN(3)
+	case 3:
+		which.Reason = "JSON"
+	case 4:
+		which.Before = m.now().Add(-time.Hour)
+	case 5:
+		which.Keys = []string{third.String()}
+	case 6:
+		which.Limit = 2
+	}
+	return which
+}
+
+// commands does what an operator does.
+func (m *model) commands() {
+	m.t.Helper()
+	which := m.query()
+	switch m.r.IntN(5) {
+	case 0:
+		m.name += fmt.Sprintf(", purge %+v", which)
+		same(m, "purged", func(b *book) (alerting.Purged, error) { return b.Purge(b.t.Context(), which) })
+	case 1:
+		m.name += fmt.Sprintf(", ask to retry %+v", which)
+		same(m, "asked", func(b *book) (int64, error) { return b.AskToRetry(b.t.Context(), which) })
+		m.revives()
+	case 2:
+		rules := map[string]ilert.IntegrationKey{}
+		for _, rule := range append([]string{"counts", "holds", "shares", "fleet"}, modelRules...) {
+			if m.r.IntN(4) > 0 {
+				rules[rule] = pick(m, configured, configured, doors)
+			}
+		}
+		m.name += ", retain"
+		same(m, "retained", func(b *book) (alerting.Retained, error) { return b.Retain(b.t.Context(), b.now, rules) })
+	case 3:
+		m.name += ", tidy"
+		same(m, "more to tidy", func(b *book) (bool, error) { return b.Tidy(b.t.Context(), b.now) })
+	default:
+		effect := m.effect()
+		m.each("do", func(b *book) error { return b.Do(b.t.Context(), b.now, effect) })
+	}
+}
+
+// revives takes dead letters in again.
+func (m *model) revives() {
+	m.t.Helper()
+	again := m.message()
+	same(m, "revived", func(b *book) (keeps []string, err error) {
+		letters, err := b.ToRetry(b.t.Context(), 3)
+		if err != nil {
+			return nil, err
+		}
+		var all []alerting.Revival
+		for _, l := range letters {
+			message := again
+			message.ReceivedAt = l.ReceivedAt
+			all = append(all, alerting.Revival{Letter: l, Message: message})
+		}
+		err = b.Revive(b.t.Context(), b.now, all)
+		for _, one := range all {
+			keeps = append(keeps, one.Keep)
+		}
+		return keeps, err
+	})
+}
+
+// remembers keeps what the next process has to know beside alerts.
+func (m *model) remembers() {
+	m.t.Helper()
+	clock := alerting.Clock{Source: pick(m, "one", "two", "three"), Behind: time.Duration(m.r.IntN(3)) * time.Minute, HeardAt: m.now()}
+	filters := []string{pick(m, "f", "g"), pick(m, "f", "h")}
+	m.each("remember", func(b *book) error { return b.KeepClocks(b.t.Context(), []alerting.Clock{clock}) })
+	same(m, "subscribed already", func(b *book) ([]string, error) { return b.Subscribing(b.t.Context(), "c", filters) })
+	if m.r.IntN(2) == 0 {
+		m.each("subscribed", func(b *book) error { return b.Subscribed(b.t.Context(), "c", filters[:1]) })
+	}
+}
+
+// compare compares all that can be seen of the two.
+func (m *model) compare() {
+	m.t.Helper()
+	ctx := m.t.Context()
+	same(m, "status", func(b *book) (alerting.Status, error) { return b.Status(ctx, b.now) })
+	same(m, "alerts", func(b *book) ([]alerting.AlertState, error) { return b.Alerts(ctx, b.now, "", 1000) })
+	same(m, "next due", func(b *book) (time.Duration, error) { return b.next(), nil })
+	same(m, "letters", func(b *book) ([]alerting.Letter, error) { return b.DeadLetters(ctx, alerting.LetterQuery{}) })
+	same(m, "waiting keys", func(b *book) ([]alerting.WaitingKey, error) { return b.WaitingKeys(ctx, alerting.LetterQuery{}) })
+	same(m, "paces", func(b *book) (map[ilert.IntegrationKey]alerting.Pace, error) { return b.Paces(b.now), nil })
+	same(m, "clocks", func(b *book) ([]alerting.Clock, error) { return b.Clocks(), nil })
+	same(m, "idle keys", func(b *book) ([]ilert.IntegrationKey, error) { return b.Idle(ctx, modelKeys) })
+	same(m, "overflow", func(b *book) (alerting.Purged, error) { return b.Overflow(), nil })
+	for _, w := range modelWindows {
+		same(m, "counted", func(b *book) (alerting.Counted, error) {
+			n, _, err := b.Counted(ctx, w.Rule, "g")
+			return n, err
+		})
+	}
+	for _, b := range m.books {
+		b.check()
+	}
+}

@@ -1,0 +1,303 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+var reviveTests = []test{
+	aRefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain,
+	aRefusedAlertIsRaisedAgainUnlessItHasEnded,
+	aRefusedAlertEndsByTime,
+	aRefusedEndIsForgottenInTheEnd,
+	aLetterOfAnAlertDoesNothingElseAgain,
+	aRefusedWindowIsRaisedAgainWithItsNumbers,
+	theNoticeOfNobodyIsSentAgainToItsSource,
+	theRefusedEndOfAStormIsSentAgain,
+	aLetterThatCouldNotBeReadIsOvertakenByWhatCameSince,
+	aLetterThatHasAnEffectIsTakenIn,
+	anOutboxItemIsSentAgainUnlessOvertaken,
+}
+
+// refused claims one notice, and says that ilert called it invalid.
+func (b *book) refused(want string) {
+	b.t.Helper()
+	due := b.claim()
+	require.Len(b.t, due, 1)
+	n := due[0]
+	require.Equal(b.t, want, string(n.Event.EventType)+" "+n.Event.AlertKey+by(n.IntegrationKey))
+	b.settle(n, alerting.Refused)
+	b.later(time.Minute)
+}
+
+// retried takes the only dead letter in again as a message with these effects.
+func (b *book) retried(effects ...decision.Effect) (keep string) {
+	b.t.Helper()
+	letters := b.letters()
+	require.Len(b.t, letters, 1)
+	_, err := b.AskToRetry(b.t.Context(), alerting.LetterQuery{})
+	require.NoError(b.t, err)
+	b.later(time.Minute)
+	keep = b.revive(letters[0], message(effects...))
+	if keep == "" {
+		assert.Empty(b.t, b.letters())
+		return ""
+	}
+	letter := b.letters()[0]
+	assert.Equal(b.t, letters[0].ID, letter.ID, "it stays")
+	assert.Equal(b.t, letters[0].Reason, letter.Reason)
+	assert.Equal(b.t, keep, letter.Kept)
+	assert.False(b.t, letter.Retry, "until somebody asks again")
+	return keep
+}
+
+// sources are the same alert at two alert sources.
+var sources = map[string]decision.Key{"configured": {Alert: "A "}, "of a rule": {Integration: doors, Alert: "A "}}
+
+func aRefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain(t *testing.T, open opener) {
+	for name, k := range sources {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			r := raising("")
+			r.Key = k
+			b.does(r)
+			b.taken()
+			b.does(decision.End{Key: k})
+			b.refused("RESOLVE A " + by(k.Integration))
+			assert.Equal(t, alerting.StateRefused, b.alerts("")["A "].State)
+			assert.EqualValues(t, 1, b.status().Open, "at ilert")
+			b.does(decision.End{Key: k})
+			assert.Empty(t, b.taken(), "it would be refused again")
+			assert.EqualValues(t, 1, b.tally().Ignored)
+			b.restart()
+
+			assert.Empty(t, b.retried(decision.End{Key: k}))
+			assert.Equal(t, []string{"RESOLVE A " + by(k.Integration)}, b.taken())
+			assert.Empty(t, b.alerts(""))
+			assert.Equal(t, alerting.Tally{Received: 3, Ignored: 1, Delivered: 2}, b.tally())
+
+			b.does(r)
+			b.taken()
+			b.does(decision.End{Key: k})
+			b.refused("RESOLVE A " + by(k.Integration))
+			b.does(r)
+			assert.Equal(t, []string{"ALERT A " + by(k.Integration)}, b.taken(), "ilert may have closed it")
+			assert.Equal(t, "its alert has been raised again since", b.retried(decision.End{Key: k}))
+			assert.Empty(t, b.taken())
+			b.does(decision.End{Key: k})
+			b.taken()
+			assert.Equal(t, "its alert has been resolved since, or is not known any more", b.retried(decision.End{Key: k}))
+			assert.Empty(t, b.taken())
+		})
+	}
+}
+
+func aRefusedAlertIsRaisedAgainUnlessItHasEnded(t *testing.T, open opener) {
+	for name, k := range sources {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			r := raising("")
+			r.Key, r.Event.Summary = k, "too long"
+			b.does(r)
+			b.refused("ALERT A " + by(k.Integration))
+			assert.Equal(t, alerting.StateRefused, b.alerts("")["A "].State)
+			assert.Zero(t, b.status().Open+b.status().Waiting)
+			r.Event.Summary = "short"
+			assert.Empty(t, b.retried(r, ending("another")))
+			assert.Equal(t, []string{"ALERT short"}, b.texts(), "as the rules say now")
+			b.does(decision.End{Key: k})
+			b.taken()
+			assert.Equal(t, alerting.Tally{Received: 2, Delivered: 2}, b.tally())
+
+			b.does(r)
+			b.refused("ALERT A " + by(k.Integration))
+			b.does(decision.Accept{Key: k})
+			assert.Empty(t, b.taken(), "of what ilert does not know")
+			b.does(decision.End{Key: k})
+			assert.EqualValues(t, 2, b.tally().Merged)
+			assert.Equal(t, "its alert has ended since", b.retried(r))
+			assert.Empty(t, b.taken())
+			b.does(r)
+			assert.Equal(t, []string{"ALERT A " + by(k.Integration)}, b.taken())
+			assert.Empty(t, b.retried(r), "ilert knows it since")
+			assert.Empty(t, b.taken())
+			assert.Equal(t, alerting.Tally{Received: 6, Delivered: 3, Merged: 3}, b.tally())
+		})
+	}
+}
+
+func aRefusedAlertEndsByTime(t *testing.T, open opener) {
+	b := open(t)
+	r := raising("a")
+	r.Silence = 5 * time.Minute
+	b.does(r)
+	b.refused("ALERT a")
+	b.later(10 * time.Minute)
+	assert.Equal(t, "its alert has ended since", b.retried(r))
+	assert.Empty(t, b.taken())
+}
+
+func aRefusedEndIsForgottenInTheEnd(t *testing.T, open opener) {
+	b := open(t)
+	b.does(raising("a"))
+	b.taken()
+	b.does(ending("a"))
+	b.refused("RESOLVE a")
+	b.later(b.next())
+	assert.Empty(t, b.taken())
+	assert.Empty(t, b.alerts(""))
+	assert.Equal(t, time.Duration(-1), b.next())
+}
+
+// Two messages, one of which raises two alerts: each letter is about its own.
+func aLetterOfAnAlertDoesNothingElseAgain(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+	b.does(raising("a"), w.hit("g", "m"))
+	b.refused("ALERT a")
+	assert.Empty(t, b.retried(raising("a"), w.hit("g", "m"), raising("new"), decision.Send{Path: "/p"}))
+	assert.Equal(t, []string{"ALERT a"}, b.taken(), "and the hit counts once")
+}
+
+func aRefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+	w.text = place("count") + " too long"
+	b.does(w.hit("g", ""))
+	b.does(w.hit("g", ""))
+	b.refused("ALERT g")
+	w.text = place("count")
+	assert.Empty(t, b.retried(w.hit("g", "")))
+	assert.Equal(t, []string{"ALERT 2"}, b.texts())
+}
+
+// The dead letter of an alert's own notice has no message: its end by time.
+func theNoticeOfNobodyIsSentAgainToItsSource(t *testing.T, open opener) {
+	b := open(t)
+	r := of(doors, "a", "LOW")
+	r.Age = time.Minute
+	b.does(r)
+	b.taken()
+	b.later(time.Minute)
+	b.refused("RESOLVE a by env:DOORS_KEY")
+	letter := b.letters()[0]
+	assert.Equal(t, alerting.FilterRules, letter.Filter)
+	assert.Equal(t, doors, letter.Alert.Integration)
+	assert.Empty(t, b.retried())
+	assert.Equal(t, []string{"RESOLVE a by env:DOORS_KEY"}, b.taken())
+	tallies, err := b.Tallies(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, alerting.Tally{Received: 1, Delivered: 1}, tallies[alerting.FilterRules])
+}
+
+func theRefusedEndOfAStormIsSentAgain(t *testing.T, open opener) {
+	b := open(t)
+	b.fails("r", 0, 6)
+	b.passes()
+	b.does(decision.EndAll{Rule: "r"})
+	b.refused("RESOLVE storm/r")
+	assert.Empty(t, b.retried())
+	assert.Equal(t, []string{"RESOLVE storm/r"}, b.taken())
+	assert.Empty(t, b.alerts(""))
+}
+
+func aLetterThatCouldNotBeReadIsOvertakenByWhatCameSince(t *testing.T, open opener) {
+	says := func(m alerting.Message, source string) alerting.Message {
+		m.Source, m.MaxSkew = source, minute
+		return m
+	}
+	for _, source := range []string{"one", "other"} {
+		b := open(t)
+		b.apply(says(dead("t", "no such rule"), "one"))
+		b.later(10 * time.Minute)
+		b.apply(says(raise("a"), source))
+		b.taken()
+		assert.Empty(t, b.retried(raising("a")), "says the same")
+		assert.Equal(t, alerting.Tally{Received: 2, Delivered: 1, Merged: 1}, b.tally())
+
+		b.apply(says(dead("t", "no such rule"), "one"))
+		b.later(10 * time.Minute)
+		b.apply(says(end("a"), source))
+		b.taken()
+		assert.Equal(t, "what has come since says otherwise of its alert", b.retried(raising("a")))
+		b.later(10 * time.Minute)
+		b.apply(says(raise("a"), source))
+		b.taken()
+		assert.Equal(t, "what has come since says otherwise of its alert", b.retried(ending("a")))
+		assert.Empty(t, b.taken())
+	}
+}
+
+// One effect may be about many alerts, of which another source has reported something since.
+func aLetterThatHasAnEffectIsTakenIn(t *testing.T, open opener) {
+	other := raising("other")
+	other.Rule = "other"
+	for name, effects := range map[string][]decision.Effect{
+		"it ends one of two":        {decision.EndAll{Rule: "r"}},
+		"and it raises another one": {other, decision.EndAll{Rule: "r"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			b.does(raising("a"))
+			b.taken()
+			b.apply(dead("t", "no such rule"))
+			b.later(10 * time.Minute)
+			for n := range effects {
+				m := raise(fmt.Sprint("later ", n))
+				m.Source, m.MaxSkew = "one", minute
+				b.apply(m)
+			}
+			b.taken()
+			assert.Empty(t, b.retried(effects...))
+			assert.Contains(t, b.taken(), "RESOLVE a")
+			assert.Len(t, b.alerts("r"), len(effects))
+		})
+	}
+}
+
+func sends(key ilert.IntegrationKey, typ ilert.Type, alertKey string) decision.Send {
+	return decision.Send{IntegrationKey: key, Path: ilert.EventsPath, Event: ilert.Event{EventType: typ, Summary: "s", AlertKey: alertKey}}
+}
+
+// What is sent just so has no state, but what came later of the same alert key is known.
+func anOutboxItemIsSentAgainUnlessOvertaken(t *testing.T, open opener) {
+	for name, c := range map[string]struct {
+		first, later decision.Send
+		overtaken    bool
+	}{
+		"its end":                  {sends(third, ilert.Alert, "a"), sends(third, ilert.Resolve, " A"), true},
+		"raised again":             {sends(third, ilert.Resolve, "a"), sends(third, ilert.Alert, "a"), true},
+		"nobody looks any more":    {sends(third, ilert.Accept, "a"), sends(third, ilert.Resolve, "a"), true},
+		"the same again":           {sends(third, ilert.Alert, "a"), sends(third, ilert.Alert, "a"), false},
+		"a comment":                {sends(third, ilert.Alert, "a"), sends(third, ilert.Comment, "a"), false},
+		"of another":               {sends(third, ilert.Alert, "a"), sends(third, ilert.Resolve, "b"), false},
+		"of another alert source":  {sends(third, ilert.Alert, "a"), sends(configured, ilert.Resolve, "a"), false},
+		"of an alert without name": {sends(third, ilert.Alert, ""), sends(third, ilert.Resolve, ""), false},
+	} {
+		for _, when := range []string{"taken", "waiting"} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				b := open(t)
+				b.does(c.first)
+				b.settle(b.claim()[0], alerting.Refused)
+				b.does(c.later)
+				if when == "taken" {
+					require.Len(t, b.taken(), 1)
+				}
+				keep := b.retried(c.first)
+				if c.overtaken {
+					assert.Equal(t, string(c.later.Event.EventType)+" of the same alert key has come since", keep)
+				} else {
+					assert.Empty(t, keep)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,359 @@
+package storetest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+var truthTests = []test{
+	ilertEndsWithTheTruth,
+}
+
+// A model of ilert is told whatever the store wants it to be told, with every
+// kind of answer, in random order; when the dust settles, and what it has refused is
+// retried, each of its alert sources knows what is true of its own.
+func ilertEndsWithTheTruth(t *testing.T, open opener) {
+	for range 3 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := &world{
+				book: open(t), r: rand.New(rand.NewPCG(seed, 0)), facts: map[string]*fact{},
+				open: map[string]bool{}, accepted: map[string]bool{}, named: map[string]bool{}, listed: map[string]bool{},
+			}
+			for range 300 {
+				w.step()
+			}
+			w.settleDust()
+		})
+	}
+}
+
+// world is what is true, and what ilert believes.
+type world struct {
+	*book
+	r        *rand.Rand
+	facts    map[string]*fact
+	underWay []alerting.Notice
+
+	open, accepted map[string]bool
+	named          map[string]bool // members of the site
+	listed         map[string]bool // by storms that are open, by their rules
+}
+
+// fact is what is true of an alert.
+type fact struct {
+	open, accepted bool
+	began, ends    time.Time
+	hits           []time.Time          // of the storm
+	members        map[string]time.Time // of the site
+	peak           int
+}
+
+var (
+	drops = []string{"drop1", "drop2", "drop3", "drop4", "drop5", "drop6"}
+	plain = map[string]decision.Raise{
+		"drop1": {Rule: "drop"}, "drop2": {Rule: "drop"}, "drop3": {Rule: "drop"}, "drop4": {Rule: "drop"},
+		"drop5": {Rule: "drop", Silence: 30 * minute}, "drop6": {Rule: "drop", For: 5 * minute},
+		"one": {Rule: "pair"}, "two": {Rule: "pair"}, "lasting": {For: 5 * minute}, "silent": {Silence: 30 * minute}, "aged": {Age: 2 * time.Hour},
+	}
+	stormy = window(decision.Window{Rule: "storm", Length: 10 * minute, AtLeast: 3, Clear: 20 * minute})
+	gone   = window(decision.Window{Rule: "site", Length: 10 * minute, Distinct: 2, Held: true, Left: 0.5})
+)
+
+func (w *world) fact(key string) *fact {
+	f := w.facts[key]
+	if f == nil {
+		f = &fact{members: map[string]time.Time{}}
+		w.facts[key] = f
+	}
+	return f
+}
+
+func (w *world) step() {
+	w.later(time.Duration(w.r.IntN(10)) * minute)
+	w.time()
+	switch w.r.IntN(10) {
+	case 0, 1, 2:
+		w.something()
+	case 9:
+		w.drop()
+	case 3:
+		w.does(decision.EndAll{Rule: "pair"})
+		w.over("one")
+		w.over("two")
+	case 4, 5:
+		w.underWay = append(w.underWay, w.some()...)
+	case 6, 7:
+		if len(w.underWay) > 0 {
+			n := w.underWay[0]
+			w.underWay = w.underWay[1:]
+			result := []alerting.Result{alerting.Taken, alerting.Unknown, alerting.NotTaken}[w.r.IntN(3)]
+			if w.r.IntN(6) == 0 {
+				result = alerting.Refused
+			}
+			if result == alerting.Taken || result == alerting.Unknown && w.r.IntN(2) == 0 {
+				w.arrive(n)
+			}
+			w.settle(n, result)
+		}
+	case 8:
+		if w.r.IntN(10) == 0 {
+			for _, n := range w.underWay {
+				if w.r.IntN(2) == 0 {
+					w.arrive(n)
+				}
+			}
+			w.underWay = nil
+			w.restart()
+		}
+	}
+}
+
+// some claims what little goes out, or whatever is due.
+func (w *world) some() []alerting.Notice {
+	if w.r.IntN(8) == 0 {
+		return w.claim()
+	}
+	little := alerting.Budget{Any: w.r.IntN(4), Again: w.now.Add(minute), Minute: 3}
+	little.Singles = little.Any - 1
+	return w.within(1+w.r.IntN(3), map[ilert.IntegrationKey]alerting.Budget{configured: little, doors: little})
+}
+
+// drop is many alerts at once, or their ends.
+func (w *world) drop() {
+	var messages []alerting.Message
+	over := w.r.IntN(2) == 0
+	for _, key := range drops {
+		if !over && w.r.IntN(4) == 0 {
+			continue
+		}
+		effect := decision.Effect(decision.End{Key: keyAt(key)})
+		if over {
+			w.over(key)
+		} else {
+			effect = w.raise(key)
+		}
+		messages = append(messages, message(effect))
+	}
+	w.apply(messages...)
+}
+
+// something is a message with up to three effects.
+func (w *world) something() {
+	targets := []string{"one", "two", "lasting", "silent", "aged", "storm", "site", "drop1", "drop2", "drop5", "drop6"}
+	w.r.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
+	var effects []decision.Effect
+	for _, key := range targets[:1+w.r.IntN(3)] {
+		switch key {
+		case "storm":
+			effects = append(effects, w.stormy())
+		case "site":
+			effects = append(effects, w.gone())
+		default:
+			effects = append(effects, w.plain(key))
+		}
+	}
+	w.does(effects...)
+}
+
+// keyAt is an alert key with the alert source that the alert belongs to.
+func keyAt(alert string) decision.Key {
+	k := decision.Key{Alert: alert}
+	switch alert {
+	case "one", "two", "storm/pair", "silent", "site":
+		k.Integration = doors
+	}
+	return k
+}
+
+func (w *world) plain(key string) decision.Effect {
+	f := w.fact(key)
+	switch w.r.IntN(4) {
+	case 0:
+		w.over(key)
+		return decision.End{Key: keyAt(key)}
+	case 1:
+		f.accepted = f.open
+		return decision.Accept{Key: keyAt(key)}
+	}
+	return w.raise(key)
+}
+
+func (w *world) raise(key string) decision.Effect {
+	f := w.fact(key)
+	r := plain[key]
+	if w.r.IntN(10) == 0 {
+		r.Event.Priority = "HIGH"
+	}
+	r.Key, r.Event.Summary = keyAt(key), key
+	if !f.open {
+		*f = fact{open: true, began: w.now}
+		if r.Age > 0 {
+			f.ends = w.now.Add(r.Age)
+		}
+	}
+	if r.Silence > 0 {
+		f.ends = w.now.Add(r.Silence)
+	}
+	return r
+}
+
+func (w *world) stormy() decision.Effect {
+	f := w.fact("storm")
+	switch w.r.IntN(12) {
+	case 0:
+		w.over("storm")
+		return decision.Reset{Rule: "storm", Group: "storm"}
+	case 1:
+		w.over("storm")
+		return ending("storm")
+	}
+	f.hits = append(slices.DeleteFunc(f.hits, func(t time.Time) bool { return w.now.Sub(t) >= 10*minute }), w.now)
+	if n := len(f.hits); n >= 3 {
+		f.open, f.ends = true, f.hits[n-3].Add(30*minute)
+	}
+	return stormy.hit("storm", "")
+}
+
+func (w *world) gone() decision.Effect {
+	f := w.fact("site")
+	name := fmt.Sprint("m", w.r.IntN(5))
+	if w.r.IntN(3) == 0 {
+		delete(f.members, name)
+		if f.open && 2*(f.peak-len(f.members)) >= f.peak {
+			w.over("site")
+			clear(w.named)
+		}
+		return gone.leave("site", name)
+	}
+	f.members[name] = w.now
+	if !f.open {
+		for other, at := range f.members {
+			if w.now.Sub(at) >= 10*minute {
+				delete(f.members, other)
+			}
+		}
+		f.open = len(f.members) >= 2
+		f.peak = 0
+	}
+	f.peak = max(f.peak, len(f.members))
+	hit := gone.hit("site", name)
+	hit.Raise.Key, hit.Raise.Event.Summary = keyAt("site"), place("members")
+	return hit
+}
+
+// over makes it true that nothing is wrong.
+func (w *world) over(key string) { *w.fact(key) = fact{members: map[string]time.Time{}} }
+
+// time ends what time ends.
+func (w *world) time() {
+	for key, f := range w.facts {
+		if f.open && !f.ends.IsZero() && !w.now.Before(f.ends) {
+			w.over(key)
+		}
+	}
+}
+
+// arrive is what ilert makes of a notice.
+func (w *world) arrive(n alerting.Notice) {
+	key := n.Event.AlertKey
+	assert.Equal(w.t, keyAt(key).Integration, n.IntegrationKey, key)
+	switch n.Event.EventType {
+	case ilert.Alert:
+		w.open[key] = true
+		if strings.HasPrefix(key, "storm/") {
+			for _, name := range strings.Split(n.Event.Details, "\n") {
+				w.listed[name] = true
+			}
+		}
+	case ilert.Accept:
+		assert.True(w.t, w.open[key], "%s accepted before it was told", key)
+		w.accepted[key] = true
+	case ilert.Resolve:
+		w.open[key], w.accepted[key] = false, false
+		for name, r := range plain {
+			if key == "storm/"+r.Rule {
+				delete(w.listed, name)
+			}
+		}
+	}
+	if key == "site" && n.Event.EventType == ilert.Alert {
+		for _, name := range strings.Split(n.Event.Summary, ", ") {
+			w.named[name] = true
+		}
+	}
+}
+
+func (w *world) settleDust() {
+	for _, n := range w.underWay {
+		w.settle(n, alerting.Unknown)
+	}
+	w.settleWhatWaits()
+	for w.retryAll() {
+		w.settleWhatWaits()
+	}
+	w.time()
+	w.compare()
+}
+
+// retryAll retries all dead letters, and reports whether some were taken in again.
+func (w *world) retryAll() (some bool) {
+	for _, l := range w.letters() {
+		some = w.revive(l, alerting.Message{Topic: l.Topic, Payload: l.Payload}) == "" || some
+	}
+	return some
+}
+
+func (w *world) settleWhatWaits() {
+	for {
+		for _, n := range w.claim() {
+			w.arrive(n)
+			w.settle(n, alerting.Taken)
+		}
+		next := w.next()
+		if next < 0 || next > 6*minute {
+			break
+		}
+		w.later(next)
+	}
+}
+
+// compare compares what ilert believes with what is true.
+func (w *world) compare() {
+	needed := map[string]bool{}
+	for key, f := range w.facts {
+		if f.open && !w.open[key] {
+			assert.True(w.t, w.listed[key], "%s open, alone or in a storm", key)
+			needed["storm/"+plain[key].Rule] = true
+		}
+		if w.open[key] {
+			assert.True(w.t, f.open, "%s over", key)
+		}
+		if f.accepted && w.open[key] {
+			assert.True(w.t, w.accepted[key], "%s accepted", key)
+		}
+	}
+	for key := range w.open {
+		if w.open[key] && strings.HasPrefix(key, "storm/") {
+			assert.True(w.t, needed[key], "%s over", key)
+		}
+	}
+	if f := w.fact("site"); f.open {
+		for name := range f.members {
+			assert.True(w.t, w.named[name], "%s named", name)
+		}
+	}
+	tally := w.tally()
+	assert.Zero(w.t, tally.Pending)
+	assert.NotZero(w.t, tally.Delivered)
+}

@@ -1,0 +1,407 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+var windowTests = []test{
+	enoughHitsWithinTheWindowRaiseAnAlert,
+	nothingOlderThanTheWindowCounts,
+	eachMessageHasOneFateWhateverItsWindowsSay,
+	twoGroupsNeverEndEachOther,
+	hitsOfOneMemberAreNotDistinct,
+	aMemberCountsUntilItsLastHitIsTooOld,
+	aRatioIsThatOfHitsToWhatCounts,
+	aMessageIsWeighedOnceAllItsEffectsAreKnown,
+	aRatioToTheFleet,
+	anAlertEndsWhenItsWindowHasBeenClearForLongEnough,
+	aMissedEndIsMadeUpFor,
+	aBacklogOfAnHourIsNoStorm,
+	aBacklogMayComeInParts,
+	aClockAheadSilencesNobody,
+	ourOwnClockMayBePutBack,
+	theEndOfAWindowsAlertEmptiesTheWindow,
+	aResetEmptiesAWindowThatHasRaisedNothing,
+	numbersAreThoseOfTheMomentWhenIlertIsSent,
+	aWindowThatIsEmptyWhenIlertIsSentSaysWhatWas,
+	aRuleMayChangeItsWindow,
+	aWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised,
+}
+
+// windowed makes hits of a window, whose groups have alerts of their names.
+type windowed struct {
+	*decision.Window
+	hold time.Duration
+	text string
+}
+
+func window(w decision.Window) windowed {
+	if w.Rule == "" {
+		w.Rule = "w"
+	}
+	return windowed{Window: &w}
+}
+
+// place is where a number goes in a text, as rules writes it.
+func place(name string) string { return "\uFDD0" + name + "\uFDD1" }
+
+func (w windowed) hit(group, member string) decision.Hit {
+	raise := decision.Raise{
+		Rule: w.Rule, Key: decision.Key{Alert: group}, For: w.hold,
+		Event: ilert.Event{Summary: w.text, Priority: "HIGH"},
+	}
+	return decision.Hit{Window: w.Window, Group: group, Member: member, Raise: raise}
+}
+
+func (w windowed) only(group string) decision.Hit {
+	return decision.Hit{Window: w.Window, Group: group, Only: true}
+}
+
+func (w windowed) leave(group, member string) decision.Leave {
+	return decision.Leave{Rule: w.Rule, Group: group, Member: member}
+}
+
+const minute = time.Minute
+
+func enoughHitsWithinTheWindowRaiseAnAlert(t *testing.T, open opener) {
+	for name, c := range map[string]struct {
+		last time.Duration // how long after the first of 20
+		want []string
+	}{
+		"at once":                       {0, []string{"ALERT g"}},
+		"within it":                     {10*minute - 2*10*minute/300, []string{"ALERT g"}},
+		"the last one after its length": {10 * minute, nil},
+		"the last one long after":       {time.Hour, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			w := window(decision.Window{Length: 10 * minute, AtLeast: 20})
+			for range 19 {
+				b.does(w.hit("g", ""))
+			}
+			assert.Empty(t, b.taken())
+			b.later(c.last)
+			b.does(w.hit("g", ""))
+			assert.Equal(t, c.want, b.taken())
+		})
+	}
+}
+
+// Wherever the window's parts begin, what is older than its length never counts.
+func nothingOlderThanTheWindowCounts(t *testing.T, open opener) {
+	for offset := time.Duration(0); offset < 2*time.Second; offset += 170 * time.Millisecond {
+		b := open(t)
+		w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
+		b.later(offset)
+		b.does(w.hit("g", ""))
+		b.later(5 * minute)
+		b.does(w.hit("g", ""))
+		assert.Empty(t, b.taken(), offset)
+		b.later(5*minute - 2*time.Second)
+		b.does(w.hit("g", ""))
+		assert.Equal(t, []string{"ALERT g"}, b.taken(), offset)
+	}
+}
+
+func eachMessageHasOneFateWhateverItsWindowsSay(t *testing.T, open opener) {
+	b := open(t)
+	w, v := window(decision.Window{Rule: "w", Length: minute, AtLeast: 2}), window(decision.Window{Rule: "v", Length: minute, AtLeast: 2})
+	b.does(w.hit("one", ""), v.hit("two", ""))
+	assert.Equal(t, alerting.Tally{Received: 1, Ignored: 1}, b.tally())
+	b.does(w.hit("one", ""), v.hit("two", ""))
+	assert.Equal(t, alerting.Tally{Received: 2, Ignored: 1, Pending: 1}, b.tally())
+	assert.ElementsMatch(t, []string{"ALERT one", "ALERT two"}, b.taken())
+	b.does(w.hit("one", ""))
+	b.does(w.only("one"))
+	assert.Equal(t, alerting.Tally{Received: 4, Ignored: 2, Merged: 1, Delivered: 1}, b.tally())
+}
+
+func twoGroupsNeverEndEachOther(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: minute, AtLeast: 2, Clear: minute})
+	b.does(w.hit("a", ""), w.hit("b", ""))
+	b.does(w.hit("a", ""), w.hit("b", ""))
+	assert.ElementsMatch(t, []string{"ALERT a", "ALERT b"}, b.taken())
+	b.does(decision.Reset{Rule: "w", Group: "a"})
+	assert.Equal(t, []string{"RESOLVE a"}, b.taken())
+	for range 10 { // only b goes on
+		b.later(30 * time.Second)
+		b.does(w.hit("b", ""), w.hit("b", ""))
+		assert.Empty(t, b.taken())
+	}
+	b.later(time.Hour)
+	assert.Equal(t, []string{"RESOLVE b"}, b.taken())
+}
+
+func hitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 4, Distinct: 3})
+	for range 10 {
+		b.does(w.hit("g", "a"))
+		b.does(w.hit("g", "b"))
+		b.does(w.hit("g", ""))
+	}
+	assert.Empty(t, b.taken(), "nobody is no member")
+	b.later(9 * minute)
+	b.does(w.hit("g", "a"), w.hit("g", "a"))
+	b.later(minute)
+	b.does(w.hit("g", "c"), w.hit("g", "d"))
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+}
+
+func aMemberCountsUntilItsLastHitIsTooOld(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, Distinct: 3})
+	b.does(w.hit("g", "a"))
+	b.does(w.hit("g", "b"))
+	b.later(10 * minute)
+	b.does(w.hit("g", "c"))
+	assert.Empty(t, b.taken())
+	b.does(w.hit("g", "a"))
+	assert.Empty(t, b.taken())
+	b.does(w.hit("g", "b"))
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+}
+
+func aRatioIsThatOfHitsToWhatCounts(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 3, Ratio: 0.3})
+	for range 9 {
+		b.does(w.only("g"))
+	}
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Empty(t, b.taken(), "2 of 11")
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Empty(t, b.taken(), "3 of 12")
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Equal(t, []string{"ALERT g"}, b.taken(), "4 of 13")
+}
+
+// Until the message's own call has been counted, the ratio would be too high.
+func aMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 1, Ratio: 0.5})
+	b.does(w.only("g"))
+	b.does(w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Empty(t, b.taken(), "1 of 3")
+	b.does(w.hit("g", ""), w.only("g"))
+	assert.Equal(t, []string{"ALERT g"}, b.taken(), "2 of 4")
+}
+
+func aRatioToTheFleet(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, Distinct: 2, Ratio: 0.07, Fleet: true})
+	w.text = place("distinct") + " of " + place("of")
+	about := func(device string, effects ...decision.Effect) {
+		m := message(effects...)
+		m.Decision.Device = device
+		b.apply(m)
+	}
+	for i := range 101 {
+		about(fmt.Sprint(i))
+	}
+	b.later(7 * 24 * time.Hour) // one of them is not heard of again
+	for i := range 100 {
+		about(fmt.Sprint(i))
+	}
+	for i := range 6 {
+		about(fmt.Sprint(i), w.hit("g", fmt.Sprint(i)))
+	}
+	assert.Empty(t, b.taken())
+	b.restart()
+	about("6", w.hit("g", "6"))
+	assert.Equal(t, []string{"ALERT 7 of 100"}, b.texts())
+}
+
+func anAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	w.text = place("count") + " failed"
+	b.does(w.hit("g", ""))
+	b.does(w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT 2 failed"}, b.texts())
+	began := b.now
+	for until := began.Add(time.Hour); b.now.Before(until); {
+		next := b.next()
+		require.Positive(t, next)
+		b.later(next)
+		if told := b.texts(); told != nil {
+			assert.Equal(t, []string{"RESOLVE 2 failed"}, told)
+			break
+		}
+	}
+	assert.InDelta(t, 15*minute, b.now.Sub(began), float64(15*time.Second))
+	assert.Equal(t, alerting.Tally{Received: 2, Ignored: 1, Delivered: 1}, b.tally(), "the end is nobody's")
+	b.later(b.next())
+	assert.Empty(t, b.taken())
+	assert.EqualValues(t, -1, b.next(), "all is forgotten")
+}
+
+func aMissedEndIsMadeUpFor(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	b.does(w.hit("g", ""), w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+	b.later(14 * minute)
+	assert.Empty(t, b.taken(), "it held until four minutes ago")
+	b.later(time.Minute)
+	assert.Equal(t, []string{"RESOLVE g"}, b.taken())
+}
+
+func aBacklogOfAnHourIsNoStorm(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 5 * minute, AtLeast: 20, Clear: minute})
+	began := b.now
+	b.later(time.Hour)
+	ago := func(d time.Duration, effects ...decision.Effect) alerting.Message {
+		m := message(effects...)
+		m.Decision.At = began.Add(d)
+		return m
+	}
+	var messages []alerting.Message
+	for i := range 60 { // one a minute: never 20 within five
+		messages = append(messages, ago(time.Duration(i)*minute, w.hit("calm", "")))
+	}
+	for i := range 20 {
+		messages = append(messages, ago(time.Duration(i)*time.Second, w.hit("bad", "")))
+	}
+	b.apply(messages...)
+	assert.Equal(t, alerting.Tally{Received: 80, Ignored: 79, Pending: 1}, b.tally())
+	assert.Empty(t, b.taken(), "it was over long ago")
+	assert.Equal(t, alerting.Tally{Received: 80, Ignored: 79, Merged: 1}, b.tally())
+}
+
+// Between two parts of a backlog time ends nothing that the second part goes on with.
+func aBacklogMayComeInParts(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 5 * minute, Distinct: 4, Held: true})
+	began := b.now
+	b.later(time.Hour)
+	for i := range 4 {
+		m := message(w.hit("g", fmt.Sprint(i)))
+		m.Decision.At = began.Add(time.Duration(i) * time.Minute)
+		b.apply(m)
+		if i < 3 {
+			assert.Empty(t, b.taken())
+		}
+	}
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+}
+
+func aClockAheadSilencesNobody(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
+	m := message(w.hit("g", ""))
+	m.Decision.At = b.now.Add(24 * time.Hour)
+	b.apply(m)
+	b.later(minute)
+	b.does(w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+}
+
+func ourOwnClockMayBePutBack(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
+	b.later(24 * time.Hour)
+	b.does(w.hit("g", ""))
+	b.later(-24 * time.Hour)
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.taken())
+	b.does(w.hit("g", ""))
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+}
+
+func theEndOfAWindowsAlertEmptiesTheWindow(t *testing.T, open opener) {
+	for name, ends := range map[string]decision.Effect{
+		"End": ending("g"), "Reset": decision.Reset{Rule: "w", Group: "g"}, "EndAll": decision.EndAll{Rule: "w"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+			w.text = place("count") + " of " + place("distinct") + ": " + place("members")
+			b.does(w.hit("g", "a"))
+			b.does(w.hit("g", "b"))
+			assert.Equal(t, []string{"ALERT 2 of 2: a, b"}, b.texts())
+			b.does(ends)
+			assert.Equal(t, []string{"RESOLVE 2 of 2: a, b"}, b.texts())
+			b.does(w.hit("g", "a"))
+			assert.Empty(t, b.taken(), "it counts from one again")
+			b.does(w.hit("g", "c"))
+			assert.Equal(t, []string{"ALERT 2 of 2: a, c"}, b.texts())
+		})
+	}
+}
+
+func aResetEmptiesAWindowThatHasRaisedNothing(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+	b.does(w.hit("g", ""))
+	b.does(decision.Reset{Rule: "w", Group: "g"})
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.taken())
+	assert.Equal(t, alerting.Tally{Received: 3, Ignored: 3}, b.tally())
+	b.does(w.hit("g", ""), decision.Reset{Rule: "w", Group: "g"})
+	assert.Empty(t, b.taken(), "emptied by the same message")
+}
+
+func numbersAreThoseOfTheMomentWhenIlertIsSent(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Ratio: 0.1})
+	w.text = place("count") + " of " + place("of") + ", " + place("percent") + " %"
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.hit("g", ""), w.only("g"))
+	b.does(w.only("g"))
+	assert.Equal(t, []string{"ALERT 3 of 4, 75 %"}, b.texts())
+}
+
+func aWindowThatIsEmptyWhenIlertIsSentSaysWhatWas(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: minute, AtLeast: 2})
+	w.text, w.hold = place("count")+" failed", time.Hour
+	b.does(w.hit("g", ""))
+	b.does(w.hit("g", ""))
+	b.later(time.Hour)
+	assert.Equal(t, []string{"ALERT 2 failed"}, b.texts())
+}
+
+func aRuleMayChangeItsWindow(t *testing.T, open opener) {
+	b := open(t)
+	w, longer := window(decision.Window{Length: minute, AtLeast: 3}), window(decision.Window{Length: time.Hour, AtLeast: 3})
+	b.does(longer.hit("g", ""), longer.hit("h", ""))
+	b.does(longer.hit("g", ""), longer.hit("h", ""))
+	b.later(30 * minute)
+	b.does(w.hit("g", ""))
+	assert.Empty(t, b.taken(), "one within the minute")
+	b.does(longer.hit("h", ""))
+	assert.Equal(t, []string{"ALERT h"}, b.taken(), "three within the hour")
+}
+
+func aWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised(t *testing.T, open opener) {
+	b := open(t)
+	b.apply(raise("a"))
+	require.Equal(t, []string{"ALERT a"}, b.taken())
+	h := decision.Hit{Window: &decision.Window{Rule: "w", Length: time.Minute, AtLeast: 1, Clear: time.Minute}, Raise: raising("a")}
+	h.Raise.Event.Summary, h.Raise.Event.Priority = "\uFDD0count\uFDD1 times", "HIGH"
+	b.does(h)
+	n := b.claim()
+	require.Len(t, n, 1)
+	assert.Equal(t, "1 times", n[0].Event.Summary)
+	b.settle(n[0], alerting.Taken)
+	b.later(alerting.Reminder)
+	b.apply(raise("a"))
+	n = b.claim()
+	require.NotEmpty(t, n)
+	assert.NotContains(t, n[len(n)-1].Event.Summary, "\uFDD0")
+}
