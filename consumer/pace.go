@@ -47,7 +47,7 @@ type pace struct {
 type bucket struct {
 	tokens   float64
 	filled   time.Time   // when they were counted
-	spent    []time.Time // when those of the last minute were taken, the oldest first
+	spent    []time.Time // when requests were answered in the last minute, the oldest first
 	underWay int
 	hold     time.Time // before then nothing goes out
 	refused  int       // how often, one after the other, an operator's mistake was the answer
@@ -117,12 +117,14 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
 		return store.Budget{Any: free, Singles: free}
 	}
 	p.fill(b, now)
-	left := min(int(b.tokens), p.rate-len(b.spent))
+	// What is under way may reach ilert at any time until it is answered.
+	ofMinute := p.rate - len(b.spent) - b.underWay
+	left := max(min(int(b.tokens), ofMinute), 0)
 	if free <= left { // the next one comes with an answer
 		return store.Budget{Any: free, Singles: min(free, left-p.kept()), Minute: p.rate, Kept: true}
 	}
 	next := now.Add(time.Duration((1 - b.tokens + float64(int(b.tokens))) * float64(time.Minute) / float64(p.rate)))
-	if len(b.spent) > 0 && p.rate-len(b.spent) <= int(b.tokens) {
+	if len(b.spent) > 0 && ofMinute <= int(b.tokens) {
 		next = b.spent[0].Add(time.Minute)
 	}
 	// The store counts in milliseconds.
@@ -140,7 +142,6 @@ func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	}
 	p.fill(b, now)
 	b.tokens--
-	b.spent = append(b.spent, now)
 }
 
 // distrust notes that ilert has never taken a key, which a message brought.
@@ -156,6 +157,9 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	defer p.mu.Unlock()
 	b := p.of(key, now)
 	b.underWay--
+	if p.rate > 0 {
+		b.spent = append(b.spent, now)
+	}
 	var failed *ilert.Error
 	switch {
 	case err == nil || errors.As(err, &failed) && failed.Class == ilert.Invalid:

@@ -40,6 +40,34 @@ func TestNoMinuteSeesMoreRequestsThanItsRateAndNoMomentMoreThanABurst(t *testing
 	assert.GreaterOrEqual(t, len(sent), 4*defaultRate, "and it is made use of")
 }
 
+// A request reaches ilert some time between its start and its answer, for instance because the process
+// was frozen meanwhile.
+func TestNoMinuteSeesMoreRequestsThanItsRateHoweverLongTheyTake(t *testing.T) {
+	p := newPace(defaultRate)
+	var arrived []time.Time
+	answers := map[time.Time]int{}
+	for now := noon; now.Before(noon.Add(10 * time.Minute)); now = now.Add(100 * time.Millisecond) {
+		for range answers[now] {
+			p.answered(configured, nil, now)
+			arrived = append(arrived, now)
+		}
+		for range p.budget(configured, now).Any {
+			p.take(configured, now)
+			slow := 0
+			if now.Sub(noon)%(2*time.Minute) < 30*time.Second {
+				slow = 5
+			}
+			answers[now.Add(time.Duration(slow)*time.Second+100*time.Millisecond)]++
+		}
+	}
+	for i := range arrived {
+		if i+defaultRate < len(arrived) {
+			require.GreaterOrEqual(t, arrived[i+defaultRate].Sub(arrived[i]), time.Minute)
+		}
+	}
+	assert.Greater(t, len(arrived), 9*defaultRate, "and it is made use of")
+}
+
 func TestTheTimeToAskAgainIsWhenThereIsMore(t *testing.T) {
 	p := newPace(defaultRate)
 	now := noon
