@@ -14,10 +14,19 @@ const (
 	// unsure is what ilert knows while a request is under way and after one that was
 	// not answered: perhaps the old state, perhaps the new.
 	unsure ilert.Type = "UNSURE"
+	// unsureAccepted is the same of an alert that was accepted, and perhaps still is. What was
+	// told is Accept as soon as a request with the acceptance is under way.
+	unsureAccepted ilert.Type = "UNSURE_ACCEPTED"
 )
 
 // high is the priority above the others.
 const high = "HIGH"
+
+// isUnsure reports whether it is not known if ilert has the alert open.
+func isUnsure(told ilert.Type) bool { return told == unsure || told == unsureAccepted }
+
+// isAccepted reports whether the alert may be accepted at ilert.
+func isAccepted(told ilert.Type) bool { return told == ilert.Accept || told == unsureAccepted }
 
 // key identifies an alert as ilert does.
 type key struct {
@@ -90,15 +99,16 @@ func (a *alert) raise(r raising, o *origin, count fates) {
 		reminder = Reminder
 	}
 	switch {
-	case a.desired == ilert.Resolve && a.pending && (a.told == ilert.Alert || a.told == ilert.Accept):
-		// Its end was not told yet, and will not be.
+	case a.desired == ilert.Resolve && a.pending && a.told == ilert.Alert:
+		// Its end was not told yet, and will not be. That of one which may be accepted is told:
+		// nobody looks after what has begun since.
 		count.of(a.filter).Merged++
 		o.merged = true
 		a.begin(r, o)
 		a.desired, a.pending = a.told, false
 		a.version++
 		a.body = textOf(r.Event)
-		if louder && a.desired == ilert.Alert {
+		if louder {
 			a.want(ilert.Alert, o).say(r)
 		}
 	case !a.open() || a.desired == nothing:
@@ -234,11 +244,14 @@ func (a *alert) unlist(o *origin, count fates) {
 	}
 }
 
-// next is what ilert has to be told now: of an alert that was accepted before it was
-// told, first the alert.
+// next returns what ilert has to be told now: of an alert that was accepted before it was
+// told, first the alert; of one that has begun again after it was accepted, first the end.
 func (a *alert) next() ilert.Type {
-	if a.desired == ilert.Accept && (a.told == nothing || a.told == unsure) {
+	switch {
+	case a.desired == ilert.Accept && (a.told == nothing || isUnsure(a.told)):
 		return ilert.Alert
+	case a.desired == ilert.Alert && isAccepted(a.told):
+		return ilert.Resolve
 	}
 	return a.desired
 }
@@ -284,19 +297,20 @@ func (a *alert) settle(answer *Answer, count fates) (over bool) {
 func (a *alert) tookIn(answer *Answer, current bool, count fates) {
 	n := &answer.Notice
 	a.told, a.toldAt = n.Event.EventType, answer.At
-	if a.told == ilert.Resolve {
+	switch {
+	case a.told == ilert.Resolve:
 		a.told = nothing // nothing is open
+	case a.told == ilert.Alert && isAccepted(n.told):
+		a.told = ilert.Accept // it may still be
 	}
 	switch {
 	case current && n.Event.EventType == a.desired:
 		count.of(a.filter).Delivered++
 		a.pending = false
-	case current: // the alert; that it is accepted comes next
+	case current: // the first of two; the other comes next
 		a.tries, a.nextTry = 0, answer.At
 	case a.pending && a.desired == a.told && a.priority == n.Event.Priority:
 		count.of(a.filter).Merged++
 		a.pending = false
-	case !a.pending && a.told == ilert.Accept && a.desired == ilert.Alert: // its end was taken back meanwhile
-		a.desired = ilert.Accept
 	}
 }

@@ -86,13 +86,13 @@ func stateOf(desired, told ilert.Type, pending, claimed, later bool) State {
 	switch {
 	case claimed:
 		return UnderWay
-	case !pending && (desired == ilert.Resolve || told == nothing || told == unsure):
+	case !pending && (desired == ilert.Resolve || told == nothing || isUnsure(told)):
 		return IsRefused
 	case desired == ilert.Resolve:
 		return Ending
 	case told == nothing && pending && later:
 		return Delayed
-	case told == nothing || told == unsure:
+	case told == nothing || isUnsure(told):
 		return Waits
 	case desired == ilert.Accept:
 		return Accepted

@@ -190,8 +190,8 @@ func TestWhatBecomesOfAnAcceptance(t *testing.T) {
 		"refused":                             {nil, store.Refused, nil},
 		"ended, and told":                     {[]rules.Effect{ending("a")}, store.Told, []string{"RESOLVE a"}},
 		"ended, and not told":                 {[]rules.Effect{ending("a")}, store.NotTold, []string{"RESOLVE a"}},
-		"ended and raised again, and told":    {[]rules.Effect{ending("a"), raising("a")}, store.Told, nil},
-		"ended and raised again, and unknown": {[]rules.Effect{ending("a"), raising("a")}, store.Unknown, nil},
+		"ended and raised again, and told":    {[]rules.Effect{ending("a"), raising("a")}, store.Told, []string{"RESOLVE a", "ALERT a"}},
+		"ended and raised again, and unknown": {[]rules.Effect{ending("a"), raising("a")}, store.Unknown, []string{"RESOLVE a", "ALERT a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
@@ -203,9 +203,38 @@ func TestWhatBecomesOfAnAcceptance(t *testing.T) {
 			assert.Equal(t, ilert.Accept, n[0].Event.EventType)
 			b.does(c.meanwhile...)
 			b.settle(n[0], c.result)
-			assert.Equal(t, c.then, b.told())
+			assert.Equal(t, c.then, append(b.told(), b.told()...))
 			assert.Empty(t, b.told())
 			assert.Zero(t, b.tally().Pending)
+		})
+	}
+}
+
+// What somebody looked after is over; what has begun since pages again, whatever becomes of the requests.
+func TestAnAlertThatBeginsAgainIsNoLongerAccepted(t *testing.T) {
+	for name, c := range map[string]struct {
+		result store.Result
+		then   []string
+	}{
+		"told":    {store.Told, []string{"ALERT a"}},
+		"unknown": {store.Unknown, []string{"RESOLVE a", "ALERT a"}},
+		"refused": {store.Refused, []string{"ALERT a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			b.does(raising("a"))
+			b.told()
+			b.does(accepting("a"))
+			b.told()
+			b.does(ending("a"))
+			b.does(raising("a"))
+			n := b.claim()
+			require.Len(t, n, 1)
+			assert.Equal(t, ilert.Resolve, n[0].Event.EventType)
+			b.settle(n[0], c.result)
+			assert.Equal(t, c.then, append(b.told(), b.told()...))
+			assert.Zero(t, b.tally().Pending)
+			assert.Zero(t, b.tally().Dead)
 		})
 	}
 }

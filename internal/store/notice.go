@@ -80,7 +80,12 @@ func (c *change) claim(a *alert, now time.Time) (Notice, error) {
 // claim takes note that a notice goes out.
 func (a *alert) claim(n *Notice) {
 	a.claimed = true
-	if n.Event.EventType != ilert.Accept { // which leaves it open whether it arrives or not
+	switch {
+	case n.Event.EventType == ilert.Accept: // whether it arrives or not, the alert is open
+		a.told = ilert.Accept
+	case isAccepted(a.told):
+		a.told = unsureAccepted
+	default:
 		a.told = unsure
 	}
 }
@@ -118,6 +123,9 @@ func (c *change) settle(answer *Answer) error {
 	}
 	if a.storm == itself && n.Event.EventType == ilert.Alert {
 		return c.settleStorm(a, *answer)
+	}
+	if answer.Result == Refused && n.Event.EventType == ilert.Resolve && a.desired == ilert.Alert {
+		answer.Result, answer.Retry, n.told = NotTold, answer.At, unsure // it goes on with the alert
 	}
 	if answer.Result == Refused && a.version == n.version {
 		if err := c.refuse(a.message(), a.key, answer); err != nil {
