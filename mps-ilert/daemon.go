@@ -100,7 +100,7 @@ variable, and both before the files, of which the first that sets it counts. Bes
                           and MPS_MQTT_KEY_FILE go with it`,
 		Example: `  ` + keyVariable + `=il1api... mps-ilert daemon -m localhost -p 8977
   mps-ilert daemon -m localhost -e 'factory/#' --map_key_summary data.message`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	cmd.Flags().SortFlags = false // in the order in which most need them
@@ -211,7 +211,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	c, err := consumer.New(config)
 	if err != nil {
-		return f.orOwner(err)
+		return f.orOwner(f.inFlags(err))
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -255,9 +255,6 @@ func (f *daemonFlags) orOwner(err error) error {
 func (f *daemonFlags) listen(cmd *cobra.Command) (net.Listener, error) {
 	switch {
 	case f.http != "":
-		if cmd.Flags().Changed("port") {
-			return nil, errors.New("--http and --port: want one of them")
-		}
 		listener, err := net.Listen("tcp", f.http)
 		if err != nil {
 			return nil, fmt.Errorf("--http %s: %w", f.http, err)
@@ -300,8 +297,8 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 	if config.Rate = int(f.rate); f.rate == 0 {
 		config.Rate = -1
 	}
-	if strings.ContainsAny(config.IntegrationKey, " \t\r\n\"'") {
-		return config, errors.New(keyVariable + ": an integration key holds no blanks, line breaks or quotes")
+	if err := cmp.Or(checkKey(keyVariable, key), checkKey("--event_key", f.eventKey), f.checkListener(cmd)); err != nil {
+		return config, err
 	}
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")

@@ -295,7 +295,7 @@ func TestOneEventAndOneHeartbeat(t *testing.T) {
 		`--summary is required`:  {"event", "-t", "ALERT"},
 		`--event_type is requir`: {"event", "-s", "x"},
 		"connection refused":     {"event", "-t", "ALERT", "-s", "x", "--ilert_url", "http://127.0.0.1:1"},
-		"ilert: URL \"x\"":       {"heartbeat", "--ilert_url", "x"},
+		"--ilert_url: URL \"x\"": {"heartbeat", "--ilert_url", "x"},
 		"connect: connection re": {"heartbeat", "--heartbeat_url", "http://127.0.0.1:1"},
 	} {
 		err := run(t.Context(), args, env, io.Discard, io.Discard)

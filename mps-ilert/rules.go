@@ -79,7 +79,7 @@ func (f *rulesFlags) values() (map[string]string, error) {
 	for _, option := range f.options {
 		name, value, ok := strings.Cut(option, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("--option %q: want name=value", option)
+			return nil, usageError{fmt.Errorf("--option %q: want name=value", option)}
 		}
 		values[name] = value
 	}
@@ -111,7 +111,7 @@ func (f *rulesFlags) allSources() ([]rules.Source, error) {
 	}
 	builtIn, err := rules.Presets(presets)
 	if err != nil {
-		return nil, fmt.Errorf("--preset: %w", err)
+		return nil, usageError{fmt.Errorf("--preset: %w", err)}
 	}
 	return append(all, builtIn...), nil
 }
@@ -210,12 +210,13 @@ func rulesCommand() *cobra.Command {
   mps-ilert check --config rules.yaml
   mps-ilert daemon --config rules.yaml`,
 	}
+	group(cmd)
 	cmd.AddCommand(&cobra.Command{
 		Use: "print " + strings.Join(rules.PresetNames, "|"), Short: "Print built-in rules, to be copied and changed",
 		ValidArgs: rules.PresetNames,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("which? Name one of %s", strings.Join(rules.PresetNames, ", "))
+				return usageError{fmt.Errorf("which? Name one of %s", strings.Join(rules.PresetNames, ", "))}
 			}
 			return nil
 		},
@@ -223,9 +224,9 @@ func rulesCommand() *cobra.Command {
 			source, err := rules.Preset(args[0])
 			if err != nil {
 				if args[0] == presetIlagent {
-					return errors.New("ilagent is no file of rules: its rule is the flags of the daemon's mapping")
+					err = errors.New("ilagent is no file of rules: its rule is the flags of the daemon's mapping")
 				}
-				return err
+				return usageError{err}
 			}
 			_, err = cmd.OutOrStdout().Write(source.Text)
 			return err
@@ -236,7 +237,7 @@ func rulesCommand() *cobra.Command {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "mps-ilert "+version())
 			return err

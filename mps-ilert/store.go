@@ -55,12 +55,13 @@ since, for instance, or because nothing listens to its topic any more.`,
   mps-ilert store purge --older_than 720h
   mps-ilert store purge message:3f2a9c1b`,
 	}
+	group(cmd)
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "write JSON, a line each")
 	cmd.AddCommand(
-		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: cobra.NoArgs, RunE: f.stats},
+		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: noArguments, RunE: f.stats},
 		f.alertsCommand(),
 		f.choosing(&cobra.Command{Use: "list [ID|KEY...]", Short: "List dead letters, the oldest first, and integration keys that ilert does not take", RunE: f.list}),
-		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", Args: cobra.MinimumNArgs(1), RunE: f.show},
+		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", RunE: f.show},
 		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon decide dead letters anew and take them in again", RunE: f.retry}),
 		f.changing(&cobra.Command{Use: "purge [ID|KEY...]", Short: "Throw away dead letters, and what waits for integration keys that ilert does not take", RunE: f.purge}),
 	)
@@ -91,16 +92,19 @@ func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*store.Store, error
 	for _, text := range ids {
 		if strings.HasPrefix(text, "message:") {
 			if cmd.Name() != "list" && cmd.Name() != "purge" {
-				return nil, fmt.Errorf("%s is an integration key, for which events wait: want the ID of a dead letter", text)
+				return nil, usageError{fmt.Errorf("%s is an integration key, for which events wait: want the ID of a dead letter", text)}
 			}
 			f.which.Keys = append(f.which.Keys, text)
 			continue
 		}
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no ID of a dead letter: want a number", text)
+			return nil, usageError{fmt.Errorf("%q is no ID of a dead letter: want a number", text)}
 		}
 		f.which.IDs = append(f.which.IDs, id)
+	}
+	if f.which.Limit < 0 {
+		return nil, usageError{fmt.Errorf("--limit %d: want a number from 0 on", f.which.Limit)}
 	}
 	if f.olderThan > 0 {
 		f.which.Before = time.Now().Add(-f.olderThan)
@@ -208,6 +212,9 @@ func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
 }
 
 func (f *storeFlags) show(cmd *cobra.Command, ids []string) error {
+	if len(ids) == 0 {
+		return usageError{errors.New("which? Name the IDs of dead letters, which store list shows")}
+	}
 	letters, err := f.letters(cmd, ids)
 	if err != nil {
 		return err
@@ -305,7 +312,7 @@ func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do fu
 	w := f.which
 	chosen := f.all || len(ids) > 0 || w.Filter+w.Topic+w.Reason != "" || w.Limit > 0 || f.olderThan > 0
 	if !chosen {
-		return errors.New("which? Name IDs, choose by flags, or say --all")
+		return usageError{errors.New("which? Name IDs, choose by flags, or say --all")}
 	}
 	s, err := f.open(cmd, ids)
 	if err != nil {

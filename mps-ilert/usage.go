@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mps-events/mps-events/consumer"
+)
+
+// noArguments refuses what belongs to no flag. It does not repeat it: it may be a key.
+func noArguments(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return nil
+	case 1:
+		return usageError{errors.New("1 argument belongs to no flag: each flag wants its value behind it, one with blanks in quotes")}
+	default:
+		return usageError{fmt.Errorf("%d arguments belong to no flag: each flag wants its value behind it, one with blanks in quotes", len(args))}
+	}
+}
+
+// group makes a command that only holds others refuse what is none of them.
+func group(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine, cmd.SuggestionsMinimumDistance = true, 2
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := fmt.Errorf("there is no command %q", args[0])
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			err = fmt.Errorf("%w; did you mean %q?", err, near[0])
+		}
+		return usageError{fmt.Errorf("%w: %s --help lists them", err, cmd.CommandPath())}
+	}
+}
+
+// flagOf names the flags that set a field of consumer.Config.
+var flagOf = map[string]string{
+	"Topics": "--event_topic", "HeartbeatTopic": "--heartbeat_topic", "SharedGroup": "--mqtt_shared_group", "Presets": "--preset",
+	"MQTTPath": "--mqtt_path", "StorePath": "--file", "IlertURL": "--ilert_url", "HeartbeatURL": "--heartbeat_url",
+}
+
+// inFlags says by our flags what is wrong with the consumer's configuration, which is a mistake
+// of the command line. It returns other errors as they are.
+func (f *daemonFlags) inFlags(err error) error {
+	var wrong *consumer.ConfigError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	named := *wrong
+	switch flag := flagOf[wrong.Field]; {
+	case flag != "":
+		named.Field = flag
+	case wrong.Field == "Address" && f.mqttHost != "":
+		named.Field = "--mqtt_host, --mqtt_port"
+	case wrong.Field == "Address":
+		named.Field = addressVariable
+	}
+	return usageError{&named}
+}
+
+// checkListener returns an error if no address for HTTP can be what the flags say.
+func (f *daemonFlags) checkListener(cmd *cobra.Command) error {
+	if f.http == "" {
+		return nil
+	}
+	if cmd.Flags().Changed("port") {
+		return errors.New("--http and --port: want one of them")
+	}
+	_, port, err := net.SplitHostPort(f.http)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("--http %q: want a host and a port, such as 127.0.0.1:8977", f.http)
+	}
+	return nil
+}
+
+// checkKey returns an error if a text cannot be an integration key.
+func checkKey(name, key string) error {
+	if strings.ContainsAny(key, " \t\r\n\"'") {
+		return usageError{errors.New(name + ": an integration key holds no blanks, line breaks or quotes")}
+	}
+	return nil
+}
