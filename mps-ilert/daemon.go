@@ -194,6 +194,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
+	f.warnOfPlainText(cmd, logger)
 	counted := newMetrics()
 	config.Logger, config.Hooks.Requested = logger, counted.requested
 	listener, err := f.listen(cmd)

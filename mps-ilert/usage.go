@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -88,4 +89,14 @@ func checkKey(name, key string) error {
 		return usageError{errors.New(name + ": an integration key holds no blanks, line breaks or quotes")}
 	}
 	return nil
+}
+
+// warnOfPlainText warns who gives certificates and does not ask for TLS, which, as in ilagent,
+// only --mqtt_tls does.
+func (f *daemonFlags) warnOfPlainText(cmd *cobra.Command, log *slog.Logger) {
+	for _, name := range []string{"mqtt_ca", "mqtt_client_cert", "mqtt_client_key"} {
+		if !f.mqttTLS && cmd.Flags().Changed(name) {
+			log.Warn("without --mqtt_tls nothing is encrypted, and the flag has no effect", slog.String("flag", "--"+name))
+		}
+	}
 }

@@ -44,7 +44,7 @@ func (e *deniedError) Unwrap() error { return e.denied }
 func withHint(err error, scheme string) error {
 	var network *net.OpError
 	switch {
-	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
+	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)), errors.Is(err, ErrTLSFile):
 		return err // it says enough
 	case scheme == "mqtts" || scheme == "wss":
 		return fmt.Errorf("%w (the port may not speak TLS: mqtt:// and ws:// are without)", err)

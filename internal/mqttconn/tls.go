@@ -17,9 +17,29 @@ type TLSFiles struct {
 	TrustAnyServer bool // do not check who the server is
 }
 
-// Config reads the files. It is called for every connection, so that renewed
+// ErrTLSFile is the error of a file for TLS that cannot be read, or holds something else.
+var ErrTLSFile = errors.New("a file for TLS")
+
+// Config reads the files. The error is an ErrTLSFile. It is called for every connection, so that renewed
 // certificates are taken up by the next one without a restart.
 func (f TLSFiles) Config() (*tls.Config, error) {
+	config, err := f.read()
+	if err != nil {
+		return nil, tlsFileError{err}
+	}
+	return config, nil
+}
+
+// tlsFileError is an ErrTLSFile in other words.
+type tlsFileError struct{ error }
+
+// Is reports that the error is an ErrTLSFile.
+func (tlsFileError) Is(target error) bool { return target == ErrTLSFile }
+
+// Unwrap returns what is wrong with the file.
+func (e tlsFileError) Unwrap() error { return e.error }
+
+func (f TLSFiles) read() (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: f.TrustAnyServer, //nolint:gosec // only where its frightening name was written
