@@ -206,8 +206,9 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 		`{"apiKey":"k","eventType":"BOOM","summary":"x"}`: "Unsupported value for field 'eventType'.",
 		`{"eventType":"ALERT","summary":"x"}`:             "integrationKey is missing",
 		`junk`:                                            "not the JSON of an event",
-		`{"apiKey":"k","eventType":"ALERT","summary":5}`:  "not the JSON of an event",
-		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":         "not valid UTF-8",
+		`{"apiKey":"k","eventType":"ALERT","summary":5}`:  "summary: want a text, have a number",
+		`["x"]`: "the body is not the JSON of an event: it is a list",
+		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":                                               "not valid UTF-8",
 		`{"apiKey":"k","eventType":"ALERT","summary":"x"} {"apiKey":"k","eventType":"RESOLVE"}`: "not the JSON of an event",
 	} {
 		status, answer := post(t, d.base+"/api/events", body)

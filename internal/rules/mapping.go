@@ -38,8 +38,8 @@ type Mapping struct {
 func (m Mapping) Rules() Rules { return Rules{decide: m.decide} }
 
 func (m Mapping) decide(message Message) Decision {
-	if !m.mayWant(message.Payload) {
-		return Decision{}
+	if len(message.Payload) == 0 || !m.mayWant(message.Payload) {
+		return Decision{} // without any payload retained messages are cleared
 	}
 	o, err := parseObject(message.Payload)
 	if err != nil {
@@ -48,16 +48,22 @@ func (m Mapping) decide(message Message) Decision {
 	if !m.wants(o) {
 		return Decision{}
 	}
-	key := cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey)
+	key := m.IntegrationKey
+	for _, name := range []string{"integrationKey", "apiKey"} {
+		if key == "" {
+			key = o.text(name)
+		}
+	}
+	key = cmp.Or(key, m.OtherKey)
 	var e ilert.Event
 	omitted := e.SetOptional(o.members)
-	if e.EventType = ilert.Type(m.typeOf(o.at(m.typeKey()))); e.EventType == "" {
+	if e.EventType = ilert.Type(m.typeOf(o.find(m.typeKey()))); e.EventType == "" {
 		e.EventType = ilert.Type(cmp.Or(o.text("eventType"), "ALERT"))
 	}
 	if e.Summary = o.at(m.SummaryKey); e.Summary == "" {
 		e.Summary = o.text("summary")
 	}
-	e.AlertKey = cmp.Or(o.at(m.AlertKey), e.AlertKey)
+	e.AlertKey = cmp.Or(scalarOf(o.find(m.AlertKey)), e.AlertKey)
 	if e.Summary == "" && e.EventType == ilert.Alert {
 		e.Summary = "New alert from " + message.Topic
 	}
@@ -83,7 +89,7 @@ func (m Mapping) decide(message Message) Decision {
 // a broker cannot.
 func (m Mapping) mayWant(payload []byte) bool {
 	last := m.FilterKey[strings.LastIndexByte(m.FilterKey, '.')+1:]
-	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.Contains(payload, []byte(`\u`)))
+	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.IndexByte(payload, '\\') >= 0)
 }
 
 func (m Mapping) wants(o *object) bool {
@@ -103,9 +109,10 @@ func (m Mapping) types() string {
 	return strings.Join(all, ", ")
 }
 
-// typeOf is what a value of TypeKey means; one that is not mapped stands for itself.
-func (m Mapping) typeOf(value string) string {
-	switch value {
+// typeOf returns what a value of TypeKey means. A text that is not mapped stands for itself,
+// and no other value does.
+func (m Mapping) typeOf(raw json.RawMessage) string {
+	switch scalarOf(raw) {
 	case "":
 		return ""
 	case m.Resolve:
@@ -115,7 +122,7 @@ func (m Mapping) typeOf(value string) string {
 	case m.Alert:
 		return "ALERT"
 	default:
-		return value
+		return textOf(raw)
 	}
 }
 
@@ -142,6 +149,9 @@ func parseObject(payload []byte) (*object, error) {
 		return nil, errors.New("the payload is not valid UTF-8")
 	}
 	err := json.Unmarshal(payload, &o.members)
+	if kind := new(json.UnmarshalTypeError); errors.As(err, &kind) {
+		err = errors.New("it is " + ilert.KindOf(bytes.TrimSpace(payload)))
+	}
 	if err == nil && o.members == nil {
 		err = errors.New("it is null")
 	}
@@ -158,41 +168,24 @@ func (o *object) text(name string) string {
 	if raw == nil {
 		return ""
 	}
-	var s *string // null is none
-	if err := json.Unmarshal(raw, &s); err != nil && o.wrong == nil {
-		o.wrong = fmt.Errorf("%s: want a text, have %s", name, kindOf(raw))
+	text, err := ilert.Text(raw)
+	if err != nil && o.wrong == nil {
+		o.wrong = fmt.Errorf("%s: %w", name, err)
 	}
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-// kindOf says what a value is, which is no secret.
-func kindOf(raw json.RawMessage) string {
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	case 't', 'f':
-		return "true or false"
-	default:
-		return "a number"
-	}
+	return text
 }
 
 // at returns the text at a path, empty if there is none.
 func (o *object) at(path string) string {
-	if path == "" {
-		return ""
-	}
 	return textOf(o.find(path))
 }
 
 // find returns what stands at a path, nil if nothing does: under a key of that very
 // name, or in nested objects.
 func (o *object) find(path string) json.RawMessage {
+	if path == "" {
+		return nil
+	}
 	if raw := o.members[path]; raw != nil {
 		return raw
 	}
@@ -214,4 +207,12 @@ func textOf(raw json.RawMessage) string {
 		return ""
 	}
 	return s
+}
+
+// scalarOf is the text of a JSON string, of a number, of true and of false, empty for all else.
+func scalarOf(raw json.RawMessage) string {
+	if len(raw) == 0 || strings.IndexByte(`"[{n`, raw[0]) >= 0 {
+		return textOf(raw)
+	}
+	return string(raw)
 }

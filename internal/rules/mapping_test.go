@@ -64,6 +64,13 @@ func TestTheKeyOfAMessageIsASecretAndNoName(t *testing.T) {
 	}
 }
 
+func TestAFilterKeyIsFoundHoweverJSONWritesIt(t *testing.T) {
+	m := rules.Mapping{OtherKey: "k", FilterKey: `a"b/ü`}
+	for _, payload := range []string{`{"a\"b/ü":1}`, `{"a\"b\/ü":1}`, `{"a\u0022b/\u00fc":null}`} {
+		assert.Len(t, m.Rules().Decide(rules.Message{Topic: "t", Payload: []byte(payload)}).Effects, 1, payload)
+	}
+}
+
 func BenchmarkMapping(b *testing.B) {
 	payload := []byte(`{"kind":"ALARM","data":{"type":"SET","id":"1","message":"Anomaly detected on pump unit 2"},"apiKey":"il1api123"}`)
 	r := mapping.Rules()
