@@ -111,13 +111,16 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) store.Budget {
 		return store.Budget{Again: b.hold}
 	case b.refused > 0 && b.underWay > 0: // the probe, or what went out before
 		return store.Budget{}
-	case b.refused > 0:
-		return store.Budget{Any: 1, Singles: 1, Kept: p.rate > 0}
+	case p.rate == 0 && b.refused > 0:
+		return store.Budget{Any: 1, Singles: 1}
 	case p.rate == 0:
 		return store.Budget{Any: free, Singles: free}
 	}
 	p.fill(b, now)
 	left := min(int(b.tokens), p.rate-len(b.spent))
+	if b.refused > 0 && left > 0 {
+		return store.Budget{Any: 1, Singles: 1, Kept: true}
+	}
 	if free <= left { // the next one comes with an answer
 		return store.Budget{Any: free, Singles: min(free, left-p.kept()), Minute: p.rate, Kept: true}
 	}
@@ -184,6 +187,18 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 		return
 	}
 	b.tokens = min(b.tokens, 1)
+}
+
+// release lets keys for which nothing waits be tried at once when something does: a pause of
+// which nobody hears would be silence.
+func (p *pace) release(keys ...ilert.IntegrationKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, key := range keys {
+		if b := p.keys[key]; b != nil && b.refused > 0 {
+			b.hold = time.Time{}
+		}
+	}
 }
 
 // retry lets all keys that wait for something be tried at once: an operator says that

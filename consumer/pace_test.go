@@ -184,3 +184,20 @@ func TestKeysThatWereNeverTakenDoNotFillTheMemory(t *testing.T) {
 	}
 	assert.Equal(t, noon.Add(firstProbe), p.budget(configured, noon).Again, "ours waits on")
 }
+
+// An alert that comes and goes lets a refused key be tried each time, but no more often than
+// any other.
+func TestARefusedKeyThatIsReleasedKeepsItsRate(t *testing.T) {
+	p, sent := newPace(defaultRate), 0
+	refused := &ilert.Error{Class: ilert.Operator, Err: errors.New("401")}
+	for now := noon; now.Before(noon.Add(time.Minute)); now = now.Add(100 * time.Millisecond) {
+		for range p.budget(configured, now).Any {
+			p.take(configured, now)
+			p.answered(configured, refused, now)
+			sent++
+		}
+		p.release(configured)
+	}
+	assert.LessOrEqual(t, sent, defaultRate)
+	assert.Greater(t, sent, mostBurst)
+}
