@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -190,25 +191,51 @@ func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
 		return err
 	}
 	defer s.Close()
-	letters, err := s.DeadLetters(cmd.Context(), f.which)
-	if err != nil {
-		return err
-	}
 	keys, err := s.WaitingKeys(cmd.Context(), f.which)
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return errors.Join(linesOf(cmd.OutOrStdout(), letters), keyLines(cmd.OutOrStdout(), keys))
+		err := f.pages(cmd.Context(), s, func(page []store.Letter) error { return linesOf(cmd.OutOrStdout(), page) })
+		return errors.Join(err, keyLines(cmd.OutOrStdout(), keys))
+	}
+	var rows bytes.Buffer
+	err = f.pages(cmd.Context(), s, func(page []store.Letter) error {
+		for _, l := range page {
+			_, _ = fmt.Fprintf(&rows, "%d\t%s\t%q\t%d\t%.100q%s\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason, stays(l.Kept))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return table(cmd.OutOrStdout(), "ID\tDIED\tTOPIC\tTRIES\tREASON", func(w io.Writer) {
-		for _, l := range letters {
-			_, _ = fmt.Fprintf(w, "%d\t%s\t%q\t%d\t%.100q%s\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason, stays(l.Kept))
-		}
+		_, _ = rows.WriteTo(w)
 		for _, k := range keys {
 			_, _ = fmt.Fprintf(w, "%v\twaits\t%q\t%d\t%s\n", k.Key, k.Topic, k.Tries, waitsFor(k))
 		}
 	})
+}
+
+// pages calls do with the dead letters that are chosen, a few at a time: all of them may be more
+// than memory holds.
+func (f *storeFlags) pages(ctx context.Context, s *store.Store, do func([]store.Letter) error) error {
+	const lettersPerPage = 100
+	which := f.which
+	for left := f.which.Limit; ; {
+		which.Limit = lettersPerPage
+		if f.which.Limit > 0 {
+			which.Limit = min(lettersPerPage, left)
+		}
+		page, err := s.DeadLetters(ctx, which)
+		if err == nil {
+			err = do(page)
+		}
+		if left -= len(page); err != nil || len(page) < lettersPerPage || left == 0 {
+			return err
+		}
+		which.After = page[len(page)-1].ID
+	}
 }
 
 func (f *storeFlags) show(cmd *cobra.Command, ids []string) error {

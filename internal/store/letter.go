@@ -49,7 +49,7 @@ const (
 )
 
 // Letters chooses dead letters, and outbox items that wait for integration keys of messages:
-// those to which all of what is set applies. IDs, Reason and Limit choose no outbox items, and
+// those to which all of what is set applies. IDs, Reason, Limit and After choose no outbox items, and
 // Keys alone no dead letters.
 type Letters struct {
 	IDs    []int64
@@ -58,9 +58,10 @@ type Letters struct {
 	Reason string    // a part of the reason, in any case
 	Before time.Time // of which they died
 	Limit  int       // the oldest so many; 0 is all
+	After  int64     // with IDs above this
 	Keys   []string  // integration keys as String names them
 
-	after, upTo int64 // IDs of a page
+	upTo int64 // the last ID of a page; 0 is none
 }
 
 // choosesLetters reports whether dead letters are chosen.
@@ -68,7 +69,7 @@ func (l Letters) choosesLetters() bool { return len(l.Keys) == 0 || len(l.IDs) >
 
 // choosesWaiting reports whether outbox items are chosen.
 func (l Letters) choosesWaiting() bool {
-	return len(l.Keys) > 0 || len(l.IDs) == 0 && l.Reason == "" && l.Limit == 0
+	return len(l.Keys) > 0 || len(l.IDs) == 0 && l.Reason == "" && l.Limit == 0 && l.After == 0
 }
 
 func (l Letters) names(k ilert.IntegrationKey) bool {
@@ -103,8 +104,11 @@ func (l Letters) where() (condition string, args []any) {
 			args = append(args, id)
 		}
 	}
+	if l.After > 0 {
+		add("id > ?", l.After)
+	}
 	if l.upTo > 0 {
-		add("id > ? AND id <= ?", l.after, l.upTo)
+		add("id <= ?", l.upTo)
 	}
 	if l.Filter != "" {
 		add("filter = ?", l.Filter)

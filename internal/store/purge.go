@@ -74,7 +74,7 @@ func (s *Store) pages(ctx context.Context, which Letters, do func(page Letters) 
 		if err != nil || size < page.Limit || size == which.Limit {
 			return n, err
 		}
-		which.after = page.upTo
+		which.After = page.upTo
 		if which.Limit > 0 {
 			which.Limit -= size
 		}
