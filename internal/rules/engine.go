@@ -65,15 +65,23 @@ func (e *engine) decide(m Message) Decision {
 			continue
 		}
 		matched, err := w.matches(c)
+		was, raised := d, w.raised
 		if err == nil && matched {
 			err = w.add(c, &d)
 		}
-		if err != nil {
+		switch {
+		case err != nil && w.isEmpty():
+			d, w.raised = was, raised // it asks for what cannot be there
+		case err != nil:
 			return dead("rule %s: %w", c.rule.name, err)
 		}
 	}
 	return d
 }
+
+// isEmpty reports whether the message has no payload. By such a one a retained message is
+// cleared, so there is nothing in it that could not be understood.
+func (w *work) isEmpty() bool { return len(w.message.Payload) == 0 }
 
 // serverOf names the server that a message is from: its source, else its topic.
 func serverOf(m Message) string {
@@ -117,7 +125,7 @@ func (e *engine) read(w *work) ([]*clause, error) {
 			}
 			return m.other, nil
 		}
-		if !slices.ContainsFunc(e.rest, func(c *clause) bool { return c.rule.listensTo(w.message.Topic) }) {
+		if !w.isEmpty() && !slices.ContainsFunc(e.rest, func(c *clause) bool { return c.rule.listensTo(w.message.Topic) }) {
 			return nil, err
 		}
 	}
@@ -146,6 +154,10 @@ func factsOf(e *event.Event, properties []Property) eventFacts {
 // parse reads the payload as any JSON.
 func (w *work) parse() error {
 	if w.parsed {
+		return nil
+	}
+	if w.isEmpty() {
+		w.parsed = true
 		return nil
 	}
 	if !utf8.Valid(w.message.Payload) {
