@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // noArguments refuses what belongs to no flag. It does not repeat it: it may be a key.
@@ -85,8 +85,8 @@ func (f *daemonFlags) checkListener(cmd *cobra.Command) error {
 
 // checkKey returns an error if a text cannot be an integration key.
 func checkKey(name, key string) error {
-	if strings.ContainsAny(key, " \t\r\n\"'") {
-		return usageError{errors.New(name + ": an integration key holds no blanks, line breaks or quotes")}
+	if err := ilert.CheckKey(key); err != nil {
+		return usageError{fmt.Errorf("%s: %w", name, err)}
 	}
 	return nil
 }

@@ -73,6 +73,14 @@ func (k IntegrationKey) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// CheckKey returns an error if a text cannot be an integration key. The error does not hold it.
+func CheckKey(secret string) error {
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\'' }) {
+		return errors.New("an integration key holds no blanks, line breaks or quotes, and only ASCII")
+	}
+	return nil
+}
+
 // literalPrefix stands before the secret in a database. As each kind has a prefix, no text
 // of one kind is a text of another.
 const literalPrefix = "key:"
