@@ -212,7 +212,7 @@ func (e *ConfigError) Error() string {
 	if e.Value == "" {
 		return fmt.Sprintf("%s: %v", e.Field, e.Err)
 	}
-	return fmt.Sprintf("%s %q: %v", e.Field, e.Value, e.Err)
+	return fmt.Sprintf("%s %.200q: %v", e.Field, e.Value, e.Err)
 }
 
 // Unwrap returns what is wrong.
