@@ -163,6 +163,9 @@ func (c *Consumer) meaning(set *ruleset, m rules.Message) rules.Decision {
 	if c.config.HeartbeatTopic == "" || !mqttconn.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return set.Decide(m)
 	}
+	if len(m.Payload) == 0 { // a retained message is cleared
+		return rules.Decision{}
+	}
 	key, err := heartbeatOf(m.Payload)
 	if err != nil {
 		return rules.Decision{Dead: "heartbeat: " + err.Error()}
