@@ -231,7 +231,7 @@ func TestNoTopicFilterIsAWordOfTheStores(t *testing.T) {
 	ilert.expect(t, "ALERT door/1")
 	c.stop()
 
-	const refused = `topic filter "http": what comes by HTTP is counted under this name: write http/#, which matches the topic http, too`
+	const refused = `"http": what comes by HTTP is counted under this name: write http/#, which matches the topic http, too`
 	for name, change := range map[string]func(*consumer.Config){
 		"topic":     func(c *consumer.Config) { c.Topics = []string{"http"} },
 		"heartbeat": func(c *consumer.Config) { c.HeartbeatTopic = "http" },
