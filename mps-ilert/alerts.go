@@ -26,7 +26,7 @@ told one by one. SOURCE is the alert source: where its integration key stands, a
 An alert is refused when ilert called what it was told invalid: "store list" has the dead letter.`,
 		Example: `  mps-ilert store alerts --rule silent
   mps-ilert store alerts --json --limit 0 | jq -r 'select(.state == "waits").key'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.alerts(cmd, rule, limit) },
 	}
 	cmd.Flags().SortFlags = false

@@ -106,7 +106,7 @@ variable, and both before the files, of which the first that sets it counts. Bes
                           and MPS_MQTT_KEY_FILE go with it`,
 		Example: `  ` + keyVariable + `=il1api... mps-ilert daemon -m localhost -p 8977
   mps-ilert daemon -m localhost -e 'factory/#' --map_key_summary data.message`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	cmd.Flags().SortFlags = false // the most needed ones first
@@ -202,6 +202,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
+	f.warnOfPlainText(cmd, logger)
 	metrics := httpapi.NewMetrics(version())
 	config.Logger, config.Hooks.Requested = logger, metrics.Requested
 	listener, err := f.listen(cmd)
@@ -219,7 +220,7 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	}
 	c, err := consumer.New(config)
 	if err != nil {
-		return f.orOwner(err)
+		return f.orOwner(f.inFlags(err))
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -261,9 +262,6 @@ func (f *daemonFlags) orOwner(err error) error {
 func (f *daemonFlags) listen(cmd *cobra.Command) (net.Listener, error) {
 	switch {
 	case f.http != "":
-		if cmd.Flags().Changed("port") {
-			return nil, errors.New("--http and --port: want one of them")
-		}
 		listener, err := net.Listen("tcp", f.http)
 		if err != nil {
 			return nil, fmt.Errorf("--http %s: %w", f.http, err)
@@ -290,7 +288,6 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		ClientID:       f.mqttName,
 		AtMostOnce:     f.mqttQoS == 0,
 		SharedGroup:    f.sharedGroup,
-		OpenStore:      func(ctx context.Context) (alerting.Store, error) { return sqlite.Open(ctx, f.file) },
 		IlertURL:       f.ilertURL,
 		IntegrationKey: cmp.Or(f.eventKey, key),
 		HeartbeatKey:   f.heartbeat,
@@ -303,12 +300,15 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 
 		MaxDeadLetters: int(f.maxLetters), MaxDeadLetterBytes: int64(f.maxLetterMiB) << 20, MaxDeadLetterAge: f.maxLetterAge,
 	}
+	if f.file != "" {
+		config.OpenStore = func(ctx context.Context) (alerting.Store, error) { return sqlite.Open(ctx, f.file) }
+	}
 	config.DryRun = f.dryRun
 	if config.Rate = int(f.rate); f.rate == 0 {
 		config.Rate = -1
 	}
-	if strings.ContainsAny(config.IntegrationKey, " \t\r\n\"'") {
-		return config, errors.New(keyVariable + ": an integration key holds no blanks, line breaks or quotes")
+	if err := cmp.Or(checkKey(keyVariable, key), checkKey("--event_key", f.eventKey), f.checkListener(cmd)); err != nil {
+		return config, err
 	}
 	if f.mqttName == "" {
 		return config, errors.New("--mqtt_name: want a client id")

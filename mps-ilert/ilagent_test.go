@@ -205,8 +205,9 @@ func TestEventsAreTakenByHTTPWithoutABroker(t *testing.T) {
 		`{"apiKey":"k","eventType":"BOOM","summary":"x"}`: "Unsupported value for field 'eventType'.",
 		`{"eventType":"ALERT","summary":"x"}`:             "integrationKey is missing",
 		`junk`:                                            "not the JSON of an event",
-		`{"apiKey":"k","eventType":"ALERT","summary":5}`:  "not the JSON of an event",
-		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":         "not valid UTF-8",
+		`{"apiKey":"k","eventType":"ALERT","summary":5}`:  "summary: want a text, have a number",
+		`["x"]`: "the body is not the JSON of an event: it is a list",
+		"{\"apiKey\":\"k\",\"summary\":\"\xff\"}":                                               "not valid UTF-8",
 		`{"apiKey":"k","eventType":"ALERT","summary":"x"} {"apiKey":"k","eventType":"RESOLVE"}`: "not the JSON of an event",
 	} {
 		status, answer := post(t, d.base+"/api/events", body)
@@ -279,7 +280,7 @@ func TestOneEventAndOneHeartbeat(t *testing.T) {
 		`--summary is required`:  {"event", "-t", "ALERT"},
 		`--event_type is requir`: {"event", "-s", "x"},
 		"connection refused":     {"event", "-t", "ALERT", "-s", "x", "--ilert_url", "http://127.0.0.1:1"},
-		"ilert: URL \"x\"":       {"heartbeat", "--ilert_url", "x"},
+		"--ilert_url: URL \"x\"": {"heartbeat", "--ilert_url", "x"},
 		"connect: connection re": {"heartbeat", "--heartbeat_url", "http://127.0.0.1:1"},
 	} {
 		err := run(t.Context(), args, env, io.Discard, io.Discard)

@@ -62,12 +62,16 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		SilenceUsage:  true, // an error is one line; --help shows the usage
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd, env, g.logger(cmd))
+			if err := fromEnvironment(cmd, env, g.logger(cmd)); err != nil {
+				return usageError{err}
+			}
+			return nil
 		},
 	}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
 	flags.CountVarP(&g.verbose, "verbose", "v", "three of them log the messages one by one; with check, one shows what tests that fail did")
+	group(root)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -36,8 +36,15 @@ func (f *onceFlags) client() (*ilert.Client, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if key = cmp.Or(f.key, key); key == "" {
+	given := keyVariable
+	if f.key != "" {
+		given, key = "--integration_key", f.key
+	}
+	if key == "" {
 		return nil, "", usageError{fmt.Errorf("no integration key: set %s or --integration_key", keyVariable)}
+	}
+	if err := cmp.Or(checkKey(given, key), urlFlag("ilert_url", f.ilertURL), urlFlag("heartbeat_url", f.heartbeatURL)); err != nil {
+		return nil, "", err
 	}
 	client, err := ilert.New(f.ilertURL, f.heartbeatURL, 1)
 	if err != nil {
@@ -45,6 +52,14 @@ func (f *onceFlags) client() (*ilert.Client, string, error) {
 	}
 	client.UserAgent = userAgent()
 	return client, key, nil
+}
+
+// urlFlag returns an error if the value of a flag cannot be the address of an API.
+func urlFlag(name, address string) error {
+	if err := ilert.CheckURL(address); err != nil {
+		return usageError{fmt.Errorf("--%s: %w", name, err)}
+	}
+	return nil
 }
 
 // eventCommand returns the command that sends an event.
@@ -57,7 +72,7 @@ func eventCommand(g *globals) *cobra.Command {
 		Short:   "Tell ilert one event",
 		Long:    "Tell ilert one event. It is tried once: the exit code is 0, and nothing is printed, when\nilert has taken it; 2 when a flag is missing or wrong, and 1 when ilert has not taken it.",
 		Example: `  mps-ilert event -t ALERT -s 'disk full' -i disk-1 -o LOW`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e.EventType = ilert.Type(eventType)
 			switch {
@@ -129,7 +144,7 @@ func heartbeatCommand(g *globals) *cobra.Command {
 		Use:     "heartbeat",
 		Short:   "Ping a heartbeat of ilert once",
 		Example: `  mps-ilert heartbeat -k il1hbt123`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, key, err := f.client()
 			if err != nil {

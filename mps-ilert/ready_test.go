@@ -25,6 +25,14 @@ func isProbe(r *http.Request) bool { return r.Method == http.MethodHead && r.URL
 // begun runs the daemon until the test ends, and returns when it is subscribed.
 func begun(t *testing.T, args ...string) (base string, log *buffer) {
 	t.Helper()
+	base, log = listening(t, args...)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=subscribed") }, brokertest.Wait, time.Millisecond)
+	return base, log
+}
+
+// listening runs the daemon until the test ends, and returns when it listens for HTTP.
+func listening(t *testing.T, args ...string) (base string, log *buffer) {
+	t.Helper()
 	log = &buffer{}
 	done := make(chan error, 1)
 	ctx := t.Context() // ends before what is cleaned up
@@ -33,13 +41,13 @@ func begun(t *testing.T, args ...string) (base string, log *buffer) {
 		done <- run(ctx, all, environment("ILERT_INTEGRATION_KEY", secret), io.Discard, log)
 	}()
 	t.Cleanup(func() { assert.NoError(t, <-done) })
-	listening := regexp.MustCompile(`msg="listening for HTTP" address=(\S+)\n`)
+	address := regexp.MustCompile(`msg="listening for HTTP" address=(\S+)\n`)
 	require.Eventually(t, func() bool {
-		found := listening.FindStringSubmatch(log.String())
+		found := address.FindStringSubmatch(log.String())
 		if found != nil {
 			base = "http://" + found[1]
 		}
-		return found != nil && strings.Contains(log.String(), "msg=subscribed")
+		return found != nil
 	}, brokertest.Wait, time.Millisecond)
 	return base, log
 }

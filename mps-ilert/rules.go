@@ -67,7 +67,7 @@ func (f *rulesFlags) values() (map[string]string, error) {
 	for _, option := range f.options {
 		name, value, ok := strings.Cut(option, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("--option %q: want name=value", option)
+			return nil, usageError{fmt.Errorf("--option %q: want name=value", option)}
 		}
 		values[name] = value
 	}
@@ -99,7 +99,7 @@ func (f *rulesFlags) allSources() ([]rulefile.Source, error) {
 	}
 	builtIn, err := rulefile.Presets(presets)
 	if err != nil {
-		return nil, fmt.Errorf("--preset: %w", err)
+		return nil, usageError{fmt.Errorf("--preset: %w", err)}
 	}
 	return append(all, builtIn...), nil
 }
@@ -179,12 +179,13 @@ func rulesCommand() *cobra.Command {
   mps-ilert check --config rules.yaml
   mps-ilert daemon --config rules.yaml`,
 	}
+	group(cmd)
 	cmd.AddCommand(&cobra.Command{
 		Use: "print " + strings.Join(rulefile.PresetNames, "|"), Short: "Print built-in rules, to be copied and changed",
 		ValidArgs: rulefile.PresetNames,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("which? Name one of %s", strings.Join(rulefile.PresetNames, ", "))
+				return usageError{fmt.Errorf("which? Name one of %s", strings.Join(rulefile.PresetNames, ", "))}
 			}
 			return nil
 		},
@@ -192,9 +193,9 @@ func rulesCommand() *cobra.Command {
 			source, err := rulefile.Preset(args[0])
 			if err != nil {
 				if args[0] == presetIlagent {
-					return errors.New("ilagent is no file of rules: its rule is the flags of the daemon's mapping")
+					err = errors.New("ilagent is no file of rules: its rule is the flags of the daemon's mapping")
 				}
-				return err
+				return usageError{err}
 			}
 			_, err = cmd.OutOrStdout().Write(source.Text)
 			return err
@@ -206,7 +207,7 @@ func rulesCommand() *cobra.Command {
 // versionCommand returns the command that prints the version.
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "mps-ilert "+version())
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,12 +58,13 @@ since, for instance, or because nothing listens to its topic any more.`,
   mps-ilert store purge --older_than 720h
   mps-ilert store purge message:3f2a9c1b`,
 	}
+	group(cmd)
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "write JSON, a line each")
 	cmd.AddCommand(
-		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: cobra.NoArgs, RunE: f.stats},
+		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: noArguments, RunE: f.stats},
 		f.alertsCommand(),
 		f.choosing(&cobra.Command{Use: "list [ID|KEY...]", Short: "List dead letters, the oldest first, and integration keys that ilert does not take", RunE: f.list}),
-		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", Args: cobra.MinimumNArgs(1), RunE: f.show},
+		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", RunE: f.show},
 		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon decide dead letters anew and take them in again", RunE: f.retry}),
 		f.changing(&cobra.Command{Use: "purge [ID|KEY...]", Short: "Throw away dead letters, and what waits for integration keys that ilert does not take", RunE: f.purge}),
 	)
@@ -93,16 +95,19 @@ func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*alerting.Engine, e
 	for _, text := range ids {
 		if strings.HasPrefix(text, "message:") {
 			if cmd.Name() != "list" && cmd.Name() != "purge" {
-				return nil, fmt.Errorf("%s is an integration key, for which events wait: want the ID of a dead letter", text)
+				return nil, usageError{fmt.Errorf("%s is an integration key, for which events wait: want the ID of a dead letter", text)}
 			}
 			f.which.Keys = append(f.which.Keys, text)
 			continue
 		}
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no ID of a dead letter: want a number", text)
+			return nil, usageError{fmt.Errorf("%q is no ID of a dead letter: want a number", text)}
 		}
 		f.which.IDs = append(f.which.IDs, id)
+	}
+	if f.which.Limit < 0 {
+		return nil, usageError{fmt.Errorf("--limit %d: want a number from 0 on", f.which.Limit)}
 	}
 	if f.olderThan > 0 {
 		f.which.Before = time.Now().Add(-f.olderThan)
@@ -194,29 +199,58 @@ func (f *storeFlags) list(cmd *cobra.Command, ids []string) error {
 		return err
 	}
 	defer s.Close()
-	letters, err := s.DeadLetters(cmd.Context(), f.which)
-	if err != nil {
-		return err
-	}
 	keys, err := s.WaitingKeys(cmd.Context(), f.which)
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return errors.Join(linesOf(cmd.OutOrStdout(), letters), keyLines(cmd.OutOrStdout(), keys))
+		err := f.pages(cmd.Context(), s, func(page []alerting.Letter) error { return linesOf(cmd.OutOrStdout(), page) })
+		return errors.Join(err, keyLines(cmd.OutOrStdout(), keys))
+	}
+	var rows bytes.Buffer
+	err = f.pages(cmd.Context(), s, func(page []alerting.Letter) error {
+		for _, l := range page {
+			_, _ = fmt.Fprintf(&rows, "%d\t%s\t%q\t%d\t%.100q%s\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason, stays(l.Kept))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return table(cmd.OutOrStdout(), "ID\tDIED\tTOPIC\tTRIES\tREASON", func(w io.Writer) {
-		for _, l := range letters {
-			_, _ = fmt.Fprintf(w, "%d\t%s\t%q\t%d\t%.100q%s\n", l.ID, l.DiedAt.Format(time.DateTime), l.Topic, l.Tries, l.Reason, stays(l.Kept))
-		}
+		_, _ = rows.WriteTo(w)
 		for _, k := range keys {
 			_, _ = fmt.Fprintf(w, "%v\twaits\t%q\t%d\t%s\n", k.Key, k.Topic, k.Tries, waitsFor(k))
 		}
 	})
 }
 
+// pages calls do with one page of the chosen dead letters after the other: all of them may be
+// more than memory holds.
+func (f *storeFlags) pages(ctx context.Context, s *alerting.Engine, do func([]alerting.Letter) error) error {
+	const lettersPerPage = 100
+	which := f.which
+	for left := f.which.Limit; ; {
+		which.Limit = lettersPerPage
+		if f.which.Limit > 0 {
+			which.Limit = min(lettersPerPage, left)
+		}
+		page, err := s.DeadLetters(ctx, which)
+		if err == nil {
+			err = do(page)
+		}
+		if left -= len(page); err != nil || len(page) < lettersPerPage || left == 0 {
+			return err
+		}
+		which.After = page[len(page)-1].ID
+	}
+}
+
 // show prints whole dead letters.
 func (f *storeFlags) show(cmd *cobra.Command, ids []string) error {
+	if len(ids) == 0 {
+		return usageError{errors.New("which? Name the IDs of dead letters, which store list shows")}
+	}
 	letters, err := f.letters(cmd, ids)
 	if err != nil {
 		return err
@@ -319,7 +353,7 @@ func (f *storeFlags) change(cmd *cobra.Command, ids []string, done string, do fu
 	w := f.which
 	chosen := f.all || len(ids) > 0 || w.Filter+w.Topic+w.Reason != "" || w.Limit > 0 || f.olderThan > 0
 	if !chosen {
-		return errors.New("which? Name IDs, choose by flags, or say --all")
+		return usageError{errors.New("which? Name IDs, choose by flags, or say --all")}
 	}
 	s, err := f.open(cmd, ids)
 	if err != nil {

@@ -21,6 +21,12 @@ const refusedEndMemory = 30 * 24 * time.Hour
 // isRefused reports whether ilert has refused the alert, so that ilert does not know it.
 func (a *Alert) isRefused() bool { return a.Told == Nothing && !a.Pending }
 
+// isUnsure reports whether the alert may be open at ilert or not.
+func (a *Alert) isUnsure() bool { return a.Told == Unsure || a.Told == UnsureAccepted }
+
+// isAccepted reports whether an alert of which ilert was told this may be accepted there.
+func isAccepted(told ilert.Type) bool { return told == ilert.Accept || told == UnsureAccepted }
+
 // open reports whether the alert should be open.
 func (a *Alert) open() bool { return a != nil && a.Desired != ilert.Resolve }
 
@@ -32,15 +38,16 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		reminder = Reminder
 	}
 	switch {
-	case a.Desired == ilert.Resolve && a.Pending && (a.Told == ilert.Alert || a.Told == ilert.Accept):
-		// Its end was not sent yet, and will not be.
+	case a.Desired == ilert.Resolve && a.Pending && a.Told == ilert.Alert:
+		// Its end was not sent yet, and will not be. The end of an alert that may be accepted is
+		// sent: nobody looks after the alert that begins now.
 		counts.of(a.Cause.Filter).Merged++
 		o.merged = true
 		a.begin(r, o)
 		a.Desired, a.Pending = a.Told, false
 		a.Version++
 		a.Body = textOf(r.Event)
-		if louder && a.Desired == ilert.Alert {
+		if louder {
 			a.setDesired(ilert.Alert, o)
 			a.setText(r)
 		}
@@ -187,7 +194,12 @@ func (a *Alert) cancelMembers(o *origin, counts tallies) {
 // claim notes that a notice goes out.
 func (a *Alert) claim(n *Notice) {
 	a.Claimed = true
-	if n.Event.EventType != ilert.Accept { // which leaves it open whether it arrives or not
+	switch {
+	case n.Event.EventType == ilert.Accept: // the alert is open whether the notice arrives or not
+		a.Told = ilert.Accept
+	case isAccepted(a.Told):
+		a.Told = UnsureAccepted
+	default:
 		a.Told = Unsure
 	}
 }
@@ -233,19 +245,20 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 func (a *Alert) taken(answer *Answer, newest bool, counts tallies) {
 	n := &answer.Notice
 	a.Told, a.ToldAt = n.Event.EventType, answer.At
-	if a.Told == ilert.Resolve {
+	switch {
+	case a.Told == ilert.Resolve:
 		a.Told = Nothing // nothing is open
+	case a.Told == ilert.Alert && isAccepted(n.told):
+		a.Told = ilert.Accept // it may still be accepted
 	}
 	switch {
 	case newest && n.Event.EventType == a.Desired:
 		counts.of(a.Cause.Filter).Delivered++
 		a.Pending = false
-	case newest: // the alert; that it is accepted comes next
+	case newest: // the first of two notices; the other is sent next
 		a.Tries, a.NextTry = 0, answer.At
 	case a.Pending && a.Desired == a.Told && a.Priority == n.Event.Priority:
 		counts.of(a.Cause.Filter).Merged++
 		a.Pending = false
-	case !a.Pending && a.Told == ilert.Accept && a.Desired == ilert.Alert: // its end was taken back meanwhile
-		a.Desired = ilert.Accept
 	}
 }

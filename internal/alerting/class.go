@@ -57,10 +57,13 @@ func (a *Alert) Class() SendClass {
 }
 
 // next returns what to send now: of an alert that was accepted before ilert knew it,
-// first the alert.
+// first the alert; of one that has begun again after it was accepted, first the end.
 func (a *Alert) next() ilert.Type {
-	if a.Desired == ilert.Accept && (a.Told == Nothing || a.Told == Unsure) {
+	switch {
+	case a.Desired == ilert.Accept && (a.Told == Nothing || a.isUnsure()):
 		return ilert.Alert
+	case a.Desired == ilert.Alert && isAccepted(a.Told):
+		return ilert.Resolve
 	}
 	return a.Desired
 }

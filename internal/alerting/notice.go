@@ -126,6 +126,9 @@ func (w *work) settle(answer *Answer) {
 		w.settleStorm(a, *answer)
 		return
 	}
+	if answer.Result == Refused && n.Event.EventType == ilert.Resolve && a.Desired == ilert.Alert {
+		answer.Result, answer.Retry, n.told = NotTaken, answer.At, Unsure // the alert is sent next
+	}
 	if answer.Result == Refused && a.Version == n.version {
 		w.refuse(a.Cause, a.ID, answer)
 	}

@@ -82,8 +82,8 @@ const (
 )
 
 // LetterQuery chooses dead letters, and outbox items that wait for integration keys of messages:
-// those to which all of what is set applies. IDs, Reason and Limit choose no outbox items, and
-// Keys alone no dead letters.
+// those to which all of what is set applies. IDs, Reason, Limit and After choose no outbox items,
+// and Keys alone no dead letters.
 type LetterQuery struct {
 	IDs    []int64
 	Filter string
@@ -103,7 +103,7 @@ func (q LetterQuery) ChoosesLetters() bool { return len(q.Keys) == 0 || len(q.ID
 
 // ChoosesWaiting reports whether outbox items are chosen.
 func (q LetterQuery) ChoosesWaiting() bool {
-	return len(q.Keys) > 0 || len(q.IDs) == 0 && q.Reason == "" && q.Limit == 0
+	return len(q.Keys) > 0 || len(q.IDs) == 0 && q.Reason == "" && q.Limit == 0 && q.After == 0
 }
 
 // Names reports whether the query chooses an integration key.

@@ -31,7 +31,7 @@ type Alert struct {
 	Epoch    int64  // number of the last RuleEnd that the alert has outlived
 
 	Desired  ilert.Type // ALERT, ACCEPT or RESOLVE
-	Told     ilert.Type // Nothing, ALERT, ACCEPT, or Unsure
+	Told     ilert.Type // Nothing, ALERT, ACCEPT, Unsure, or UnsureAccepted
 	ToldAt   time.Time
 	Body     string // JSON of the event, without keys and type; a windowed one has places for numbers
 	Priority string
@@ -62,6 +62,8 @@ const (
 	// Unsure means that a request is under way or was not answered: ilert knows the old state
 	// or the new one.
 	Unsure ilert.Type = "UNSURE"
+	// UnsureAccepted is Unsure of an alert that was accepted, and perhaps still is.
+	UnsureAccepted ilert.Type = "UNSURE_ACCEPTED"
 )
 
 // StormRole is the relation of an alert to a storm.

@@ -67,7 +67,7 @@ func (a *AlertWithMembers) describe(now time.Time) AlertState {
 }
 
 func (a *Alert) state(now time.Time) State {
-	unknown := a.Told == Nothing || a.Told == Unsure
+	unknown := a.Told == Nothing || a.isUnsure()
 	switch {
 	case a.Claimed:
 		return StateUnderWay

@@ -3,10 +3,8 @@ package consumer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -156,52 +154,78 @@ func (c Config) check() (checked, error) {
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
 	switch {
 	case c.OpenStore == nil:
-		return checked{}, errors.New("consumer: OpenStore is required")
+		return checked{}, wrong("OpenStore", "", "is required")
 	case c.Address != "" && c.ClientID == "":
-		return checked{}, errors.New("consumer: ClientID is required")
+		return checked{}, wrong("ClientID", "", "is required")
 	case c.Mapping == nil && c.listensToEvents() && c.IntegrationKey == "" && !c.DryRun:
-		return checked{}, errors.New("consumer: IntegrationKey is required")
+		return checked{}, wrong("IntegrationKey", "", "is required")
 	case c.Mapping != nil && len(c.Presets) > 0:
-		return checked{}, fmt.Errorf("consumer: Mapping and Presets %q: want one of them", strings.Join(c.Presets, ","))
+		return checked{}, wrong("Presets", strings.Join(c.Presets, ","), "Mapping goes without")
 	case c.Mapping != nil && len(c.RulesFiles) > 0:
-		return checked{}, fmt.Errorf("consumer: Mapping and RulesFiles %q: want one of them", strings.Join(c.RulesFiles, ","))
+		return checked{}, wrong("RulesFiles", strings.Join(c.RulesFiles, ","), "Mapping goes without")
 	case !strings.HasPrefix(c.MQTTPath, "/"):
-		return checked{}, fmt.Errorf("consumer: MQTTPath %q: want a path that begins with /", c.MQTTPath)
+		return checked{}, wrong("MQTTPath", c.MQTTPath, "want a path that begins with /")
+	case c.SessionExpiry < 0:
+		return checked{}, wrong("SessionExpiry", c.SessionExpiry.String(), "want a positive duration")
+	case c.MaxSkew < 0:
+		return checked{}, wrong("MaxSkew", c.MaxSkew.String(), "want a positive duration")
+	case c.MaxDeadLetters < 0 || c.MaxDeadLetterBytes < 0 || c.MaxDeadLetterAge < 0:
+		return checked{}, wrong("MaxDeadLetters", "", "%d, MaxDeadLetterBytes %d, MaxDeadLetterAge %v: want none below zero", c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge)
+	case strings.ContainsAny(c.SharedGroup, "/+#") || mqtttopic.CheckString(c.SharedGroup) != nil:
+		return checked{}, wrong("SharedGroup", c.SharedGroup, "want a name without / + and #")
 	}
-	if c.SessionExpiry < 0 {
-		return checked{}, fmt.Errorf("consumer: SessionExpiry %v: want a positive duration", c.SessionExpiry)
-	}
-	if c.MaxSkew < 0 {
-		return checked{}, fmt.Errorf("consumer: MaxSkew %v: want a positive duration", c.MaxSkew)
-	}
-	if c.MaxDeadLetters < 0 || c.MaxDeadLetterBytes < 0 || c.MaxDeadLetterAge < 0 {
-		return checked{}, fmt.Errorf("consumer: MaxDeadLetters %d, MaxDeadLetterBytes %d, MaxDeadLetterAge %v: want none below zero", c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge)
-	}
-	topics := slices.Clone(c.Topics)
-	if c.HeartbeatTopic != "" {
-		topics = append(topics, c.HeartbeatTopic)
-	}
-	for _, topic := range topics {
+	for _, topic := range c.Topics {
 		if err := rules.CheckFilter(topic); err != nil {
-			return checked{}, fmt.Errorf("consumer: topic filter %q: %w", topic, err)
+			return checked{}, wrong("Topics", topic, "%w", err)
 		}
 	}
-	if strings.ContainsAny(c.SharedGroup, "/+#") || mqtttopic.CheckString(c.SharedGroup) != nil {
-		return checked{}, fmt.Errorf("consumer: SharedGroup %q: want a name without / + and #", c.SharedGroup)
+	if c.HeartbeatTopic != "" {
+		if err := rules.CheckFilter(c.HeartbeatTopic); err != nil {
+			return checked{}, wrong("HeartbeatTopic", c.HeartbeatTopic, "%w", err)
+		}
 	}
 	var servers []mqttconn.Server
 	if c.Address != "" {
 		var err error
 		if servers, err = mqttconn.ParseAddress(c.Address); err != nil {
-			return checked{}, fmt.Errorf("consumer: Address: %w", err)
+			return checked{}, wrong("Address", "", "%w", err)
 		}
+	}
+	if err := ilert.CheckURL(c.IlertURL); err != nil {
+		return checked{}, wrong("IlertURL", "", "%w", err)
+	}
+	if err := ilert.CheckURL(c.HeartbeatURL); err != nil {
+		return checked{}, wrong("HeartbeatURL", "", "%w", err)
 	}
 	client, err := ilert.New(c.IlertURL, c.HeartbeatURL, workers)
 	if err != nil {
-		return checked{}, fmt.Errorf("consumer: %w", err)
+		return checked{}, err
 	}
 	client.UserAgent = cmp.Or(c.UserAgent, "mps-ilert")
 	return checked{c, servers, client}, nil
+}
+
+// ConfigError is the error of a field of Config that has a wrong value.
+type ConfigError struct {
+	Field string
+	Value string // shown in the error; empty for a secret, or if Err shows it
+	Err   error  // the reason why the value is wrong
+}
+
+// Error returns the field, the value and the reason.
+func (e *ConfigError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("%s: %v", e.Field, e.Err)
+	}
+	return fmt.Sprintf("%s %.200q: %v", e.Field, e.Value, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// wrong returns the error of a field.
+func wrong(field, value, format string, args ...any) error {
+	return &ConfigError{field, value, fmt.Errorf(format, args...)}
 }
 
 // listensToEvents reports whether rules or a mapping decide about messages.

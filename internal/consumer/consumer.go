@@ -74,7 +74,7 @@ const (
 func New(config Config) (*Consumer, error) {
 	complete, err := config.check()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("consumer: %w", err)
 	}
 	set, err := complete.loadRules()
 	if err != nil {

@@ -359,17 +359,17 @@ func TestNoConnectionToIlertOutlivesRun(t *testing.T) {
 func TestBadConfigurationIsNamed(t *testing.T) {
 	good := consumer.Config{Address: "a", ClientID: "c", OpenStore: storeAt(newStorePath(t)), IntegrationKey: secret}
 	for want, spoil := range map[string]func(*consumer.Config){
-		`Mapping and Presets "calls"`:      func(c *consumer.Config) { c.Presets, c.Mapping = []string{"calls"}, &consumer.Mapping{} },
-		`MQTTPath "x"`:                     func(c *consumer.Config) { c.MQTTPath = "x" },
-		`ClientID is required`:             func(c *consumer.Config) { c.ClientID = "" },
-		`OpenStore is required`:            func(c *consumer.Config) { c.OpenStore = nil },
-		`IntegrationKey is required`:       func(c *consumer.Config) { c.IntegrationKey = "" },
-		`unknown scheme "http"`:            func(c *consumer.Config) { c.Address = "http://u:" + secret + "@h" },
-		`topic filter "a/#/b": # may only`: func(c *consumer.Config) { c.Topics = []string{"a/#/b"} },
-		`topic filter "a+": + may only`:    func(c *consumer.Config) { c.Topics = []string{"a+"} },
-		`there is no preset "x"`:           func(c *consumer.Config) { c.Presets = []string{"x"} },
-		`ilert: URL "x"`:                   func(c *consumer.Config) { c.IlertURL = "x" },
-		`store: /nowhere/x`:                func(c *consumer.Config) { c.OpenStore = storeAt("/nowhere/x") },
+		`Presets "calls": Mapping goes`: func(c *consumer.Config) { c.Presets, c.Mapping = []string{"calls"}, &consumer.Mapping{} },
+		`MQTTPath "x"`:                  func(c *consumer.Config) { c.MQTTPath = "x" },
+		`ClientID: is required`:         func(c *consumer.Config) { c.ClientID = "" },
+		`OpenStore: is required`:        func(c *consumer.Config) { c.OpenStore = nil },
+		`IntegrationKey: is required`:   func(c *consumer.Config) { c.IntegrationKey = "" },
+		`unknown scheme "http"`:         func(c *consumer.Config) { c.Address = "http://u:" + secret + "@h" },
+		`Topics "a/#/b": # may only`:    func(c *consumer.Config) { c.Topics = []string{"a/#/b"} },
+		`Topics "a+": + may only`:       func(c *consumer.Config) { c.Topics = []string{"a+"} },
+		`there is no preset "x"`:        func(c *consumer.Config) { c.Presets = []string{"x"} },
+		`IlertURL: URL "x"`:             func(c *consumer.Config) { c.IlertURL = "x" },
+		`store: /nowhere/x`:             func(c *consumer.Config) { c.OpenStore = storeAt("/nowhere/x") },
 	} {
 		bad := good
 		spoil(&bad)

@@ -56,8 +56,10 @@ func (c *Consumer) notTaken(n alerting.Notice, err *ilert.Error) {
 // nothingWaits forgets all failures, since no event waits for an answer.
 func (c *Consumer) nothingWaits() {
 	c.mu.Lock()
+	keys := slices.Collect(maps.Keys(c.refused))
 	clear(c.refused)
 	c.mu.Unlock()
+	c.pace.release(keys...)
 	c.reportDelivery()
 }
 
@@ -82,6 +84,7 @@ func (c *Consumer) forgetFailures(ctx context.Context) {
 		delete(c.refused, key)
 	}
 	c.mu.Unlock()
+	c.pace.release(idle...)
 	if len(idle) > 0 {
 		c.reportDelivery()
 	}

@@ -166,6 +166,9 @@ func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
 	if c.config.HeartbeatTopic == "" || !mqtttopic.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return set.Decide(m)
 	}
+	if len(m.Payload) == 0 { // a retained message is cleared
+		return decision.Decision{}
+	}
 	key, err := heartbeatOf(m.Payload)
 	if err != nil {
 		return decision.Decision{Dead: "heartbeat: " + err.Error()}

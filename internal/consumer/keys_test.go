@@ -117,6 +117,19 @@ func TestARuleThatGetsAnotherKeyResolvesByTheOldOne(t *testing.T) {
 	ilert.expect(t, "ALERT door/1 by doors", "RESOLVE door/1 by doors", "ALERT door/1 by gates", "RESOLVE door/1 by gates")
 }
 
+// A wrong key should not show only with the first alert.
+func TestAKeyOfARuleThatIsNoneIsAMistake(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	rules := strings.Replace(twoSources, "env: DOORS_KEY", fmt.Sprintf("file: %q", path), 1)
+	for _, key := range []string{"doors\ngates", `"doors"`, "doors gates", "\ufeffdoors"} {
+		require.NoError(t, os.WriteFile(path, []byte(key+"\n"), 0o600))
+		cfg := byRules(t, brokertest.Start(t, ""), record(t), rules)
+		_, err := consumer.New(cfg)
+		require.ErrorContains(t, err, "integration key file:"+path+": an integration key holds no blanks, line breaks or quotes")
+		assert.NotContains(t, err.Error(), "doors")
+	}
+}
+
 func TestAKeyThatCannotBeReadAnyMoreIsNamed(t *testing.T) {
 	t.Setenv("DOORS_KEY", "doors")
 	b, ilert := brokertest.Start(t, ""), record(t)
@@ -216,7 +229,7 @@ func TestNoTopicFilterIsAWordOfTheStores(t *testing.T) {
 	ilert.expect(t, "ALERT door/1")
 	c.stop()
 
-	const refused = `topic filter "http": what comes by HTTP is counted under this name: write http/#, which matches the topic http, too`
+	const refused = `"http": what comes by HTTP is counted under this name: write http/#, which matches the topic http, too`
 	for name, change := range map[string]func(*consumer.Config){
 		"topic":     func(c *consumer.Config) { c.Topics = []string{"http"} },
 		"heartbeat": func(c *consumer.Config) { c.HeartbeatTopic = "http" },

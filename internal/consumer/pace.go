@@ -49,7 +49,7 @@ type pace struct {
 type bucket struct {
 	tokens   float64
 	filled   time.Time   // the time of the last fill
-	spent    []time.Time // the requests of the last minute, the oldest first
+	spent    []time.Time // the times of the answers of the last minute, the oldest first
 	underWay int
 	hold     time.Time // no request is sent before
 	refused  int       // answers in a row that only an operator can mend
@@ -115,18 +115,23 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) alerting.Budget {
 		return alerting.Budget{Again: b.hold}
 	case b.refused > 0 && b.underWay > 0: // the probe, or a request before it
 		return alerting.Budget{}
-	case b.refused > 0:
-		return alerting.Budget{Any: 1, Singles: 1, Kept: p.rate > 0}
+	case p.rate == 0 && b.refused > 0:
+		return alerting.Budget{Any: 1, Singles: 1}
 	case p.rate == 0:
 		return alerting.Budget{Any: free, Singles: free}
 	}
 	p.fill(b, now)
-	left := min(int(b.tokens), p.rate-len(b.spent))
+	// A request that is under way may reach ilert at any time until ilert answers.
+	ofMinute := p.rate - len(b.spent) - b.underWay
+	left := max(min(int(b.tokens), ofMinute), 0)
+	if b.refused > 0 && left > 0 {
+		return alerting.Budget{Any: 1, Singles: 1, Kept: true}
+	}
 	if free <= left { // an answer frees the next worker
 		return alerting.Budget{Any: free, Singles: min(free, left-p.reserved()), Minute: p.rate, Kept: true}
 	}
 	next := now.Add(time.Duration((1 - b.tokens + float64(int(b.tokens))) * float64(time.Minute) / float64(p.rate)))
-	if len(b.spent) > 0 && p.rate-len(b.spent) <= int(b.tokens) {
+	if len(b.spent) > 0 && ofMinute <= int(b.tokens) {
 		next = b.spent[0].Add(time.Minute)
 	}
 	// The store counts in milliseconds.
@@ -144,7 +149,6 @@ func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	}
 	p.fill(b, now)
 	b.tokens--
-	b.spent = append(b.spent, now)
 }
 
 // distrust notes that ilert has never taken a key of a message.
@@ -160,6 +164,9 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	defer p.mu.Unlock()
 	b := p.of(key, now)
 	b.underWay--
+	if p.rate > 0 {
+		b.spent = append(b.spent, now)
+	}
 	var failed *ilert.Error
 	switch {
 	case err == nil || errors.As(err, &failed) && failed.Class == ilert.Invalid:
@@ -188,6 +195,18 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 		return
 	}
 	b.tokens = min(b.tokens, 1)
+}
+
+// release ends the wait of refused keys for which no event waits, so that the next event is sent at
+// once. Until then nobody would hear that ilert refuses the key.
+func (p *pace) release(keys ...ilert.IntegrationKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, key := range keys {
+		if b := p.keys[key]; b != nil && b.refused > 0 {
+			b.hold = time.Time{}
+		}
+	}
 }
 
 // retry ends the wait of all refused keys, because an operator has mended something.

@@ -40,6 +40,34 @@ func TestNoMinuteSeesMoreRequestsThanItsRateAndNoMomentMoreThanABurst(t *testing
 	assert.GreaterOrEqual(t, len(sent), 4*defaultRate, "and it is made use of")
 }
 
+// A request reaches ilert some time between its start and its answer, for instance because the process
+// was frozen meanwhile.
+func TestNoMinuteSeesMoreRequestsThanItsRateHoweverLongTheyTake(t *testing.T) {
+	p := newPace(defaultRate)
+	var arrived []time.Time
+	answers := map[time.Time]int{}
+	for now := noon; now.Before(noon.Add(10 * time.Minute)); now = now.Add(100 * time.Millisecond) {
+		for range answers[now] {
+			p.answered(configured, nil, now)
+			arrived = append(arrived, now)
+		}
+		for range p.budget(configured, now).Any {
+			p.take(configured, now)
+			slow := 0
+			if now.Sub(noon)%(2*time.Minute) < 30*time.Second {
+				slow = 5
+			}
+			answers[now.Add(time.Duration(slow)*time.Second+100*time.Millisecond)]++
+		}
+	}
+	for i := range arrived {
+		if i+defaultRate < len(arrived) {
+			require.GreaterOrEqual(t, arrived[i+defaultRate].Sub(arrived[i]), time.Minute)
+		}
+	}
+	assert.Greater(t, len(arrived), 9*defaultRate, "and it is made use of")
+}
+
 func TestTheTimeToAskAgainIsWhenThereIsMore(t *testing.T) {
 	p := newPace(defaultRate)
 	now := noon
@@ -183,4 +211,21 @@ func TestKeysThatWereNeverTakenDoNotFillTheMemory(t *testing.T) {
 		require.LessOrEqual(t, len(p.keys), 2*maxBuckets+1000)
 	}
 	assert.Equal(t, noon.Add(firstProbe), p.budget(configured, noon).Again, "ours waits on")
+}
+
+// An alert that comes and goes lets a refused key be tried each time, but no more often than
+// any other.
+func TestARefusedKeyThatIsReleasedKeepsItsRate(t *testing.T) {
+	p, sent := newPace(defaultRate), 0
+	refused := &ilert.Error{Class: ilert.Operator, Err: errors.New("401")}
+	for now := noon; now.Before(noon.Add(time.Minute)); now = now.Add(100 * time.Millisecond) {
+		for range p.budget(configured, now).Any {
+			p.take(configured, now)
+			p.answered(configured, refused, now)
+			sent++
+		}
+		p.release(configured)
+	}
+	assert.LessOrEqual(t, sent, defaultRate)
+	assert.Greater(t, sent, maxBurst)
 }

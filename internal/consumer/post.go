@@ -1,7 +1,7 @@
 package consumer
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,22 +86,32 @@ func (c *Consumer) keyOf(secret string) ilert.IntegrationKey {
 
 // parseEvent reads an event of Post.
 func parseEvent(payload []byte) (e ilert.Event, omitted []ilert.Omission, err error) {
-	var required struct {
-		IntegrationKey string     `json:"integrationKey"`
-		APIKey         string     `json:"apiKey"` // its old name
-		EventType      ilert.Type `json:"eventType"`
-		Summary        string     `json:"summary"`
-	}
 	var members map[string]json.RawMessage
 	if !utf8.Valid(payload) {
 		return e, nil, &BadEventError{"the body is not valid UTF-8"}
 	}
-	if err := cmp.Or(json.Unmarshal(payload, &required), json.Unmarshal(payload, &members)); err != nil {
+	if err := json.Unmarshal(payload, &members); err != nil {
+		kind := new(json.UnmarshalTypeError)
+		if errors.As(err, &kind) {
+			err = errors.New("it is " + ilert.KindOf(bytes.TrimSpace(payload)))
+		}
 		return e, nil, &BadEventError{fmt.Sprintf("the body is not the JSON of an event: %v", err)}
 	}
-	e.IntegrationKey = cmp.Or(required.IntegrationKey, required.APIKey)
-	e.EventType, e.Summary = required.EventType, required.Summary
+	text := func(name string) (text string) {
+		if raw := members[name]; raw != nil && err == nil {
+			if text, err = ilert.Text(raw); err != nil {
+				err = &BadEventError{fmt.Sprintf("%s: %v", name, err)}
+			}
+		}
+		return text
+	}
+	if e.IntegrationKey = text("integrationKey"); e.IntegrationKey == "" {
+		e.IntegrationKey = text("apiKey") // its old name
+	}
+	e.EventType, e.Summary = ilert.Type(text("eventType")), text("summary")
 	switch {
+	case err != nil:
+		return e, nil, err
 	case e.IntegrationKey == "": // not the configured one: a caller must know a key
 		return e, nil, &BadEventError{"integrationKey is missing"}
 	case !e.EventType.Valid():

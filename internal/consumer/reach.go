@@ -13,6 +13,7 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
 // reach asks ilert until it has answered once, or ctx ends, so that a wrong address shows before
@@ -65,6 +66,8 @@ func outside(p part, err error) error {
 		return err
 	case errors.As(err, &denied):
 		return fmt.Errorf("the broker refuses the connection: %s (reason code %d)", (&packets.Connack{ReasonCode: denied.ReasonCode}).Reason(), denied.ReasonCode)
+	case errors.Is(err, mqttconn.ErrTLSFile):
+		return errors.New("a file for TLS cannot be read: see the log")
 	case errors.As(err, new(*tls.CertificateVerificationError)):
 		return errors.New("the broker's certificate is not trusted")
 	case errors.As(err, new(*net.OpError)), errors.As(err, new(*net.DNSError)):

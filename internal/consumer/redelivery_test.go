@@ -3,6 +3,9 @@ package consumer_test
 import (
 	"context"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -214,6 +217,38 @@ func TestOverlappingFiltersCountOnce(t *testing.T) {
 			ilert.expect(t, "ALERT press")
 		})
 	}
+}
+
+// A reload that has nothing to do with a message gives its subscription no other identifier, by which
+// a state that comes back would look like a copy of the message that said so before.
+func TestAStateThatComesBackAfterAReloadIsNoCopy(t *testing.T) {
+	s, ilert := withSession(t, true), record(t)
+	s.mute.Store(true)
+	cfg := byRules(t, s, ilert, doorRules)
+	c := start(t, cfg).ready(t)
+	conn := s.connection()
+	by := func(id uint16, payload string) {
+		for {
+			subscribe := <-s.subs
+			if slices.ContainsFunc(subscribe.Subscriptions, func(o packets.SubOptions) bool { return o.Topic == "door/+" }) {
+				write(t, conn, &packets.Publish{
+					QoS: 1, PacketID: id, Topic: "door/1", Properties: &packets.Properties{SubscriptionIdentifier: subscribe.Properties.SubscriptionIdentifier}, Payload: []byte(payload),
+				})
+				s.subs <- subscribe
+				s.expect(conn, packets.PUBACK, id)
+				return
+			}
+		}
+	}
+	by(1, opens)
+	ilert.expect(t, "ALERT door/1")
+	by(2, closes)
+	ilert.expect(t, "ALERT door/1", "RESOLVE door/1")
+	<-s.subs // that of the start
+	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(strings.Replace(doorRules, "topics: door/+", "topics: [door/+, window/+]", 1)), 0o600))
+	require.NoError(t, c.Reload(t.Context()))
+	by(3, opens)
+	ilert.expect(t, "ALERT door/1", "RESOLVE door/1", "ALERT door/1")
 }
 
 // The second copy comes to the next process.

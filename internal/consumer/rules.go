@@ -53,7 +53,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	}
 	presets, err := rulefile.Presets(c.Presets)
 	if err != nil {
-		return nil, fmt.Errorf("rules: %w", err)
+		return nil, wrong("Presets", "", "%w", err)
 	}
 	load.Sources = append(load.Sources, presets...)
 	load.Options, load.Topics, load.AnySetting = c.Options, c.Topics, true
@@ -69,7 +69,7 @@ func (c Config) loadRules() (*ruleset, error) {
 	set.topics = c.filters(topics)
 	for _, topic := range set.topics {
 		if mqtttopic.IsShared(topic) && topic != c.HeartbeatTopic {
-			return nil, fmt.Errorf("topic filter %q: rules need all messages in one place: of two members of a shared group (--mqtt_shared_group) "+
+			return nil, wrong("SharedGroup", "", "topic filter %q: rules need all messages in one place: of two members of a shared group "+
 				"another may get the message that ends an alert. Only ilagent's mapping may share (--preset ilagent)", topic)
 		}
 	}

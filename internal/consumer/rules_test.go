@@ -175,6 +175,13 @@ func TestHeartbeatsOfOthersAloneNeedNoRulesNorKey(t *testing.T) {
 	status := c.Status(t.Context())
 	assert.Equal(t, []string{"beat/+"}, status.Topics)
 	assert.Empty(t, status.Rules)
+
+	publishTo(t, b.Addr(), "beat/1", "") // by which a retained message is cleared
+	publishTo(t, b.Addr(), "beat/1", `{"integrationKey":5}`)
+	require.Eventually(t, func() bool { return c.Status(t.Context()).Messages["beat/+"].Received == 2 }, brokertest.Wait, 5*time.Millisecond)
+	beats := c.Status(t.Context()).Messages["beat/+"]
+	assert.EqualValues(t, 1, beats.Ignored)
+	assert.EqualValues(t, 1, beats.Dead)
 }
 
 func TestAlertsOfRulesThatAreGoneEndAtTheStart(t *testing.T) {

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,6 +66,7 @@ func readSecret(key ilert.IntegrationKey) (secret string, err error) {
 	if err == nil && secret == "" {
 		err = errors.New("is empty")
 	}
+	err = cmp.Or(err, ilert.CheckKey(secret))
 	if err != nil {
 		return "", fmt.Errorf("integration key %v: %w", key, err)
 	}

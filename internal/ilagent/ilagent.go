@@ -40,9 +40,9 @@ type Mapping struct {
 }
 
 // Decide returns the decision about a message. It never fails: a message that cannot be understood
-// is dead.
+// is dead. A message without a payload, with which publishers clear a retained message, has no effect.
 func (m Mapping) Decide(message decision.Message) decision.Decision {
-	if !m.mayWant(message.Payload) {
+	if len(message.Payload) == 0 || !m.mayWant(message.Payload) {
 		return decision.Decision{}
 	}
 	o, err := parseObject(message.Payload)
@@ -52,16 +52,22 @@ func (m Mapping) Decide(message decision.Message) decision.Decision {
 	if !m.wants(o) {
 		return decision.Decision{}
 	}
-	key := cmp.Or(m.IntegrationKey, o.text("integrationKey"), o.text("apiKey"), m.OtherKey)
+	key := m.IntegrationKey
+	for _, name := range []string{"integrationKey", "apiKey"} {
+		if key == "" {
+			key = o.text(name)
+		}
+	}
+	key = cmp.Or(key, m.OtherKey)
 	var e ilert.Event
 	omitted := e.SetOptional(o.members)
-	if e.EventType = ilert.Type(m.typeOf(o.at(m.typeKey()))); e.EventType == "" {
+	if e.EventType = ilert.Type(m.typeOf(o.find(m.typeKey()))); e.EventType == "" {
 		e.EventType = ilert.Type(cmp.Or(o.text("eventType"), "ALERT"))
 	}
 	if e.Summary = o.at(m.SummaryKey); e.Summary == "" {
 		e.Summary = o.text("summary")
 	}
-	e.AlertKey = cmp.Or(o.at(m.AlertKey), e.AlertKey)
+	e.AlertKey = cmp.Or(scalarOf(o.find(m.AlertKey)), e.AlertKey)
 	if e.Summary == "" && e.EventType == ilert.Alert {
 		e.Summary = "New alert from " + message.Topic
 	}
@@ -87,7 +93,7 @@ func (m Mapping) Decide(message decision.Message) decision.Decision {
 // messages on a broker.
 func (m Mapping) mayWant(payload []byte) bool {
 	last := m.FilterKey[strings.LastIndexByte(m.FilterKey, '.')+1:]
-	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.Contains(payload, []byte(`\u`)))
+	return m.FilterKey == "" || bytes.HasPrefix(bytes.TrimSpace(payload), []byte("{")) && (bytes.Contains(payload, []byte(last)) || bytes.IndexByte(payload, '\\') >= 0)
 }
 
 // wants reports whether the filter lets a message pass.
@@ -109,10 +115,10 @@ func (m Mapping) types() string {
 	return strings.Join(all, ", ")
 }
 
-// typeOf returns the event type that a value of TypeKey means; a value that is not mapped stands
-// for itself.
-func (m Mapping) typeOf(value string) string {
-	switch value {
+// typeOf returns the event type that a value of TypeKey means. A text that is not mapped stands
+// for itself, and no other value does.
+func (m Mapping) typeOf(raw json.RawMessage) string {
+	switch scalarOf(raw) {
 	case "":
 		return ""
 	case m.Resolve:
@@ -122,7 +128,7 @@ func (m Mapping) typeOf(value string) string {
 	case m.Alert:
 		return "ALERT"
 	default:
-		return value
+		return textOf(raw)
 	}
 }
 
@@ -151,6 +157,9 @@ func parseObject(payload []byte) (*object, error) {
 		return nil, errors.New("the payload is not valid UTF-8")
 	}
 	err := json.Unmarshal(payload, &o.members)
+	if kind := new(json.UnmarshalTypeError); errors.As(err, &kind) {
+		err = errors.New("it is " + ilert.KindOf(bytes.TrimSpace(payload)))
+	}
 	if err == nil && o.members == nil {
 		err = errors.New("it is null")
 	}
@@ -167,41 +176,24 @@ func (o *object) text(name string) string {
 	if raw == nil {
 		return ""
 	}
-	var s *string // null is none
-	if err := json.Unmarshal(raw, &s); err != nil && o.wrong == nil {
-		o.wrong = fmt.Errorf("%s: want a text, have %s", name, kindOf(raw))
+	text, err := ilert.Text(raw)
+	if err != nil && o.wrong == nil {
+		o.wrong = fmt.Errorf("%s: %w", name, err)
 	}
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-// kindOf names the kind of a value, which is no secret.
-func kindOf(raw json.RawMessage) string {
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	case 't', 'f':
-		return "true or false"
-	default:
-		return "a number"
-	}
+	return text
 }
 
 // at returns the text at a path, or "" if there is none.
 func (o *object) at(path string) string {
-	if path == "" {
-		return ""
-	}
 	return textOf(o.find(path))
 }
 
 // find returns the value at a path, or nil: under a key that is the whole path, or in nested
 // objects.
 func (o *object) find(path string) json.RawMessage {
+	if path == "" {
+		return nil
+	}
 	if raw := o.members[path]; raw != nil {
 		return raw
 	}
@@ -223,4 +215,12 @@ func textOf(raw json.RawMessage) string {
 		return ""
 	}
 	return s
+}
+
+// scalarOf returns the text of a string, of a number, of true or of false, and "" for all else.
+func scalarOf(raw json.RawMessage) string {
+	if len(raw) == 0 || strings.IndexByte(`"[{n`, raw[0]) >= 0 {
+		return textOf(raw)
+	}
+	return string(raw)
 }

@@ -65,6 +65,13 @@ func TestTheKeyOfAMessageIsASecretAndNoName(t *testing.T) {
 	}
 }
 
+func TestAFilterKeyIsFoundHoweverJSONWritesIt(t *testing.T) {
+	m := ilagent.Mapping{OtherKey: "k", FilterKey: `a"b/ü`}
+	for _, payload := range []string{`{"a\"b/ü":1}`, `{"a\"b\/ü":1}`, `{"a\u0022b/\u00fc":null}`} {
+		assert.Len(t, m.Decide(decision.Message{Topic: "t", Payload: []byte(payload)}).Effects, 1, payload)
+	}
+}
+
 func BenchmarkMapping(b *testing.B) {
 	payload := []byte(`{"kind":"ALARM","data":{"type":"SET","id":"1","message":"Anomaly detected on pump unit 2"},"apiKey":"il1api123"}`)
 	for b.Loop() {

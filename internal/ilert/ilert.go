@@ -91,18 +91,8 @@ const timeout = 30 * time.Second
 // heartbeatURL, such as DefaultHeartbeatURL. Up to workers goroutines use it at a time.
 func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 	for _, address := range []string{baseURL, heartbeatURL} {
-		u, err := url.Parse(address)
-		if err == nil && (u.RawQuery != "" || u.Fragment != "") {
-			return nil, errors.New("ilert: URL: want no query and no fragment: remove ? or #, and what follows")
-		}
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			if strings.ContainsAny(address, "@?#") {
-				address = "***" // may be a password or a key
-			}
-			return nil, fmt.Errorf("ilert: URL %q: want http:// or https:// and a host", address)
-		}
-		if u.User != nil {
-			return nil, errors.New("ilert: URL: want no user and no password: the integration key is the login to ilert")
+		if err := CheckURL(address); err != nil {
+			return nil, fmt.Errorf("ilert: %w", err)
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -120,6 +110,24 @@ func New(baseURL, heartbeatURL string, workers int) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
+}
+
+// CheckURL returns an error if an address cannot be the base of an API, such as DefaultURL.
+func CheckURL(address string) error {
+	u, err := url.Parse(address)
+	if err == nil && (u.RawQuery != "" || u.Fragment != "") {
+		return errors.New("URL: want no query and no fragment: remove ? or #, and what follows")
+	}
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		if strings.ContainsAny(address, "@?#") {
+			address = "***" // may be a password or a key
+		}
+		return fmt.Errorf("URL %q: want http:// or https:// and a host", address)
+	}
+	if u.User != nil {
+		return errors.New("URL: want no user and no password: the integration key is the login to ilert")
+	}
+	return nil
 }
 
 // CloseIdle closes the connections that are not in use.

@@ -74,6 +74,14 @@ func (k IntegrationKey) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// CheckKey returns an error if a text cannot be an integration key. The error does not show the text.
+func CheckKey(secret string) error {
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\'' }) {
+		return errors.New("an integration key holds no blanks, line breaks or quotes, and only ASCII")
+	}
+	return nil
+}
+
 // literalPrefix is the prefix of a literal key in a database. Each kind has a prefix, so keys of
 // different kinds have different texts.
 const literalPrefix = "key:"

@@ -3,6 +3,7 @@ package ilert
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,7 +47,7 @@ func (e *Event) setOptional(field string, raw json.RawMessage) (wrong []string) 
 	text := func(to *string) {
 		s, ok := scalarText(raw)
 		if *to = s; !ok {
-			wrong = append(wrong, "want a text, have "+kindOf(raw))
+			wrong = append(wrong, "want a text, have "+KindOf(raw))
 		}
 	}
 	switch field {
@@ -101,7 +102,7 @@ const (
 // labels returns an object with its values as texts.
 func labels(raw json.RawMessage) (json.RawMessage, []string) {
 	if raw[0] != '{' {
-		return nil, []string{"want an object of texts, have " + kindOf(raw)}
+		return nil, []string{"want an object of texts, have " + KindOf(raw)}
 	}
 	all := map[string]string{}
 	for name, value := range membersOf(raw) {
@@ -120,7 +121,7 @@ func labels(raw json.RawMessage) (json.RawMessage, []string) {
 // null or cannot be converted.
 func objects(raw json.RawMessage, required string, others ...string) (json.RawMessage, []string) {
 	if raw[0] != '[' {
-		return nil, []string{"want a list of objects, have " + kindOf(raw)}
+		return nil, []string{"want a list of objects, have " + KindOf(raw)}
 	}
 	var list []json.RawMessage
 	_ = json.Unmarshal(raw, &list) // cannot fail: raw is a list
@@ -128,7 +129,7 @@ func objects(raw json.RawMessage, required string, others ...string) (json.RawMe
 	var wrong []string
 	for _, one := range list {
 		if one[0] != '{' {
-			wrong = append(wrong, "want a list of objects, have "+kindOf(one)+" in it")
+			wrong = append(wrong, "want a list of objects, have "+KindOf(one)+" in it")
 			continue
 		}
 		object := membersOf(one)
@@ -143,6 +144,10 @@ func objects(raw json.RawMessage, required string, others ...string) (json.RawMe
 			default:
 				object[name] = encode(text)
 			}
+		}
+		if len(object) == 0 && required == "" {
+			wrong = append(wrong, "one is empty")
+			continue
 		}
 		if required != "" && object[required] == nil {
 			wrong = append(wrong, "one has no "+required)
@@ -176,6 +181,19 @@ func scalarText(raw json.RawMessage) (text string, ok bool) {
 	}
 }
 
+// Text returns the text of a JSON string; null is an empty text. The error names the kind of
+// another value, and does not show the value, which may be a secret.
+func Text(raw json.RawMessage) (string, error) {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", errors.New("want a text, have " + KindOf(raw))
+	}
+	if text == nil {
+		return "", nil
+	}
+	return *text, nil
+}
+
 // anyText returns a value as a text, which is JSON if the value is an object or a list.
 func anyText(raw json.RawMessage) string {
 	if text, ok := scalarText(raw); ok {
@@ -186,8 +204,8 @@ func anyText(raw json.RawMessage) string {
 	return short.String()
 }
 
-// kindOf returns the kind of a value, for errors that must not show the value.
-func kindOf(raw json.RawMessage) string {
+// KindOf returns the kind of a value, for errors that must not show the value.
+func KindOf(raw json.RawMessage) string {
 	switch raw[0] {
 	case '{':
 		return "an object"

@@ -78,6 +78,7 @@ type Conn struct {
 	mu       sync.Mutex
 	link     *Link // newest link, which may be closed
 	backoff  backoff
+	brief    int    // connections in a row that were lost within provenAfter
 	trying   string // address of the newest attempt, without secrets
 	willQoS  byte
 	noWill   bool // the broker retains nothing
@@ -269,10 +270,17 @@ func (c *Conn) unsubscribe(manager *autopaho.ConnectionManager, from []string) {
 func (c *Conn) down() bool {
 	c.mu.Lock()
 	err := c.link.cause()
+	if c.brief++; time.Since(c.backoff.upSince) > provenAfter {
+		c.brief = 0
+	}
+	again := c.brief >= 3
 	c.mu.Unlock()
 	var why []any
 	if err != nil { // there is none after a DISCONNECT
 		why = append(why, slog.Any("error", c.masked(err)))
+		if again {
+			why = append(why, slog.String("perhaps", "another process may have the same client id, "+c.config.ClientID+": give each its own"))
+		}
 	}
 	c.config.Logger.Warn("lost the connection to the MQTT broker, connecting again", why...)
 	return true

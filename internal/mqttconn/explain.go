@@ -45,7 +45,7 @@ func (e *deniedError) Unwrap() error { return e.denied }
 func withHint(err error, scheme string) error {
 	var network *net.OpError
 	switch {
-	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)):
+	case errors.As(err, &network) && network.Op == "dial", errors.As(err, new(*tls.CertificateVerificationError)), errors.Is(err, ErrTLSFile):
 		return err // the error is clear
 	case scheme == "mqtts" || scheme == "wss":
 		return fmt.Errorf("%w (the port may not speak TLS: for MQTT without TLS write mqtt:// or ws://)", err)

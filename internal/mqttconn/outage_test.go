@@ -51,6 +51,14 @@ func TestALossSaysWhy(t *testing.T) {
 	log.wait(t, "lost the connection", "the broker has sent nothing for")
 }
 
+// Some brokers do not say that another process has connected by the same client id. The two
+// processes then end each other's connections again and again.
+func TestConnectionsThatAreLostAgainAndAgainSayWhatMayBeTheCause(t *testing.T) {
+	broker := brokertest.Script{Received: func(conn net.Conn, _ *packets.ControlPacket) { _ = conn.Close() }}
+	log := connectTo(t, broker.Serve(t), mqttconn.Config{Subscriptions: []paho.SubscribeOptions{{Topic: "x"}}})
+	log.wait(t, "lost the connection", "another process may have the same client id")
+}
+
 // MQTT 5.0, section 6: the receiver of a message that is not binary closes the connection.
 func TestTextFramesOfAWebSocketAreRefused(t *testing.T) {
 	t.Run("a broker's", func(t *testing.T) {

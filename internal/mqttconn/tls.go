@@ -16,9 +16,30 @@ type TLSFiles struct {
 	TrustAnyServer bool // do not check the server's certificate
 }
 
+// ErrTLSFile is the error of a file for TLS that cannot be read, or is not such a file.
+var ErrTLSFile = errors.New("a file for TLS")
+
 // Config reads the files. Each connection calls it, so that renewed
-// certificates need no restart.
+// certificates need no restart. Its error is an ErrTLSFile.
 func (f TLSFiles) Config() (*tls.Config, error) {
+	config, err := f.read()
+	if err != nil {
+		return nil, tlsFileError{err}
+	}
+	return config, nil
+}
+
+// tlsFileError is the ErrTLSFile that shows the reason alone.
+type tlsFileError struct{ error }
+
+// Is reports that the error is an ErrTLSFile.
+func (tlsFileError) Is(target error) bool { return target == ErrTLSFile }
+
+// Unwrap returns the reason.
+func (e tlsFileError) Unwrap() error { return e.error }
+
+// read reads the files.
+func (f TLSFiles) read() (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: f.TrustAnyServer, //nolint:gosec // only where its frightening name was written

@@ -135,31 +135,6 @@ func Uncovered(filters []string) []string {
 	return all
 }
 
-// Overlap reports whether a topic can match both of two valid topic filters.
-func Overlap(a, b string) bool {
-	a, b = Unshared(a), Unshared(b)
-	if startsWithWildcard(a) && strings.HasPrefix(b, "$") || startsWithWildcard(b) && strings.HasPrefix(a, "$") {
-		return false
-	}
-	for {
-		levelA, restA, moreA := strings.Cut(a, "/")
-		levelB, restB, moreB := strings.Cut(b, "/")
-		switch {
-		case levelA == "#" || levelB == "#":
-			return true
-		case levelA != levelB && levelA != "+" && levelB != "+":
-			return false
-		case !moreA && !moreB:
-			return true
-		case !moreA:
-			return restB == "#"
-		case !moreB:
-			return restA == "#"
-		}
-		a, b = restA, restB
-	}
-}
-
 func startsWithWildcard(filter string) bool {
 	return strings.HasPrefix(filter, "+") || strings.HasPrefix(filter, "#")
 }

@@ -89,27 +89,3 @@ func TestCovers(t *testing.T) {
 		assert.Equal(t, c.want, mqtttopic.Covers(c.filter, c.narrower), "%s %s", c.filter, c.narrower)
 	}
 }
-
-func TestOverlap(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"h/+/alarm", "h/press/+", true},
-		{"h/+/alarm", "h/press/+/x", false},
-		{"h/+/alarm", "h/press/state", false},
-		{"a/#", "a", true},
-		{"a/#", "b", false},
-		{"a/+/c/#", "+/b/#", true},
-		{"a/+", "a/+/c", false},
-		{"a/+/#", "a", false},
-		{"+", "#", true},
-		{"#", "$SYS/x", false},
-		{"$SYS/#", "$SYS/+", true},
-		{"$share/g/a", "a", true},
-		{"$share/g/a", "$share/h/+", true},
-	} {
-		assert.Equal(t, c.want, mqtttopic.Overlap(c.a, c.b), "%s %s", c.a, c.b)
-		assert.Equal(t, c.want, mqtttopic.Overlap(c.b, c.a), "%s %s", c.b, c.a)
-	}
-}

@@ -93,5 +93,5 @@ func bracesIn(condition string) error {
 	if !strings.HasPrefix(condition, "{") && !brace.MatchString(condition) {
 		return nil
 	}
-	return fmt.Errorf("conditions take no braces; write %.200s", strings.NewReplacer("{", "", "}", "").Replace(condition))
+	return fmt.Errorf("conditions take no braces; write %.200s", strings.TrimSpace(strings.NewReplacer("{%", "", "%}", "", "${", "", "{", "", "}", "", " }}", "", "{{ ", "").Replace(condition)))
 }

@@ -228,6 +228,9 @@ func (w *walker) binary(n *ast.BinaryNode) error {
 		if !literal {
 			return errors.New("matches: want a pattern in quotes, that can be checked now")
 		}
+		if err := filterAsPattern(n, pattern.Value); err != nil {
+			return err
+		}
 		if w.pattern -= stepsOf(pattern.Value); w.pattern < 0 {
 			return fmt.Errorf("matches: the patterns come to more than %d steps; want shorter ones, or fewer repetitions such as {100}", maxPattern)
 		}

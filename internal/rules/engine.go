@@ -67,15 +67,23 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 			continue
 		}
 		matched, err := w.matches(c)
+		was, raised := d, w.raised
 		if err == nil && matched {
 			err = w.add(c, &d)
 		}
-		if err != nil {
+		switch {
+		case err != nil && w.isEmpty():
+			d, w.raised = was, raised // the rule asks for something in the payload
+		case err != nil:
 			return decision.NewDead("rule %s: %w", c.rule.Name, err)
 		}
 	}
 	return d
 }
+
+// isEmpty reports whether the message has no payload. Publishers clear a retained message with
+// such a one, so it cannot be misunderstood.
+func (w *work) isEmpty() bool { return len(w.message.Payload) == 0 }
 
 // serverOf returns the server that sent a message: the property source, else the topic.
 func serverOf(m decision.Message) string {
@@ -119,7 +127,7 @@ func (e *engine) read(w *work) ([]*clause, error) {
 			}
 			return m.other, nil
 		}
-		if !slices.ContainsFunc(e.rest, func(c *clause) bool { return c.rule.listensTo(w.message.Topic) }) {
+		if !w.isEmpty() && !slices.ContainsFunc(e.rest, func(c *clause) bool { return c.rule.listensTo(w.message.Topic) }) {
 			return nil, err
 		}
 	}
@@ -148,6 +156,10 @@ func factsOf(e *event.Event, properties []decision.Property) eventFacts {
 // parse reads the payload as JSON into msg.
 func (w *work) parse() error {
 	if w.parsed {
+		return nil
+	}
+	if w.isEmpty() {
+		w.parsed = true
 		return nil
 	}
 	if !utf8.Valid(w.message.Payload) {

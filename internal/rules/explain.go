@@ -33,6 +33,8 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 		for _, c := range rule.clauses() {
 			why, err := w.why(c)
 			switch {
+			case err != nil && w.isEmpty():
+				v.Reasons = append(v.Reasons, "the message has no payload: "+err.Error())
 			case err != nil:
 				v.Reasons = append(v.Reasons, "the message is dead: "+err.Error())
 			case why != "":

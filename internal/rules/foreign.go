@@ -20,25 +20,45 @@ var foreign = []struct {
 	theirs *regexp.Regexp
 	mend   string
 }{
+	{word(`(?:is|IS)\s+(?:not|NOT)\s+(?:null|NULL|nil|none|None)`), "$1: write != nil"},
+	{word(`(?:is|IS)\s+(?:null|NULL|nil|none|None)`), "$1: write == nil"},
+	{word(`not\s+like|NOT\s+LIKE`), "$1: write not contains, not startsWith, not endsWith or not matches"},
 	{word(`AND|And`), "$1: write and"},
 	{word(`OR|Or`), "$1: write or"},
 	{word(`NOT|Not`), "$1: write not"},
 	{word(`IN|In`), "$1: write in"},
-	{word(`if|IF|If`), "$1: write a ? b : c"},
+	{word(`if|IF|If|then|THEN`), "$1: write a ? b : c"},
 	{word(`like|LIKE`), "$1: write contains, startsWith, endsWith or matches"},
 	{word(`between|BETWEEN`), "$1: write two comparisons, as in msg.a >= 5 and msg.a <= 10"},
-	{word(`(?:is|IS)\s+(?:not|NOT)\s+(?:null|NULL|nil|none|None)`), "$1: write != nil"},
-	{word(`(?:is|IS)\s+(?:null|NULL|nil|none|None)`), "$1: write == nil"},
 	{word(`is|IS`), "$1: write =="},
+	{word(`does\s+not\s+contain`), "$1: write not contains"},
+	{word(`Contains|CONTAINS`), "$1: write contains"},
+	{word(`startswith|StartsWith|STARTSWITH|(?:starts|begins)\s+with`), "$1: write startsWith"},
+	{word(`endswith|EndsWith|ENDSWITH|ends\s+with`), "$1: write endsWith"},
+	{word(`Matches|MATCHES|regexp|REGEXP`), "$1: write matches"},
+	{word(`eq|EQ|equals`), "$1: write =="},
+	{word(`ne|NE|xor|XOR`), "$1: write !="},
+	{word(`gt|GT`), "$1: write >"},
+	{word(`lt|LT`), "$1: write <"},
+	{word(`gte|GTE|ge|GE`), "$1: write >="},
+	{word(`lte|LTE|le|LE`), "$1: write <="},
+	{regexp.MustCompile(`(≥|=>=)`), "$1: write >="},
+	{regexp.MustCompile(`(≤|=<)`), "$1: write <="},
 	{regexp.MustCompile(`(===)`), "$1: write =="},
-	{regexp.MustCompile(`(!==|<>)`), "$1: write !="},
+	{regexp.MustCompile(`(!==|<>|≠)`), "$1: write !="},
+	{regexp.MustCompile(`(=>)`), "$1: write >=; there are no functions of one's own"},
+	{regexp.MustCompile(`(->)`), "$1: write ."},
+	{regexp.MustCompile(`(!~)`), "$1: write not matches"},
 	{regexp.MustCompile(`(=~|~=|~)`), "$1: write matches"},
-	{regexp.MustCompile("\\bmatches\\s+(/([^\\s/]+)/|([^\\s\"'`(\\[]\\S*))"), "a pattern stands in quotes: matches `$2$3`"},
+	{regexp.MustCompile(`\bmatches\s+(/((?:[^/\\]|\\.)+)/i)`), "a pattern stands in quotes: matches `(?i)$2`"},
+	{regexp.MustCompile("\\bmatches\\s+(/((?:[^/\\\\]|\\\\.)+)/|([^\\s\"'`(\\[/]\\S*))"), "a pattern stands in quotes: matches `$2$3`"},
 	{regexp.MustCompile(`(?:^|[^&])(&)(?:[^&]|$)`), "$1: write && or and"},
+	{regexp.MustCompile(`(?:^|[^|])(\|\s*(float|int|len|lower|split|string|trim|upper|default|truncate))(?:[^(\w]|$)`), "$1: write $2(...)"},
 	{regexp.MustCompile(`(?:^|[^|])(\|)\s*(?:[^|\sa-z]|[a-z]\w*(?:[^(\w]|$))`), "$1: write || or or"},
 	{word(`in\s*\(`), "$1: a list stands in square brackets, as in [1, 2]"},
 	{regexp.MustCompile(`([“”„‘’])`), `$1: write " or '`},
 	{regexp.MustCompile(`[A-Za-z_)\]](\.(\d+))`), "$1: write [$2]"},
+	{regexp.MustCompile("[A-Za-z_)\\]](\\.[\"'`])"), `a key with other characters than letters, digits and _ is written msg["a key"]`},
 }
 
 // word returns a pattern of words that do not follow a point.
@@ -248,6 +268,24 @@ func ofEvent(n ast.Node) bool {
 	}
 	of, ok := member.Node.(*ast.IdentifierNode)
 	return ok && of.Value == "event"
+}
+
+// wildcard is the pattern of a topic filter with a wildcard: the levels before it, and those behind it.
+var wildcard = regexp.MustCompile(`^(.*?)/(?:(\+)(/.*|\$?)|#\$?)$`)
+
+// filterAsPattern returns an error if the topic is matched with a topic filter, which means
+// something else as a pattern.
+func filterAsPattern(n *ast.BinaryNode, pattern string) error {
+	of, ok := n.Left.(*ast.IdentifierNode)
+	m := wildcard.FindStringSubmatch(pattern)
+	if !ok || of.Value != "topic" || m == nil {
+		return nil
+	}
+	begin := "^" + strings.TrimPrefix(m[1], "^")
+	if m[2] == "" {
+		return fmt.Errorf("%.80s: topics hold no #; write .* for all levels that follow, as in %s/.*", n, begin)
+	}
+	return fmt.Errorf("%.80s: in a pattern + repeats what stands before it; write [^/]+ for a level, as in %s/[^/]+%s", n, begin, m[3])
 }
 
 // wildcards returns an error if the topic is compared with a topic filter: no topic contains + or

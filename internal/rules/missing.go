@@ -99,7 +99,11 @@ func together(operator, left, right, text string) string {
 	case operator == "%" && !has("a text"):
 		return "% wants whole numbers; int(...) makes one"
 	case slices.Contains([]string{"and", "&&", "or", "||"}, operator):
-		return fmt.Sprintf("%s stands between two conditions, not between %s; compare each, as in event.guid != \"\"", operator, both)
+		says := fmt.Sprintf("%s stands between two conditions, not between %s; compare each, as in event.guid != \"\"", operator, both)
+		if operator == "or" || operator == "||" {
+			says += ", or write default(a, b) for what may be missing"
+		}
+		return says
 	case (operator == "==" || operator == "!=") && has("a list"):
 		return fmt.Sprintf("%s are never equal; ask for a member with in, as in \"AMT_PowerAction\" in event.methods", both)
 	case has("a number") && has("a text"):

@@ -24,6 +24,7 @@ var effectTests = []test{
 	aRefusedAcceptanceMayBeRepeated,
 	acceptingDoesNotHurryWhatHasToLast,
 	whatBecomesOfAnAcceptance,
+	anAlertThatBeginsAgainIsNoLongerAccepted,
 	silenceEndsAnAlert,
 	ageEndsAnAlertHoweverOftenItIsRepeated,
 	anAlertThatIsRaisedAfterItsEndIsANewOne,
@@ -211,8 +212,8 @@ func whatBecomesOfAnAcceptance(t *testing.T, open opener) {
 		"refused":                             {nil, alerting.Refused, nil},
 		"ended, and told":                     {[]decision.Effect{ending("a")}, alerting.Taken, []string{"RESOLVE a"}},
 		"ended, and not told":                 {[]decision.Effect{ending("a")}, alerting.NotTaken, []string{"RESOLVE a"}},
-		"ended and raised again, and told":    {[]decision.Effect{ending("a"), raising("a")}, alerting.Taken, nil},
-		"ended and raised again, and unknown": {[]decision.Effect{ending("a"), raising("a")}, alerting.Unknown, nil},
+		"ended and raised again, and told":    {[]decision.Effect{ending("a"), raising("a")}, alerting.Taken, []string{"RESOLVE a", "ALERT a"}},
+		"ended and raised again, and unknown": {[]decision.Effect{ending("a"), raising("a")}, alerting.Unknown, []string{"RESOLVE a", "ALERT a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
@@ -224,9 +225,39 @@ func whatBecomesOfAnAcceptance(t *testing.T, open opener) {
 			assert.Equal(t, ilert.Accept, n[0].Event.EventType)
 			b.does(c.meanwhile...)
 			b.settle(n[0], c.result)
-			assert.Equal(t, c.then, b.taken())
+			assert.Equal(t, c.then, append(b.taken(), b.taken()...))
 			assert.Empty(t, b.taken())
 			assert.Zero(t, b.tally().Pending)
+		})
+	}
+}
+
+// anAlertThatBeginsAgainIsNoLongerAccepted checks that an alert which ends and begins again sends a page
+// again, whatever becomes of the requests: what somebody looked after is over.
+func anAlertThatBeginsAgainIsNoLongerAccepted(t *testing.T, open opener) {
+	for name, c := range map[string]struct {
+		result alerting.Result
+		then   []string
+	}{
+		"taken":   {alerting.Taken, []string{"ALERT a"}},
+		"unknown": {alerting.Unknown, []string{"RESOLVE a", "ALERT a"}},
+		"refused": {alerting.Refused, []string{"ALERT a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			b.does(raising("a"))
+			b.taken()
+			b.does(accepting("a"))
+			b.taken()
+			b.does(ending("a"))
+			b.does(raising("a"))
+			n := b.claim()
+			require.Len(t, n, 1)
+			assert.Equal(t, ilert.Resolve, n[0].Event.EventType)
+			b.settle(n[0], c.result)
+			assert.Equal(t, c.then, append(b.taken(), b.taken()...))
+			assert.Zero(t, b.tally().Pending)
+			assert.Zero(t, b.tally().Dead)
 		})
 	}
 }

@@ -27,12 +27,13 @@ func statusCountsWhatWaits(t *testing.T, s *seam) {
 	assert.Equal(t, alerting.Status{Tallies: map[string]alerting.Tally{}, Matches: map[string]uint64{}}, status(start))
 	due, later, tried, claimed := waiting("due", 5), waiting("later", 9), waiting("tried", 99), waiting("claimed", 0)
 	tried.Tries, tried.Cause.ReceivedAt, claimed.Claimed, claimed.NextTry = 1, in(7), true, in(6)
-	open, accepted, unsure, refused := waiting("open", 0), waiting("accepted", 0), waiting("unsure", 0), waiting("refused", 0)
-	open.Told, accepted.Told, unsure.Told = ilert.Alert, ilert.Accept, alerting.Unsure
-	for _, a := range []*alerting.Alert{open, accepted, unsure, refused} {
+	open, accepted, refused := waiting("open", 0), waiting("accepted", 0), waiting("refused", 0)
+	unsure, unsureAccepted := waiting("unsure", 0), waiting("unsure accepted", 0)
+	open.Told, accepted.Told, unsure.Told, unsureAccepted.Told = ilert.Alert, ilert.Accept, alerting.Unsure, alerting.UnsureAccepted
+	for _, a := range []*alerting.Alert{open, accepted, unsure, unsureAccepted, refused} {
 		a.Pending = false
 	}
-	s.save(alertsOf(due, later, tried, claimed, open, accepted, unsure, refused))
+	s.save(alertsOf(due, later, tried, claimed, open, accepted, unsure, unsureAccepted, refused))
 	all := status(in(8))
 	assert.Equal(t, []uint64{2, 2, 1, 1}, []uint64{all.Open, all.Waiting, all.Later, all.Claimed})
 	assert.Equal(t, in(5), all.Oldest)
