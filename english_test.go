@@ -78,7 +78,7 @@ func complaintsAbout(t *testing.T, path string) (complaints []string) {
 		switch n := node.(type) {
 		case *ast.FuncDecl:
 			kind := "function"
-			if testFunction.MatchString(n.Name.Name) {
+			if testFunction.MatchString(n.Name.Name) || helperTest.MatchString(n.Name.Name) && takesT(n) {
 				kind = "test"
 			}
 			check(kind, []*ast.Ident{n.Name}, n.Doc)
@@ -103,6 +103,19 @@ func complaintsAbout(t *testing.T, path string) (complaints []string) {
 	return complaints
 }
 
+// takesT reports whether the first parameter of a function is a *testing.T.
+func takesT(f *ast.FuncDecl) bool {
+	if len(f.Type.Params.List) == 0 {
+		return false
+	}
+	pointer, is := f.Type.Params.List[0].Type.(*ast.StarExpr)
+	if !is {
+		return false
+	}
+	of, is := pointer.X.(*ast.SelectorExpr)
+	return is && of.Sel.Name == "T"
+}
+
 // namesOf returns the names that a declaration declares.
 func namesOf(spec ast.Spec) []*ast.Ident {
 	switch s := spec.(type) {
@@ -116,6 +129,7 @@ func namesOf(spec ast.Spec) []*ast.Ident {
 
 var (
 	testFunction = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)([^a-z]|$)`)
+	helperTest   = regexp.MustCompile(`^test[A-Z]`) // a test of a suite that other packages run
 	limitByMost  = regexp.MustCompile(`^most($|[A-Z])`)
 	thirdPerson  = regexp.MustCompile(`^[a-z-]+s$`)
 	riddle       = regexp.MustCompile(`^(is|are|was|were|says|tells) (how|what|who|whom|whose|when|where|why|whether|that|those|by whom|by what|by which)\b`)

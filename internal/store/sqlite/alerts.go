@@ -137,13 +137,13 @@ func (t *tx) FindDue(_ context.Context, now time.Time, maxEnds, maxLanes int) (d
 // dueEnds returns the alerts and groups whose time has come.
 func (t *tx) dueEnds(now time.Time, limit int) (alerts []*alerting.Alert, groups []*alerting.Group, err error) {
 	err = t.each(func(r *row) { alerts = append(alerts, scanAlert(r)) }, `
-		SELECT `+alertColumns+` FROM alert WHERE ends_at > 0 AND ends_at <= ? ORDER BY ends_at, integration_key, folded_key LIMIT ?`,
+		SELECT `+alertColumns+` FROM alert WHERE ends_at > 0 AND ends_at <= ? ORDER BY ends_at, integration_key, folded_key LIMIT ? + 0`,
 		millis(now), limit)
 	if err != nil {
 		return nil, nil, err
 	}
 	err = t.each(func(r *row) { groups = append(groups, scanGroup(r)) }, `
-		SELECT `+groupColumns+` FROM window_group WHERE check_at > 0 AND check_at <= ? ORDER BY check_at, rule, grp LIMIT ?`,
+		SELECT `+groupColumns+` FROM window_group WHERE check_at > 0 AND check_at <= ? ORDER BY check_at, rule, grp LIMIT ? + 0`,
 		millis(now), limit)
 	if err != nil {
 		return nil, nil, err

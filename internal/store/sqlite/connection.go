@@ -40,7 +40,9 @@ func (c *connection) take(ctx context.Context) error {
 
 func (c *connection) release() { <-c.turn }
 
-// statement returns a statement of this package, which is prepared when it is used first.
+// statement returns a statement of this package, which is prepared when it is used first. SQLite prepares a
+// statement anew for each value of a LIMIT ?, and of a column that a partial index has in its condition, since it
+// plans by them. Therefore the statements have LIMIT ? + 0, and literals for such columns.
 func (c *connection) statement(text string) (*sql.Stmt, error) {
 	if ready := c.ready[text]; ready != nil {
 		return ready, nil

@@ -32,7 +32,7 @@ func (t *tx) saveDevices(c *alerting.Changes) error {
 
 // FindDevices returns the devices that were not seen for longest.
 func (t *tx) FindDevices(_ context.Context, before time.Time, limit int) (guids []string, total int, err error) {
-	err = t.each(func(r *row) { guids = append(guids, r.text()) }, `SELECT guid FROM device WHERE seen_at <= ? ORDER BY seen_at, guid LIMIT ?`, millis(before), limit)
+	err = t.each(func(r *row) { guids = append(guids, r.text()) }, `SELECT guid FROM device WHERE seen_at <= ? ORDER BY seen_at, guid LIMIT ? + 0`, millis(before), limit)
 	if err != nil {
 		return nil, 0, err
 	}

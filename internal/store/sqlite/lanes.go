@@ -137,7 +137,7 @@ func (t *tx) loadBusy(keys *alerting.Keys, rows *alerting.Rows) error {
 // dueLanes returns the integration keys for which something is due.
 func (t *tx) dueLanes(now time.Time, limit int) (keys []ilert.IntegrationKey, err error) {
 	err = t.each(func(r *row) { keys = append(keys, r.key()) },
-		`SELECT integration_key FROM lane WHERE at <= ? ORDER BY unproven, at, integration_key LIMIT ?`, millis(now), limit)
+		`SELECT integration_key FROM lane WHERE at <= ? ORDER BY unproven, at, integration_key LIMIT ? + 0`, millis(now), limit)
 	return keys, err
 }
 
@@ -172,7 +172,7 @@ func (t *tx) findWork(now time.Time, q *alerting.LaneQuery, work *alerting.LaneW
 		err := t.each(func(r *row) { work.Alerts = append(work.Alerts, scanAlert(r)) }, `
 			SELECT `+alertColumns+` FROM alert
 			WHERE integration_key = ? AND turn = ? AND pending = 1 AND claimed = 0 AND next_try <= ?
-			ORDER BY next_try, rule, folded_key LIMIT ?`, key, class, until, limit)
+			ORDER BY next_try, rule, folded_key LIMIT ? + 0`, key, class, until, limit)
 		if err != nil {
 			return err
 		}
@@ -193,8 +193,8 @@ func (t *tx) countWaiting(key string, until int64, minute int, firsts bool, work
 		return nil
 	}
 	err := t.each(func(r *row) { work.Waiting = r.int() }, `
-		SELECT (SELECT count(*) FROM (SELECT 1 FROM alert WHERE `+firstsDue+` LIMIT ?3)) +
-		       (SELECT count(*) FROM (SELECT 1 FROM alert WHERE integration_key = ?1 AND pending = 1 AND storm = 1 LIMIT ?3))`,
+		SELECT (SELECT count(*) FROM (SELECT 1 FROM alert WHERE `+firstsDue+` LIMIT ?3 + 0)) +
+		       (SELECT count(*) FROM (SELECT 1 FROM alert WHERE integration_key = ?1 AND pending = 1 AND storm = 1 LIMIT ?3 + 0))`,
 		key, until, minute+1)
 	if err != nil || work.Waiting <= minute || !firsts {
 		return err

@@ -138,16 +138,20 @@ func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (found []
 	if which.Proven {
 		where.add("unproven = 0 AND claimed = 0")
 	}
+	index := ""
 	if which.Unproven {
 		where.add("unproven > 0")
+		if which.Key == nil {
+			index = " INDEXED BY outbox_unproven" // SQLite would rather look through all items in their order
+		}
 	}
 	err = t.each(func(r *row) {
 		found = append(found, alerting.Stored{ID: r.int64(), Filter: r.text(), Key: r.key(), Unproven: r.bool(), Bytes: r.int64()})
-	}, `SELECT id, filter, integration_key, unproven, bytes FROM outbox`+where.limit("id", which.Limit), where.args...)
+	}, `SELECT id, filter, integration_key, unproven, bytes FROM outbox`+index+where.limit("id", which.Limit), where.args...)
 	return found, err
 }
 
-// conditions are those of a query that people put together, with their arguments.
+// conditions collects the conditions of a query that people put together, with their arguments.
 type conditions struct {
 	all  []string
 	args []any
@@ -185,5 +189,5 @@ func (c *conditions) limit(order string, limit int) string {
 		limit = -1
 	}
 	c.args = append(c.args, limit)
-	return c.where() + " ORDER BY " + order + " LIMIT ?"
+	return c.where() + " ORDER BY " + order + " LIMIT ? + 0"
 }

@@ -65,7 +65,7 @@ func (s *Store) Alerts(ctx context.Context, rule string, limit int) (all []alert
 					(SELECT nullif(g.size, 0) FROM window_group AS g WHERE g.rule = alert.rule AND g.grp = alert.grp),
 					(SELECT count(*) FROM member AS m WHERE m.rule = alert.rule AND m.grp = alert.grp)) END
 			FROM alert WHERE ?1 = '' OR rule = ?1 OR storm = 2 AND grp = ?1
-			ORDER BY integration_key, folded_key LIMIT ?2`, rule, limit)
+			ORDER BY integration_key, folded_key LIMIT ?2 + 0`, rule, limit)
 	})
 	return all, err
 }
@@ -76,7 +76,7 @@ func (s *Store) WaitingKeys(ctx context.Context, which alerting.LetterQuery) (al
 		return nil, nil
 	}
 	var where conditions
-	where.add("integration_key LIKE 'key:%'")
+	where.add("integration_key >= 'key:' AND integration_key < 'key;'") // as literal ones begin
 	where.text("filter = ?", which.Filter)
 	where.text("topic = ?", which.Topic)
 	where.before("queued_at < ?", which.Before)

@@ -13,12 +13,12 @@ func (t *tx) loadRules(keys *alerting.Keys, rows *alerting.Rows) error {
 			a := scanAlert(r)
 			addAlert(a, rows)
 			page.Alerts = append(page.Alerts, a.ID)
-		}, `SELECT `+alertColumns+` FROM alert WHERE rule = ? AND epoch < ? ORDER BY integration_key, folded_key LIMIT ?`, q.Rule, q.Epoch, q.Limit)
+		}, `SELECT `+alertColumns+` FROM alert WHERE rule = ? AND epoch < ? ORDER BY integration_key, folded_key LIMIT ? + 0`, q.Rule, q.Epoch, q.Limit)
 		if err != nil {
 			return err
 		}
 		err = t.each(func(r *row) { page.Groups = append(page.Groups, alerting.GroupID{Rule: q.Rule, Group: r.text()}) },
-			`SELECT grp FROM window_group WHERE rule = ? AND epoch < ? ORDER BY grp LIMIT ?`, q.Rule, q.Epoch, q.Limit)
+			`SELECT grp FROM window_group WHERE rule = ? AND epoch < ? ORDER BY grp LIMIT ? + 0`, q.Rule, q.Epoch, q.Limit)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,14 @@ import (
 // a time (?2).
 const firstsDue = `integration_key = ?1 AND turn IN (1, 4, 7) AND pending = 1 AND claimed = 0 AND next_try <= ?2`
 
+// The statements name the index, since SQLite would rather look through all alerts of the key in their order.
+const (
+	membersOfStorm = `SELECT ` + alertColumns + ` FROM alert INDEXED BY alert_storm
+		WHERE integration_key = ? AND pending = 0 AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ? + 0`
+	untoldOfStorm = `SELECT ` + alertColumns + ` FROM alert INDEXED BY alert_storm
+		WHERE integration_key = ? AND pending = 1 AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ? + 0`
+)
+
 func (t *tx) loadStorms(keys *alerting.Keys, rows *alerting.Rows) error {
 	for _, q := range keys.Storms {
 		var s alerting.StormMembers
@@ -22,13 +30,15 @@ func (t *tx) loadStorms(keys *alerting.Keys, rows *alerting.Rows) error {
 		if err != nil {
 			return err
 		}
+		members := membersOfStorm
+		if s.Untold > 0 {
+			members = untoldOfStorm
+		}
 		err = t.each(func(r *row) {
 			m := scanAlert(r)
 			addAlert(m, rows)
 			s.Members = append(s.Members, m.ID)
-		}, `
-			SELECT `+alertColumns+` FROM alert
-			WHERE integration_key = ? AND pending = ? AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ?`, key, s.Untold > 0, q.Rule, q.Limit)
+		}, members, key, q.Rule, q.Limit)
 		if err != nil {
 			return err
 		}
@@ -47,7 +57,7 @@ func (t *tx) JoinStorms(_ context.Context, now time.Time, joins []alerting.Storm
 		err := t.each(func(*row) { joined[i]++ }, `
 			UPDATE alert SET storm = 1, turn = -1
 			WHERE integration_key = ?1 AND folded_key IN (
-				SELECT folded_key FROM alert WHERE `+firstsDue+` AND rule = ?3 ORDER BY next_try, folded_key LIMIT ?4)
+				SELECT folded_key FROM alert WHERE `+firstsDue+` AND rule = ?3 ORDER BY next_try, folded_key LIMIT ?4 + 0)
 			RETURNING 1`, keyText(j.Key), millis(now), j.Rule, j.Limit)
 		if err != nil {
 			return nil, err

@@ -11,21 +11,21 @@ import (
 )
 
 var alertTests = []test{
-	anAlertIsSentOnceAndItsEndOnce,
-	anAlertThatEndsBeforeItIsSentCostsNothing,
-	anEndThatIsTakenBackBeforeItIsSentCostsNothing,
-	keysAreComparedAsIlertComparesThem,
-	aRepeatedAlertIsSentAgainAfterTheReminder,
-	whatWaitsTakesTheNewestTextAlong,
-	aRefusedTextIsTheLetterOfTheMessageThatRaised,
-	whatChangesWhileARequestIsUnderWay,
-	oneRequestIsUnderWayForAKeyAtATime,
-	highGoesFirstThenWhatIsDueLongest,
-	aRetryWaitsForItsTime,
-	aClaimDoesNotSurviveTheProcess,
+	testAnAlertIsSentOnceAndItsEndOnce,
+	testAnAlertThatEndsBeforeItIsSentCostsNothing,
+	testAnEndThatIsTakenBackBeforeItIsSentCostsNothing,
+	testKeysAreComparedAsIlertComparesThem,
+	testARepeatedAlertIsSentAgainAfterTheReminder,
+	testWhatWaitsTakesTheNewestTextAlong,
+	testARefusedTextIsTheLetterOfTheMessageThatRaised,
+	testWhatChangesWhileARequestIsUnderWay,
+	testOneRequestIsUnderWayForAKeyAtATime,
+	testHighGoesFirstThenWhatIsDueLongest,
+	testARetryWaitsForItsTime,
+	testAClaimDoesNotSurviveTheProcess,
 }
 
-func anAlertIsSentOnceAndItsEndOnce(t *testing.T, open opener) {
+func testAnAlertIsSentOnceAndItsEndOnce(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"), raise("a"))
 	assert.Equal(t, []string{"ALERT a"}, b.taken())
@@ -38,14 +38,14 @@ func anAlertIsSentOnceAndItsEndOnce(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 6, Delivered: 2, Merged: 3, Ignored: 1}, b.tally())
 }
 
-func anAlertThatEndsBeforeItIsSentCostsNothing(t *testing.T, open opener) {
+func testAnAlertThatEndsBeforeItIsSentCostsNothing(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"), end("a"), end("b"))
 	assert.Empty(t, b.taken())
 	assert.Equal(t, alerting.Tally{Received: 3, Merged: 2, Ignored: 1}, b.tally())
 }
 
-func anEndThatIsTakenBackBeforeItIsSentCostsNothing(t *testing.T, open opener) {
+func testAnEndThatIsTakenBackBeforeItIsSentCostsNothing(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"))
 	b.taken()
@@ -55,7 +55,7 @@ func anEndThatIsTakenBackBeforeItIsSentCostsNothing(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken())
 }
 
-func keysAreComparedAsIlertComparesThem(t *testing.T, open opener) {
+func testKeysAreComparedAsIlertComparesThem(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("Ä-1/X"), raise(" ä-1/x "))
 	assert.Equal(t, []string{"ALERT Ä-1/X"}, b.taken())
@@ -63,7 +63,7 @@ func keysAreComparedAsIlertComparesThem(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE Ä-1/X"}, b.taken())
 }
 
-func aRepeatedAlertIsSentAgainAfterTheReminder(t *testing.T, open opener) {
+func testARepeatedAlertIsSentAgainAfterTheReminder(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"))
 	b.taken()
@@ -75,7 +75,7 @@ func aRepeatedAlertIsSentAgainAfterTheReminder(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT a"}, b.taken())
 }
 
-func whatWaitsTakesTheNewestTextAlong(t *testing.T, open opener) {
+func testWhatWaitsTakesTheNewestTextAlong(t *testing.T, open opener) {
 	b := open(t)
 	says := func(text string) alerting.Message {
 		r := raising("a")
@@ -100,10 +100,10 @@ func whatWaitsTakesTheNewestTextAlong(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 3, Merged: 2, Delivered: 1}, b.tally())
 
 	b.apply(says("20 degrees"))
-	assert.Empty(t, b.texts(), "what was told waits no more")
+	assert.Empty(t, b.texts(), "what was sent waits no more")
 }
 
-func aRefusedTextIsTheLetterOfTheMessageThatRaised(t *testing.T, open opener) {
+func testARefusedTextIsTheLetterOfTheMessageThatRaised(t *testing.T, open opener) {
 	b := open(t)
 	first, second := raise("a"), raise("a")
 	first.Topic, second.Topic = "first", "second"
@@ -115,7 +115,7 @@ func aRefusedTextIsTheLetterOfTheMessageThatRaised(t *testing.T, open opener) {
 	assert.Equal(t, "first", letters[0].Topic)
 }
 
-func whatChangesWhileARequestIsUnderWay(t *testing.T, open opener) {
+func testWhatChangesWhileARequestIsUnderWay(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		meanwhile alerting.Message
 		result    alerting.Result
@@ -146,7 +146,7 @@ func whatChangesWhileARequestIsUnderWay(t *testing.T, open opener) {
 	}
 }
 
-func oneRequestIsUnderWayForAKeyAtATime(t *testing.T, open opener) {
+func testOneRequestIsUnderWayForAKeyAtATime(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"))
 	require.Len(t, b.claim(), 1)
@@ -154,7 +154,7 @@ func oneRequestIsUnderWayForAKeyAtATime(t *testing.T, open opener) {
 	assert.Empty(t, b.claim(), "order within a key")
 }
 
-func highGoesFirstThenWhatIsDueLongest(t *testing.T, open opener) {
+func testHighGoesFirstThenWhatIsDueLongest(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"))
 	b.now = b.now.Add(time.Second)
@@ -164,7 +164,7 @@ func highGoesFirstThenWhatIsDueLongest(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT c", "ALERT a", "ALERT b"}, b.taken())
 }
 
-func aRetryWaitsForItsTime(t *testing.T, open opener) {
+func testARetryWaitsForItsTime(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"))
 	n := b.claim()[0]
@@ -181,9 +181,9 @@ func aRetryWaitsForItsTime(t *testing.T, open opener) {
 	assert.Equal(t, 1, again[0].Tries)
 }
 
-// Whatever was claimed when the process died is unsure, so it is told again, and
-// its end is told even if the alert may never have arrived.
-func aClaimDoesNotSurviveTheProcess(t *testing.T, open opener) {
+// After a crash the engine does not know whether a claimed notice has reached ilert. So it sends the notice
+// again, and sends the end of the alert even though ilert may never have known the alert.
+func testAClaimDoesNotSurviveTheProcess(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"), raise("b"))
 	require.Len(t, b.claim(), 2)

@@ -13,12 +13,12 @@ import (
 )
 
 var alertsTests = []test{
-	alertsAreListedAsTheyStand,
-	aListedAlertSaysHowManyItSpeaksFor,
-	whatAWindowHasCountedCanBeSeen,
+	testAlertsAreListedAsTheyStand,
+	testAListedAlertSaysHowManyItSpeaksFor,
+	testWhatAWindowHasCountedCanBeSeen,
 }
 
-// alerts are all, by their keys.
+// alerts returns the alerts of a rule, or all (""), by their alert keys.
 func (b *book) alerts(rule string) map[string]alerting.AlertState {
 	b.t.Helper()
 	list, err := b.Alerts(b.t.Context(), b.now, rule, 1000)
@@ -30,7 +30,7 @@ func (b *book) alerts(rule string) map[string]alerting.AlertState {
 	return all
 }
 
-// states are the states of all.
+// states returns the states of all alerts by their alert keys.
 func (b *book) states() map[string]alerting.State {
 	b.t.Helper()
 	states := map[string]alerting.State{}
@@ -40,7 +40,7 @@ func (b *book) states() map[string]alerting.State {
 	return states
 }
 
-func alertsAreListedAsTheyStand(t *testing.T, open opener) {
+func testAlertsAreListedAsTheyStand(t *testing.T, open opener) {
 	b := open(t)
 	assert.Empty(t, b.alerts(""))
 	delayed, foreign := raising("delayed"), raising("foreign")
@@ -83,7 +83,7 @@ func alertsAreListedAsTheyStand(t *testing.T, open opener) {
 	}
 }
 
-func aListedAlertSaysHowManyItSpeaksFor(t *testing.T, open opener) {
+func testAListedAlertSaysHowManyItSpeaksFor(t *testing.T, open opener) {
 	b := open(t)
 	plain, held := window(decision.Window{Rule: "plain", Length: minute, Distinct: 2}), window(decision.Window{Rule: "held", Length: minute, Distinct: 2, Held: true})
 	for n := range 3 {
@@ -103,7 +103,7 @@ func aListedAlertSaysHowManyItSpeaksFor(t *testing.T, open opener) {
 	assert.Len(t, b.alerts("s"), 21)
 }
 
-func whatAWindowHasCountedCanBeSeen(t *testing.T, open opener) {
+func testWhatAWindowHasCountedCanBeSeen(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: minute, AtLeast: 3, Distinct: 2, Ratio: 0.5})
 	_, exists, err := b.Counted(t.Context(), "w", "g")

@@ -17,7 +17,7 @@ import (
 
 const filter = "mps/events"
 
-// Three alert sources: the configured one, one whose key a rule names, and one whose key
+// The integration keys of three alert sources: the configured key, one that a rule names, and one that
 // messages bring.
 var (
 	configured ilert.IntegrationKey
@@ -25,7 +25,7 @@ var (
 	third      = ilert.LiteralKey("third")
 )
 
-// by returns a mark for an integration key that is not the configured one.
+// by returns what tests append to a notice whose integration key is not the configured one.
 func by(key ilert.IntegrationKey) string {
 	if key == configured {
 		return ""
@@ -35,7 +35,7 @@ func by(key ilert.IntegrationKey) string {
 
 var start = time.UnixMilli(1795321902892)
 
-// book is an engine on an open store, with short names for what the tests do to it.
+// book is an engine on an open store, with a clock of its own and short names for what tests do.
 type book struct {
 	t *testing.T
 	*alerting.Engine
@@ -64,7 +64,7 @@ func (b *book) begin(s alerting.Store) {
 	b.store, b.Engine = s, engine
 }
 
-// restart ends the process and begins the next one.
+// restart closes the engine and opens the next one on the same rows, as the next process does.
 func (b *book) restart() {
 	b.t.Helper()
 	require.NoError(b.t, b.Close())
@@ -72,17 +72,17 @@ func (b *book) restart() {
 	b.check()
 }
 
-// bound restarts with other bounds.
+// bound restarts the engine with other bounds.
 func (b *book) bound(set func(*alerting.Bounds)) {
 	b.t.Helper()
 	set(&b.bounds)
 	b.restart()
 }
 
-// later lets time pass.
+// later moves the clock of the book forward.
 func (b *book) later(d time.Duration) { b.now = b.now.Add(d) }
 
-// apply stores messages that arrive now, each with one of the decisions.
+// apply applies messages that arrive now by one topic filter.
 func (b *book) apply(messages ...alerting.Message) {
 	b.t.Helper()
 	for i := range messages {
@@ -92,7 +92,7 @@ func (b *book) apply(messages ...alerting.Message) {
 	b.check()
 }
 
-// does applies one message with these effects.
+// does applies one message whose decision has these effects.
 func (b *book) does(effects ...decision.Effect) {
 	b.t.Helper()
 	b.apply(message(effects...))
@@ -112,15 +112,15 @@ func (b *book) settle(n alerting.Notice, result alerting.Result) {
 	b.check()
 }
 
-// taken claims what is due and says that ilert took it; it returns the types and keys of the notices.
+// taken claims what is due, settles it as taken by ilert, and returns the types and keys of the notices.
 func (b *book) taken() []string {
 	b.t.Helper()
-	return b.say(func(n alerting.Notice) string {
+	return b.takenAs(func(n alerting.Notice) string {
 		return string(n.Event.EventType) + " " + n.Event.AlertKey + by(n.IntegrationKey)
 	})
 }
 
-// takenInPages does the same until nothing is due, as when rules end in pages.
+// takenInPages calls taken until nothing is due, since the engine ends a rule in pages.
 func (b *book) takenInPages() (all []string) {
 	b.t.Helper()
 	for range 100 {
@@ -133,22 +133,22 @@ func (b *book) takenInPages() (all []string) {
 	return nil
 }
 
-// texts does the same, and returns the summaries.
+// texts does as taken does, but returns the types and summaries.
 func (b *book) texts() []string {
 	b.t.Helper()
-	return b.say(func(n alerting.Notice) string { return string(n.Event.EventType) + " " + n.Event.Summary })
+	return b.takenAs(func(n alerting.Notice) string { return string(n.Event.EventType) + " " + n.Event.Summary })
 }
 
-func (b *book) say(what func(alerting.Notice) string) (all []string) {
+func (b *book) takenAs(describe func(alerting.Notice) string) (all []string) {
 	b.t.Helper()
 	for _, n := range b.claim() {
-		all = append(all, what(n))
+		all = append(all, describe(n))
 		b.settle(n, alerting.Taken)
 	}
 	return all
 }
 
-// next returns how long it is until there is something to do, or -1.
+// next returns the time until the engine has something to do, or -1 if nothing waits.
 func (b *book) next() time.Duration {
 	b.t.Helper()
 	at, waiting, err := b.NextDue(b.t.Context())
@@ -166,7 +166,7 @@ func (b *book) tally() alerting.Tally {
 	return tallies[filter]
 }
 
-// check holds the identity of the tallies, which is true at every moment.
+// check asserts that each message has exactly one fate, which must be true at every moment.
 func (b *book) check() {
 	b.t.Helper()
 	tallies, err := b.Tallies(b.t.Context())
@@ -176,24 +176,24 @@ func (b *book) check() {
 	}
 }
 
-// AskToRetry asks as people do beside the engine.
+// AskToRetry asks by another engine beside the book's, as a person does who uses the command.
 func (b *book) AskToRetry(ctx context.Context, which alerting.LetterQuery) (int64, error) {
 	return alerting.Beside(b.store).AskToRetry(ctx, which)
 }
 
-// Purge purges as people do beside the engine.
+// Purge purges by another engine beside the book's, as a person does who uses the command.
 func (b *book) Purge(ctx context.Context, which alerting.LetterQuery) (alerting.Purged, error) {
 	return alerting.Beside(b.store).Purge(ctx, which)
 }
 
-// view reads from the store itself.
+// view reads rows from the store without the engine.
 func (b *book) view(read func(ctx context.Context, tx alerting.Tx) error) {
 	b.t.Helper()
-	ctx := context.Background() // also at the end of a test
+	ctx := context.Background() // also works at the end of a test, when t.Context has ended
 	require.NoError(b.t, b.store.View(ctx, func(tx alerting.Tx) error { return read(ctx, tx) }))
 }
 
-// change writes to the store itself, and restarts, since the engine does not expect that.
+// change writes rows to the store without the engine. Then it restarts the engine, which has a copy of rows in memory.
 func (b *book) change(do func(ctx context.Context, tx alerting.Tx) error) {
 	b.t.Helper()
 	require.NoError(b.t, b.store.Update(b.t.Context(), func(tx alerting.Tx) error { return do(b.t.Context(), tx) }))
@@ -231,7 +231,7 @@ func (b *book) devices() (n int) {
 
 var errRollback = errors.New("to roll back")
 
-// memory returns what the next engine would read when it begins.
+// memory returns what the next engine would read when it opens the store.
 func (b *book) memory() (m alerting.Memory) {
 	b.t.Helper()
 	err := b.store.Update(b.t.Context(), func(tx alerting.Tx) error {

@@ -14,16 +14,16 @@ import (
 )
 
 var boundsTests = []test{
-	deadLettersAreBoundedInNumber,
-	deadLettersAreBoundedInBytes,
-	aReasonIsShort,
-	deadLettersAreBoundedInAge,
-	whatWaitsToBeSentIsBounded,
-	devicesAreBounded,
-	manyLettersArePurgedAndAskedForInPages,
+	testDeadLettersAreBoundedInNumber,
+	testDeadLettersAreBoundedInBytes,
+	testAReasonIsShort,
+	testDeadLettersAreBoundedInAge,
+	testWhatWaitsToBeSentIsBounded,
+	testDevicesAreBounded,
+	testManyLettersArePurgedAndAskedForInPages,
 }
 
-// flood applies batches of messages, a second apart.
+// flood applies batches of messages, which arrive a second apart.
 func (b *book) flood(batches, size int, m func(n int) alerting.Message) {
 	b.t.Helper()
 	for n := range batches {
@@ -36,7 +36,7 @@ func (b *book) flood(batches, size int, m func(n int) alerting.Message) {
 	}
 }
 
-// tidy tidies until there is nothing more to do, and returns how many pages that took.
+// tidy calls Tidy until it has nothing more to do, and returns the number of calls.
 func (b *book) tidy() (pages int) {
 	b.t.Helper()
 	for more := true; more; pages++ {
@@ -50,7 +50,7 @@ func (b *book) tidy() (pages int) {
 
 func broken(n int) alerting.Message { return dead(fmt.Sprint("t/", n), "no JSON") }
 
-func deadLettersAreBoundedInNumber(t *testing.T, open opener) {
+func testDeadLettersAreBoundedInNumber(t *testing.T, open opener) {
 	b := open(t)
 	b.bound(func(l *alerting.Bounds) { l.Letters = 3000 })
 	b.flood(5, 1000, broken)
@@ -61,14 +61,14 @@ func deadLettersAreBoundedInNumber(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Purged{Letters: 2000}, b.Overflow())
 
 	b.restart()
-	b.bound(func(l *alerting.Bounds) { l.Letters = 100 }) // than there are
+	b.bound(func(l *alerting.Bounds) { l.Letters = 100 }) // fewer than the store holds
 	b.apply(broken(5000))
 	assert.EqualValues(t, 1001, b.tally().Dead, "a page, so that no message waits long")
 	assert.Equal(t, 1, b.tidy())
 	assert.Equal(t, alerting.Tally{Received: 5001, Dead: 100, Purged: 4901}, b.tally())
 }
 
-func deadLettersAreBoundedInBytes(t *testing.T, open opener) {
+func testDeadLettersAreBoundedInBytes(t *testing.T, open opener) {
 	b := open(t)
 	b.bound(func(l *alerting.Bounds) { l.LetterBytes = 64 << 10 })
 	long := dead("t", "no JSON")
@@ -88,7 +88,7 @@ func ids(letters []alerting.Letter) (all []int64) {
 	return all
 }
 
-func aReasonIsShort(t *testing.T, open opener) {
+func testAReasonIsShort(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(dead("t", strings.Repeat("ä", 1000)))
 	l := b.letters()[0]
@@ -97,7 +97,7 @@ func aReasonIsShort(t *testing.T, open opener) {
 	assert.Equal(t, strings.Repeat("ö", 500)+"...", b.letters()[0].Reason)
 }
 
-func deadLettersAreBoundedInAge(t *testing.T, open opener) {
+func testDeadLettersAreBoundedInAge(t *testing.T, open opener) {
 	b := open(t)
 	b.flood(5, 1000, broken)
 	b.later(alerting.DefaultBounds.LetterAge - 3*time.Second)
@@ -110,9 +110,8 @@ func deadLettersAreBoundedInAge(t *testing.T, open opener) {
 	assert.Equal(t, []int64{2001}, ids(b.letters()), "it died anew")
 }
 
-// What waits for a key that ilert takes, or a rule names, waits as long as need be, but not
-// without end.
-func whatWaitsToBeSentIsBounded(t *testing.T, open opener) {
+// Outbox items of a key that is proven, or that a rule names, have no maximum age. But their number is bounded, too.
+func testWhatWaitsToBeSentIsBounded(t *testing.T, open opener) {
 	b := open(t)
 	b.bound(func(l *alerting.Bounds) { l.Waiting = 2000 })
 	b.apply(send(doors, "the first"))
@@ -129,14 +128,14 @@ func whatWaitsToBeSentIsBounded(t *testing.T, open opener) {
 	next := b.within(1, unlimited(configured))
 	assert.Equal(t, []string{"3001"}, bodies(next))
 
-	b.bound(func(l *alerting.Bounds) { l.WaitingBytes = -64 << 20 }) // nothing, with what strangers may have
+	b.bound(func(l *alerting.Bounds) { l.WaitingBytes = -64 << 20 }) // which leaves room for unproven keys only
 	b.within(1, unlimited(configured))
 	b.tidy()
 	assert.EqualValues(t, 10_000+1, b.tally().Pending, "strangers', and what is under way")
 }
 
-// Anybody can make up devices.
-func devicesAreBounded(t *testing.T, open opener) {
+// Whoever can publish can make up devices.
+func testDevicesAreBounded(t *testing.T, open opener) {
 	b := open(t)
 	b.bound(func(l *alerting.Bounds) { l.Devices = 1000 })
 	b.flood(3, 1000, func(n int) alerting.Message {
@@ -148,8 +147,8 @@ func devicesAreBounded(t *testing.T, open opener) {
 	assert.Equal(t, 1000, b.devices())
 }
 
-// A person may choose more than one transaction should change, while messages arrive.
-func manyLettersArePurgedAndAskedForInPages(t *testing.T, open opener) {
+// A person may choose more dead letters than one transaction may change without holding up messages.
+func testManyLettersArePurgedAndAskedForInPages(t *testing.T, open opener) {
 	b := open(t)
 	b.flood(5, 1000, broken)
 	n, err := b.AskToRetry(t.Context(), alerting.LetterQuery{Limit: 4500})

@@ -14,28 +14,28 @@ import (
 )
 
 var effectTests = []test{
-	aMessageWithSeveralEffectsHasOneFate,
-	aRefusedEffectThatIsNobodysIsKeptAsItWasSent,
-	anAlertMayHaveToLastBeforeItIsSent,
-	aRuleHasItsOwnReminder,
-	anAlertThatGetsWorseIsSentAtOnce,
-	anAlertThatGetsWorseDoesNotWaitForTheLesserOne,
-	anAlertIsAcceptedOnceItIsSent,
-	aRefusedAcceptanceMayBeRepeated,
-	acceptingDoesNotHurryWhatHasToLast,
-	whatBecomesOfAnAcceptance,
-	anAlertThatBeginsAgainIsNoLongerAccepted,
-	silenceEndsAnAlert,
-	ageEndsAnAlertHoweverOftenItIsRepeated,
-	anAlertThatIsRaisedAfterItsEndIsANewOne,
-	whatEndsByItselfBeforeItIsSentCostsNothing,
-	allAlertsOfARuleEndAtOnce,
-	alertsOfRulesThatGetAnotherIntegrationKeyEnd,
-	alertsOfRulesThatAreGoneEnd,
-	whatIlertIsSentIsWhatTheRuleSays,
+	testAMessageWithSeveralEffectsHasOneFate,
+	testARefusedEffectThatIsNobodysIsKeptAsItWasSent,
+	testAnAlertMayHaveToLastBeforeItIsSent,
+	testARuleHasItsOwnReminder,
+	testAnAlertThatGetsWorseIsSentAtOnce,
+	testAnAlertThatGetsWorseDoesNotWaitForTheLesserOne,
+	testAnAlertIsAcceptedOnceItIsSent,
+	testARefusedAcceptanceMayBeRepeated,
+	testAcceptingDoesNotHurryWhatHasToLast,
+	testWhatBecomesOfAnAcceptance,
+	testAnAlertThatBeginsAgainIsNoLongerAccepted,
+	testSilenceEndsAnAlert,
+	testAgeEndsAnAlertHoweverOftenItIsRepeated,
+	testAnAlertThatIsRaisedAfterItsEndIsANewOne,
+	testWhatEndsByItselfBeforeItIsSentCostsNothing,
+	testAllAlertsOfARuleEndAtOnce,
+	testAlertsOfRulesThatGetAnotherIntegrationKeyEnd,
+	testAlertsOfRulesThatAreGoneEnd,
+	testWhatIlertIsSentIsWhatTheRuleSays,
 }
 
-func aMessageWithSeveralEffectsHasOneFate(t *testing.T, open opener) {
+func testAMessageWithSeveralEffectsHasOneFate(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"), raising("b"))
 	assert.Equal(t, alerting.Tally{Received: 1, Pending: 1}, b.tally())
@@ -56,7 +56,7 @@ func aMessageWithSeveralEffectsHasOneFate(t *testing.T, open opener) {
 	assert.Zero(t, b.tally().Pending)
 }
 
-func aRefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T, open opener) {
+func testARefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("b")
 	r.Key.Integration, r.Event.Details = doors, "what happened"
@@ -81,7 +81,7 @@ func aRefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT b by env:DOORS_KEY"}, b.taken())
 }
 
-func anAlertMayHaveToLastBeforeItIsSent(t *testing.T, open opener) {
+func testAnAlertMayHaveToLastBeforeItIsSent(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.For = 5 * minute
@@ -102,7 +102,7 @@ func anAlertMayHaveToLastBeforeItIsSent(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken(), "at once")
 }
 
-func aRuleHasItsOwnReminder(t *testing.T, open opener) {
+func testARuleHasItsOwnReminder(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Reminder = 2 * time.Hour
@@ -116,11 +116,11 @@ func aRuleHasItsOwnReminder(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT a"}, b.taken())
 }
 
-func anAlertThatGetsWorseIsSentAtOnce(t *testing.T, open opener) {
+func testAnAlertThatGetsWorseIsSentAtOnce(t *testing.T, open opener) {
 	loud := raising("a")
 	loud.Event.Priority, loud.Event.Summary = "HIGH", "worse"
 	for name, before := range map[string]func(*book){
-		"told":           func(b *book) { b.taken() },
+		"sent":           func(b *book) { b.taken() },
 		"waiting":        func(*book) {},
 		"under way":      func(b *book) { n := b.claim()[0]; b.does(loud); b.settle(n, alerting.Taken) },
 		"its end waits":  func(b *book) { b.taken(); b.does(ending("a")) },
@@ -143,7 +143,7 @@ func anAlertThatGetsWorseIsSentAtOnce(t *testing.T, open opener) {
 	}
 }
 
-func anAlertThatGetsWorseDoesNotWaitForTheLesserOne(t *testing.T, open opener) {
+func testAnAlertThatGetsWorseDoesNotWaitForTheLesserOne(t *testing.T, open opener) {
 	b := open(t)
 	low, loud := raising("a"), raising("a")
 	low.For, loud.For, loud.Event.Priority = time.Hour, minute, "HIGH"
@@ -152,7 +152,7 @@ func anAlertThatGetsWorseDoesNotWaitForTheLesserOne(t *testing.T, open opener) {
 	assert.Equal(t, minute, b.next())
 }
 
-func anAlertIsAcceptedOnceItIsSent(t *testing.T, open opener) {
+func testAnAlertIsAcceptedOnceItIsSent(t *testing.T, open opener) {
 	b := open(t)
 	b.does(accepting("a"))
 	assert.Equal(t, alerting.Tally{Received: 1, Ignored: 1}, b.tally())
@@ -172,10 +172,10 @@ func anAlertIsAcceptedOnceItIsSent(t *testing.T, open opener) {
 	b.does(raising("b"))
 	b.does(accepting("b"))
 	b.does(ending("b"))
-	assert.Empty(t, b.taken(), "accepted and ended before it was told")
+	assert.Empty(t, b.taken(), "accepted and ended before it was sent")
 }
 
-func aRefusedAcceptanceMayBeRepeated(t *testing.T, open opener) {
+func testARefusedAcceptanceMayBeRepeated(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"))
 	b.taken()
@@ -190,7 +190,7 @@ func aRefusedAcceptanceMayBeRepeated(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken())
 }
 
-func acceptingDoesNotHurryWhatHasToLast(t *testing.T, open opener) {
+func testAcceptingDoesNotHurryWhatHasToLast(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.For = 5 * minute
@@ -200,19 +200,19 @@ func acceptingDoesNotHurryWhatHasToLast(t *testing.T, open opener) {
 	assert.Equal(t, 4*minute, b.next())
 }
 
-func whatBecomesOfAnAcceptance(t *testing.T, open opener) {
+func testWhatBecomesOfAnAcceptance(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		meanwhile []decision.Effect
 		result    alerting.Result
 		then      []string
 	}{
-		"told":                                {nil, alerting.Taken, nil},
+		"taken":                               {nil, alerting.Taken, nil},
 		"nobody knows":                        {nil, alerting.Unknown, []string{"ACCEPT a"}},
-		"not told":                            {nil, alerting.NotTaken, []string{"ACCEPT a"}},
+		"not taken":                           {nil, alerting.NotTaken, []string{"ACCEPT a"}},
 		"refused":                             {nil, alerting.Refused, nil},
-		"ended, and told":                     {[]decision.Effect{ending("a")}, alerting.Taken, []string{"RESOLVE a"}},
-		"ended, and not told":                 {[]decision.Effect{ending("a")}, alerting.NotTaken, []string{"RESOLVE a"}},
-		"ended and raised again, and told":    {[]decision.Effect{ending("a"), raising("a")}, alerting.Taken, []string{"RESOLVE a", "ALERT a"}},
+		"ended, and taken":                    {[]decision.Effect{ending("a")}, alerting.Taken, []string{"RESOLVE a"}},
+		"ended, and not taken":                {[]decision.Effect{ending("a")}, alerting.NotTaken, []string{"RESOLVE a"}},
+		"ended and raised again, and taken":   {[]decision.Effect{ending("a"), raising("a")}, alerting.Taken, []string{"RESOLVE a", "ALERT a"}},
 		"ended and raised again, and unknown": {[]decision.Effect{ending("a"), raising("a")}, alerting.Unknown, []string{"RESOLVE a", "ALERT a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,9 +232,9 @@ func whatBecomesOfAnAcceptance(t *testing.T, open opener) {
 	}
 }
 
-// anAlertThatBeginsAgainIsNoLongerAccepted checks that an alert which ends and begins again sends a page
+// An alert that ends and begins again sends a page
 // again, whatever becomes of the requests: what somebody looked after is over.
-func anAlertThatBeginsAgainIsNoLongerAccepted(t *testing.T, open opener) {
+func testAnAlertThatBeginsAgainIsNoLongerAccepted(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		result alerting.Result
 		then   []string
@@ -262,7 +262,7 @@ func anAlertThatBeginsAgainIsNoLongerAccepted(t *testing.T, open opener) {
 	}
 }
 
-func silenceEndsAnAlert(t *testing.T, open opener) {
+func testSilenceEndsAnAlert(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Silence = 10 * minute
@@ -285,7 +285,7 @@ func silenceEndsAnAlert(t *testing.T, open opener) {
 	assert.EqualValues(t, -1, b.next())
 }
 
-func ageEndsAnAlertHoweverOftenItIsRepeated(t *testing.T, open opener) {
+func testAgeEndsAnAlertHoweverOftenItIsRepeated(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Silence, r.Age = 10*minute, 30*minute
@@ -301,8 +301,8 @@ func ageEndsAnAlertHoweverOftenItIsRepeated(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken())
 }
 
-// A message may come before anybody has looked at the clock.
-func anAlertThatIsRaisedAfterItsEndIsANewOne(t *testing.T, open opener) {
+// A message may come after the age of an alert has run out, but before a Claim has ended the alert.
+func testAnAlertThatIsRaisedAfterItsEndIsANewOne(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Age = 30 * minute
@@ -324,7 +324,7 @@ func anAlertThatIsRaisedAfterItsEndIsANewOne(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE g"}, b.taken(), "the window was emptied, too")
 }
 
-func whatEndsByItselfBeforeItIsSentCostsNothing(t *testing.T, open opener) {
+func testWhatEndsByItselfBeforeItIsSentCostsNothing(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.For, r.Silence = 10*minute, 5*minute
@@ -334,7 +334,7 @@ func whatEndsByItselfBeforeItIsSentCostsNothing(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 1, Merged: 1}, b.tally())
 }
 
-func allAlertsOfARuleEndAtOnce(t *testing.T, open opener) {
+func testAllAlertsOfARuleEndAtOnce(t *testing.T, open opener) {
 	b := open(t)
 	other := raising("c")
 	other.Rule = "other"
@@ -352,7 +352,7 @@ func allAlertsOfARuleEndAtOnce(t *testing.T, open opener) {
 	assert.Empty(t, b.taken(), "also those of the same transaction")
 }
 
-func alertsOfRulesThatGetAnotherIntegrationKeyEnd(t *testing.T, open opener) {
+func testAlertsOfRulesThatGetAnotherIntegrationKeyEnd(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Rule: "w", Length: minute, AtLeast: 1})
 	hit := w.hit("g", "")
@@ -373,7 +373,7 @@ func alertsOfRulesThatGetAnotherIntegrationKeyEnd(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 }
 
-func alertsOfRulesThatAreGoneEnd(t *testing.T, open opener) {
+func testAlertsOfRulesThatAreGoneEnd(t *testing.T, open opener) {
 	b := open(t)
 	gone, plain := raising("gone"), raising("plain")
 	gone.Rule, plain.Rule = "gone", ""
@@ -399,7 +399,7 @@ func alertsOfRulesThatAreGoneEnd(t *testing.T, open opener) {
 	assert.Equal(t, map[string]uint64{"r": 2}, matches)
 }
 
-func whatIlertIsSentIsWhatTheRuleSays(t *testing.T, open opener) {
+func testWhatIlertIsSentIsWhatTheRuleSays(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Key.Integration = third

@@ -15,30 +15,30 @@ import (
 )
 
 var heldTests = []test{
-	membersAreHeldUntilTheyLeave,
-	onlyMembersWithinTheWindowRaiseIt,
-	theAlertEndsWhenEnoughHaveLeft,
-	theShareThatHasLeftIsOfTheMostThatThereWere,
-	thoseWhoLeaveInTimeCostNothing,
-	whoJoinsIsSentOnceForAllOfThem,
-	whoJoinsAndLeavesInTimeIsNotSent,
-	whoJoinsDuringTheRequestIsSentAMinuteLater,
-	manyMembersAreSentInSeveralMessagesEachOnce,
-	membersOfAnotherGroupAreOthers,
-	membersThatAreHeldAgainstTheFleet,
-	anAlertThatIsTakenBackNamesThoseWhoAreNew,
-	aRuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere,
-	aRestartLosesNoMember,
+	testMembersAreHeldUntilTheyLeave,
+	testOnlyMembersWithinTheWindowRaiseIt,
+	testTheAlertEndsWhenEnoughHaveLeft,
+	testTheShareThatHasLeftIsOfTheMostThatThereWere,
+	testThoseWhoLeaveInTimeCostNothing,
+	testWhoJoinsIsSentOnceForAllOfThem,
+	testWhoJoinsAndLeavesInTimeIsNotSent,
+	testWhoJoinsDuringTheRequestIsSentAMinuteLater,
+	testManyMembersAreSentInSeveralMessagesEachOnce,
+	testMembersOfAnotherGroupAreOthers,
+	testMembersThatAreHeldAgainstTheFleet,
+	testAnAlertThatIsTakenBackNamesThoseWhoAreNew,
+	testARuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere,
+	testARestartLosesNoMember,
 }
 
-// site is a window whose members are held: devices that have gone and are not back.
+// site returns a window that holds its members: devices of a site that have disconnected and are not back.
 func site(distinct int, left float64) windowed {
 	w := window(decision.Window{Length: 10 * minute, Distinct: distinct, Held: true, Left: left})
 	w.text = place("count") + ": " + place("members")
 	return w
 }
 
-// hits lets members hit one after the other.
+// hits applies a hit of each member, one message after the other.
 func (b *book) hits(w windowed, members ...string) {
 	b.t.Helper()
 	for _, m := range members {
@@ -53,7 +53,7 @@ func (b *book) leaves(w windowed, members ...string) {
 	}
 }
 
-func membersAreHeldUntilTheyLeave(t *testing.T, open opener) {
+func testMembersAreHeldUntilTheyLeave(t *testing.T, open opener) {
 	b := open(t)
 	w := site(3, 1)
 	b.hits(w, "a", "b", "c", "a")
@@ -68,7 +68,7 @@ func membersAreHeldUntilTheyLeave(t *testing.T, open opener) {
 	assert.Empty(t, b.texts(), "it counts from one again")
 }
 
-func onlyMembersWithinTheWindowRaiseIt(t *testing.T, open opener) {
+func testOnlyMembersWithinTheWindowRaiseIt(t *testing.T, open opener) {
 	b := open(t)
 	w := site(3, 1)
 	b.hits(w, "a", "b")
@@ -82,7 +82,7 @@ func onlyMembersWithinTheWindowRaiseIt(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 3: c, e, f"}, b.texts())
 }
 
-func theAlertEndsWhenEnoughHaveLeft(t *testing.T, open opener) {
+func testTheAlertEndsWhenEnoughHaveLeft(t *testing.T, open opener) {
 	for share, want := range map[float64]int{0.8: 4, 0.6: 3, 1: 5, 0: 5, 0.1: 1} {
 		t.Run(fmt.Sprint(share), func(t *testing.T) {
 			b := open(t)
@@ -91,7 +91,7 @@ func theAlertEndsWhenEnoughHaveLeft(t *testing.T, open opener) {
 			b.hits(w, members...)
 			assert.Equal(t, []string{"ALERT g"}, b.taken())
 			left := 0
-			for told := b.taken(); told == nil; told = b.taken() {
+			for sent := b.taken(); sent == nil; sent = b.taken() {
 				b.leaves(w, members[left])
 				left++
 			}
@@ -100,7 +100,7 @@ func theAlertEndsWhenEnoughHaveLeft(t *testing.T, open opener) {
 	}
 }
 
-func theShareThatHasLeftIsOfTheMostThatThereWere(t *testing.T, open opener) {
+func testTheShareThatHasLeftIsOfTheMostThatThereWere(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 0.5)
 	b.hits(w, "a", "b", "c", "d")
@@ -113,7 +113,7 @@ func theShareThatHasLeftIsOfTheMostThatThereWere(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE g"}, b.taken())
 }
 
-func thoseWhoLeaveInTimeCostNothing(t *testing.T, open opener) {
+func testThoseWhoLeaveInTimeCostNothing(t *testing.T, open opener) {
 	b := open(t)
 	w := site(3, 1)
 	w.hold = 5 * minute
@@ -134,7 +134,7 @@ func thoseWhoLeaveInTimeCostNothing(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 4: a, b, c, d"}, b.texts(), "who joins does not put it off")
 }
 
-func whoJoinsIsSentOnceForAllOfThem(t *testing.T, open opener) {
+func testWhoJoinsIsSentOnceForAllOfThem(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 1)
 	b.hits(w, "a", "b")
@@ -151,7 +151,7 @@ func whoJoinsIsSentOnceForAllOfThem(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 6, Ignored: 1, Merged: 3, Delivered: 2}, b.tally())
 }
 
-func whoJoinsAndLeavesInTimeIsNotSent(t *testing.T, open opener) {
+func testWhoJoinsAndLeavesInTimeIsNotSent(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 1)
 	w.hold = 3 * minute
@@ -168,7 +168,7 @@ func whoJoinsAndLeavesInTimeIsNotSent(t *testing.T, open opener) {
 	assert.Zero(t, b.tally().Pending)
 }
 
-func whoJoinsDuringTheRequestIsSentAMinuteLater(t *testing.T, open opener) {
+func testWhoJoinsDuringTheRequestIsSentAMinuteLater(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 1)
 	b.hits(w, "a", "b")
@@ -182,7 +182,7 @@ func whoJoinsDuringTheRequestIsSentAMinuteLater(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 3: a, b, c"}, b.texts())
 }
 
-func manyMembersAreSentInSeveralMessagesEachOnce(t *testing.T, open opener) {
+func testManyMembersAreSentInSeveralMessagesEachOnce(t *testing.T, open opener) {
 	b := open(t)
 	w := site(450, 1)
 	w.text = place("members")
@@ -195,22 +195,22 @@ func manyMembersAreSentInSeveralMessagesEachOnce(t *testing.T, open opener) {
 	b.apply(messages[:200]...)
 	b.apply(messages[200:]...)
 	b.restart()
-	var told []string
+	var reported []string
 	for _, more := range []string{" and 250 more", " and 50 more", ""} {
 		notices := b.claim()
 		require.Len(t, notices, 1)
-		if more == "" { // one that is not answered says the same again
+		if more == "" { // a notice that ilert did not take reports the same members again
 			b.settle(notices[0], alerting.NotTaken)
 			notices = b.claim()
 		}
 		names, found := strings.CutSuffix(notices[0].Event.Summary, more)
 		assert.True(t, found)
-		told = append(told, strings.Split(names, ", ")...)
+		reported = append(reported, strings.Split(names, ", ")...)
 		b.settle(notices[0], alerting.Taken)
 	}
 	assert.EqualValues(t, -1, b.next())
-	slices.Sort(told)
-	assert.Equal(t, want, told)
+	slices.Sort(reported)
+	assert.Equal(t, want, reported)
 
 	b.later(2 * time.Hour)
 	b.does(w.hit("g", "device-000"))
@@ -219,7 +219,7 @@ func manyMembersAreSentInSeveralMessagesEachOnce(t *testing.T, open opener) {
 	assert.Contains(t, reminder[0], "device-199 and 250 more")
 }
 
-func membersOfAnotherGroupAreOthers(t *testing.T, open opener) {
+func testMembersOfAnotherGroupAreOthers(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 1)
 	b.does(w.hit("g", "a"), w.hit("h", "a"))
@@ -232,7 +232,7 @@ func membersOfAnotherGroupAreOthers(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE h"}, b.taken())
 }
 
-func membersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
+func testMembersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: minute, Ratio: 0.5, Distinct: 1, Held: true, Fleet: true})
 	w.text = place("count") + " of " + place("of")
@@ -253,19 +253,19 @@ func membersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 3 of 4"}, b.texts())
 }
 
-func anAlertThatIsTakenBackNamesThoseWhoAreNew(t *testing.T, open opener) {
+func testAnAlertThatIsTakenBackNamesThoseWhoAreNew(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 1)
 	b.hits(w, "a", "b")
 	b.texts()
 	b.leaves(w, "a", "b")
 	b.hits(w, "c", "d")
-	assert.Empty(t, b.texts(), "open again before its end was told")
+	assert.Empty(t, b.texts(), "open again before its end was sent")
 	b.later(minute)
 	assert.Equal(t, []string{"ALERT 2: c, d"}, b.texts())
 }
 
-func aRuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T, open opener) {
+func testARuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, Distinct: 2})
 	w.text = place("count") + ": " + place("members")
@@ -281,7 +281,7 @@ func aRuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T, open ope
 	assert.Equal(t, []string{"RESOLVE g"}, b.taken())
 }
 
-func aRestartLosesNoMember(t *testing.T, open opener) {
+func testARestartLosesNoMember(t *testing.T, open opener) {
 	b := open(t)
 	w := site(3, 1)
 	w.hold = minute

@@ -14,20 +14,20 @@ import (
 )
 
 var laneTests = []test{
-	noMoreIsGivenThanTheBudgetOfEachKeyAllows,
-	whatEndsAnAlertMayTakeWhatIsKeptFromAlerts,
-	anAnswerMayChangeTheBudget,
-	whatAnOperatorMayHaveMendedIsTriedAtOnce,
-	aHeldKeyIsLookedAtByTheNextProcess,
-	whatEndedWhileItsKeyWasHeldWaitsNoMore,
-	keysTakeTurns,
-	aKeyGivesHighBeforeLowAndThenWhatIsDueLongest,
+	testNoMoreIsGivenThanTheBudgetOfEachKeyAllows,
+	testWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts,
+	testAnAnswerMayChangeTheBudget,
+	testWhatAnOperatorMayHaveMendedIsTriedAtOnce,
+	testAHeldKeyIsLookedAtByTheNextProcess,
+	testWhatEndedWhileItsKeyWasHeldWaitsNoMore,
+	testKeysTakeTurns,
+	testAKeyGivesHighBeforeLowAndThenWhatIsDueLongest,
 }
 
-// within claims up to most of what is due within budgets, by integration key.
-func (b *book) within(most int, budgets map[ilert.IntegrationKey]alerting.Budget) []alerting.Notice {
+// within claims up to limit notices that are due, each within the budget of its integration key.
+func (b *book) within(limit int, budgets map[ilert.IntegrationKey]alerting.Budget) []alerting.Notice {
 	b.t.Helper()
-	notices, err := b.Claim(b.t.Context(), b.now, most, func(key ilert.IntegrationKey) alerting.Budget { return budgets[key] })
+	notices, err := b.Claim(b.t.Context(), b.now, limit, func(key ilert.IntegrationKey) alerting.Budget { return budgets[key] })
 	require.NoError(b.t, err)
 	b.check()
 	return notices
@@ -46,7 +46,7 @@ func keysOf(notices []alerting.Notice) (all []string) {
 	return all
 }
 
-func noMoreIsGivenThanTheBudgetOfEachKeyAllows(t *testing.T, open opener) {
+func testNoMoreIsGivenThanTheBudgetOfEachKeyAllows(t *testing.T, open opener) {
 	b := open(t)
 	b.does(of(configured, "1", "LOW"), of(configured, "2", "LOW"), of(configured, "3", "LOW"), of(doors, "4", "LOW"), of(doors, "5", "LOW"))
 	given := b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 2, Singles: 2, Again: b.now.Add(time.Second)}, doors: {Again: b.now.Add(time.Minute)}})
@@ -60,7 +60,7 @@ func noMoreIsGivenThanTheBudgetOfEachKeyAllows(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-func whatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T, open opener) {
+func testWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"))
 	b.taken()
@@ -74,7 +74,7 @@ func whatEndsAnAlertMayTakeWhatIsKeptFromAlerts(t *testing.T, open opener) {
 	assert.Equal(t, time.Minute, b.next())
 }
 
-func anAnswerMayChangeTheBudget(t *testing.T, open opener) {
+func testAnAnswerMayChangeTheBudget(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"), raising("b"))
 	given := b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 1, Singles: 1}})
@@ -86,7 +86,7 @@ func anAnswerMayChangeTheBudget(t *testing.T, open opener) {
 	assert.Len(t, b.claim(), 1)
 }
 
-func whatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T, open opener) {
+func testWhatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"))
 	assert.Empty(t, b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Again: b.now.Add(5 * minute)}}))
@@ -96,7 +96,7 @@ func whatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T, open opener) {
 	assert.Len(t, b.claim(), 1)
 }
 
-func aHeldKeyIsLookedAtByTheNextProcess(t *testing.T, open opener) {
+func testAHeldKeyIsLookedAtByTheNextProcess(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"), decision.Send{IntegrationKey: doors})
 	assert.Empty(t, b.within(100, nil))
@@ -105,7 +105,7 @@ func aHeldKeyIsLookedAtByTheNextProcess(t *testing.T, open opener) {
 	assert.Len(t, b.claim(), 2)
 }
 
-func whatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T, open opener) {
+func testWhatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"))
 	assert.Empty(t, b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Again: b.now.Add(5 * minute)}}))
@@ -113,8 +113,8 @@ func whatEndedWhileItsKeyWasHeldWaitsNoMore(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-// One key with much to tell takes all that is free, but the others have their turn.
-func keysTakeTurns(t *testing.T, open opener) {
+// An integration key for which much waits may use the whole limit of a Claim, but the others have their turn.
+func testKeysTakeTurns(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(third, "taken before"))
 	b.taken()
@@ -141,7 +141,7 @@ func unlimited(keys ...ilert.IntegrationKey) map[ilert.IntegrationKey]alerting.B
 	return all
 }
 
-func aKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T, open opener) {
+func testAKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T, open opener) {
 	b := open(t)
 	b.does(of(configured, "ended", "LOW"))
 	b.taken()

@@ -12,14 +12,14 @@ import (
 )
 
 var letterTests = []test{
-	deadMessagesAreKeptAndCounted,
-	whatIlertCallsInvalidIsKeptAsItArrived,
-	deadLettersAreTakenInAgainOrPurged,
-	aLetterThatDiesAgainDiesNow,
-	aDeadLetterKeepsTheUserProperties,
+	testDeadMessagesAreKeptAndCounted,
+	testWhatIlertCallsInvalidIsKeptAsItArrived,
+	testDeadLettersAreTakenInAgainOrPurged,
+	testALetterThatDiesAgainDiesNow,
+	testADeadLetterKeepsTheUserProperties,
 }
 
-// revive takes a letter in again, as a message, and returns why it stays.
+// revive takes a dead letter in again as a message, and returns the reason why the letter stays, or "".
 func (b *book) revive(l alerting.Letter, m alerting.Message) (keep string) {
 	b.t.Helper()
 	m.ReceivedAt = l.ReceivedAt
@@ -37,7 +37,7 @@ func (b *book) letters() []alerting.Letter {
 	return letters
 }
 
-func deadMessagesAreKeptAndCounted(t *testing.T, open opener) {
+func testDeadMessagesAreKeptAndCounted(t *testing.T, open opener) {
 	b := open(t)
 	broken := dead("mps/events", "no JSON")
 	broken.Payload = []byte{0, 0xff}
@@ -51,7 +51,7 @@ func deadMessagesAreKeptAndCounted(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 2, Dead: 2}, b.tally())
 }
 
-func whatIlertCallsInvalidIsKeptAsItArrived(t *testing.T, open opener) {
+func testWhatIlertCallsInvalidIsKeptAsItArrived(t *testing.T, open opener) {
 	b := open(t)
 	arrives := func(m alerting.Message, topic, payload string) alerting.Message {
 		m.Topic, m.Payload = topic, []byte(payload)
@@ -64,7 +64,7 @@ func whatIlertCallsInvalidIsKeptAsItArrived(t *testing.T, open opener) {
 	letter := alerting.Letter{
 		ID: 1, Filter: filter, Topic: "mps/events/1", Payload: []byte("first"), ReceivedAt: arrived, DiedAt: b.now, Reason: "no", Tries: 1,
 	}
-	arrivedAs := func(l alerting.Letter) alerting.Letter { // but for what retry needs
+	arrivedAs := func(l alerting.Letter) alerting.Letter { // leaves out what only a retry needs
 		return alerting.Letter{ID: l.ID, Filter: l.Filter, Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, DiedAt: l.DiedAt, Reason: l.Reason, Tries: l.Tries}
 	}
 	assert.Equal(t, letter, arrivedAs(b.letters()[0]))
@@ -84,7 +84,7 @@ func whatIlertCallsInvalidIsKeptAsItArrived(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 6, Delivered: 1, Merged: 3, Dead: 2}, b.tally())
 }
 
-func deadLettersAreTakenInAgainOrPurged(t *testing.T, open opener) {
+func testDeadLettersAreTakenInAgainOrPurged(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(dead("a", "no JSON"), dead("b", "No json"), dead("c", "other"), dead("d", "other"))
 	topics := func(which alerting.LetterQuery) (all []string) {
@@ -124,7 +124,7 @@ func deadLettersAreTakenInAgainOrPurged(t *testing.T, open opener) {
 	assert.Empty(t, letters, "what died again waits to be asked for again")
 }
 
-func aLetterThatDiesAgainDiesNow(t *testing.T, open opener) {
+func testALetterThatDiesAgainDiesNow(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(dead("a", "no JSON"))
 	old, err := b.DeadLetters(t.Context(), alerting.LetterQuery{})
@@ -140,7 +140,7 @@ func aLetterThatDiesAgainDiesNow(t *testing.T, open opener) {
 	assert.Equal(t, old[0].ReceivedAt, letters[0].ReceivedAt)
 }
 
-func aDeadLetterKeepsTheUserProperties(t *testing.T, open opener) {
+func testADeadLetterKeepsTheUserProperties(t *testing.T, open opener) {
 	b := open(t)
 	outcome := []decision.Property{{Key: "outcome", Value: "device"}, {Key: "source", Value: "mps-1"}}
 	unread, single, sent := alerting.Message{Decision: decision.Decision{Dead: "no JSON"}}, raise("a"), send(configured, "b")

@@ -37,7 +37,7 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 	}
 }
 
-// model is two engines to which the same happens.
+// model is a pair of engines that get the same messages and commands.
 type model struct {
 	t        *testing.T
 	r        *rand.Rand
@@ -103,7 +103,7 @@ func (m *model) step() {
 	}
 }
 
-// messages applies a batch.
+// messages applies a random batch of messages.
 func (m *model) messages() {
 	m.t.Helper()
 	batch := make([]alerting.Message, 1+m.r.IntN(12))
@@ -191,7 +191,7 @@ func (m *model) effect() decision.Effect {
 	}
 }
 
-// seen returns what can be seen of a notice.
+// seen returns the exported fields of a notice as text.
 func seen(n alerting.Notice) string {
 	event, err := json.Marshal(n.Event)
 	if err != nil {
@@ -200,7 +200,7 @@ func seen(n alerting.Notice) string {
 	return fmt.Sprintf("%v %d %s %s %v %s", n.IntegrationKey, n.Tries, n.TraceParent, n.Path, n.Unproven, event)
 }
 
-// claims claims within small budgets.
+// claims claims notices within small random budgets.
 func (m *model) claims() {
 	m.t.Helper()
 	m.name += ", claim"
@@ -223,7 +223,7 @@ func (m *model) claims() {
 		return all, err
 	})
 	if m.t.Failed() {
-		return // they are not the same
+		return // the notices of the two engines differ
 	}
 	for i, n := range claimed[0] {
 		m.underWay = append(m.underWay, [2]alerting.Notice{n, claimed[1][i]})
@@ -232,7 +232,7 @@ func (m *model) claims() {
 
 func (m *model) indexOf(b *book) int { return slices.Index(m.books[:], b) }
 
-// answers settles some of what is under way, and sometimes once more.
+// answers settles some of the notices that are under way, and sometimes one of them twice.
 func (m *model) answers() {
 	m.t.Helper()
 	var both [2][]alerting.Answer
@@ -256,7 +256,7 @@ func (m *model) answers() {
 	m.each("answers", func(b *book) error { return b.Settle(b.t.Context(), both[m.indexOf(b)]) })
 }
 
-// passes lets time pass, or the process end.
+// passes moves the clocks forward, or restarts the engines.
 func (m *model) passes() {
 	m.t.Helper()
 	d := time.Duration(m.r.IntN(600)) * time.Second
@@ -300,7 +300,7 @@ func (m *model) query() (which alerting.LetterQuery) {
 	return which
 }
 
-// commands does what an operator does.
+// commands runs a random command of an operator.
 func (m *model) commands() {
 	m.t.Helper()
 	which := m.query()
@@ -330,7 +330,7 @@ func (m *model) commands() {
 	}
 }
 
-// revives takes dead letters in again.
+// revives takes those dead letters in again that somebody has asked for.
 func (m *model) revives() {
 	m.t.Helper()
 	again := m.message()
@@ -353,7 +353,7 @@ func (m *model) revives() {
 	})
 }
 
-// remembers keeps what the next process has to know beside alerts.
+// remembers keeps clocks and subscriptions for the next process.
 func (m *model) remembers() {
 	m.t.Helper()
 	clock := alerting.Clock{Source: pick(m, "one", "two", "three"), Behind: time.Duration(m.r.IntN(3)) * time.Minute, HeardAt: m.now()}
@@ -365,7 +365,7 @@ func (m *model) remembers() {
 	}
 }
 
-// compare compares all that can be seen of the two.
+// compare asserts that all exported methods which only read return the same on both engines.
 func (m *model) compare() {
 	m.t.Helper()
 	ctx := m.t.Context()

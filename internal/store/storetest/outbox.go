@@ -13,10 +13,10 @@ import (
 )
 
 var outboxTests = []test{
-	aLetterMayBeSettledTwice,
-	whatIsSentJustSoGoesOutInOrderWithinItsKey,
-	whatIlertRefusesHoldsUpNothingAndIsKept,
-	whatWasUnderWayWhenTheProcessDiedIsSentAgain,
+	testALetterMayBeSettledTwice,
+	testWhatIsSentJustSoGoesOutInOrderWithinItsKey,
+	testWhatIlertRefusesHoldsUpNothingAndIsKept,
+	testWhatWasUnderWayWhenTheProcessDiedIsSentAgain,
 }
 
 func send(integrationKey ilert.IntegrationKey, summary string) alerting.Message {
@@ -25,7 +25,7 @@ func send(integrationKey ilert.IntegrationKey, summary string) alerting.Message 
 	return m
 }
 
-// bodies are what notices say, with their keys.
+// bodies returns the summaries of notices with their integration keys.
 func bodies(notices []alerting.Notice) (all []string) {
 	for _, n := range notices {
 		all = append(all, n.Event.Summary+by(n.IntegrationKey))
@@ -33,8 +33,8 @@ func bodies(notices []alerting.Notice) (all []string) {
 	return all
 }
 
-// An answer whose commit was in doubt is stored again.
-func aLetterMayBeSettledTwice(t *testing.T, open opener) {
+// The consumer settles an answer again if it does not know whether the first commit succeeded.
+func testALetterMayBeSettledTwice(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(configured, "1"))
 	n := b.claim()[0]
@@ -43,7 +43,7 @@ func aLetterMayBeSettledTwice(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 1, Delivered: 1}, b.tally())
 }
 
-func whatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T, open opener) {
+func testWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(configured, "1"), send(third, "2"), send(configured, "3"), send(configured, "4"), send(third, "5"))
 	assert.EqualValues(t, 5, b.tally().Pending)
@@ -74,7 +74,7 @@ func whatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 5, Delivered: 5}, b.tally())
 }
 
-func whatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T, open opener) {
+func testWhatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(configured, "1"), send(configured, "2"))
 	b.settle(b.claim()[0], alerting.Refused)
@@ -86,7 +86,7 @@ func whatIlertRefusesHoldsUpNothingAndIsKept(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 2, Dead: 1, Pending: 1}, b.tally())
 }
 
-func whatWasUnderWayWhenTheProcessDiedIsSentAgain(t *testing.T, open opener) {
+func testWhatWasUnderWayWhenTheProcessDiedIsSentAgain(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(configured, "1"), send(configured, "2"))
 	require.Len(t, b.claim(), 1)

@@ -11,31 +11,31 @@ import (
 )
 
 var redeliveryTests = []test{
-	aRedeliveryIsADuplicateOnlyOfItself,
-	whatTheBrokerCanNotSendAgainIsForgotten,
-	whatIsConfirmedTakesNoRoomOnDisk,
-	copiesOfAMessageHaveOneEffect,
-	aDeliveryThatWasNotStoredIsNone,
+	testARedeliveryIsADuplicateOnlyOfItself,
+	testWhatTheBrokerCanNotSendAgainIsForgotten,
+	testWhatIsConfirmedTakesNoRoomOnDisk,
+	testCopiesOfAMessageHaveOneEffect,
+	testADeliveryThatWasNotStoredIsNone,
 }
 
 const (
-	opened = iota + 100 // what messages say
+	opened = iota + 100 // the prints of two contents
 	closed
 )
 
-// sent is a message as the broker sends it by the first link.
+// sent returns a message as the broker sends it by the first link.
 func sent(packetID uint16, content uint64) alerting.Message {
 	return alerting.Message{Delivery: alerting.Delivery{Link: 1, PacketID: packetID, Print: content}}
 }
 
-// again is one that the broker marks as sent before, by a later link.
+// again returns a message that the broker sends by a later link and marks as sent before.
 func again(packetID uint16, content uint64) alerting.Message {
 	m := sent(packetID, content)
 	m.Delivery.Link, m.Delivery.Again = 2, true
 	return m
 }
 
-// bySubscription lets a message come by a subscription.
+// bySubscription returns a message with the subscription by which it comes.
 func bySubscription(subscription uint32, m alerting.Message) alerting.Message {
 	m.Delivery.Subscription = subscription
 	return m
@@ -46,7 +46,7 @@ func (b *book) useSession(name string) {
 	require.NoError(b.t, b.UseSession(b.t.Context(), name))
 }
 
-func aRedeliveryIsADuplicateOnlyOfItself(t *testing.T, open opener) {
+func testARedeliveryIsADuplicateOnlyOfItself(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		before []alerting.Message
 		comes  alerting.Message
@@ -87,7 +87,7 @@ func aRedeliveryIsADuplicateOnlyOfItself(t *testing.T, open opener) {
 	}
 }
 
-func whatTheBrokerCanNotSendAgainIsForgotten(t *testing.T, open opener) {
+func testWhatTheBrokerCanNotSendAgainIsForgotten(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		then func(*book)
 		want uint64
@@ -117,22 +117,22 @@ func whatTheBrokerCanNotSendAgainIsForgotten(t *testing.T, open opener) {
 	})
 }
 
-func whatIsConfirmedTakesNoRoomOnDisk(t *testing.T, open opener) {
+func testWhatIsConfirmedTakesNoRoomOnDisk(t *testing.T, open opener) {
 	b := open(t)
 	b.useSession("s")
 	for range 10 {
 		b.apply(sent(1, opened), sent(2, closed))
 		b.Confirm(b.Receipts(), 1, false)
 	}
-	for range 10 { // a broker that confirms nothing
+	for range 10 { // the broker confirms none of these
 		b.apply(sent(3, opened), sent(4, closed), sent(0, closed))
 	}
 	b.apply(sent(5, opened))
 	assert.Len(t, b.memory().Receipts, 2)
 }
 
-// A message that matches two subscriptions may come by both.
-func copiesOfAMessageHaveOneEffect(t *testing.T, open opener) {
+// The broker may send a message that matches two subscriptions once for each.
+func testCopiesOfAMessageHaveOneEffect(t *testing.T, open opener) {
 	a, b2 := func(id uint16) alerting.Message { return bySubscription(1, sent(id, opened)) }, func(id uint16) alerting.Message { return bySubscription(2, sent(id, opened)) }
 	for name, c := range map[string]struct {
 		messages []alerting.Message
@@ -166,7 +166,7 @@ func copiesOfAMessageHaveOneEffect(t *testing.T, open opener) {
 		})
 		t.Run(name+", over restarts", func(t *testing.T) {
 			if c.messages[0].Delivery.PacketID == 0 {
-				return // nobody promises that
+				return // the engine keeps no receipts of QoS 0 over a restart
 			}
 			b := open(t)
 			for _, m := range c.messages {
@@ -179,11 +179,11 @@ func copiesOfAMessageHaveOneEffect(t *testing.T, open opener) {
 	}
 }
 
-func aDeliveryThatWasNotStoredIsNone(t *testing.T, open opener) {
+func testADeliveryThatWasNotStoredIsNone(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(bySubscription(1, sent(1, opened)))
 	spoiled := bySubscription(2, sent(1, closed))
-	spoiled.Decision.Effects = append(spoiled.Decision.Effects, nil) // nobody makes these
+	spoiled.Decision.Effects = append(spoiled.Decision.Effects, nil) // makes the engine fail
 	require.Error(t, b.Apply(context.Background(), []alerting.Message{bySubscription(2, sent(2, opened)), spoiled}))
 	b.apply(bySubscription(1, again(1, opened)), bySubscription(2, sent(2, opened)))
 	assert.EqualValues(t, 2, b.tally().Duplicate)

@@ -10,19 +10,19 @@ import (
 )
 
 var repeatTests = []test{
-	whatComesAgainHasNoSecondEffect,
-	whatHasComeIsKnownToTheNextProcess,
-	whatWasNotStoredHasNotCome,
-	onlyTheNewestMessagesAreKnownAgain,
+	testWhatComesAgainHasNoSecondEffect,
+	testWhatHasComeIsKnownToTheNextProcess,
+	testWhatWasNotStoredHasNotCome,
+	testOnlyTheNewestMessagesAreKnownAgain,
 }
 
-// printed is a message with a fingerprint.
+// printed returns a message with a fingerprint.
 func printed(m alerting.Message, fingerprint uint64) alerting.Message {
 	m.Fingerprint = fingerprint
 	return m
 }
 
-func whatComesAgainHasNoSecondEffect(t *testing.T, open opener) {
+func testWhatComesAgainHasNoSecondEffect(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(printed(raise("a"), 1), printed(end("a"), 2), printed(raise("a"), 1))
 	assert.Empty(t, b.taken(), "it has ended, and was not raised again")
@@ -31,10 +31,10 @@ func whatComesAgainHasNoSecondEffect(t *testing.T, open opener) {
 	assert.EqualValues(t, 2, b.tally().Duplicate, "in another transaction")
 
 	b.apply(raise("c"), raise("c"))
-	assert.EqualValues(t, 2, b.tally().Duplicate, "nothing tells these apart")
+	assert.EqualValues(t, 2, b.tally().Duplicate, "they have no fingerprints to compare")
 }
 
-func whatHasComeIsKnownToTheNextProcess(t *testing.T, open opener) {
+func testWhatHasComeIsKnownToTheNextProcess(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(printed(raise("a"), 1))
 	b.apply(printed(raise("b"), 2))
@@ -43,20 +43,20 @@ func whatHasComeIsKnownToTheNextProcess(t *testing.T, open opener) {
 	assert.EqualValues(t, 2, b.tally().Duplicate)
 }
 
-func whatWasNotStoredHasNotCome(t *testing.T, open opener) {
+func testWhatWasNotStoredHasNotCome(t *testing.T, open opener) {
 	b := open(t)
 	spoiled := printed(raise("a"), 1)
-	spoiled.Decision.Effects = append(spoiled.Decision.Effects, nil) // nobody makes these
+	spoiled.Decision.Effects = append(spoiled.Decision.Effects, nil) // makes the engine fail
 	require.Error(t, b.Apply(t.Context(), []alerting.Message{spoiled}))
 	b.apply(printed(raise("a"), 1))
 	assert.Equal(t, []string{"ALERT a"}, b.taken())
 }
 
-func onlyTheNewestMessagesAreKnownAgain(t *testing.T, open opener) {
+func testOnlyTheNewestMessagesAreKnownAgain(t *testing.T, open opener) {
 	b := open(t)
-	const most, batch = 1 << 17, 1 << 12
+	const maxKnown, batch = 1 << 17, 1 << 12
 	b.apply(printed(raise("a"), 1))
-	for n := range most / batch {
+	for n := range maxKnown / batch {
 		messages := make([]alerting.Message, batch)
 		for i := range messages {
 			messages[i] = printed(alerting.Message{}, uint64(2+n*batch+i))
@@ -66,6 +66,6 @@ func onlyTheNewestMessagesAreKnownAgain(t *testing.T, open opener) {
 	b.apply(printed(raise("a"), 1))
 	assert.Zero(t, b.tally().Duplicate, "it is forgotten")
 	b.restart()
-	b.apply(printed(raise("a"), 1), printed(alerting.Message{}, most))
+	b.apply(printed(raise("a"), 1), printed(alerting.Message{}, maxKnown))
 	assert.EqualValues(t, 2, b.tally().Duplicate)
 }

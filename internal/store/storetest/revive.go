@@ -14,20 +14,20 @@ import (
 )
 
 var reviveTests = []test{
-	aRefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain,
-	aRefusedAlertIsRaisedAgainUnlessItHasEnded,
-	aRefusedAlertEndsByTime,
-	aRefusedEndIsForgottenInTheEnd,
-	aLetterOfAnAlertDoesNothingElseAgain,
-	aRefusedWindowIsRaisedAgainWithItsNumbers,
-	theNoticeOfNobodyIsSentAgainToItsSource,
-	theRefusedEndOfAStormIsSentAgain,
-	aLetterThatCouldNotBeReadIsOvertakenByWhatCameSince,
-	aLetterThatHasAnEffectIsTakenIn,
-	anOutboxItemIsSentAgainUnlessOvertaken,
+	testARefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain,
+	testARefusedAlertIsRaisedAgainUnlessItHasEnded,
+	testARefusedAlertEndsByTime,
+	testARefusedEndIsForgottenInTheEnd,
+	testALetterOfAnAlertDoesNothingElseAgain,
+	testARefusedWindowIsRaisedAgainWithItsNumbers,
+	testTheNoticeOfNobodyIsSentAgainToItsSource,
+	testTheRefusedEndOfAStormIsSentAgain,
+	testALetterThatCouldNotBeReadIsOvertakenByWhatCameSince,
+	testALetterThatHasAnEffectIsTakenIn,
+	testAnOutboxItemIsSentAgainUnlessOvertaken,
 }
 
-// refused claims one notice, and says that ilert called it invalid.
+// refused claims the only notice that is due, and settles it as called invalid by ilert.
 func (b *book) refused(want string) {
 	b.t.Helper()
 	due := b.claim()
@@ -38,7 +38,8 @@ func (b *book) refused(want string) {
 	b.later(time.Minute)
 }
 
-// retried takes the only dead letter in again as a message with these effects.
+// retried takes the only dead letter in again as a message with these effects, and returns the reason why the
+// letter stays, or "".
 func (b *book) retried(effects ...decision.Effect) (keep string) {
 	b.t.Helper()
 	letters := b.letters()
@@ -59,10 +60,10 @@ func (b *book) retried(effects ...decision.Effect) (keep string) {
 	return keep
 }
 
-// sources are the same alert at two alert sources.
+// sources holds the key of the same alert at two alert sources, of which each is a case of a test.
 var sources = map[string]decision.Key{"configured": {Alert: "A "}, "of a rule": {Integration: doors, Alert: "A "}}
 
-func aRefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain(t *testing.T, open opener) {
+func testARefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain(t *testing.T, open opener) {
 	for name, k := range sources {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
@@ -100,7 +101,7 @@ func aRefusedEndIsSentAgainUnlessTheAlertIsRaisedAgain(t *testing.T, open opener
 	}
 }
 
-func aRefusedAlertIsRaisedAgainUnlessItHasEnded(t *testing.T, open opener) {
+func testARefusedAlertIsRaisedAgainUnlessItHasEnded(t *testing.T, open opener) {
 	for name, k := range sources {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
@@ -134,7 +135,7 @@ func aRefusedAlertIsRaisedAgainUnlessItHasEnded(t *testing.T, open opener) {
 	}
 }
 
-func aRefusedAlertEndsByTime(t *testing.T, open opener) {
+func testARefusedAlertEndsByTime(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Silence = 5 * time.Minute
@@ -145,7 +146,7 @@ func aRefusedAlertEndsByTime(t *testing.T, open opener) {
 	assert.Empty(t, b.taken())
 }
 
-func aRefusedEndIsForgottenInTheEnd(t *testing.T, open opener) {
+func testARefusedEndIsForgottenInTheEnd(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"))
 	b.taken()
@@ -157,8 +158,8 @@ func aRefusedEndIsForgottenInTheEnd(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-// Two messages, one of which raises two alerts: each letter is about its own.
-func aLetterOfAnAlertDoesNothingElseAgain(t *testing.T, open opener) {
+// The dead letter is about one alert of a message. Its retry sends that alert again, and repeats no other effect.
+func testALetterOfAnAlertDoesNothingElseAgain(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 	b.does(raising("a"), w.hit("g", "m"))
@@ -167,7 +168,7 @@ func aLetterOfAnAlertDoesNothingElseAgain(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT a"}, b.taken(), "and the hit counts once")
 }
 
-func aRefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T, open opener) {
+func testARefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 	w.text = place("count") + " too long"
@@ -179,8 +180,8 @@ func aRefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 2"}, b.texts())
 }
 
-// The dead letter of an alert's own notice has no message: its end by time.
-func theNoticeOfNobodyIsSentAgainToItsSource(t *testing.T, open opener) {
+// An alert that ends by time makes a notice without a message. Its dead letter must keep the integration key.
+func testTheNoticeOfNobodyIsSentAgainToItsSource(t *testing.T, open opener) {
 	b := open(t)
 	r := of(doors, "a", "LOW")
 	r.Age = time.Minute
@@ -198,7 +199,7 @@ func theNoticeOfNobodyIsSentAgainToItsSource(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 1, Delivered: 1}, tallies[alerting.FilterRules])
 }
 
-func theRefusedEndOfAStormIsSentAgain(t *testing.T, open opener) {
+func testTheRefusedEndOfAStormIsSentAgain(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()
@@ -209,7 +210,7 @@ func theRefusedEndOfAStormIsSentAgain(t *testing.T, open opener) {
 	assert.Empty(t, b.alerts(""))
 }
 
-func aLetterThatCouldNotBeReadIsOvertakenByWhatCameSince(t *testing.T, open opener) {
+func testALetterThatCouldNotBeReadIsOvertakenByWhatCameSince(t *testing.T, open opener) {
 	says := func(m alerting.Message, source string) alerting.Message {
 		m.Source, m.MaxSkew = source, minute
 		return m
@@ -236,8 +237,8 @@ func aLetterThatCouldNotBeReadIsOvertakenByWhatCameSince(t *testing.T, open open
 	}
 }
 
-// One effect may be about many alerts, of which another source has reported something since.
-func aLetterThatHasAnEffectIsTakenIn(t *testing.T, open opener) {
+// An effect may be about many alerts. The letter is taken in if one of them has no later report of another source.
+func testALetterThatHasAnEffectIsTakenIn(t *testing.T, open opener) {
 	other := raising("other")
 	other.Rule = "other"
 	for name, effects := range map[string][]decision.Effect{
@@ -267,8 +268,8 @@ func sends(key ilert.IntegrationKey, typ ilert.Type, alertKey string) decision.S
 	return decision.Send{IntegrationKey: key, Path: ilert.EventsPath, Event: ilert.Event{EventType: typ, Summary: "s", AlertKey: alertKey}}
 }
 
-// What is sent just so has no state, but what came later of the same alert key is known.
-func anOutboxItemIsSentAgainUnlessOvertaken(t *testing.T, open opener) {
+// An outbox item has no desired state. But the engine knows a later item of the same alert key that contradicts it.
+func testAnOutboxItemIsSentAgainUnlessOvertaken(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		first, later decision.Send
 		overtaken    bool

@@ -11,7 +11,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// seam is an open store without an engine.
+// seam is an open store without an engine, with short names for what tests do.
 type seam struct {
 	t       *testing.T
 	backend Backend
@@ -35,7 +35,7 @@ func runSeam(t *testing.T, open func(t *testing.T) Backend) {
 	}
 }
 
-// restart opens the store again.
+// restart closes the store and opens it again, as the next process does.
 func (s *seam) restart() {
 	s.t.Helper()
 	require.NoError(s.t, s.store.Close())
@@ -52,7 +52,7 @@ func (s *seam) view(do func(tx alerting.Tx) error) {
 	require.NoError(s.t, s.store.View(s.t.Context(), do))
 }
 
-// save saves changes in a transaction of their own.
+// save saves changes in one transaction.
 func (s *seam) save(changes alerting.Changes) {
 	s.t.Helper()
 	s.update(func(tx alerting.Tx) error { return tx.Save(s.t.Context(), &changes) })
@@ -84,14 +84,14 @@ func (s *seam) letter(id int64) *alerting.Letter {
 	return s.load(alerting.Keys{Letters: []int64{id}}).Letters[id]
 }
 
-// recovered returns what an engine reads when it begins.
+// recovered calls Recover as an engine does when it opens the store, and returns what that reads.
 func (s *seam) recovered() (m alerting.Memory) {
 	s.t.Helper()
 	s.update(func(tx alerting.Tx) error { return tx.Recover(s.t.Context(), &m) })
 	return m
 }
 
-// due returns how long after start something is due, or -1.
+// due returns the time from start to NextDue, or -1 if nothing is due.
 func (s *seam) due() time.Duration {
 	s.t.Helper()
 	at, due, err := s.store.NextDue(s.t.Context())
@@ -102,11 +102,11 @@ func (s *seam) due() time.Duration {
 	return at.Sub(start)
 }
 
-// in returns the time so many seconds after start.
+// in returns the time that is some seconds after start.
 func in(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 
-// waiting returns an alert of the configured key that is to be sent so many seconds after start, as one that ilert
-// does not know.
+// waiting returns an alert that waits until some seconds after start. ilert does not know it, and its integration key
+// is the configured one.
 func waiting(key string, seconds int) *alerting.Alert {
 	return &alerting.Alert{
 		ID: alerting.AlertID{Folded: key}, AlertKey: key, Rule: "r", Desired: ilert.Alert, Priority: "LOW",
@@ -114,7 +114,7 @@ func waiting(key string, seconds int) *alerting.Alert {
 	}
 }
 
-// queued returns an outbox item of a key that is to be sent so many seconds after start.
+// queued returns an outbox item of an integration key that waits until some seconds after start.
 func queued(key ilert.IntegrationKey, seconds int) *alerting.OutboxItem {
 	return &alerting.OutboxItem{
 		Alert: alerting.AlertID{Integration: key}, Path: "/p", Body: "{}", EventType: ilert.Alert,

@@ -14,16 +14,16 @@ import (
 )
 
 var findTests = []func(*testing.T, *seam){
-	whatIsDueIsFoundTheLongestFirst,
-	rulesAreFoundWithTheirOpenAlerts,
-	lettersAreChosen,
-	outboxItemsAreChosen,
-	whatWaitsBehindAnItemIsFound,
-	lettersAreOvertaken,
-	devicesAreFoundTheLongestUnseenFirst,
+	testWhatIsDueIsFoundTheLongestFirst,
+	testRulesAreFoundWithTheirOpenAlerts,
+	testLettersAreChosen,
+	testOutboxItemsAreChosen,
+	testWhatWaitsBehindAnItemIsFound,
+	testLettersAreOvertaken,
+	testDevicesAreFoundTheLongestUnseenFirst,
 }
 
-func whatIsDueIsFoundTheLongestFirst(t *testing.T, s *seam) {
+func testWhatIsDueIsFoundTheLongestFirst(t *testing.T, s *seam) {
 	var changes alerting.Changes
 	for n := range 6 {
 		changes.Alerts = append(changes.Alerts, &alerting.Alert{ID: alerting.AlertID{Folded: fmt.Sprint(n)}, AlertKey: fmt.Sprint(n), EndsAt: in(9 - n)})
@@ -57,7 +57,7 @@ func whatIsDueIsFoundTheLongestFirst(t *testing.T, s *seam) {
 	assert.Equal(t, time.Second, s.due(), "a group")
 }
 
-func rulesAreFoundWithTheirOpenAlerts(t *testing.T, s *seam) {
+func testRulesAreFoundWithTheirOpenAlerts(t *testing.T, s *seam) {
 	a, b, c, none := waiting("a", 0), waiting("b", 0), waiting("c", 0), waiting("none", 0)
 	b.Desired, c.ID.Integration, none.Rule = ilert.Resolve, doors, ""
 	over := waiting("over", 0)
@@ -84,7 +84,7 @@ func storedIDs(all []alerting.Stored) (ids []int64) {
 	return ids
 }
 
-func lettersAreChosen(t *testing.T, s *seam) {
+func testLettersAreChosen(t *testing.T, s *seam) {
 	var changes alerting.Changes
 	for n := range 5 {
 		l := died(9 - n)
@@ -135,7 +135,7 @@ func lettersAreChosen(t *testing.T, s *seam) {
 	}
 }
 
-func outboxItemsAreChosen(t *testing.T, s *seam) {
+func testOutboxItemsAreChosen(t *testing.T, s *seam) {
 	fourth := ilert.LiteralKey("fourth")
 	var changes alerting.Changes
 	for n, k := range []ilert.IntegrationKey{configured, third, doors, third, fourth} {
@@ -148,7 +148,7 @@ func outboxItemsAreChosen(t *testing.T, s *seam) {
 	first := changes.Outbox[0].ID
 	for name, c := range map[string]struct {
 		which alerting.OutboxQuery
-		want  []int64 // behind the first
+		want  []int64 // numbers of the items in the order in which they were added, from 0
 	}{
 		"all":               {alerting.OutboxQuery{}, []int64{0, 1, 2, 3, 4}},
 		"some":              {alerting.OutboxQuery{Limit: 2}, []int64{0, 1}},
@@ -177,7 +177,7 @@ func outboxItemsAreChosen(t *testing.T, s *seam) {
 	}
 }
 
-func whatWaitsBehindAnItemIsFound(t *testing.T, s *seam) {
+func testWhatWaitsBehindAnItemIsFound(t *testing.T, s *seam) {
 	a, b := alerting.AlertID{Integration: doors, Folded: "a"}, alerting.AlertID{Integration: doors, Folded: "b"}
 	var changes alerting.Changes
 	add := func(id alerting.AlertID, typ ilert.Type) {
@@ -194,7 +194,7 @@ func whatWaitsBehindAnItemIsFound(t *testing.T, s *seam) {
 	for range 995 {
 		add(b, ilert.Comment)
 	}
-	add(a, ilert.Alert) // the thousandth of its integration key behind the first
+	add(a, ilert.Alert) // the thousandth item of its integration key behind the first
 	add(a, ilert.Comment)
 	s.save(changes)
 	first := alerting.OutboxRef{ID: changes.Outbox[0].ID, Alert: a}
@@ -206,7 +206,7 @@ func whatWaitsBehindAnItemIsFound(t *testing.T, s *seam) {
 	assert.Empty(t, rows.Behind[nameless])
 }
 
-func lettersAreOvertaken(t *testing.T, s *seam) {
+func testLettersAreOvertaken(t *testing.T, s *seam) {
 	a := alerting.AlertID{Integration: doors, Folded: "a"}
 	var changes alerting.Changes
 	for _, c := range []alerting.Letter{
@@ -229,7 +229,7 @@ func lettersAreOvertaken(t *testing.T, s *seam) {
 	}
 }
 
-func devicesAreFoundTheLongestUnseenFirst(t *testing.T, s *seam) {
+func testDevicesAreFoundTheLongestUnseenFirst(t *testing.T, s *seam) {
 	s.save(alerting.Changes{Devices: []alerting.Device{{GUID: "a", SeenAt: in(3)}, {GUID: "b", SeenAt: in(1)}, {GUID: "c", SeenAt: in(2)}}})
 	s.save(alerting.Changes{Devices: []alerting.Device{{GUID: "a", SeenAt: in(2)}, {GUID: "b", SeenAt: in(4)}}})
 	s.restart()

@@ -14,15 +14,15 @@ import (
 )
 
 var keptTests = []func(*testing.T, *seam){
-	volumesAreThoseOfTheRows,
-	reportsOfEndedAlertsAreKeptForSomeTime,
-	provenKeysAreKept,
-	talliesMayFall,
-	anEngineFindsItsMemory,
-	theEndsOfRulesWaitInPages,
+	testVolumesAreThoseOfTheRows,
+	testReportsOfEndedAlertsAreKeptForSomeTime,
+	testProvenKeysAreKept,
+	testTalliesMayFall,
+	testAnEngineFindsItsMemory,
+	testTheEndsOfRulesWaitInPages,
 }
 
-func volumesAreThoseOfTheRows(t *testing.T, s *seam) {
+func testVolumesAreThoseOfTheRows(t *testing.T, s *seam) {
 	volumes := func() alerting.Volumes { return s.load(alerting.Keys{Volumes: true}).Volumes }
 	l, o, stranger := died(0), queued(doors, 0), queued(third, 0)
 	l.Topic, l.Payload, l.Properties = "tä", []byte{0, 1, 2}, []decision.Property{{Key: "k", Value: "v"}}
@@ -50,7 +50,7 @@ func volumesAreThoseOfTheRows(t *testing.T, s *seam) {
 	assert.Zero(t, volumes())
 }
 
-func reportsOfEndedAlertsAreKeptForSomeTime(t *testing.T, s *seam) {
+func testReportsOfEndedAlertsAreKeptForSomeTime(t *testing.T, s *seam) {
 	a, b := alerting.AlertID{Folded: "a"}, alerting.AlertID{Integration: doors, Folded: "a"}
 	both := alerting.Keys{Alerts: []alerting.AlertID{a, b}}
 	reports := map[alerting.AlertID]alerting.Report{a: {At: in(1), Source: "s"}, b: {At: in(2), Source: "u"}}
@@ -65,7 +65,7 @@ func reportsOfEndedAlertsAreKeptForSomeTime(t *testing.T, s *seam) {
 	assert.Empty(t, s.load(both).Ended, "there is an alert again")
 }
 
-func provenKeysAreKept(t *testing.T, s *seam) {
+func testProvenKeysAreKept(t *testing.T, s *seam) {
 	fourth, fifth := ilert.LiteralKey("fourth"), ilert.LiteralKey("fifth")
 	keys := alerting.Keys{Proven: []ilert.IntegrationKey{third, fourth, fifth}}
 	one, two, other := queued(third, 0), queued(third, 0), queued(fourth, 0)
@@ -80,7 +80,7 @@ func provenKeysAreKept(t *testing.T, s *seam) {
 	assert.Equal(t, map[ilert.IntegrationKey]bool{third: false, fourth: true, fifth: true}, s.load(keys).Proven, "the first time counts")
 }
 
-func talliesMayFall(t *testing.T, s *seam) {
+func testTalliesMayFall(t *testing.T, s *seam) {
 	tallies := func() map[string]alerting.Tally {
 		status, err := s.store.Status(t.Context(), start)
 		require.NoError(t, err)
@@ -103,7 +103,7 @@ func talliesMayFall(t *testing.T, s *seam) {
 	assert.Equal(t, map[string]alerting.Tally{"f": all, "g": {}}, tallies())
 }
 
-func anEngineFindsItsMemory(t *testing.T, s *seam) {
+func testAnEngineFindsItsMemory(t *testing.T, s *seam) {
 	assert.Zero(t, s.recovered().Epoch)
 	one, two := &alerting.Arrival{At: in(1), Prints: []uint64{1, 1 << 63}}, &alerting.Arrival{At: in(2), Prints: []uint64{3}}
 	s.save(alerting.Changes{
@@ -139,7 +139,7 @@ func anEngineFindsItsMemory(t *testing.T, s *seam) {
 	assert.Equal(t, map[string][]string{"d": {"h"}}, m.Subscriptions)
 }
 
-func theEndsOfRulesWaitInPages(t *testing.T, s *seam) {
+func testTheEndsOfRulesWaitInPages(t *testing.T, s *seam) {
 	page := func(epoch int64, limit int) (alerts, groups int) {
 		rows := s.load(alerting.Keys{Rules: []alerting.RuleQuery{{Rule: "r", Epoch: epoch, Limit: limit}}})
 		for _, id := range rows.Rules["r"].Alerts {

@@ -14,20 +14,20 @@ import (
 )
 
 var laneSeamTests = []func(*testing.T, *seam){
-	aLaneIsDueWithTheFirstThatMayBeSent,
-	aLaneIsDerivedWhenItsRowsChange,
-	whatHoldsUpALaneStaysUntilNothingWaits,
-	allLanesMayBeDueAtOnce,
-	lanesAreFoundInTheirOrder,
-	workIsFoundByClassesTheLongestDueFirst,
-	workHasTheHeadOfTheOutbox,
-	theBacklogOfAMinuteIsCounted,
-	alertsJoinStorms,
-	aNewEngineFindsAllLanesDue,
-	anIntegrationKeyIsBusyWhileAnythingWaits,
+	testALaneIsDueWithTheFirstThatMayBeSent,
+	testALaneIsDerivedWhenItsRowsChange,
+	testWhatHoldsUpALaneStaysUntilNothingWaits,
+	testAllLanesMayBeDueAtOnce,
+	testLanesAreFoundInTheirOrder,
+	testWorkIsFoundByClassesTheLongestDueFirst,
+	testWorkHasTheHeadOfTheOutbox,
+	testTheBacklogOfAMinuteIsCounted,
+	testAlertsJoinStorms,
+	testANewEngineFindsAllLanesDue,
+	testAnIntegrationKeyIsBusyWhileAnythingWaits,
 }
 
-// of class returns an alert that waits as one of a kind.
+// ofKind returns an alert of a kind of send class that waits until some seconds after start.
 func ofKind(kind alerting.SendClass, key string, seconds int) *alerting.Alert {
 	a := waiting(key, seconds)
 	switch kind {
@@ -59,7 +59,7 @@ func (s *seam) work(now time.Time, query alerting.LaneQuery) alerting.LaneWork {
 	return all[0]
 }
 
-func aLaneIsDueWithTheFirstThatMayBeSent(t *testing.T, s *seam) {
+func testALaneIsDueWithTheFirstThatMayBeSent(t *testing.T, s *seam) {
 	storm, halves, member, claimed, done := waiting("s", 10), waiting("s", 10), waiting("s", 10), waiting("s", 10), waiting("s", 10)
 	storm.Storm, halves.Storm, member.Storm = alerting.IsStorm, alerting.IsStorm, alerting.InStorm
 	halves.MaxListed, claimed.Claimed, done.Pending = 1, true, false
@@ -126,7 +126,7 @@ func aLaneIsDueWithTheFirstThatMayBeSent(t *testing.T, s *seam) {
 	}
 }
 
-func aLaneIsDerivedWhenItsRowsChange(t *testing.T, s *seam) {
+func testALaneIsDerivedWhenItsRowsChange(t *testing.T, s *seam) {
 	a, b, o, p := waiting("a", 1), waiting("b", 2), queued(configured, 3), queued(configured, 0)
 	s.save(alerting.Changes{Alerts: []*alerting.Alert{a, b}, Outbox: []*alerting.OutboxItem{o, p}})
 	assert.Equal(t, time.Second, s.due(), "the second of the outbox waits for the first")
@@ -147,7 +147,7 @@ func aLaneIsDerivedWhenItsRowsChange(t *testing.T, s *seam) {
 	assert.Equal(t, time.Duration(0), s.due())
 }
 
-func whatHoldsUpALaneStaysUntilNothingWaits(t *testing.T, s *seam) {
+func testWhatHoldsUpALaneStaysUntilNothingWaits(t *testing.T, s *seam) {
 	lanes := func(hold *alerting.LaneHold) map[ilert.IntegrationKey]*alerting.LaneHold {
 		return map[ilert.IntegrationKey]*alerting.LaneHold{configured: hold}
 	}
@@ -171,7 +171,7 @@ func whatHoldsUpALaneStaysUntilNothingWaits(t *testing.T, s *seam) {
 	assert.Equal(t, time.Second, s.due(), "it is forgotten with the lane")
 }
 
-func allLanesMayBeDueAtOnce(t *testing.T, s *seam) {
+func testAllLanesMayBeDueAtOnce(t *testing.T, s *seam) {
 	hold := &alerting.LaneHold{Any: in(99), Singles: in(99)}
 	s.save(alerting.Changes{
 		Alerts: []*alerting.Alert{waiting("a", 5)}, Outbox: []*alerting.OutboxItem{queued(doors, 5)},
@@ -184,7 +184,7 @@ func allLanesMayBeDueAtOnce(t *testing.T, s *seam) {
 	assert.Equal(t, 5*time.Second, s.due(), "nothing holds them up")
 }
 
-func lanesAreFoundInTheirOrder(t *testing.T, s *seam) {
+func testLanesAreFoundInTheirOrder(t *testing.T, s *seam) {
 	proven := ilert.LiteralKey("proven")
 	var changes alerting.Changes
 	for n, k := range []ilert.IntegrationKey{third, proven, doors, ilert.FileKey("/b"), ilert.FileKey("/a"), ilert.LiteralKey("fourth")} {
@@ -203,7 +203,7 @@ func lanesAreFoundInTheirOrder(t *testing.T, s *seam) {
 	assert.Equal(t, want, s.lanes(in(4), 9))
 }
 
-func workIsFoundByClassesTheLongestDueFirst(t *testing.T, s *seam) {
+func testWorkIsFoundByClassesTheLongestDueFirst(t *testing.T, s *seam) {
 	var changes alerting.Changes
 	for _, priority := range []string{"LOW", "", "HIGH"} {
 		for kind := range alerting.Kinds {
@@ -249,7 +249,7 @@ func workIsFoundByClassesTheLongestDueFirst(t *testing.T, s *seam) {
 	})
 }
 
-func workHasTheHeadOfTheOutbox(t *testing.T, s *seam) {
+func testWorkHasTheHeadOfTheOutbox(t *testing.T, s *seam) {
 	first, second := queued(doors, 5), queued(doors, 1)
 	s.save(alerting.Changes{Outbox: []*alerting.OutboxItem{first, second, queued(configured, 0)}})
 	head := func(seconds int) *alerting.OutboxItem {
@@ -264,7 +264,7 @@ func workHasTheHeadOfTheOutbox(t *testing.T, s *seam) {
 	assert.Equal(t, second, head(5))
 }
 
-func theBacklogOfAMinuteIsCounted(t *testing.T, s *seam) {
+func testTheBacklogOfAMinuteIsCounted(t *testing.T, s *seam) {
 	var changes alerting.Changes
 	for n := range 6 {
 		a := waiting(fmt.Sprint("a", n), n)
@@ -297,7 +297,7 @@ func theBacklogOfAMinuteIsCounted(t *testing.T, s *seam) {
 	assert.Zero(t, n, "nobody asks")
 }
 
-func alertsJoinStorms(t *testing.T, s *seam) {
+func testAlertsJoinStorms(t *testing.T, s *seam) {
 	var changes alerting.Changes
 	for n := range 6 {
 		changes.Alerts = append(changes.Alerts, waiting(fmt.Sprint(n), 9-n))
@@ -339,7 +339,7 @@ func alertsJoinStorms(t *testing.T, s *seam) {
 	assert.Equal(t, alerting.StormMembers{Size: 1, Members: []alerting.AlertID{id("4")}}, all, "none waits to be reported")
 }
 
-func aNewEngineFindsAllLanesDue(t *testing.T, s *seam) {
+func testANewEngineFindsAllLanesDue(t *testing.T, s *seam) {
 	a, end, o := waiting("a", 1), ofKind(alerting.Others, "b", 2), queued(doors, 3)
 	a.Claimed, o.Claimed = true, true
 	hold := &alerting.LaneHold{Any: in(99), Singles: in(99)}
@@ -360,7 +360,7 @@ func aNewEngineFindsAllLanesDue(t *testing.T, s *seam) {
 	assert.LessOrEqual(t, s.due(), time.Second, "nothing holds it up any more")
 }
 
-func anIntegrationKeyIsBusyWhileAnythingWaits(t *testing.T, s *seam) {
+func testAnIntegrationKeyIsBusyWhileAnythingWaits(t *testing.T, s *seam) {
 	busy := func() bool {
 		t.Helper()
 		return s.load(alerting.Keys{Busy: []ilert.IntegrationKey{configured, doors}}).Busy[configured]

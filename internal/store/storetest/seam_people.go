@@ -12,12 +12,12 @@ import (
 )
 
 var peopleTests = []func(*testing.T, *seam){
-	statusCountsWhatWaits,
-	alertsAreListedWithTheirMembers,
-	integrationKeysThatWaitAreListed,
+	testStatusCountsWhatWaits,
+	testAlertsAreListedWithTheirMembers,
+	testIntegrationKeysThatWaitAreListed,
 }
 
-func statusCountsWhatWaits(t *testing.T, s *seam) {
+func testStatusCountsWhatWaits(t *testing.T, s *seam) {
 	status := func(now time.Time) alerting.Status {
 		t.Helper()
 		all, err := s.store.Status(t.Context(), now)
@@ -54,7 +54,7 @@ func statusCountsWhatWaits(t *testing.T, s *seam) {
 	assert.Equal(t, in(2), all.OldestUnproven)
 }
 
-func alertsAreListedWithTheirMembers(t *testing.T, s *seam) {
+func testAlertsAreListedWithTheirMembers(t *testing.T, s *seam) {
 	list := func(rule string, limit int) (all []alerting.AlertWithMembers) {
 		t.Helper()
 		all, err := s.store.Alerts(t.Context(), rule, limit)
@@ -91,7 +91,7 @@ func alertsAreListedWithTheirMembers(t *testing.T, s *seam) {
 	assert.Empty(t, list("nobody's", 9))
 }
 
-func integrationKeysThatWaitAreListed(t *testing.T, s *seam) {
+func testIntegrationKeysThatWaitAreListed(t *testing.T, s *seam) {
 	fourth, fifth := ilert.LiteralKey("fourth"), ilert.LiteralKey("fifth")
 	var changes alerting.Changes
 	for n, k := range []ilert.IntegrationKey{doors, third, third, fourth, fifth, configured} {

@@ -12,16 +12,16 @@ import (
 )
 
 var rowTests = []func(*testing.T, *seam){
-	whatIsNotThereIsNil,
-	anAlertIsKeptWithAllThatItHas,
-	aGroupIsKeptWithItsMembers,
-	anOutboxItemIsKeptWithAllThatItHas,
-	aLetterIsKeptWithAllThatItHas,
-	rowsBelongToTheirCaller,
-	loadLeavesWhatIsReadAlone,
+	testWhatIsNotThereIsNil,
+	testAnAlertIsKeptWithAllThatItHas,
+	testAGroupIsKeptWithItsMembers,
+	testAnOutboxItemIsKeptWithAllThatItHas,
+	testALetterIsKeptWithAllThatItHas,
+	testRowsBelongToTheirCaller,
+	testLoadLeavesWhatIsReadAlone,
 }
 
-func whatIsNotThereIsNil(t *testing.T, s *seam) {
+func testWhatIsNotThereIsNil(t *testing.T, s *seam) {
 	id, gid := alerting.AlertID{Folded: "a"}, alerting.GroupID{Rule: "r", Group: "g"}
 	storm, ref := alerting.StormQuery{Rule: "r", Limit: 1}, alerting.OutboxRef{ID: 1, Alert: id}
 	rows := s.load(alerting.Keys{
@@ -43,7 +43,7 @@ func whatIsNotThereIsNil(t *testing.T, s *seam) {
 	s.save(alerting.Changes{})
 }
 
-func anAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
+func testAnAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 	for _, key := range []ilert.IntegrationKey{configured, doors, ilert.FileKey("/k"), third} {
 		a := &alerting.Alert{
 			ID: alerting.AlertID{Integration: key, Folded: "ä"}, AlertKey: "Ä ", Rule: "r", Windowed: true, Group: "g", Epoch: 3,
@@ -66,7 +66,7 @@ func anAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 	}
 }
 
-func aGroupIsKeptWithItsMembers(t *testing.T, s *seam) {
+func testAGroupIsKeptWithItsMembers(t *testing.T, s *seam) {
 	id := alerting.GroupID{Rule: "r", Group: "g"}
 	g := &alerting.Group{
 		ID: id, Window: decision.Window{Rule: "r", Length: time.Hour, AtLeast: 1, Distinct: 2, Ratio: 0.3, Fleet: true, Held: true, Left: 0.4, Clear: time.Minute},
@@ -93,7 +93,7 @@ func aGroupIsKeptWithItsMembers(t *testing.T, s *seam) {
 	assert.Empty(t, s.group(id).Members, "they have gone with it")
 }
 
-func anOutboxItemIsKeptWithAllThatItHas(t *testing.T, s *seam) {
+func testAnOutboxItemIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 	o := &alerting.OutboxItem{
 		Alert: alerting.AlertID{Integration: third, Folded: "a"}, Path: "/p", Body: "{}", EventType: ilert.Comment, QueuedAt: in(1), Unproven: true,
 		Claimed: true, Tries: 2, NextTry: in(3), Cause: alerting.Cause{Filter: "f", Topic: "t", Payload: []byte("x"), ReceivedAt: in(4), Properties: "[]"},
@@ -112,7 +112,7 @@ func anOutboxItemIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 	assert.NotNil(t, s.item(second.ID))
 }
 
-func aLetterIsKeptWithAllThatItHas(t *testing.T, s *seam) {
+func testALetterIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 	l := &alerting.Letter{
 		Filter: "f", Topic: "t", Payload: []byte("x"), Properties: []decision.Property{{Key: "k", Value: "<v>"}}, ReceivedAt: in(1), DiedAt: in(2),
 		Reason: "no", Tries: 3, Kind: alerting.Sent, Alert: alerting.AlertID{Integration: third, Folded: "a"}, EventType: ilert.Alert, OvertakenBy: ilert.Resolve,
@@ -139,7 +139,7 @@ func aLetterIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 	assert.EqualValues(t, 3, third.ID, "people have written down the ID of another one")
 }
 
-func rowsBelongToTheirCaller(t *testing.T, s *seam) {
+func testRowsBelongToTheirCaller(t *testing.T, s *seam) {
 	a, o, l := waiting("a", 0), queued(doors, 0), died(0)
 	a.Cause.Payload, o.Cause.Payload, l.Payload = []byte("x"), []byte("x"), []byte("x")
 	id, name := alerting.GroupID{Rule: "r"}, alerting.MemberID{Group: alerting.GroupID{Rule: "r"}, Name: "m"}
@@ -161,7 +161,7 @@ func rowsBelongToTheirCaller(t *testing.T, s *seam) {
 	}
 }
 
-func loadLeavesWhatIsReadAlone(t *testing.T, s *seam) {
+func testLoadLeavesWhatIsReadAlone(t *testing.T, s *seam) {
 	a := waiting("a", 0)
 	a.Storm = alerting.InStorm
 	s.save(alertsOf(a))

@@ -15,14 +15,14 @@ import (
 )
 
 var transactionTests = []func(*testing.T, *seam){
-	nothingIsKeptOfATransactionThatFails,
-	aTransactionSeesWhatItHasSaved,
-	deletionsComeBeforeInsertions,
-	aViewIsOfOneMomentAndHoldsUpNothing,
-	waitingEndsWithTheContext,
+	testNothingIsKeptOfATransactionThatFails,
+	testATransactionSeesWhatItHasSaved,
+	testDeletionsComeBeforeInsertions,
+	testAViewIsOfOneMomentAndHoldsUpNothing,
+	testWaitingEndsWithTheContext,
 }
 
-// everything is a change of each kind.
+// everything returns changes that write a row of each table.
 func everything() alerting.Changes {
 	id := alerting.GroupID{Rule: "r", Group: "g"}
 	letter := died(1)
@@ -43,7 +43,7 @@ func everything() alerting.Changes {
 	}
 }
 
-// undoing takes all of that back.
+// undoing returns changes that delete all rows of everything.
 func undoing() alerting.Changes {
 	id := alerting.GroupID{Rule: "r", Group: "g"}
 	minus := ^uint64(0)
@@ -55,7 +55,7 @@ func undoing() alerting.Changes {
 	}
 }
 
-// dump returns all that can be seen of a store.
+// dump returns all rows that the methods of the store return, as text.
 func (s *seam) dump() string {
 	s.t.Helper()
 	ctx := context.Background()
@@ -96,7 +96,7 @@ func (s *seam) dump() string {
 	return strings.Join(all, "\n")
 }
 
-func nothingIsKeptOfATransactionThatFails(t *testing.T, s *seam) {
+func testNothingIsKeptOfATransactionThatFails(t *testing.T, s *seam) {
 	fails := func(changes ...alerting.Changes) {
 		t.Helper()
 		before := s.dump()
@@ -138,7 +138,7 @@ func nothingIsKeptOfATransactionThatFails(t *testing.T, s *seam) {
 	assert.Zero(t, len(m.Arrivals)+len(m.Receipts)+len(m.Requests)+len(m.Holds)+len(m.Clocks)+len(m.Subscriptions)+len(m.RuleEnds))
 }
 
-func aTransactionSeesWhatItHasSaved(t *testing.T, s *seam) {
+func testATransactionSeesWhatItHasSaved(t *testing.T, s *seam) {
 	a := waiting("a", 1)
 	s.update(func(tx alerting.Tx) error {
 		changes := alertsOf(a)
@@ -158,7 +158,7 @@ func aTransactionSeesWhatItHasSaved(t *testing.T, s *seam) {
 	assert.Nil(t, s.alert(a.ID))
 }
 
-func deletionsComeBeforeInsertions(t *testing.T, s *seam) {
+func testDeletionsComeBeforeInsertions(t *testing.T, s *seam) {
 	id := alerting.GroupID{Rule: "r", Group: "g"}
 	old, young := alerting.MemberID{Group: id, Name: "old"}, alerting.MemberID{Group: id, Name: "young"}
 	s.save(everything())
@@ -189,7 +189,7 @@ func deletionsComeBeforeInsertions(t *testing.T, s *seam) {
 	assert.Equal(t, in(5), s.group(id).Members["young"].At)
 }
 
-func aViewIsOfOneMomentAndHoldsUpNothing(t *testing.T, s *seam) {
+func testAViewIsOfOneMomentAndHoldsUpNothing(t *testing.T, s *seam) {
 	a := waiting("a", 0)
 	s.save(alertsOf(a))
 	s.view(func(tx alerting.Tx) error {
@@ -204,7 +204,7 @@ func aViewIsOfOneMomentAndHoldsUpNothing(t *testing.T, s *seam) {
 		select {
 		case err := <-changed:
 			require.NoError(t, err)
-		case <-time.After(4 * time.Second): // which is less than a database would wait
+		case <-time.After(4 * time.Second): // a database waits longer for a lock
 			assert.Fail(t, "a View holds up an Update")
 			return nil
 		}
@@ -221,7 +221,7 @@ func aViewIsOfOneMomentAndHoldsUpNothing(t *testing.T, s *seam) {
 	assert.Nil(t, s.alert(a.ID))
 }
 
-func waitingEndsWithTheContext(t *testing.T, s *seam) {
+func testWaitingEndsWithTheContext(t *testing.T, s *seam) {
 	ended, end := context.WithCancel(t.Context())
 	s.update(func(alerting.Tx) error {
 		waiting := make(chan error)

@@ -17,28 +17,28 @@ import (
 )
 
 var splitTests = []test{
-	aNoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound,
-	anAlertThatOnlyAListCannotHoldIsSentAlone,
-	alertsWhoseStormIlertRefusesAreSentAlone,
-	aStormChangesWhileItsNoticeIsHalved,
-	aMessageThatWaitsWithAStormOutlivesTheHalves,
-	aLetterOfACulpritCanBeRetried,
-	anAnswerIsLeftAsItIs,
-	stormsEndWellWhateverHappens,
+	testANoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound,
+	testAnAlertThatOnlyAListCannotHoldIsSentAlone,
+	testAlertsWhoseStormIlertRefusesAreSentAlone,
+	testAStormChangesWhileItsNoticeIsHalved,
+	testAMessageThatWaitsWithAStormOutlivesTheHalves,
+	testALetterOfACulpritCanBeRetried,
+	testAnAnswerIsLeftAsItIs,
+	testStormsEndWellWhateverHappens,
 }
 
-// picky is an ilert that calls some events invalid. It keeps what it has taken.
+// picky is a model of ilert that calls some events invalid, and keeps a record of those that it has taken.
 type picky struct {
 	dislikes func(e ilert.Event) bool
-	// breaks returns what becomes of the request of a number instead, and whether the process ends
-	// in the middle of it; zero values are for nothing of the kind.
+	// breaks returns a result other than Taken for the request of a number that fails, and true for one during
+	// which the process ends.
 	breaks   func(request int) (result alerting.Result, restart bool)
 	requests int
-	singles  []string       // alerts that it was sent alone
-	listed   map[string]int // how often it took a list that names an alert
+	singles  []string       // alerts that were sent alone
+	listed   map[string]int // by alert: the notices of storms taken that report it
 }
 
-// names returns the alerts that an event names.
+// names returns the alert keys that an event reports.
 func names(e ilert.Event) []string {
 	if !inStorm(e) {
 		return []string{e.AlertKey}
@@ -47,7 +47,7 @@ func names(e ilert.Event) []string {
 	return slices.DeleteFunc(all, func(line string) bool { return strings.HasSuffix(line, " more") })
 }
 
-// naming returns whether an event names one of some alerts.
+// naming returns a function that reports whether an event reports one of some alert keys.
 func naming(alerts ...string) func(ilert.Event) bool {
 	return func(e ilert.Event) bool {
 		return slices.ContainsFunc(names(e), func(name string) bool { return slices.Contains(alerts, name) })
@@ -56,7 +56,7 @@ func naming(alerts ...string) func(ilert.Event) bool {
 
 func inStorm(e ilert.Event) bool { return strings.HasPrefix(e.AlertKey, "storm/") }
 
-// answer settles a notice, and reports whether the process is still the same.
+// answer settles a notice, and reports whether the process lives on.
 func (p *picky) answer(b *book, n alerting.Notice) (same bool) {
 	b.t.Helper()
 	p.requests++
@@ -90,7 +90,7 @@ func (p *picky) answer(b *book, n alerting.Notice) (same bool) {
 	return true
 }
 
-// sends claims and answers until nothing is due.
+// sends claims notices and lets a model of ilert answer them until nothing is due.
 func (b *book) sends(p *picky) {
 	b.t.Helper()
 	if p.listed == nil {
@@ -110,7 +110,7 @@ func (b *book) sends(p *picky) {
 	require.Fail(b.t, "it does not come to an end")
 }
 
-func aNoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *testing.T, open opener) {
+func testANoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		alerts      int
 		culprit     func(n int) bool
@@ -134,7 +134,7 @@ func aNoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *test
 			},
 		} {
 			if fault != "" && c.alerts > 100 {
-				continue // as with fewer, and slower
+				continue // a large storm shows nothing that a small one does not, and takes longer
 			}
 			t.Run(name+fault, func(t *testing.T) {
 				b := open(t)
@@ -168,7 +168,7 @@ func aNoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *test
 				assert.LessOrEqual(t, p.requests, c.maxRequests)
 				assert.Equal(t, alerting.Tally{Received: uint64(len(all)), Delivered: uint64(len(innocent)), Dead: uint64(len(culprits))}, b.tally())
 
-				// All end, the storm with the last.
+				// All alerts end, and the storm with the last of them.
 				for _, name := range all {
 					b.does(ending(name))
 				}
@@ -179,7 +179,7 @@ func aNoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *test
 				if len(innocent) > 0 {
 					assert.Contains(t, ends, "RESOLVE LOW storm/r all alerts of rule r have ended")
 				}
-				if fault == "" { // else ilert may know culprits, too
+				if fault == "" { // with faults ilert may know culprits, too
 					assert.Len(t, ends, min(len(innocent), 1))
 				}
 				assert.Zero(t, b.tally().Pending)
@@ -189,8 +189,8 @@ func aNoticeOfAStormThatIlertRefusesIsSentInHalvesUntilTheCulpritIsFound(t *test
 	}
 }
 
-// What ilert refuses in a list it may take alone. It stays out of the storm.
-func anAlertThatOnlyAListCannotHoldIsSentAlone(t *testing.T, open opener) {
+// ilert may take an alert alone whose name it refuses in the notice of a storm. The alert stays out of the storm.
+func testAnAlertThatOnlyAListCannotHoldIsSentAlone(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 20)
 	culprit := naming("r0007")
@@ -210,8 +210,8 @@ func anAlertThatOnlyAListCannotHoldIsSentAlone(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 42, Delivered: 41, Merged: 1}, b.tally())
 }
 
-// If it is the storm itself that ilert refuses, each alert is sent alone.
-func alertsWhoseStormIlertRefusesAreSentAlone(t *testing.T, open opener) {
+// If ilert refuses each notice of a storm, the engine sends each alert alone.
+func testAlertsWhoseStormIlertRefusesAreSentAlone(t *testing.T, open opener) {
 	b := open(t)
 	all := b.fails("r", 0, 50)
 	p := &picky{dislikes: inStorm}
@@ -222,8 +222,8 @@ func alertsWhoseStormIlertRefusesAreSentAlone(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-// Members come and go while the culprit is looked for.
-func aStormChangesWhileItsNoticeIsHalved(t *testing.T, open opener) {
+// Members join and leave the storm while the engine looks for the culprit.
+func testAStormChangesWhileItsNoticeIsHalved(t *testing.T, open opener) {
 	b := open(t)
 	all := b.fails("r", 0, 100)
 	p := &picky{listed: map[string]int{}, dislikes: naming("r0042")}
@@ -234,7 +234,7 @@ func aStormChangesWhileItsNoticeIsHalved(t *testing.T, open opener) {
 			break
 		}
 		for _, n := range due {
-			if step < 20 { // while the request is under way
+			if step < 20 { // the members change while the request is under way
 				gone := all[step*4%len(all)]
 				b.does(ending(gone))
 				ended[gone] = true
@@ -269,9 +269,8 @@ func count(all []string, one string) (n int) {
 	return n
 }
 
-// A message that makes the storm louder, or reminds of it, waits with the storm and not with a
-// member.
-func aMessageThatWaitsWithAStormOutlivesTheHalves(t *testing.T, open opener) {
+// A message that raises the priority of a storm, or reminds of it, waits with the storm and not with a member.
+func testAMessageThatWaitsWithAStormOutlivesTheHalves(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 20)
 	b.passes()
@@ -295,7 +294,7 @@ func aMessageThatWaitsWithAStormOutlivesTheHalves(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 43, Delivered: 41, Dead: 2}, b.tally())
 }
 
-func aLetterOfACulpritCanBeRetried(t *testing.T, open opener) {
+func testALetterOfACulpritCanBeRetried(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 20)
 	p := &picky{dislikes: naming("r0007")}
@@ -311,8 +310,8 @@ func aLetterOfACulpritCanBeRetried(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 40, Delivered: 40}, b.tally())
 }
 
-// If the transaction fails, the same answers come again.
-func anAnswerIsLeftAsItIs(t *testing.T, open opener) {
+// If a transaction fails, the consumer settles the same answers again. So Settle must not change them.
+func testAnAnswerIsLeftAsItIs(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 20)
 	answers := []alerting.Answer{{Notice: b.narrowly()[0], Result: alerting.Refused, At: b.now}}
@@ -320,9 +319,9 @@ func anAnswerIsLeftAsItIs(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Refused, answers[0].Result)
 }
 
-// Storms of two rules, whose names differ by case, in any order of things, with two alerts that
-// ilert refuses.
-func stormsEndWellWhateverHappens(t *testing.T, open opener) {
+// Two rules whose names differ by case have storms, with two alerts that ilert refuses. Messages, answers and
+// restarts come in random order.
+func testStormsEndWellWhateverHappens(t *testing.T, open opener) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 4))
@@ -366,7 +365,7 @@ func stormsEndWellWhateverHappens(t *testing.T, open opener) {
 					b.later(time.Minute)
 					if random.IntN(5) == 0 {
 						b.restart()
-						for _, n := range underWay { // they may have arrived
+						for _, n := range underWay { // ilert may have taken them
 							if random.IntN(2) == 0 && !refused(n.Event) {
 								isOpen[strings.ToLower(n.Event.AlertKey)] = n.Event.EventType != ilert.Resolve
 							}
@@ -394,7 +393,7 @@ func stormsEndWellWhateverHappens(t *testing.T, open opener) {
 			}
 			assert.Zero(t, b.tally().Pending)
 			for _, l := range b.letters() {
-				assert.Empty(t, l.Payload, "it is innocent") // others have one
+				assert.Empty(t, l.Payload, "it is innocent") // only the messages of culprits have a payload
 			}
 			assert.Equal(t, time.Duration(-1), b.next())
 			t.Logf("%d lists were refused, %d letters", halves, len(b.letters()))

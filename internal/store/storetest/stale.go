@@ -10,20 +10,20 @@ import (
 )
 
 var staleTests = []test{
-	whatAnotherSourceHasSaidLaterIsNotChanged,
-	withinASourceTheOrderOfArrivalCounts,
-	anAlertThatHasEndedIsNotRaisedByWhatWasBefore,
-	whoEndedAnAlertIsForgottenAfterAnHour,
+	testWhatAnotherSourceHasSaidLaterIsNotChanged,
+	testWithinASourceTheOrderOfArrivalCounts,
+	testAnAlertThatHasEndedIsNotRaisedByWhatWasBefore,
+	testWhoEndedAnAlertIsForgottenAfterAnHour,
 }
 
-// by lets a source say it, some time before or after now.
+// by returns a message of a source whose own time is some time after now, or before if that is below zero.
 func (b *book) by(source string, after time.Duration, m alerting.Message) alerting.Message {
 	m.Source, m.MaxSkew = source, time.Minute
 	m.Decision.At = b.now.Add(after)
 	return m
 }
 
-func whatAnotherSourceHasSaidLaterIsNotChanged(t *testing.T, open opener) {
+func testWhatAnotherSourceHasSaidLaterIsNotChanged(t *testing.T, open opener) {
 	b := open(t)
 	b.now = b.now.Add(time.Hour)
 	b.apply(b.by("s1", 0, raise("a")))
@@ -37,7 +37,7 @@ func whatAnotherSourceHasSaidLaterIsNotChanged(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken(), "clocks are not that exact")
 }
 
-func withinASourceTheOrderOfArrivalCounts(t *testing.T, open opener) {
+func testWithinASourceTheOrderOfArrivalCounts(t *testing.T, open opener) {
 	b := open(t)
 	b.now = b.now.Add(time.Hour)
 	b.apply(b.by("s1", 0, raise("a")))
@@ -46,13 +46,13 @@ func withinASourceTheOrderOfArrivalCounts(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken(), "its clock was put back")
 }
 
-func anAlertThatHasEndedIsNotRaisedByWhatWasBefore(t *testing.T, open opener) {
-	for name, told := range map[string]bool{"ilert was told": true, "it was too short": false} {
+func testAnAlertThatHasEndedIsNotRaisedByWhatWasBefore(t *testing.T, open opener) {
+	for name, sent := range map[string]bool{"it was sent": true, "it was too short": false} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
 			b.now = b.now.Add(time.Hour)
 			b.apply(b.by("s1", -10*time.Minute, raise("a")))
-			if told {
+			if sent {
 				b.taken()
 			}
 			b.apply(b.by("s2", 0, end("a")))
@@ -66,12 +66,12 @@ func anAlertThatHasEndedIsNotRaisedByWhatWasBefore(t *testing.T, open opener) {
 	}
 }
 
-func whoEndedAnAlertIsForgottenAfterAnHour(t *testing.T, open opener) {
+func testWhoEndedAnAlertIsForgottenAfterAnHour(t *testing.T, open opener) {
 	b := open(t)
 	b.now = b.now.Add(time.Hour)
 	b.apply(b.by("s1", 0, raise("a")), b.by("s1", 0, end("a")))
 	b.later(2 * time.Hour)
-	b.taken() // which tidies up
+	b.taken() // a Claim also forgets old reports
 	b.apply(b.by("s2", -3*time.Hour, raise("a")))
 	assert.Equal(t, []string{"ALERT a"}, b.taken())
 }

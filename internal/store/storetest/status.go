@@ -12,8 +12,8 @@ import (
 )
 
 var statusTests = []test{
-	statusSaysWhereTheAlertsStand,
-	whatIsSentJustSoWaitsToo,
+	testStatusSaysWhereTheAlertsStand,
+	testWhatIsSentJustSoWaitsToo,
 }
 
 func (b *book) status() alerting.Status {
@@ -23,7 +23,7 @@ func (b *book) status() alerting.Status {
 	return s
 }
 
-func statusSaysWhereTheAlertsStand(t *testing.T, open opener) {
+func testStatusSaysWhereTheAlertsStand(t *testing.T, open opener) {
 	b := open(t)
 	assert.Equal(t, alerting.Status{Tallies: map[string]alerting.Tally{}, Matches: map[string]uint64{}}, b.status())
 
@@ -52,7 +52,7 @@ func statusSaysWhereTheAlertsStand(t *testing.T, open opener) {
 	assert.Equal(t, []uint64{1, 1, 1, 0}, []uint64{s.Open, s.Waiting, s.Later, s.Claimed})
 	assert.Equal(t, came, s.Oldest)
 
-	// What is to be tried again later waits all the same.
+	// A notice that is sent again later counts as waiting, too.
 	notices = b.claim()
 	require.Len(t, notices, 1)
 	require.NoError(t, b.Settle(t.Context(), []alerting.Answer{{Notice: notices[0], Result: alerting.NotTaken, At: b.now, Retry: b.now.Add(time.Hour)}}))
@@ -65,7 +65,7 @@ func statusSaysWhereTheAlertsStand(t *testing.T, open opener) {
 	assert.Equal(t, s, b.status())
 }
 
-func whatIsSentJustSoWaitsToo(t *testing.T, open opener) {
+func testWhatIsSentJustSoWaitsToo(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(doors, "x"))
 	came := b.now

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of stores: what any alerting.Store must do, alone and
-// under an alerting.Engine, and a comparison of two stores under random messages.
+// Package storetest is the conformance suite of stores. Run tests what any alerting.Store must do, alone
+// and under an alerting.Engine. Model plays the same random messages on two stores and compares them.
 package storetest
 
 import (
@@ -11,21 +11,20 @@ import (
 	"github.com/mps-events/mps-events/internal/alerting"
 )
 
-// Backend is an empty store, and the way to open it again.
+// Backend is an empty store with a function that opens it again.
 type Backend struct {
 	Store alerting.Store
-	// Reopen opens the rows of Store, which the suite has closed, as a process does that was started after
-	// another one had died.
+	// Reopen opens the rows of Store after the suite has closed it, as the next process does after a crash.
 	Reopen func(t *testing.T) alerting.Store
 }
 
-// opener opens an empty store of its own for a test, which closes it.
+// opener is the function by which a test opens an engine on an empty store of its own. The end of the test closes it.
 type opener func(t *testing.T) *book
 
-// test is one test of an engine on a store.
+// test is a test of an engine on a store.
 type test func(t *testing.T, open opener)
 
-// Run runs the whole suite. Its subtests are named after the groups and functions in this package.
+// Run runs the whole suite. A subtest has the name of its file, and of its function without the prefix "test".
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	t.Helper()
 	t.Run("seam", func(t *testing.T) { runSeam(t, open) })
@@ -66,8 +65,9 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 	}
 }
 
-// nameOf returns the name of a function.
+// nameOf returns the name of the function of a test without the prefix "test".
 func nameOf(f any) string {
 	name := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
-	return name[strings.LastIndexByte(name, '.')+1:]
+	name = strings.TrimPrefix(name[strings.LastIndexByte(name, '.')+1:], "test")
+	return strings.ToLower(name[:1]) + name[1:]
 }

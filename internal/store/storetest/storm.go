@@ -18,30 +18,30 @@ import (
 )
 
 var stormTests = []test{
-	moreAlertsOfARuleThanGoOutInAMinuteGoOutAsOne,
-	asManyAlertsAsGoOutInAMinuteGoOutAlone,
-	aRuleWithOneAlertAndWindowsKeepOutOfAStorm,
-	aStormNamesEachOfItsAlertsOnce,
-	whoComesWhileTheStormLastsJoinsIt,
-	anAlertThatEndsBeforeItsStormIsSentCostsNothing,
-	aStormIsLouderAsItsLoudest,
-	timeAndChangedRulesEndTheAlertsOfAStorm,
-	aStormThatComesBackBeforeItsEndIsSent,
-	whatIsNoStormWaitsForItsBudgetBesideOne,
-	stormsOfIntegrationKeysAreApart,
-	rulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn,
-	aStormTakesNoKeyThatAnAlertHas,
-	theNamesOfAStormAreHarmless,
-	aStormThatListsNobodyIsNeverSent,
-	noAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany,
+	testMoreAlertsOfARuleThanGoOutInAMinuteGoOutAsOne,
+	testAsManyAlertsAsGoOutInAMinuteGoOutAlone,
+	testARuleWithOneAlertAndWindowsKeepOutOfAStorm,
+	testAStormNamesEachOfItsAlertsOnce,
+	testWhoComesWhileTheStormLastsJoinsIt,
+	testAnAlertThatEndsBeforeItsStormIsSentCostsNothing,
+	testAStormIsLouderAsItsLoudest,
+	testTimeAndChangedRulesEndTheAlertsOfAStorm,
+	testAStormThatComesBackBeforeItsEndIsSent,
+	testWhatIsNoStormWaitsForItsBudgetBesideOne,
+	testStormsOfIntegrationKeysAreApart,
+	testRulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn,
+	testAStormTakesNoKeyThatAnAlertHas,
+	testTheNamesOfAStormAreHarmless,
+	testAStormThatListsNobodyIsNeverSent,
+	testNoAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany,
 }
 
-// narrow is a budget that few alerts are too many for.
+// narrow returns a budget that six waiting alerts exceed, so that they form a storm.
 func narrow(ilert.IntegrationKey) alerting.Budget {
 	return alerting.Budget{Any: 10, Singles: 7, Minute: 5}
 }
 
-// narrowly claims within a narrow budget.
+// narrowly claims notices within a narrow budget.
 func (b *book) narrowly() []alerting.Notice {
 	b.t.Helper()
 	notices, err := b.Claim(b.t.Context(), b.now, 100, narrow)
@@ -50,7 +50,7 @@ func (b *book) narrowly() []alerting.Notice {
 	return notices
 }
 
-// passes claims and lets ilert take it, and says what it was.
+// passes claims notices within a narrow budget, settles them as taken, and returns their texts.
 func (b *book) passes() (all []string) {
 	b.t.Helper()
 	for _, n := range b.narrowly() {
@@ -64,7 +64,7 @@ func textOf(n alerting.Notice) string {
 	return strings.TrimSpace(fmt.Sprintln(n.Event.EventType, n.Event.Priority, n.Event.AlertKey, n.Event.Summary))
 }
 
-// fails raises so many alerts of a rule, one message each.
+// fails raises alerts of a rule by one message each, and returns their alert keys.
 func (b *book) fails(rule string, from, to int) (names []string) {
 	b.t.Helper()
 	var messages []alerting.Message
@@ -80,7 +80,7 @@ func (b *book) fails(rule string, from, to int) (names []string) {
 	return names
 }
 
-func moreAlertsOfARuleThanGoOutInAMinuteGoOutAsOne(t *testing.T, open opener) {
+func testMoreAlertsOfARuleThanGoOutInAMinuteGoOutAsOne(t *testing.T, open opener) {
 	b := open(t)
 	names := b.fails("r", 0, 6)
 	n := b.narrowly()
@@ -102,13 +102,13 @@ func moreAlertsOfARuleThanGoOutInAMinuteGoOutAsOne(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT LOW r0000 r0000 failed"}, b.passes(), "singles resume")
 }
 
-func asManyAlertsAsGoOutInAMinuteGoOutAlone(t *testing.T, open opener) {
+func testAsManyAlertsAsGoOutInAMinuteGoOutAlone(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 5)
 	assert.Len(t, b.passes(), 5)
 }
 
-func aRuleWithOneAlertAndWindowsKeepOutOfAStorm(t *testing.T, open opener) {
+func testARuleWithOneAlertAndWindowsKeepOutOfAStorm(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: minute, AtLeast: 1})
 	b.does(w.hit("g", ""))
@@ -117,7 +117,7 @@ func aRuleWithOneAlertAndWindowsKeepOutOfAStorm(t *testing.T, open opener) {
 	assert.ElementsMatch(t, []string{"ALERT HIGH g", "ALERT LOW storm/r 6 alerts of rule r", "ALERT LOW other0000 other0000 failed"}, b.passes())
 }
 
-func aStormNamesEachOfItsAlertsOnce(t *testing.T, open opener) {
+func testAStormNamesEachOfItsAlertsOnce(t *testing.T, open opener) {
 	b := open(t)
 	names := b.fails("r", 0, 450)
 	var listed []string
@@ -140,7 +140,7 @@ func aStormNamesEachOfItsAlertsOnce(t *testing.T, open opener) {
 	assert.Equal(t, names, listed)
 }
 
-func whoComesWhileTheStormLastsJoinsIt(t *testing.T, open opener) {
+func testWhoComesWhileTheStormLastsJoinsIt(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 210)
 	assert.Equal(t, []string{"ALERT LOW storm/r 210 alerts of rule r"}, b.passes())
@@ -152,7 +152,7 @@ func whoComesWhileTheStormLastsJoinsIt(t *testing.T, open opener) {
 	assert.ElementsMatch(t, []string{"RESOLVE LOW r0211 r0211 failed", "RESOLVE LOW storm/r all alerts of rule r have ended"}, b.passes())
 }
 
-func anAlertThatEndsBeforeItsStormIsSentCostsNothing(t *testing.T, open opener) {
+func testAnAlertThatEndsBeforeItsStormIsSentCostsNothing(t *testing.T, open opener) {
 	b := open(t)
 	names := b.fails("r", 0, 6)
 	_, err := b.Claim(t.Context(), b.now, 100, func(ilert.IntegrationKey) alerting.Budget { return alerting.Budget{Any: 1, Minute: 5, Singles: 1} })
@@ -179,7 +179,7 @@ func anAlertThatEndsBeforeItsStormIsSentCostsNothing(t *testing.T, open opener) 
 	assert.Equal(t, alerting.Tally{Received: 12, Merged: 12}, c.tally())
 }
 
-func aStormIsLouderAsItsLoudest(t *testing.T, open opener) {
+func testAStormIsLouderAsItsLoudest(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()
@@ -195,7 +195,7 @@ func aStormIsLouderAsItsLoudest(t *testing.T, open opener) {
 	assert.Zero(t, b.tally().Pending)
 }
 
-func timeAndChangedRulesEndTheAlertsOfAStorm(t *testing.T, open opener) {
+func testTimeAndChangedRulesEndTheAlertsOfAStorm(t *testing.T, open opener) {
 	b := open(t)
 	for n := range 6 {
 		r := raising(fmt.Sprint(n))
@@ -216,7 +216,7 @@ func timeAndChangedRulesEndTheAlertsOfAStorm(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-func aStormThatComesBackBeforeItsEndIsSent(t *testing.T, open opener) {
+func testAStormThatComesBackBeforeItsEndIsSent(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()
@@ -232,7 +232,7 @@ func aStormThatComesBackBeforeItsEndIsSent(t *testing.T, open opener) {
 	assert.Zero(t, b.tally().Pending)
 }
 
-func whatIsNoStormWaitsForItsBudgetBesideOne(t *testing.T, open opener) {
+func testWhatIsNoStormWaitsForItsBudgetBesideOne(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.fails("other", 0, 1)
@@ -242,7 +242,7 @@ func whatIsNoStormWaitsForItsBudgetBesideOne(t *testing.T, open opener) {
 	assert.Equal(t, minute, b.next())
 }
 
-func stormsOfIntegrationKeysAreApart(t *testing.T, open opener) {
+func testStormsOfIntegrationKeysAreApart(t *testing.T, open opener) {
 	b := open(t)
 	for n := range 12 {
 		r := raising(fmt.Sprint(n % 6))
@@ -255,7 +255,7 @@ func stormsOfIntegrationKeysAreApart(t *testing.T, open opener) {
 	assert.NotEqual(t, due[0].IntegrationKey, due[1].IntegrationKey)
 }
 
-// named raises so many alerts of a rule, one message each, whose keys begin with a text.
+// named raises n alerts of a rule by one message each, and returns their alert keys, which begin with a text.
 func (b *book) named(rule, prefix string, n int) (names []string) {
 	b.t.Helper()
 	for i := range n {
@@ -267,7 +267,7 @@ func (b *book) named(rule, prefix string, n int) (names []string) {
 	return names
 }
 
-func rulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn(t *testing.T, open opener) {
+func testRulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn(t *testing.T, open opener) {
 	for _, other := range []string{"hot", "HOT", "Hot ", " Hot", "Hot\n", "Hot\x00", "Hot\xff", "H\u00f6t"} {
 		t.Run(fmt.Sprintf("%q", other), func(t *testing.T) {
 			b := open(t)
@@ -300,8 +300,8 @@ func rulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn(t *testing.T, open opener
 	}
 }
 
-// An alert may have the key that a storm would have.
-func aStormTakesNoKeyThatAnAlertHas(t *testing.T, open opener) {
+// A rule may raise an alert that has the alert key of another rule's storm.
+func testAStormTakesNoKeyThatAnAlertHas(t *testing.T, open opener) {
 	b := open(t)
 	b.named("", "storm/r", 1)
 	r := raising("Storm/R")
@@ -318,8 +318,8 @@ func aStormTakesNoKeyThatAnAlertHas(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE LOW Storm/R Storm/R failed"}, b.passes())
 }
 
-// What a message brings must not break the list, or be a reason to refuse it.
-func theNamesOfAStormAreHarmless(t *testing.T, open opener) {
+// A message must not be able to break the list of a storm, or to make ilert refuse it.
+func testTheNamesOfAStormAreHarmless(t *testing.T, open opener) {
 	b := open(t)
 	long := strings.Repeat("long ", 1000)
 	b.does(raising("1\nand 17 more"), raising("2\x00\x1b[31m"), raising("3\xff\xfe"), raising("4\u2028\u202e"), raising("5 "+long+"end"), raising("6 is fine, \u00fc and \u4e16"))
@@ -342,9 +342,9 @@ func theNamesOfAStormAreHarmless(t *testing.T, open opener) {
 	b.settle(n, alerting.Taken)
 }
 
-// What counts the members of a storm and what they are may differ in a store, as in those in
-// which rules whose names differ by case had one storm.
-func aStormThatListsNobodyIsNeverSent(t *testing.T, open opener) {
+// The row of a storm may count other members than the store has: in the stores of an earlier version, rules
+// whose names differ by case had one storm.
+func testAStormThatListsNobodyIsNeverSent(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()
@@ -376,8 +376,8 @@ func aStormThatListsNobodyIsNeverSent(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-// One look takes in 20,000 alerts. Those behind them must not be sent alone before they join.
-func noAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany(t *testing.T, open opener) {
+// One Claim lets at most 20,000 alerts join a storm. The engine must not send the others alone before they join.
+func testNoAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 20_010)
 	for range 2 {

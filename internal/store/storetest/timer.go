@@ -12,15 +12,15 @@ import (
 )
 
 var timerTests = []test{
-	whatHasPassedIsForgotten,
-	theWindowOfARefusedAlertIsForgottenWhenItEnds,
-	membersOfABusyWindowAreForgotten,
-	aBacklogWaitsForNothing,
-	aSecondLookIsNeverDueBeforeTheFirst,
-	aCrowdOfTimersTakesSeveralLooks,
+	testWhatHasPassedIsForgotten,
+	testTheWindowOfARefusedAlertIsForgottenWhenItEnds,
+	testMembersOfABusyWindowAreForgotten,
+	testABacklogWaitsForNothing,
+	testASecondLookIsNeverDueBeforeTheFirst,
+	testACrowdOfTimersTakesSeveralLooks,
 }
 
-func whatHasPassedIsForgotten(t *testing.T, open opener) {
+func testWhatHasPassedIsForgotten(t *testing.T, open opener) {
 	b := open(t)
 	calls, devices := window(decision.Window{Rule: "calls", Length: time.Hour, AtLeast: 100}), site(100, 1)
 	for i := range 20 {
@@ -49,7 +49,7 @@ func whatHasPassedIsForgotten(t *testing.T, open opener) {
 	assert.Zero(t, b.devices())
 }
 
-func theWindowOfARefusedAlertIsForgottenWhenItEnds(t *testing.T, open opener) {
+func testTheWindowOfARefusedAlertIsForgottenWhenItEnds(t *testing.T, open opener) {
 	b := open(t)
 	w := site(2, 1)
 	b.hits(w, "a", "b")
@@ -64,7 +64,7 @@ func theWindowOfARefusedAlertIsForgottenWhenItEnds(t *testing.T, open opener) {
 	assert.Zero(t, groups)
 }
 
-func membersOfABusyWindowAreForgotten(t *testing.T, open opener) {
+func testMembersOfABusyWindowAreForgotten(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: minute, AtLeast: 1000, Distinct: 3})
 	for i := range 20 {
@@ -76,8 +76,8 @@ func membersOfABusyWindowAreForgotten(t *testing.T, open opener) {
 	assert.LessOrEqual(t, members, 4)
 }
 
-// The times of messages count, not those of their arrival.
-func aBacklogWaitsForNothing(t *testing.T, open opener) {
+// The engine goes by the times at which messages happened, not by those of their arrival.
+func testABacklogWaitsForNothing(t *testing.T, open opener) {
 	b := open(t)
 	began := b.now
 	b.later(time.Hour)
@@ -93,7 +93,7 @@ func aBacklogWaitsForNothing(t *testing.T, open opener) {
 	assert.Equal(t, 15*minute, b.next())
 }
 
-func aSecondLookIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
+func testASecondLookIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Age = minute
@@ -111,7 +111,7 @@ func aSecondLookIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
 	assert.Fail(t, "it never comes to rest")
 }
 
-func aCrowdOfTimersTakesSeveralLooks(t *testing.T, open opener) {
+func testACrowdOfTimersTakesSeveralLooks(t *testing.T, open opener) {
 	b := open(t)
 	const crowd = 5000
 	messages := make([]alerting.Message, crowd)
@@ -127,5 +127,5 @@ func aCrowdOfTimersTakesSeveralLooks(t *testing.T, open opener) {
 	for range 3 {
 		b.claim()
 	}
-	assert.EqualValues(t, crowd, b.tally().Merged, "all have ended before they were told")
+	assert.EqualValues(t, crowd, b.tally().Merged, "all have ended before they were sent")
 }

@@ -16,13 +16,12 @@ import (
 )
 
 var truthTests = []test{
-	ilertEndsWithTheTruth,
+	testIlertEndsWithTheTruth,
 }
 
-// A model of ilert is told whatever the store wants it to be told, with every
-// kind of answer, in random order; when the dust settles, and what it has refused is
-// retried, each of its alert sources knows what is true of its own.
-func ilertEndsWithTheTruth(t *testing.T, open opener) {
+// The engine sends notices to a model of ilert, which gives every kind of answer in random order. At the end, after
+// the dead letters are retried, each alert source of the model shows what is true.
+func testIlertEndsWithTheTruth(t *testing.T, open opener) {
 	for range 3 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -38,7 +37,7 @@ func ilertEndsWithTheTruth(t *testing.T, open opener) {
 	}
 }
 
-// world is what is true, and what ilert believes.
+// world is the truth about each alert, beside what the model of ilert shows.
 type world struct {
 	*book
 	r        *rand.Rand
@@ -46,12 +45,12 @@ type world struct {
 	underWay []alerting.Notice
 
 	open, accepted map[string]bool
-	named          map[string]bool // members of the site
-	listed         map[string]bool // by storms that are open, by their rules
-	refused        bool            // an acceptance or an end, so that it may look after an alert that has begun since
+	named          map[string]bool // members of the site that the alert reports
+	listed         map[string]bool // alerts that an open storm reports
+	refused        bool            // ilert has refused an acceptance or an end, so it may look after an alert that has begun since
 }
 
-// fact is what is true of an alert.
+// fact is the true state of an alert.
 type fact struct {
 	open, accepted bool
 	began, ends    time.Time
@@ -121,7 +120,7 @@ func (w *world) step() {
 	}
 }
 
-// some claims what little goes out, or whatever is due.
+// some claims what a small budget allows, or sometimes all that is due.
 func (w *world) some() []alerting.Notice {
 	if w.r.IntN(8) == 0 {
 		return w.claim()
@@ -131,7 +130,7 @@ func (w *world) some() []alerting.Notice {
 	return w.within(1+w.r.IntN(3), map[ilert.IntegrationKey]alerting.Budget{configured: little, doors: little})
 }
 
-// drop is many alerts at once, or their ends.
+// drop raises or ends many alerts at once.
 func (w *world) drop() {
 	var messages []alerting.Message
 	over := w.r.IntN(2) == 0
@@ -150,7 +149,7 @@ func (w *world) drop() {
 	w.apply(messages...)
 }
 
-// something is a message with up to three effects.
+// something applies a random message with up to three effects.
 func (w *world) something() {
 	targets := []string{"one", "two", "lasting", "silent", "aged", "storm", "site", "drop1", "drop2", "drop5", "drop6"}
 	w.r.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
@@ -168,7 +167,7 @@ func (w *world) something() {
 	w.does(effects...)
 }
 
-// keyAt is an alert key with the alert source that the alert belongs to.
+// keyAt returns an alert key with the integration key that belongs to it.
 func keyAt(alert string) decision.Key {
 	k := decision.Key{Alert: alert}
 	switch alert {
@@ -254,10 +253,10 @@ func (w *world) gone() decision.Effect {
 	return hit
 }
 
-// over makes it true that nothing is wrong.
+// over makes it true that an alert has ended.
 func (w *world) over(key string) { *w.fact(key) = fact{members: map[string]time.Time{}} }
 
-// time ends what time ends.
+// time makes it true that the alerts have ended whose time is over.
 func (w *world) time() {
 	for key, f := range w.facts {
 		if f.open && !f.ends.IsZero() && !w.now.Before(f.ends) {
@@ -266,7 +265,7 @@ func (w *world) time() {
 	}
 }
 
-// arrive is what ilert makes of a notice.
+// arrive does to the model of ilert what a notice asks for.
 func (w *world) arrive(n alerting.Notice) {
 	key := n.Event.AlertKey
 	assert.Equal(w.t, keyAt(key).Integration, n.IntegrationKey, key)
@@ -279,7 +278,7 @@ func (w *world) arrive(n alerting.Notice) {
 			}
 		}
 	case ilert.Accept:
-		assert.True(w.t, w.open[key], "%s accepted before it was told", key)
+		assert.True(w.t, w.open[key], "%s accepted before it was sent", key)
 		w.accepted[key] = true
 	case ilert.Resolve:
 		w.open[key], w.accepted[key] = false, false
@@ -308,7 +307,7 @@ func (w *world) settleDust() {
 	w.compare()
 }
 
-// retryAll retries all dead letters, and reports whether some were taken in again.
+// retryAll takes the dead letters in again, and reports whether that succeeded for some.
 func (w *world) retryAll() (some bool) {
 	for _, l := range w.letters() {
 		some = w.revive(l, alerting.Message{Topic: l.Topic, Payload: l.Payload}) == "" || some
@@ -330,7 +329,7 @@ func (w *world) settleWhatWaits() {
 	}
 }
 
-// compare compares what ilert believes with what is true.
+// compare asserts that the model of ilert shows what is true.
 func (w *world) compare() {
 	needed := map[string]bool{}
 	for key, f := range w.facts {

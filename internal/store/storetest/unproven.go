@@ -14,15 +14,15 @@ import (
 )
 
 var unprovenTests = []test{
-	aKeyOfMessagesIsUnprovenUntilIlertTakesIt,
-	whatWaitsForUnprovenKeysIsBounded,
-	whatWaitsForUnprovenKeysIsBoundedInBytes,
-	whatWaitsForAKeyIsPurged,
-	whatIsPurgedWhileItIsUnderWayIsPurged,
+	testAKeyOfMessagesIsUnprovenUntilIlertTakesIt,
+	testWhatWaitsForUnprovenKeysIsBounded,
+	testWhatWaitsForUnprovenKeysIsBoundedInBytes,
+	testWhatWaitsForAKeyIsPurged,
+	testWhatIsPurgedWhileItIsUnderWayIsPurged,
 }
 
-// notTold claims what is due and says that ilert did not take it; the next try is later.
-func (b *book) notTold() {
+// notTaken claims what is due, and settles it as not taken by ilert. The next try is a minute later.
+func (b *book) notTaken() {
 	b.t.Helper()
 	for _, n := range b.claim() {
 		require.NoError(b.t, b.Settle(b.t.Context(), []alerting.Answer{{Notice: n, Result: alerting.NotTaken, At: b.now, Retry: b.now.Add(time.Minute)}}))
@@ -40,7 +40,7 @@ func (b *book) waitingKeys() (all []string) {
 	return all
 }
 
-func aKeyOfMessagesIsUnprovenUntilIlertTakesIt(t *testing.T, open opener) {
+func testAKeyOfMessagesIsUnprovenUntilIlertTakesIt(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(third, "1"), send(third, "2"), send(doors, "3"), send(configured, "4"))
 	s := b.status()
@@ -54,7 +54,7 @@ func aKeyOfMessagesIsUnprovenUntilIlertTakesIt(t *testing.T, open opener) {
 	assert.Zero(t, b.status().Unproven, "so the second is none either")
 	assert.Empty(t, b.waitingKeys())
 	b.restart()
-	b.notTold()
+	b.notTaken()
 	b.apply(send(third, "5"))
 	assert.Zero(t, b.status().Unproven, "it was taken once")
 	assert.Equal(t, []string{third.String() + ": 2, unproven: false"}, b.waitingKeys())
@@ -62,12 +62,12 @@ func aKeyOfMessagesIsUnprovenUntilIlertTakesIt(t *testing.T, open opener) {
 	require.Len(t, b.claim(), 1, "which is kept as long as it takes")
 }
 
-func whatWaitsForUnprovenKeysIsBounded(t *testing.T, open opener) {
-	const most = 10_000
+func testWhatWaitsForUnprovenKeysIsBounded(t *testing.T, open opener) {
+	const maxItems = 10_000
 	b := open(t)
 	b.does(of(doors, "a", "LOW"))
 	b.apply(send(configured, "kept"))
-	for n := 0; n < most+1500; n += 500 {
+	for n := 0; n < maxItems+1500; n += 500 {
 		messages := make([]alerting.Message, 500)
 		for i := range messages {
 			messages[i] = send(ilert.LiteralKey(fmt.Sprint("random ", n+i)), "x")
@@ -75,23 +75,23 @@ func whatWaitsForUnprovenKeysIsBounded(t *testing.T, open opener) {
 		b.apply(messages...)
 		b.later(time.Second)
 	}
-	assert.EqualValues(t, most, b.status().Unproven)
-	assert.Equal(t, alerting.Tally{Received: most + 1502, Purged: 1500, Pending: most + 2}, b.tally())
+	assert.EqualValues(t, maxItems, b.status().Unproven)
+	assert.Equal(t, alerting.Tally{Received: maxItems + 1502, Purged: 1500, Pending: maxItems + 2}, b.tally())
 	keys, err := b.WaitingKeys(t.Context(), alerting.LetterQuery{})
 	require.NoError(t, err)
-	require.Len(t, keys, most)
+	require.Len(t, keys, maxItems)
 	assert.Equal(t, start.Add(3*time.Second), keys[0].Since, "the oldest are gone")
 	first := b.within(2, unlimited(configured, doors))
 	assert.Len(t, first, 2, "no other key waits for these")
 
 	b.later(24 * time.Hour)
-	b.restart() // or within the hour
+	b.restart() // so that the next Claim looks for old items at once, not within the hour
 	b.within(0, nil)
 	assert.Zero(t, b.status().Unproven)
-	assert.Equal(t, alerting.Tally{Received: most + 1502, Purged: most + 1500, Pending: 2}, b.tally())
+	assert.Equal(t, alerting.Tally{Received: maxItems + 1502, Purged: maxItems + 1500, Pending: 2}, b.tally())
 }
 
-func whatWaitsForUnprovenKeysIsBoundedInBytes(t *testing.T, open opener) {
+func testWhatWaitsForUnprovenKeysIsBoundedInBytes(t *testing.T, open opener) {
 	b := open(t)
 	long := strings.Repeat("x", 1<<20)
 	for n := range 70 {
@@ -103,13 +103,13 @@ func whatWaitsForUnprovenKeysIsBoundedInBytes(t *testing.T, open opener) {
 	assert.EqualValues(t, 7, b.tally().Purged)
 }
 
-func whatWaitsForAKeyIsPurged(t *testing.T, open opener) {
+func testWhatWaitsForAKeyIsPurged(t *testing.T, open opener) {
 	b := open(t)
 	fourth := ilert.LiteralKey("fourth")
 	b.apply(send(fourth, "taken"))
 	b.taken()
 	b.apply(send(third, "1"), send(third, "2"), send(fourth, "3"), send(configured, "4"), dead("t", "no JSON"))
-	b.notTold()
+	b.notTaken()
 	purge := func(which alerting.LetterQuery) alerting.Purged {
 		n, err := b.Purge(t.Context(), which)
 		require.NoError(t, err)
@@ -129,8 +129,8 @@ func whatWaitsForAKeyIsPurged(t *testing.T, open opener) {
 	assert.Equal(t, time.Duration(-1), b.next())
 }
 
-// The answer may come after its item was purged.
-func whatIsPurgedWhileItIsUnderWayIsPurged(t *testing.T, open opener) {
+// ilert may answer after a person has purged the outbox item.
+func testWhatIsPurgedWhileItIsUnderWayIsPurged(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(third, "1"))
 	n := b.claim()[0]

@@ -14,30 +14,30 @@ import (
 )
 
 var windowTests = []test{
-	enoughHitsWithinTheWindowRaiseAnAlert,
-	nothingOlderThanTheWindowCounts,
-	eachMessageHasOneFateWhateverItsWindowsSay,
-	twoGroupsNeverEndEachOther,
-	hitsOfOneMemberAreNotDistinct,
-	aMemberCountsUntilItsLastHitIsTooOld,
-	aRatioIsThatOfHitsToWhatCounts,
-	aMessageIsWeighedOnceAllItsEffectsAreKnown,
-	aRatioToTheFleet,
-	anAlertEndsWhenItsWindowHasBeenClearForLongEnough,
-	aMissedEndIsMadeUpFor,
-	aBacklogOfAnHourIsNoStorm,
-	aBacklogMayComeInParts,
-	aClockAheadSilencesNobody,
-	ourOwnClockMayBePutBack,
-	theEndOfAWindowsAlertEmptiesTheWindow,
-	aResetEmptiesAWindowThatHasRaisedNothing,
-	numbersAreThoseOfTheMomentWhenIlertIsSent,
-	aWindowThatIsEmptyWhenIlertIsSentSaysWhatWas,
-	aRuleMayChangeItsWindow,
-	aWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised,
+	testEnoughHitsWithinTheWindowRaiseAnAlert,
+	testNothingOlderThanTheWindowCounts,
+	testEachMessageHasOneFateWhateverItsWindowsSay,
+	testTwoGroupsNeverEndEachOther,
+	testHitsOfOneMemberAreNotDistinct,
+	testAMemberCountsUntilItsLastHitIsTooOld,
+	testARatioIsThatOfHitsToWhatCounts,
+	testAMessageIsWeighedOnceAllItsEffectsAreKnown,
+	testARatioToTheFleet,
+	testAnAlertEndsWhenItsWindowHasBeenClearForLongEnough,
+	testAMissedEndIsMadeUpFor,
+	testABacklogOfAnHourIsNoStorm,
+	testABacklogMayComeInParts,
+	testAClockAheadSilencesNobody,
+	testOurOwnClockMayBePutBack,
+	testTheEndOfAWindowsAlertEmptiesTheWindow,
+	testAResetEmptiesAWindowThatHasRaisedNothing,
+	testNumbersAreThoseOfTheMomentWhenIlertIsSent,
+	testAWindowThatIsEmptyWhenIlertIsSentSaysWhatWas,
+	testARuleMayChangeItsWindow,
+	testAWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised,
 }
 
-// windowed makes hits of a window, whose groups have alerts of their names.
+// windowed is a window of a rule that makes hits. The alert of a group has the group's name as its alert key.
 type windowed struct {
 	*decision.Window
 	hold time.Duration
@@ -51,7 +51,7 @@ func window(w decision.Window) windowed {
 	return windowed{Window: &w}
 }
 
-// place is where a number goes in a text, as rules writes it.
+// place returns the mark for a number in a text, which internal/rules writes and a notice replaces.
 func place(name string) string { return "\uFDD0" + name + "\uFDD1" }
 
 func (w windowed) hit(group, member string) decision.Hit {
@@ -72,9 +72,9 @@ func (w windowed) leave(group, member string) decision.Leave {
 
 const minute = time.Minute
 
-func enoughHitsWithinTheWindowRaiseAnAlert(t *testing.T, open opener) {
+func testEnoughHitsWithinTheWindowRaiseAnAlert(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
-		last time.Duration // how long after the first of 20
+		last time.Duration // from the first 19 hits to the last
 		want []string
 	}{
 		"at once":                       {0, []string{"ALERT g"}},
@@ -96,8 +96,8 @@ func enoughHitsWithinTheWindowRaiseAnAlert(t *testing.T, open opener) {
 	}
 }
 
-// Wherever the window's parts begin, what is older than its length never counts.
-func nothingOlderThanTheWindowCounts(t *testing.T, open opener) {
+// A hit that is older than the window's length never counts, wherever the buckets of the window begin.
+func testNothingOlderThanTheWindowCounts(t *testing.T, open opener) {
 	for offset := time.Duration(0); offset < 2*time.Second; offset += 170 * time.Millisecond {
 		b := open(t)
 		w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
@@ -112,7 +112,7 @@ func nothingOlderThanTheWindowCounts(t *testing.T, open opener) {
 	}
 }
 
-func eachMessageHasOneFateWhateverItsWindowsSay(t *testing.T, open opener) {
+func testEachMessageHasOneFateWhateverItsWindowsSay(t *testing.T, open opener) {
 	b := open(t)
 	w, v := window(decision.Window{Rule: "w", Length: minute, AtLeast: 2}), window(decision.Window{Rule: "v", Length: minute, AtLeast: 2})
 	b.does(w.hit("one", ""), v.hit("two", ""))
@@ -125,7 +125,7 @@ func eachMessageHasOneFateWhateverItsWindowsSay(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 4, Ignored: 2, Merged: 1, Delivered: 1}, b.tally())
 }
 
-func twoGroupsNeverEndEachOther(t *testing.T, open opener) {
+func testTwoGroupsNeverEndEachOther(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: minute, AtLeast: 2, Clear: minute})
 	b.does(w.hit("a", ""), w.hit("b", ""))
@@ -133,7 +133,7 @@ func twoGroupsNeverEndEachOther(t *testing.T, open opener) {
 	assert.ElementsMatch(t, []string{"ALERT a", "ALERT b"}, b.taken())
 	b.does(decision.Reset{Rule: "w", Group: "a"})
 	assert.Equal(t, []string{"RESOLVE a"}, b.taken())
-	for range 10 { // only b goes on
+	for range 10 { // only b goes on hitting
 		b.later(30 * time.Second)
 		b.does(w.hit("b", ""), w.hit("b", ""))
 		assert.Empty(t, b.taken())
@@ -142,7 +142,7 @@ func twoGroupsNeverEndEachOther(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE b"}, b.taken())
 }
 
-func hitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
+func testHitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 4, Distinct: 3})
 	for range 10 {
@@ -158,7 +158,7 @@ func hitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 }
 
-func aMemberCountsUntilItsLastHitIsTooOld(t *testing.T, open opener) {
+func testAMemberCountsUntilItsLastHitIsTooOld(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, Distinct: 3})
 	b.does(w.hit("g", "a"))
@@ -172,7 +172,7 @@ func aMemberCountsUntilItsLastHitIsTooOld(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 }
 
-func aRatioIsThatOfHitsToWhatCounts(t *testing.T, open opener) {
+func testARatioIsThatOfHitsToWhatCounts(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 3, Ratio: 0.3})
 	for range 9 {
@@ -187,8 +187,8 @@ func aRatioIsThatOfHitsToWhatCounts(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken(), "4 of 13")
 }
 
-// Until the message's own call has been counted, the ratio would be too high.
-func aMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T, open opener) {
+// The hit of a message comes before its effect that counts the call. Between the two the ratio is too high.
+func testAMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 1, Ratio: 0.5})
 	b.does(w.only("g"))
@@ -199,7 +199,7 @@ func aMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken(), "2 of 4")
 }
 
-func aRatioToTheFleet(t *testing.T, open opener) {
+func testARatioToTheFleet(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, Distinct: 2, Ratio: 0.07, Fleet: true})
 	w.text = place("distinct") + " of " + place("of")
@@ -211,7 +211,7 @@ func aRatioToTheFleet(t *testing.T, open opener) {
 	for i := range 101 {
 		about(fmt.Sprint(i))
 	}
-	b.later(7 * 24 * time.Hour) // one of them is not heard of again
+	b.later(7 * 24 * time.Hour) // device 100 is not seen again
 	for i := range 100 {
 		about(fmt.Sprint(i))
 	}
@@ -224,7 +224,7 @@ func aRatioToTheFleet(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 7 of 100"}, b.texts())
 }
 
-func anAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open opener) {
+func testAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
 	w.text = place("count") + " failed"
@@ -236,8 +236,8 @@ func anAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open opener
 		next := b.next()
 		require.Positive(t, next)
 		b.later(next)
-		if told := b.texts(); told != nil {
-			assert.Equal(t, []string{"RESOLVE 2 failed"}, told)
+		if sent := b.texts(); sent != nil {
+			assert.Equal(t, []string{"RESOLVE 2 failed"}, sent)
 			break
 		}
 	}
@@ -248,7 +248,7 @@ func anAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open opener
 	assert.EqualValues(t, -1, b.next(), "all is forgotten")
 }
 
-func aMissedEndIsMadeUpFor(t *testing.T, open opener) {
+func testAMissedEndIsMadeUpFor(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
 	b.does(w.hit("g", ""), w.hit("g", ""))
@@ -259,7 +259,7 @@ func aMissedEndIsMadeUpFor(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE g"}, b.taken())
 }
 
-func aBacklogOfAnHourIsNoStorm(t *testing.T, open opener) {
+func testABacklogOfAnHourIsNoStorm(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 5 * minute, AtLeast: 20, Clear: minute})
 	began := b.now
@@ -282,8 +282,8 @@ func aBacklogOfAnHourIsNoStorm(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 80, Ignored: 79, Merged: 1}, b.tally())
 }
 
-// Between two parts of a backlog time ends nothing that the second part goes on with.
-func aBacklogMayComeInParts(t *testing.T, open opener) {
+// A Claim between two parts of a backlog must not end a window that the second part goes on with.
+func testABacklogMayComeInParts(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 5 * minute, Distinct: 4, Held: true})
 	began := b.now
@@ -299,7 +299,7 @@ func aBacklogMayComeInParts(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 }
 
-func aClockAheadSilencesNobody(t *testing.T, open opener) {
+func testAClockAheadSilencesNobody(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
 	m := message(w.hit("g", ""))
@@ -310,7 +310,7 @@ func aClockAheadSilencesNobody(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 }
 
-func ourOwnClockMayBePutBack(t *testing.T, open opener) {
+func testOurOwnClockMayBePutBack(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
 	b.later(24 * time.Hour)
@@ -322,7 +322,7 @@ func ourOwnClockMayBePutBack(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 }
 
-func theEndOfAWindowsAlertEmptiesTheWindow(t *testing.T, open opener) {
+func testTheEndOfAWindowsAlertEmptiesTheWindow(t *testing.T, open opener) {
 	for name, ends := range map[string]decision.Effect{
 		"End": ending("g"), "Reset": decision.Reset{Rule: "w", Group: "g"}, "EndAll": decision.EndAll{Rule: "w"},
 	} {
@@ -343,7 +343,7 @@ func theEndOfAWindowsAlertEmptiesTheWindow(t *testing.T, open opener) {
 	}
 }
 
-func aResetEmptiesAWindowThatHasRaisedNothing(t *testing.T, open opener) {
+func testAResetEmptiesAWindowThatHasRaisedNothing(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
 	b.does(w.hit("g", ""))
@@ -355,7 +355,7 @@ func aResetEmptiesAWindowThatHasRaisedNothing(t *testing.T, open opener) {
 	assert.Empty(t, b.taken(), "emptied by the same message")
 }
 
-func numbersAreThoseOfTheMomentWhenIlertIsSent(t *testing.T, open opener) {
+func testNumbersAreThoseOfTheMomentWhenIlertIsSent(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Ratio: 0.1})
 	w.text = place("count") + " of " + place("of") + ", " + place("percent") + " %"
@@ -366,7 +366,7 @@ func numbersAreThoseOfTheMomentWhenIlertIsSent(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 3 of 4, 75 %"}, b.texts())
 }
 
-func aWindowThatIsEmptyWhenIlertIsSentSaysWhatWas(t *testing.T, open opener) {
+func testAWindowThatIsEmptyWhenIlertIsSentSaysWhatWas(t *testing.T, open opener) {
 	b := open(t)
 	w := window(decision.Window{Length: minute, AtLeast: 2})
 	w.text, w.hold = place("count")+" failed", time.Hour
@@ -376,7 +376,7 @@ func aWindowThatIsEmptyWhenIlertIsSentSaysWhatWas(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT 2 failed"}, b.texts())
 }
 
-func aRuleMayChangeItsWindow(t *testing.T, open opener) {
+func testARuleMayChangeItsWindow(t *testing.T, open opener) {
 	b := open(t)
 	w, longer := window(decision.Window{Length: minute, AtLeast: 3}), window(decision.Window{Length: time.Hour, AtLeast: 3})
 	b.does(longer.hit("g", ""), longer.hit("h", ""))
@@ -388,7 +388,7 @@ func aRuleMayChangeItsWindow(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT h"}, b.taken(), "three within the hour")
 }
 
-func aWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised(t *testing.T, open opener) {
+func testAWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(raise("a"))
 	require.Equal(t, []string{"ALERT a"}, b.taken())
