@@ -2,10 +2,8 @@ package ilert
 
 import (
 	"crypto/sha256"
-	"database/sql/driver"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 )
@@ -82,43 +80,32 @@ func CheckKey(secret string) error {
 	return nil
 }
 
-// literalPrefix is the prefix of a literal key in a database. Each kind has a prefix, so keys of
+// literalPrefix is the prefix of a literal key in its Text. Each kind has a prefix, so keys of
 // different kinds have different texts.
 const literalPrefix = "key:"
 
-// Value returns the text of the key for a database. It holds the secret of a literal key, and is
+// Text returns the text of the key for a store. It holds the secret of a literal key, and is
 // empty for the configured key.
-func (k IntegrationKey) Value() (driver.Value, error) {
+func (k IntegrationKey) Text() string {
 	switch k.kind {
 	case configuredKey:
-		return "", nil
+		return ""
 	case literalKey:
-		return literalPrefix + k.text, nil
+		return literalPrefix + k.text
 	default:
-		return k.String(), nil
+		return k.String()
 	}
 }
 
-// Scan sets k to the key of a text that Value returned.
-func (k *IntegrationKey) Scan(value any) error {
-	var text string
-	switch value := value.(type) {
-	case string:
-		text = value
-	case []byte:
-		text = string(value)
-	default:
-		return fmt.Errorf("ilert: integration key: want a text, have %T", value)
-	}
-	*k = IntegrationKey{}
+// ParseKey returns the key of a text that Text returned.
+func ParseKey(text string) (IntegrationKey, error) {
 	if text == "" {
-		return nil
+		return IntegrationKey{}, nil
 	}
 	for kind, prefix := range map[keyKind]string{envKey: "env:", fileKey: "file:", literalKey: literalPrefix} {
 		if rest, found := strings.CutPrefix(text, prefix); found {
-			*k = IntegrationKey{kind, rest}
-			return nil
+			return IntegrationKey{kind, rest}, nil
 		}
 	}
-	return errors.New("ilert: integration key: a text without env:, file: or key: before it")
+	return IntegrationKey{}, errors.New("ilert: integration key: a text without env:, file: or key: before it")
 }

@@ -245,14 +245,7 @@ func copyLetter(l *alerting.Letter) *alerting.Letter {
 	return &c
 }
 
-// text returns the text of an integration key by which rows are in order.
-func text(k ilert.IntegrationKey) string {
-	v, _ := k.Value()
-	s, _ := v.(string)
-	return s
-}
-
-func compareKeys(a, b ilert.IntegrationKey) int { return strings.Compare(text(a), text(b)) }
+func compareKeys(a, b ilert.IntegrationKey) int { return strings.Compare(a.Text(), b.Text()) }
 
 func compareIDs(a, b alerting.AlertID) int {
 	return cmp.Or(compareKeys(a.Integration, b.Integration), strings.Compare(a.Folded, b.Folded))

@@ -64,7 +64,7 @@ func (t *tx) loadAlerts(keys *alerting.Keys, rows *alerting.Rows) error {
 		err := eachOf(t, func(r *row) {
 			a := scanAlert(r)
 			alerts[a.ID] = a
-		}, `SELECT `+alertColumns+` FROM alert WHERE integration_key = ? AND folded_key IN (LIST)`, folded, keyText(key))
+		}, `SELECT `+alertColumns+` FROM alert WHERE integration_key = ? AND folded_key IN (LIST)`, folded, key.Text())
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (t *tx) loadAlerts(keys *alerting.Keys, rows *alerting.Rows) error {
 	for key, folded := range foldedOf(gone) {
 		err := eachOf(t, func(r *row) {
 			mapIn(&rows.Ended)[alerting.AlertID{Integration: key, Folded: r.text()}] = alerting.Report{At: r.time(), Source: r.text()}
-		}, `SELECT folded_key, at, source FROM ended WHERE integration_key = ? AND folded_key IN (LIST)`, folded, keyText(key))
+		}, `SELECT folded_key, at, source FROM ended WHERE integration_key = ? AND folded_key IN (LIST)`, folded, key.Text())
 		if err != nil {
 			return err
 		}
@@ -88,14 +88,14 @@ func (t *tx) loadAlerts(keys *alerting.Keys, rows *alerting.Rows) error {
 func (t *tx) saveAlerts(c *alerting.Changes) error {
 	for key, folded := range foldedOf(c.NoAlerts) {
 		t.touchLane(key)
-		if err := execOf(t, `DELETE FROM alert WHERE integration_key = ? AND folded_key IN (LIST)`, folded, keyText(key)); err != nil {
+		if err := execOf(t, `DELETE FROM alert WHERE integration_key = ? AND folded_key IN (LIST)`, folded, key.Text()); err != nil {
 			return err
 		}
 	}
 	for _, a := range c.Alerts {
 		t.touchLane(a.ID.Integration)
 		t.epoch = max(t.epoch, a.Epoch)
-		err := t.exec(insertAlert, keyText(a.ID.Integration), a.ID.Folded, a.AlertKey, a.Rule, a.Windowed, a.Group, a.Epoch,
+		err := t.exec(insertAlert, a.ID.Integration.Text(), a.ID.Folded, a.AlertKey, a.Rule, a.Windowed, a.Group, a.Epoch,
 			string(a.Desired), string(a.Told), millis(a.ToldAt), a.Body, a.Priority,
 			millis(a.AgeAt), millis(a.EndsAt), millis(a.Report.At), a.Report.Source,
 			a.Version, a.Pending, a.Listing, a.Claimed, a.Tries, millis(a.NextTry), int(a.Storm), a.Size, a.Untold, a.MaxListed,
@@ -118,7 +118,7 @@ func (t *tx) saveEnded(c *alerting.Changes) error {
 	}
 	for id, report := range c.Ended {
 		err := t.exec(`INSERT OR REPLACE INTO ended (integration_key, folded_key, at, source) VALUES (?, ?, ?, ?)`,
-			keyText(id.Integration), id.Folded, millis(report.At), report.Source)
+			id.Integration.Text(), id.Folded, millis(report.At), report.Source)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // The tables hold times in Unix milliseconds, 0 being never, durations in milliseconds, and
-// integration keys as their Value.
+// integration keys as their Text.
 
 func millis(t time.Time) int64 {
 	if t.IsZero() {
@@ -22,11 +22,6 @@ func timeOf(millis int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(millis)
-}
-
-func keyText(k ilert.IntegrationKey) string {
-	value, _ := k.Value() // never fails
-	return value.(string)
 }
 
 // blob returns bytes as a column holds them: never NULL.
@@ -91,10 +86,9 @@ func (r *row) key() ilert.IntegrationKey {
 // keyOrNull returns an integration key, and false for NULL.
 func (r *row) keyOrNull() (k ilert.IntegrationKey, is bool) {
 	text, is := r.value().(string)
-	if text != "" { // the configured key, mostly
-		if err := k.Scan(text); err != nil {
-			r.err = err
-		}
+	k, err := ilert.ParseKey(text)
+	if err != nil {
+		r.err = err
 	}
 	return k, is
 }

@@ -100,7 +100,7 @@ func (t *tx) saveGroups(c *alerting.Changes) error {
 			return err
 		}
 		err = t.exec(`INSERT OR REPLACE INTO window_group (`+groupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-			g.ID.Rule, g.ID.Group, g.Epoch, string(window), string(buckets), keyText(g.Alert.Integration), g.Alert.Folded, g.Hold.Milliseconds(),
+			g.ID.Rule, g.ID.Group, g.Epoch, string(window), string(buckets), g.Alert.Integration.Text(), g.Alert.Folded, g.Hold.Milliseconds(),
 			g.Size, g.Untold, g.Peak, millis(g.Latest), millis(g.LastTrue), millis(g.CheckAt))
 		if err != nil {
 			return err

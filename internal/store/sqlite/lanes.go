@@ -50,7 +50,7 @@ func (t *tx) lane(key ilert.IntegrationKey) (l lane, err error) {
 		}
 		l.out = r.orNever()
 		l.exists, l.any, l.singles, l.at, l.unproven, l.proven = r.bool(), r.int64(), r.int64(), r.int64(), r.int64(), r.bool()
-	}, laneQuery, keyText(key), literal)
+	}, laneQuery, key.Text(), literal)
 	return l, err
 }
 
@@ -113,9 +113,9 @@ func (t *tx) deriveLane(key ilert.IntegrationKey, hold *alerting.LaneHold) error
 	switch l.at = l.next(); {
 	case l.at != never && (l != before || !l.exists):
 		return t.exec(`INSERT OR REPLACE INTO lane (integration_key, any_from, singles_from, at, unproven) VALUES (?, ?, ?, ?, ?)`,
-			keyText(key), l.any, l.singles, l.at, l.unproven)
+			key.Text(), l.any, l.singles, l.at, l.unproven)
 	case l.at == never && l.exists:
-		return t.exec(`DELETE FROM lane WHERE integration_key = ?`, keyText(key))
+		return t.exec(`DELETE FROM lane WHERE integration_key = ?`, key.Text())
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (t *tx) loadBusy(keys *alerting.Keys, rows *alerting.Rows) error {
 		err := t.each(func(r *row) { mapIn(&rows.Busy)[key] = r.bool() }, `
 			SELECT EXISTS (SELECT 1 FROM outbox WHERE integration_key = ?1)
 				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND pending = 1 AND claimed = 0)
-				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND claimed = 1)`, keyText(key))
+				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND claimed = 1)`, key.Text())
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (t *tx) findWork(now time.Time, q *alerting.LaneQuery, work *alerting.LaneW
 	if err != nil {
 		return err
 	}
-	key, until, firsts := keyText(q.Key), millis(now), false
+	key, until, firsts := q.Key.Text(), millis(now), false
 	for class, due := range l.due {
 		if due > until {
 			continue

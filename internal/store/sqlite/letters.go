@@ -56,7 +56,7 @@ func (t *tx) addLetter(l *alerting.Letter) (err error) {
 	t.grow(letters, 1, l.Bytes())
 	l.ID, err = t.insert(`INSERT INTO dead_letter (`+letterColumns+`) VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		l.Filter, l.Topic, blob(l.Payload), properties, millis(l.ReceivedAt), millis(l.DiedAt), l.Reason, l.Tries, l.Retry, l.Kept,
-		string(l.Kind), keyText(l.Alert.Integration), l.Alert.Folded, string(l.EventType), string(l.OvertakenBy))
+		string(l.Kind), l.Alert.Integration.Text(), l.Alert.Folded, string(l.EventType), string(l.OvertakenBy))
 	return err
 }
 
@@ -75,7 +75,7 @@ func (t *tx) overtake(all []alerting.Overtaking) error {
 			err := t.exec(`
 				UPDATE dead_letter SET overtaken_by = ?
 				WHERE kind = 'send' AND folded_key <> '' AND integration_key = ? AND folded_key = ? AND event_type = ?`,
-				string(o.By), keyText(o.Alert.Integration), o.Alert.Folded, string(earlier))
+				string(o.By), o.Alert.Integration.Text(), o.Alert.Folded, string(earlier))
 			if err != nil {
 				return err
 			}

@@ -54,7 +54,7 @@ func (t *tx) savePace(c *alerting.Changes) error {
 	for _, q := range c.Requests {
 		err := t.exec(`
 			INSERT INTO request (integration_key, at, requests) VALUES (?, ?, ?)
-			ON CONFLICT (integration_key, at) DO UPDATE SET requests = request.requests + excluded.requests`, keyText(q.Key), millis(q.At), q.N)
+			ON CONFLICT (integration_key, at) DO UPDATE SET requests = request.requests + excluded.requests`, q.Key.Text(), millis(q.At), q.N)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (t *tx) savePace(c *alerting.Changes) error {
 	for _, h := range c.Holds {
 		err := t.exec(`
 			INSERT INTO hold (integration_key, until) VALUES (?, ?)
-			ON CONFLICT (integration_key) DO UPDATE SET until = max(hold.until, excluded.until)`, keyText(h.Key), millis(h.Until))
+			ON CONFLICT (integration_key) DO UPDATE SET until = max(hold.until, excluded.until)`, h.Key.Text(), millis(h.Until))
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func (t *tx) loadBehind(keys *alerting.Keys, rows *alerting.Rows) error {
 		var types []ilert.Type
 		err := t.each(func(r *row) { types = append(types, r.eventType()) }, `
 			SELECT event_type FROM (SELECT id, event_type, folded_key FROM outbox WHERE integration_key = ? AND id > ? ORDER BY id LIMIT 1000)
-			WHERE folded_key = ? AND folded_key <> '' ORDER BY id`, keyText(ref.Alert.Integration), ref.ID, ref.Alert.Folded)
+			WHERE folded_key = ? AND folded_key <> '' ORDER BY id`, ref.Alert.Integration.Text(), ref.ID, ref.Alert.Folded)
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (t *tx) addItem(item *alerting.OutboxItem) (err error) {
 		t.grow(unprovenItems, 1, bytes)
 	}
 	item.ID, err = t.insert(`INSERT INTO outbox (`+itemColumns+`) VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		keyText(item.Alert.Integration), item.Alert.Folded, item.Path, item.Body, string(item.EventType), millis(item.QueuedAt),
+		item.Alert.Integration.Text(), item.Alert.Folded, item.Path, item.Body, string(item.EventType), millis(item.QueuedAt),
 		unproven, item.Claimed, item.Tries, millis(item.NextTry),
 		item.Cause.Filter, item.Cause.Topic, blob(item.Cause.Payload), millis(item.Cause.ReceivedAt), string(item.Cause.Properties))
 	return err
@@ -96,7 +96,7 @@ func (t *tx) addItem(item *alerting.OutboxItem) (err error) {
 
 func (t *tx) saveProven(c *alerting.Changes) error {
 	for key, at := range c.Proven {
-		if err := t.exec(`UPDATE lane SET unproven = 0 WHERE integration_key = ?`, keyText(key)); err != nil {
+		if err := t.exec(`UPDATE lane SET unproven = 0 WHERE integration_key = ?`, key.Text()); err != nil {
 			return err
 		}
 		if err := t.exec(`INSERT OR IGNORE INTO proven_key (fingerprint, at) VALUES (?, ?)`, key.Fingerprint(), millis(at)); err != nil {
@@ -104,7 +104,7 @@ func (t *tx) saveProven(c *alerting.Changes) error {
 		}
 		var items, bytes int64
 		err := t.each(func(r *row) { items, bytes = r.int64(), r.int64() },
-			`SELECT count(*), coalesce(sum(unproven), 0) FROM outbox WHERE integration_key = ? AND unproven > 0`, keyText(key))
+			`SELECT count(*), coalesce(sum(unproven), 0) FROM outbox WHERE integration_key = ? AND unproven > 0`, key.Text())
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (t *tx) saveProven(c *alerting.Changes) error {
 			continue
 		}
 		t.grow(unprovenItems, -items, -bytes)
-		if err := t.exec(`UPDATE outbox SET unproven = 0 WHERE integration_key = ? AND unproven > 0`, keyText(key)); err != nil {
+		if err := t.exec(`UPDATE outbox SET unproven = 0 WHERE integration_key = ? AND unproven > 0`, key.Text()); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (found []
 	where.text("topic = ?", which.Topic)
 	where.before("queued_at < ?", which.Before)
 	if which.Key != nil {
-		where.add("integration_key = ?", keyText(*which.Key))
+		where.add("integration_key = ?", which.Key.Text())
 	}
 	if which.UpTo > 0 {
 		where.add("id <= ?", which.UpTo)

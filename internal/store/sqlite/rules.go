@@ -39,7 +39,7 @@ func (t *tx) saveRules(c *alerting.Changes) error {
 		t.epoch = max(t.epoch, end.Epoch)
 		var kept any // NULL
 		if end.Kept != nil {
-			kept = keyText(*end.Kept)
+			kept = end.Kept.Text()
 		}
 		err := t.exec(`INSERT OR REPLACE INTO rule_end (`+ruleEndColumns+`) VALUES (?,?,?,?,?,?,?,?)`,
 			end.Rule, end.Epoch, millis(end.At), millis(end.Arrived), end.Source, end.MaxSkew.Milliseconds(), end.Windows, kept)

@@ -23,7 +23,7 @@ const (
 func (t *tx) loadStorms(keys *alerting.Keys, rows *alerting.Rows) error {
 	for _, q := range keys.Storms {
 		var s alerting.StormMembers
-		key := keyText(q.Key)
+		key := q.Key.Text()
 		err := t.each(func(r *row) { s.Size, s.Untold = r.int(), r.int() }, `
 			SELECT count(*), coalesce(sum(pending), 0) FROM alert
 			WHERE integration_key = ? AND pending IN (0, 1) AND rule = ? AND storm = 1`, key, q.Rule)
@@ -58,7 +58,7 @@ func (t *tx) JoinStorms(_ context.Context, now time.Time, joins []alerting.Storm
 			UPDATE alert SET storm = 1, turn = -1
 			WHERE integration_key = ?1 AND folded_key IN (
 				SELECT folded_key FROM alert WHERE `+firstsDue+` AND rule = ?3 ORDER BY next_try, folded_key LIMIT ?4 + 0)
-			RETURNING 1`, keyText(j.Key), millis(now), j.Rule, j.Limit)
+			RETURNING 1`, j.Key.Text(), millis(now), j.Rule, j.Limit)
 		if err != nil {
 			return nil, err
 		}
