@@ -303,6 +303,12 @@ func (w *world) settleDust() {
 	for w.retryAll() {
 		w.settleWhatWaits()
 	}
+	// The engine ends the alert of a window up to one check and one bucket before its time.
+	const early = 15 * time.Second
+	if f := w.fact("storm"); f.open && f.ends.Sub(w.now) < early {
+		w.later(early)
+		w.settleWhatWaits()
+	}
 	w.time()
 	w.compare()
 }
