@@ -43,7 +43,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		// sent: nobody looks after the alert that begins now.
 		counts.of(a.Cause.Filter).Merged++
 		o.merged = true
-		a.begin(r, o)
+		a.setRule(r, o)
 		a.Desired, a.Pending = a.Told, false
 		a.Version++
 		a.Body = textOf(r.Event)
@@ -55,7 +55,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		if a.Pending {
 			counts.of(a.Cause.Filter).Merged++
 		}
-		a.begin(r, o)
+		a.setRule(r, o)
 		a.setDesired(ilert.Alert, o)
 		a.setText(r)
 		a.NextTry = o.at.Add(r.For)
@@ -85,15 +85,15 @@ func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
 		counts.of(a.Cause.Filter).Merged++
 	}
 	if a.Windowed != r.windowed { // its text is of that kind
-		a.begin(r, o)
+		a.setRule(r, o)
 	}
 	a.setDesired(ilert.Alert, o)
 	a.setText(r)
 	a.NextTry = next
 }
 
-// begin makes the alert one of the rule that raises it.
-func (a *Alert) begin(r raising, o *origin) {
+// setRule makes the alert one of the rule that raises it.
+func (a *Alert) setRule(r raising, o *origin) {
 	a.Rule, a.Windowed, a.Group = r.Rule, r.windowed, r.group
 	a.AgeAt, a.EndsAt = time.Time{}, time.Time{}
 	if r.Age > 0 {
@@ -191,8 +191,8 @@ func (a *Alert) cancelMembers(o *origin, counts tallies) {
 	}
 }
 
-// claim notes that a notice goes out.
-func (a *Alert) claim(n *Notice) {
+// markClaimed notes that a notice goes out.
+func (a *Alert) markClaimed(n *Notice) {
 	a.Claimed = true
 	switch {
 	case n.Event.EventType == ilert.Accept: // the alert is open whether the notice arrives or not
@@ -212,7 +212,7 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	newest := a.Version == n.version
 	switch answer.Result {
 	case Taken:
-		a.taken(answer, newest, counts)
+		a.settleTaken(answer, newest, counts)
 	case Refused:
 		a.Told = n.told
 		if newest {
@@ -241,8 +241,8 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	return !a.Pending && a.Told == Nothing && a.Desired == ilert.Resolve
 }
 
-// taken settles a notice that ilert took.
-func (a *Alert) taken(answer *Answer, newest bool, counts tallies) {
+// settleTaken settles a notice that ilert took.
+func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 	n := &answer.Notice
 	a.Told, a.ToldAt = n.Event.EventType, answer.At
 	switch {

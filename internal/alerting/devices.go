@@ -35,8 +35,8 @@ type fleet struct {
 	sized   bool
 }
 
-// see takes note of the device that a message is about.
-func (w *work) see(m *Message) {
+// noteDevice takes note of the device that a message is about.
+func (w *work) noteDevice(m *Message) {
 	guid, at := m.Decision.Device, m.when()
 	if guid == "" || !at.After(w.fleet.seen[guid]) || !w.mustSave(guid, at) {
 		return
@@ -70,8 +70,8 @@ func (w *work) saveDevices() {
 	f.seen = nil
 }
 
-// committed takes over what the store has now.
-func (f *fleet) committed(d *devices) {
+// addTo takes over what the store has now.
+func (f *fleet) addTo(d *devices) {
 	if len(f.saved) == 0 {
 		return
 	}

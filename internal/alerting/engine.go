@@ -90,7 +90,7 @@ func (e *Engine) update(ctx context.Context, do func(*work) error) error {
 			planned.add(*missing)
 			continue
 		case err == nil:
-			e.committed(w)
+			e.takeOver(w)
 		}
 		return err
 	}
@@ -117,15 +117,15 @@ func (e *Engine) attempt(ctx context.Context, planned Keys, do func(*work) error
 	return w, missing, err
 }
 
-// committed takes over what a transaction has changed of the engine's memory.
-func (e *Engine) committed(w *work) {
+// takeOver takes over what a transaction has changed of the engine's memory.
+func (e *Engine) takeOver(w *work) {
 	e.memory.Lock()
 	defer e.memory.Unlock()
 	e.groups.put(w.rows.Groups)
-	w.fleet.committed(&e.devices)
-	w.arrivals.committed(&e.repeats)
-	w.received.committed(&e.receipts)
-	w.paced.committed(&e.requests)
+	w.fleet.addTo(&e.devices)
+	w.arrivals.addTo(&e.repeats)
+	w.received.addTo(&e.receipts)
+	w.paced.addTo(&e.requests)
 	if w.ends != nil {
 		e.ends, e.epoch = w.ends, w.epoch
 	}

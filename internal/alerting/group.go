@@ -4,18 +4,18 @@ import (
 	"time"
 )
 
-// join takes a hit of a member, and reports whether it is new to the members that an open
+// addMember takes a hit of a member, and reports whether it is new to the members that an open
 // alert holds.
-func (w *work) join(g *Group, name string, at time.Time) (joined bool) {
+func (w *work) addMember(g *Group, name string, at time.Time) (joined bool) {
 	if m := g.Members[name]; m != nil {
 		if m.At.Before(at) {
 			m.At = at
-			w.change(g.ID).members[name] = struct{}{}
+			w.changeOf(g.ID).members[name] = struct{}{}
 		}
 		return false
 	}
 	g.Members[name] = &GroupMember{At: at}
-	w.change(g.ID).members[name] = struct{}{}
+	w.changeOf(g.ID).members[name] = struct{}{}
 	if !g.Window.Held || w.alertOf(g) == nil {
 		return false
 	}
@@ -27,14 +27,14 @@ func (w *work) join(g *Group, name string, at time.Time) (joined bool) {
 
 func (w *work) removeMember(g *Group, name string) {
 	delete(g.Members, name)
-	w.change(g.ID).members[name] = struct{}{}
+	w.changeOf(g.ID).members[name] = struct{}{}
 }
 
 // holdMembers begins to hold the members that a group has.
 func (w *work) holdMembers(g *Group) {
 	w.dropMembers(g)
 	g.Size, g.Untold, g.Peak = len(g.Members), len(g.Members), len(g.Members)
-	w.change(g.ID).dirty = true
+	w.changeOf(g.ID).dirty = true
 }
 
 // dropMembers forgets members whose last hit is too old.
@@ -81,9 +81,9 @@ func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
 
 // forgetGroup forgets a group and its members.
 func (w *work) forgetGroup(id GroupID) {
-	w.cached(id) // so that it is not there any more
+	w.takeCached(id) // so that it is not there any more
 	w.rows.Groups[id] = nil
-	change := w.change(id)
+	change := w.changeOf(id)
 	change.emptied = true
 	clear(change.members)
 }

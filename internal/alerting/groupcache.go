@@ -24,8 +24,8 @@ type cachedGroup struct {
 	used int64
 }
 
-// take returns a group and takes it out of the cache, as it may be changed in vain.
-func (c *groupCache) take(id GroupID) (*Group, bool) {
+// takeOut returns a group and takes it out of the cache, as it may be changed in vain.
+func (c *groupCache) takeOut(id GroupID) (*Group, bool) {
 	g, cached := c.groups[id]
 	if cached {
 		delete(c.groups, id)
@@ -41,7 +41,7 @@ func (c *groupCache) put(groups map[GroupID]*Group) {
 	}
 	c.uses++
 	for id, g := range groups {
-		c.take(id)
+		c.takeOut(id)
 		if g != nil {
 			one := cachedGroup{g, 1 + len(g.Members), c.uses}
 			c.size += one.size
@@ -60,6 +60,6 @@ func (c *groupCache) shrink() {
 		if c.size <= maxCached/2 || c.groups[id].used == c.uses {
 			return
 		}
-		c.take(id)
+		c.takeOut(id)
 	}
 }

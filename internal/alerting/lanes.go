@@ -43,13 +43,13 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 				return err
 			}
 			if timers {
-				found, err := w.timers(due, now)
+				found, err := w.runTimers(due, now)
 				if found || err != nil {
 					return err // what is due to be sent is found once this is saved
 				}
 			}
 			claimed = true
-			notices, err = w.claim(due.Lanes, now, limit, limits)
+			notices, err = w.claimLanes(due.Lanes, now, limit, limits)
 			return err
 		})
 		if err != nil {
@@ -59,17 +59,17 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 	return notices, nil
 }
 
-// claim claims notices of the lanes for which something is due.
-func (w *work) claim(keys []ilert.IntegrationKey, now time.Time, limit int, limits Limits) (notices []Notice, err error) {
+// claimLanes claims notices of the lanes for which something is due.
+func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int, limits Limits) (notices []Notice, err error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	lanes, err := w.visits(keys, now, limit, limits)
+	lanes, err := w.visitLanes(keys, now, limit, limits)
 	if err != nil {
 		return nil, err
 	}
 	if len(w.allEnds()) > 0 { // what is due may have ended
-		if err := w.loadAll(w.belonging()); err != nil {
+		if err := w.loadAll(w.relatedKeys()); err != nil {
 			return nil, err
 		}
 	}
@@ -127,14 +127,14 @@ type visit struct {
 	work                   LaneWork
 }
 
-// visits finds what is due of lanes whose budget allows something. Each may claim its share of the limit at most.
-func (w *work) visits(keys []ilert.IntegrationKey, now time.Time, limit int, limits Limits) (lanes []visit, err error) {
+// visitLanes finds what is due of lanes whose budget allows something. Each may claim its share of the limit at most.
+func (w *work) visitLanes(keys []ilert.IntegrationKey, now time.Time, limit int, limits Limits) (lanes []visit, err error) {
 	for _, key := range keys {
 		if len(lanes) == limit {
 			break // the others have their turn next
 		}
 		v := visit{key: key, Budget: limits(key)}
-		v.anyAgain = later(v.Again)
+		v.anyAgain = orNever(v.Again)
 		v.singlesAgain = v.anyAgain
 		if v.Any <= 0 {
 			w.holdLane(key, LaneHold{v.anyAgain, v.anyAgain})
@@ -169,8 +169,8 @@ func (v *visit) query() LaneQuery {
 	return LaneQuery{Key: v.key, Any: v.Any + 1, Singles: max(min(v.Any, v.Singles), 0) + 1, Minute: max(v.Minute, 0)}
 }
 
-// add adds an alert to what is due, if it is.
-func (v *visit) add(a *Alert, now time.Time) {
+// addIfDue adds an alert to what is due, if it is.
+func (v *visit) addIfDue(a *Alert, now time.Time) {
 	if a.Pending && !a.Claimed && !a.NextTry.After(now) && a.Class() != NoClass && !slices.Contains(v.work.Alerts, a) {
 		v.work.Alerts = append(v.work.Alerts, a)
 	}
@@ -210,7 +210,7 @@ func (v *visit) candidates() (all []candidate) {
 func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 	hold := LaneHold{}
 	for _, one := range v.candidates() {
-		if one.alert != nil && (one.alert.hasExpired(now) || w.hasOutlived(one.alert, now)) {
+		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now)) {
 			continue // what is due of it once it has ended is found next
 		}
 		switch {
@@ -235,11 +235,11 @@ func (a *Alert) hasExpired(now time.Time) bool {
 	return a.open() && !a.EndsAt.IsZero() && !a.EndsAt.After(now)
 }
 
-// hasOutlived ends an alert whose rule has ended, and reports whether it has.
-func (w *work) hasOutlived(a *Alert, now time.Time) bool {
+// endIfRuleEnded ends an alert whose rule has ended, and reports whether it has.
+func (w *work) endIfRuleEnded(a *Alert, now time.Time) bool {
 	for _, end := range w.allEnds() {
 		if a.Rule == end.Rule && a.Epoch < end.Epoch {
-			w.outlive(a.ID, now)
+			w.endWithRule(a.ID, now)
 			return true
 		}
 	}
@@ -279,7 +279,7 @@ func (w *work) claimCandidate(one *candidate, now time.Time) (n Notice, some boo
 var never = time.UnixMilli(1 << 50)
 
 // later returns a time, or never if it is zero.
-func later(t time.Time) time.Time {
+func orNever(t time.Time) time.Time {
 	if t.IsZero() {
 		return never
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// bury keeps a dead letter.
-func (w *work) bury(l *Letter) {
+// addLetter keeps a dead letter.
+func (w *work) addLetter(l *Letter) {
 	l.Reason = shorten(l.Reason)
 	w.changes.Letters = append(w.changes.Letters, l)
 	w.growLetters(1, l.Bytes())

@@ -84,7 +84,7 @@ func (c *Cause) message() *Message {
 func (e *Engine) Apply(ctx context.Context, messages []Message) error {
 	return e.update(ctx, func(w *work) error {
 		for i := range messages {
-			w.see(&messages[i])
+			w.noteDevice(&messages[i])
 		}
 		if err := w.plan(messages); err != nil {
 			return err
@@ -92,12 +92,12 @@ func (e *Engine) Apply(ctx context.Context, messages []Message) error {
 		for i := range messages {
 			m := &messages[i]
 			w.counts.of(m.Filter).Received++
-			redelivered := w.redelivered(m) // whatever else tells: its packet identifier is another message's now
-			if w.repeated(m) || redelivered {
+			redelivered := w.keepReceipt(m) // whatever else tells: its packet identifier is another message's now
+			if w.keepFingerprint(m) || redelivered {
 				w.counts.of(m.Filter).Duplicate++
 				continue
 			}
-			if err := w.take(m, m.ReceivedAt); err != nil {
+			if err := w.applyMessage(m, m.ReceivedAt); err != nil {
 				return err
 			}
 		}
@@ -112,20 +112,20 @@ func (e *Engine) Do(ctx context.Context, at time.Time, effects ...decision.Effec
 		if err := w.plan([]Message{{ReceivedAt: at, Decision: decision.Decision{Effects: effects}}}); err != nil {
 			return err
 		}
-		return w.doAll(effects, &origin{at: at, arrived: at})
+		return w.applyEffects(effects, &origin{at: at, arrived: at})
 	})
 }
 
-// take does what a message does that has arrived now, and counts its one fate.
-func (w *work) take(m *Message, now time.Time) error {
+// applyMessage does what a message does that has arrived now, and counts its one fate.
+func (w *work) applyMessage(m *Message, now time.Time) error {
 	w.countMatches(m)
 	if reason := m.Decision.Dead; reason != "" {
 		w.counts.of(m.Filter).Dead++
-		w.bury(m.letter(reason, now))
+		w.addLetter(m.letter(reason, now))
 		return nil
 	}
 	o := origin{message: m, at: m.when(), arrived: now.Truncate(time.Millisecond)}
-	if err := w.doAll(m.Decision.Effects, &o); err != nil {
+	if err := w.applyEffects(m.Decision.Effects, &o); err != nil {
 		return err
 	}
 	w.countFate(&o)
@@ -149,22 +149,22 @@ func (w *work) countFate(o *origin) {
 	}
 }
 
-// doAll does the effects of a decision in their order. What a hit means is known once all are done.
-func (w *work) doAll(effects []decision.Effect, o *origin) error {
+// applyEffects does the effects of a decision in their order. What a hit means is known once all are done.
+func (w *work) applyEffects(effects []decision.Effect, o *origin) error {
 	for _, effect := range effects {
 		before := o.stale
-		if err := w.do(effect, o); err != nil {
+		if err := w.applyEffect(effect, o); err != nil {
 			return err
 		}
 		o.stale = min(o.stale, before+1) // one effect may be about many alerts
 	}
 	for _, h := range o.hits {
-		w.weigh(h, o)
+		w.raiseByHit(h, o)
 	}
 	return nil
 }
 
-func (w *work) do(effect decision.Effect, o *origin) error {
+func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 	switch e := effect.(type) {
 	case decision.Raise:
 		w.raise(raising{Raise: e}, o)
@@ -175,9 +175,9 @@ func (w *work) do(effect decision.Effect, o *origin) error {
 	case decision.EndAll:
 		w.endAll(e.Rule, o)
 	case decision.Send:
-		w.post(e, o)
+		w.addItem(e, o)
 	case decision.Hit:
-		w.hit(e, o)
+		w.countHit(e, o)
 	case decision.Reset:
 		w.reset(GroupID{e.Rule, e.Group}, o)
 	case decision.Leave:
@@ -191,7 +191,7 @@ func (w *work) do(effect decision.Effect, o *origin) error {
 // raise makes an alert one that should be open.
 func (w *work) raise(r raising, o *origin) {
 	id := idOf(r.Key)
-	a := w.current(id, o)
+	a := w.endOverdue(id, o)
 	if a == nil {
 		a = &Alert{ID: id, AlertKey: r.Key.Alert, Report: w.rows.Ended[id], Epoch: w.lastEpoch()}
 	}
@@ -209,10 +209,10 @@ func (w *work) raise(r raising, o *origin) {
 	w.keep(a)
 }
 
-// current returns the alert of an identity after time or the end of its rule has ended it, if either has before
+// endOverdue returns the alert of an identity after time or the end of its rule has ended it, if either has before
 // a change.
-func (w *work) current(id AlertID, o *origin) *Alert {
-	w.outlive(id, o.arrived)
+func (w *work) endOverdue(id AlertID, o *origin) *Alert {
+	w.endWithRule(id, o.arrived)
 	a := w.alert(id)
 	if !a.open() || a.EndsAt.IsZero() || o.at.Before(a.EndsAt) {
 		return a
@@ -223,7 +223,7 @@ func (w *work) current(id AlertID, o *origin) *Alert {
 
 // accept notes that somebody looks after an alert.
 func (w *work) accept(id AlertID, o *origin) {
-	w.outlive(id, o.arrived)
+	w.endWithRule(id, o.arrived)
 	a := w.alert(id)
 	switch {
 	case a == nil || a.Desired == ilert.Resolve:
@@ -243,7 +243,7 @@ func (w *work) accept(id AlertID, o *origin) {
 
 // endByID ends the alert of an identity, if there is one and nobody has reported something later of it.
 func (w *work) endByID(id AlertID, o *origin) {
-	w.outlive(id, o.arrived)
+	w.endWithRule(id, o.arrived)
 	a := w.alert(id)
 	if a == nil {
 		return
@@ -266,14 +266,14 @@ func (w *work) end(a *Alert, o *origin) {
 		return
 	}
 	windowed := a.Windowed
-	w.closeAlert(a, o)
+	w.endKeepingWindow(a, o)
 	if windowed {
 		w.forgetGroup(GroupID{a.Rule, a.Group})
 	}
 }
 
-// closeAlert ends an alert, and keeps its window.
-func (w *work) closeAlert(a *Alert, o *origin) {
+// endKeepingWindow ends an alert, and keeps its window.
+func (w *work) endKeepingWindow(a *Alert, o *origin) {
 	if a.Windowed && a.Told != Nothing {
 		numbers, _ := w.numbers(a, o.at)
 		a.Body = string(numbers.Fill([]byte(a.Body)))

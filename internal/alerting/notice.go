@@ -70,7 +70,7 @@ func (w *work) claimAlert(a *Alert, now time.Time) (Notice, error) {
 		return n, fmt.Errorf("alerting: the text of alert %s: %w", a.AlertKey, err)
 	}
 	n.Event.EventType, n.Event.AlertKey, n.Event.Priority = a.next(), a.AlertKey, a.Priority
-	a.claim(&n)
+	a.markClaimed(&n)
 	w.keep(a)
 	return n, nil
 }
@@ -83,7 +83,7 @@ func (e *Engine) Settle(ctx context.Context, answers []Answer) error {
 		}
 		for i := range answers {
 			w.keepHold(&answers[i])
-			w.settle(&answers[i])
+			w.settleAnswer(&answers[i])
 		}
 		return nil
 	})
@@ -111,7 +111,7 @@ func keysOfAnswers(answers []Answer) (k Keys) {
 	return k
 }
 
-func (w *work) settle(answer *Answer) {
+func (w *work) settleAnswer(answer *Answer) {
 	n := &answer.Notice
 	w.holdLane(n.IntegrationKey, LaneHold{}) // the answer may change how much may be sent
 	if n.item != 0 {
@@ -130,11 +130,11 @@ func (w *work) settle(answer *Answer) {
 		answer.Result, answer.Retry, n.told = NotTaken, answer.At, Unsure // the alert is sent next
 	}
 	if answer.Result == Refused && a.Version == n.version {
-		w.refuse(a.Cause, a.ID, answer)
+		w.addRefused(a.Cause, a.ID, answer)
 	}
 	over := a.settle(answer, w.counts)
 	if a.Windowed {
-		w.reported(a, over, answer)
+		w.settleReported(a, over, answer)
 	}
 	if over {
 		w.drop(a.ID)
@@ -143,9 +143,9 @@ func (w *work) settle(answer *Answer) {
 	}
 }
 
-// refuse makes a dead letter of a message whose notice of an alert ilert called invalid. If no message is
+// addRefused makes a dead letter of a message whose notice of an alert ilert called invalid. If no message is
 // counted for it, the notice itself is kept, and counted as if it had been received.
-func (w *work) refuse(cause Cause, id AlertID, answer *Answer) {
+func (w *work) addRefused(cause Cause, id AlertID, answer *Answer) {
 	m, n := cause.message(), &answer.Notice
 	if m.Filter == nobody {
 		m.Filter, m.Topic, m.Payload = FilterRules, n.Path, []byte(textOf(n.Event))
@@ -158,5 +158,5 @@ func (w *work) refuse(cause Cause, id AlertID, answer *Answer) {
 	if n.item != 0 {
 		l.Kind, l.OvertakenBy = Sent, w.overtakenBy(OutboxRef{n.item, id}, l.EventType)
 	}
-	w.bury(l)
+	w.addLetter(l)
 }

@@ -89,9 +89,9 @@ func lines(names []string) []string {
 	return all
 }
 
-// reported takes in what became of a notice of an alert with a window. over means that
+// settleReported takes in what became of a notice of an alert with a window. over means that
 // nothing remains of the alert.
-func (w *work) reported(a *Alert, over bool, answer *Answer) {
+func (w *work) settleReported(a *Alert, over bool, answer *Answer) {
 	id := GroupID{a.Rule, a.Group}
 	g := w.group(id)
 	if g == nil {
@@ -100,13 +100,13 @@ func (w *work) reported(a *Alert, over bool, answer *Answer) {
 	n := &answer.Notice
 	if over {
 		g.CheckAt = g.forgetAt(answer.At)
-		w.change(id).dirty = true
+		w.changeOf(id).dirty = true
 		return
 	}
 	if answer.Result != Taken || n.Event.EventType != ilert.Alert || !g.Window.Held {
 		return
 	}
-	change := w.change(id)
+	change := w.changeOf(id)
 	change.dirty = true
 	for _, name := range n.reported {
 		if m := g.Members[name]; m != nil && !m.Told {

@@ -13,8 +13,8 @@ import (
 // The outbox holds events that are sent as they are, without a desired state: one request for
 // each decision.Send. In the lane of an integration key, one waits for the one before it.
 
-// post adds an event to the outbox.
-func (w *work) post(send decision.Send, o *origin) {
+// addItem adds an event to the outbox.
+func (w *work) addItem(send decision.Send, o *origin) {
 	id := idOf(decision.Key{Integration: send.IntegrationKey, Alert: send.Event.AlertKey})
 	w.overtake(id, send.Event.EventType)
 	item := &OutboxItem{
@@ -110,7 +110,7 @@ func (w *work) settleItem(answer *Answer) {
 		return
 	}
 	w.counts.of(item.Cause.Filter).Dead++
-	w.refuse(item.Cause, item.Alert, answer)
+	w.addRefused(item.Cause, item.Alert, answer)
 }
 
 // dropItem deletes an outbox item.

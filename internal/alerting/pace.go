@@ -44,8 +44,8 @@ func (r *requests) addHolds(holds []Hold) {
 	}
 }
 
-// committed takes over what the store has now, and forgets what counts no more.
-func (p *paced) committed(r *requests) {
+// addTo takes over what the store has now, and forgets what counts no more.
+func (p *paced) addTo(r *requests) {
 	if len(p.sent) > 0 {
 		over := p.sent[len(p.sent)-1].At.Add(-time.Minute)
 		r.sent = slices.DeleteFunc(r.sent, func(one Requests) bool { return !one.At.After(over) })

@@ -58,13 +58,13 @@ func (w *work) loadAll(k Keys) error {
 		if err := w.load(k); err != nil {
 			return err
 		}
-		k = w.belonging()
+		k = w.relatedKeys()
 	}
 	return nil
 }
 
-// belonging returns the keys of rows that belong to those of the working set and were not read.
-func (w *work) belonging() (k Keys) {
+// relatedKeys returns the keys of rows that belong to those of the working set and were not read.
+func (w *work) relatedKeys() (k Keys) {
 	for _, a := range w.rows.Alerts {
 		switch {
 		case a == nil:

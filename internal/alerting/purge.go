@@ -32,7 +32,7 @@ func (e *Engine) Purge(ctx context.Context, which LetterQuery) (n Purged, err er
 // letterPages calls do with one page of the chosen dead letters after the other, each in a transaction, and adds up
 // what it returns.
 func (e *Engine) letterPages(ctx context.Context, which LetterQuery, do func(*work, []Stored) int64) (n int64, err error) {
-	lastLetter, _, err := e.newest(ctx)
+	lastLetter, _, err := e.lastIDs(ctx)
 	if err != nil || lastLetter == 0 {
 		return 0, err
 	}
@@ -53,7 +53,7 @@ func (e *Engine) letterPages(ctx context.Context, which LetterQuery, do func(*wo
 
 // purgeWaiting throws the chosen outbox items away, a page at a time.
 func (e *Engine) purgeWaiting(ctx context.Context, which LetterQuery) (n int64, err error) {
-	_, lastItem, err := e.newest(ctx)
+	_, lastItem, err := e.lastIDs(ctx)
 	if err != nil || lastItem == 0 {
 		return 0, err
 	}
@@ -99,8 +99,8 @@ func (e *Engine) onPage(ctx context.Context, do func(*work, []Stored) int64, fin
 	return page, n, nil
 }
 
-// newest returns the highest IDs that dead letters and outbox items may have now.
-func (e *Engine) newest(ctx context.Context) (letter, item int64, err error) {
+// lastIDs returns the highest IDs that dead letters and outbox items may have now.
+func (e *Engine) lastIDs(ctx context.Context) (letter, item int64, err error) {
 	err = e.view(ctx, func(w *work) error {
 		err := w.load(Keys{Volumes: true})
 		letter, item = w.rows.LastLetter, w.rows.LastItem

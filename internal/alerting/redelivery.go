@@ -64,8 +64,8 @@ type received struct {
 	emptied int                   // of the first rows of receipts.empty
 }
 
-// redelivered reports whether a message is stored already, and keeps its receipt.
-func (w *work) redelivered(m *Message) bool {
+// keepReceipt reports whether a message is stored already, and keeps its receipt.
+func (w *work) keepReceipt(m *Message) bool {
 	d, r, known := m.Delivery, &w.received, &w.engine.receipts
 	if d.Print == 0 {
 		return false
@@ -172,8 +172,8 @@ func encodeReceipts(all []*receipt) (text []byte) {
 	return text
 }
 
-// committed takes over what the store has now.
-func (r *received) committed(known *receipts) {
+// addTo takes over what the store has now.
+func (r *received) addTo(known *receipts) {
 	if r.row == 0 {
 		return
 	}

@@ -27,8 +27,8 @@ type arrivals struct {
 	gone   int // of the oldest batches
 }
 
-// repeated reports whether a message has come before, and remembers it.
-func (w *work) repeated(m *Message) bool {
+// keepFingerprint reports whether a message has come before, and remembers it.
+func (w *work) keepFingerprint(m *Message) bool {
 	if m.Fingerprint == 0 {
 		return false
 	}
@@ -74,8 +74,8 @@ func (w *work) saveArrivals() {
 	}
 }
 
-// committed takes over what the store has now.
-func (a *arrivals) committed(r *repeats) {
+// addTo takes over what the store has now.
+func (a *arrivals) addTo(r *repeats) {
 	if a.added == nil {
 		return
 	}

@@ -32,7 +32,7 @@ func (e *Engine) Revive(ctx context.Context, at time.Time, revivals []Revival) e
 			if r.Letter.Kind == OfAlert {
 				k.Alerts = append(k.Alerts, r.Letter.Alert)
 			}
-			w.see(&r.Message)
+			w.noteDevice(&r.Message)
 		}
 		if err := w.load(k); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (w *work) revive(r *Revival, at time.Time) (err error) {
 	}
 	w.counts.of(l.Filter).Dead--
 	w.countFate(&o)
-	w.removeLetter(l)
+	w.dropLetter(l.ID, l.Bytes())
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (w *work) revive(r *Revival, at time.Time) (err error) {
 func (w *work) reviveMessage(m *Message, o *origin) (keep string, err error) {
 	w.countMatches(m)
 	o.at = m.when()
-	if err := w.doAll(m.Decision.Effects, o); err != nil {
+	if err := w.applyEffects(m.Decision.Effects, o); err != nil {
 		return "", err
 	}
 	if o.stale > 0 && o.stale == len(m.Decision.Effects) && !o.waits && !o.merged {
@@ -102,7 +102,7 @@ func (w *work) reviveMessage(m *Message, o *origin) (keep string, err error) {
 
 // reviveAlert sends the state of an alert again that ilert refused, if it is still so.
 func (w *work) reviveAlert(l *Letter, o *origin) (keep string) {
-	a := w.current(l.Alert, o)
+	a := w.endOverdue(l.Alert, o)
 	resolves := l.EventType == ilert.Resolve
 	switch {
 	case resolves && a == nil:

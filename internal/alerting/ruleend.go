@@ -59,9 +59,9 @@ func (end *RuleEnd) origin(now time.Time) *origin {
 	return o
 }
 
-// outlive ends an alert whose rule has ended since it was raised, unless another source has reported
+// endWithRule ends an alert whose rule has ended since it was raised, unless another source has reported
 // something later of it.
-func (w *work) outlive(id AlertID, now time.Time) {
+func (w *work) endWithRule(id AlertID, now time.Time) {
 	for _, end := range w.allEnds() {
 		a := w.alert(id)
 		if a == nil || a.Rule != end.Rule || a.Epoch >= end.Epoch {
@@ -79,8 +79,8 @@ func (w *work) outlive(id AlertID, now time.Time) {
 	}
 }
 
-// liveGroup returns the window of a group, or nil if there is none or if its rule has ended since.
-func (w *work) liveGroup(id GroupID, now time.Time) *Group {
+// endGroupWithRule returns the window of a group, or nil if there is none or if its rule has ended since.
+func (w *work) endGroupWithRule(id GroupID, now time.Time) *Group {
 	g := w.group(id)
 	if g == nil {
 		return nil
@@ -88,7 +88,7 @@ func (w *work) liveGroup(id GroupID, now time.Time) *Group {
 	for _, end := range w.allEnds() {
 		if end.Windows && id.Rule == end.Rule && g.Epoch < end.Epoch {
 			if g.Alert != (AlertID{}) {
-				w.outlive(g.Alert, now)
+				w.endWithRule(g.Alert, now)
 			}
 			w.forgetGroup(id)
 			return nil
@@ -144,7 +144,7 @@ func (w *work) endAll(rule string, o *origin) {
 func (w *work) endPage(end RuleEnd, now time.Time) {
 	page := w.rows.Rules[end.Rule]
 	for _, id := range page.Alerts {
-		w.outlive(id, now)
+		w.endWithRule(id, now)
 	}
 	if end.Windows {
 		for _, id := range page.Groups {

@@ -24,9 +24,9 @@ func stormKeys(rule string) [2]string {
 	return [2]string{plain, fmt.Sprintf("%s~%.4x", plain, sha256.Sum256([]byte(rule)))}
 }
 
-// storm returns the storm of a rule, or nil and the alert key for a new one, which is empty if
+// findStorm returns the storm of a rule, or nil and the alert key for a new one, which is empty if
 // there is none.
-func (w *work) storm(key ilert.IntegrationKey, rule string) (s *Alert, free string) {
+func (w *work) findStorm(key ilert.IntegrationKey, rule string) (s *Alert, free string) {
 	for _, alertKey := range stormKeys(rule) {
 		a := w.alert(idOf(decision.Key{Integration: key, Alert: alertKey}))
 		switch {
@@ -63,7 +63,7 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 	var lane []int      // likewise
 	for i := range lanes {
 		for _, backlog := range lanes[i].work.Rules {
-			s, free := w.storm(lanes[i].key, backlog.Rule)
+			s, free := w.findStorm(lanes[i].key, backlog.Rule)
 			if s.open() || backlog.N > 1 && (s != nil || free != "") {
 				if s == nil {
 					s = &Alert{
@@ -86,14 +86,14 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 	for i, join := range joins {
 		v := &lanes[lane[i]]
 		joined[lane[i]] += counts[i]
-		v.join(w, join.Rule, storms[i], counts[i], now)
+		v.replaceByStorm(w, join.Rule, storms[i], counts[i], now)
 	}
 	return joined, nil
 }
 
-// join takes n alerts of a rule that have joined its storm out of what is due of the lane, and adds the storm.
+// replaceByStorm takes n alerts of a rule that have joined its storm out of what is due of the lane, and adds the storm.
 // One of them may have a key that the storm would have.
-func (v *visit) join(w *work, rule string, s *Alert, n int, now time.Time) {
+func (v *visit) replaceByStorm(w *work, rule string, s *Alert, n int, now time.Time) {
 	var priority string
 	for _, backlog := range v.work.Rules {
 		if backlog.Rule == rule {
@@ -111,7 +111,7 @@ func (v *visit) join(w *work, rule string, s *Alert, n int, now time.Time) {
 	v.work.Alerts = others
 	s.grow(n, priority, now, w.counts)
 	w.keep(s)
-	v.add(s, now)
+	v.addIfDue(s, now)
 }
 
 // grow takes n members into a storm.
@@ -138,7 +138,7 @@ func (a *Alert) reportNow(now time.Time) {
 
 // stormOf returns the storm that speaks for a member.
 func (w *work) stormOf(m *Alert) *Alert {
-	s, _ := w.storm(m.ID.Integration, m.Rule)
+	s, _ := w.findStorm(m.ID.Integration, m.Rule)
 	if s == nil {
 		panic("alerting: the storm of alert " + m.AlertKey + " is missing")
 	}

@@ -40,7 +40,7 @@ func (w *work) claimStorm(s *Alert, now time.Time) (n Notice, some bool) {
 		}
 		n.Event.Summary = fmt.Sprintf("%d alerts of rule %s", s.Size, rule)
 	}
-	s.claim(&n)
+	s.markClaimed(&n)
 	w.keep(s)
 	return n, true
 }
@@ -95,10 +95,10 @@ func (w *work) settleStorm(s *Alert, answer Answer) {
 		culprit = true
 		answer.Result, answer.Retry = NotTaken, answer.At
 	case answer.Result == Refused && s.Version == n.version && s.Cause.Filter != nobody:
-		w.refuse(s.Cause, s.ID, &answer)
+		w.addRefused(s.Cause, s.ID, &answer)
 	}
 	over := s.settle(&answer, w.counts)
-	w.settleMembers(s, &answer, culprit)
+	w.settleStormMembers(s, &answer, culprit)
 	switch {
 	case s.Desired == ilert.Resolve && over:
 		w.drop(s.ID)
@@ -117,8 +117,8 @@ func (w *work) settleStorm(s *Alert, answer Answer) {
 	w.keep(s)
 }
 
-// settleMembers takes in what became of the members that a notice lists. If there is a culprit, it is the only one.
-func (w *work) settleMembers(s *Alert, answer *Answer, culprit bool) {
+// settleStormMembers takes in what became of the members that a notice lists. If there is a culprit, it is the only one.
+func (w *work) settleStormMembers(s *Alert, answer *Answer, culprit bool) {
 	for _, one := range answer.Notice.members {
 		m := w.alert(one.id)
 		if m == nil || m.Storm != InStorm || !m.Claimed {

@@ -6,20 +6,20 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// timers ends a page of what time has ended by now: the alerts of rules that have ended, alerts that were
+// runTimers ends a page of what time has ended by now: the alerts of rules that have ended, alerts that were
 // silent too long or are too old, and those of windows whose condition holds no more. It
 // reports whether it found any: the next look may find more.
-func (w *work) timers(due Due, now time.Time) (found bool, err error) {
+func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	w.adopt(due.Alerts)
 	for _, g := range due.Groups {
-		if cached, is := w.cached(g.ID); is {
+		if cached, is := w.takeCached(g.ID); is {
 			g = cached
 		}
 		if _, read := w.rows.Groups[g.ID]; !read {
 			w.rows.Groups[g.ID] = g
 		}
 	}
-	k := w.belonging()
+	k := w.relatedKeys()
 	end, ending := w.oldestEnd()
 	if ending {
 		k.Rules = append(k.Rules, RuleQuery{end.Rule, end.Epoch, maxPage})
@@ -34,8 +34,8 @@ func (w *work) timers(due Due, now time.Time) (found bool, err error) {
 		w.endDue(w.alert(a.ID), now)
 	}
 	for _, g := range due.Groups {
-		if g := w.liveGroup(g.ID, now); g != nil { // unless the end of an alert has forgotten it
-			w.check(g, now)
+		if g := w.endGroupWithRule(g.ID, now); g != nil { // unless the end of an alert has forgotten it
+			w.checkGroup(g, now)
 		}
 	}
 	pruned, err := w.prune(now)
@@ -48,7 +48,7 @@ func (w *work) endDue(a *Alert, now time.Time) {
 	case a == nil || a.EndsAt.IsZero() || a.EndsAt.After(now): // it has ended with its rule
 	case !a.open(): // ilert has refused its end
 		w.drop(a.ID)
-	case w.owesNames(a):
+	case w.owesReport(a):
 		// Nobody would ever hear of whom no notice has reported: it is sent now, and the alert
 		// ends a minute later.
 		a.NextTry, a.EndsAt = now, now.Add(time.Minute)
@@ -59,8 +59,8 @@ func (w *work) endDue(a *Alert, now time.Time) {
 	}
 }
 
-// owesNames reports whether an alert that ilert knows holds members that no notice has reported.
-func (w *work) owesNames(a *Alert) bool {
+// owesReport reports whether an alert that ilert knows holds members that no notice has reported.
+func (w *work) owesReport(a *Alert) bool {
 	if !a.Windowed || a.Told != ilert.Alert || !a.Pending || !a.Listing {
 		return false
 	}
@@ -68,9 +68,9 @@ func (w *work) owesNames(a *Alert) bool {
 	return g != nil && g.Window.Held && g.Untold > 0
 }
 
-// check looks at a group because of the time alone: it forgets one that is over, and
+// checkGroup looks at a group because of the time alone: it forgets one that is over, and
 // ends the alert whose condition has not held for long enough.
-func (w *work) check(g *Group, now time.Time) {
+func (w *work) checkGroup(g *Group, now time.Time) {
 	if g.CheckAt.IsZero() || g.CheckAt.After(now) {
 		return
 	}
@@ -79,7 +79,7 @@ func (w *work) check(g *Group, now time.Time) {
 		w.forgetGroup(g.ID)
 		return
 	}
-	w.change(g.ID).dirty = true
+	w.changeOf(g.ID).dirty = true
 	if g.Window.Clear == 0 {
 		g.scheduleCheck()
 		return
@@ -91,12 +91,12 @@ func (w *work) check(g *Group, now time.Time) {
 		switch {
 		case holds && g.Window.Held: // until somebody leaves
 			g.LastTrue = now
-			t = now.Add(g.pause())
+			t = now.Add(g.checkInterval())
 		case holds:
 			g.LastTrue = t
-			t = t.Add(g.pause())
+			t = t.Add(g.checkInterval())
 		case !t.Before(over):
-			w.clear(g, a, &origin{at: over, arrived: now})
+			w.endCleared(g, a, &origin{at: over, arrived: now})
 			return
 		case g.Window.Held, t.After(g.Latest.Add(g.Window.Length)): // as long as nobody comes
 			t = over
@@ -106,13 +106,13 @@ func (w *work) check(g *Group, now time.Time) {
 	}
 }
 
-// clear ends the alert of a group whose condition holds no more. What its window has
+// endCleared ends the alert of a group whose condition holds no more. What its window has
 // counted stays in it until it is too old: the condition may hold again.
-func (w *work) clear(g *Group, a *Alert, o *origin) {
+func (w *work) endCleared(g *Group, a *Alert, o *origin) {
 	if g.Window.Held {
 		w.end(a, o)
 		return
 	}
 	g.CheckAt = g.forgetAt(o.arrived)
-	w.closeAlert(a, o)
+	w.endKeepingWindow(a, o)
 }

@@ -14,8 +14,8 @@ const maxBuckets = 300
 // bucketLength returns the length of a window's bucket in nanoseconds.
 func bucketLength(w *decision.Window) int64 { return max(int64(w.Length)/maxBuckets, 1) }
 
-// adopt takes over the window as the rule has it now.
-func (g *Group) adopt(w *decision.Window) {
+// setWindow takes over the window as the rule has it now.
+func (g *Group) setWindow(w *decision.Window) {
 	if g.Window == *w {
 		return
 	}
@@ -80,21 +80,21 @@ type hit struct {
 	joined bool // its member is new to the open alert
 }
 
-// hit counts a hit, and leaves it to weigh what that means.
-func (w *work) hit(h decision.Hit, o *origin) {
+// countHit counts a hit, and leaves it to weigh what that means.
+func (w *work) countHit(h decision.Hit, o *origin) {
 	id := GroupID{h.Window.Rule, h.Group}
-	g := w.currentGroup(id, o)
+	g := w.endOverdueGroup(id, o)
 	if g == nil {
 		g = &Group{ID: id, Window: *h.Window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
 		w.rows.Groups[id] = g
 	}
-	change := w.change(id)
+	change := w.changeOf(id)
 	change.dirty = true
 	if change.arrived.Before(o.arrived) {
 		change.arrived = o.arrived
 	}
 	held := g.Window.Held
-	g.adopt(h.Window)
+	g.setWindow(h.Window)
 	g.advance(o)
 	if g.Window.Held && !held { // the rule has been changed
 		w.holdMembers(g)
@@ -105,24 +105,24 @@ func (w *work) hit(h decision.Hit, o *origin) {
 		return
 	}
 	g.add(number, 1, 0)
-	joined := h.Member != "" && w.join(g, h.Member, o.at)
+	joined := h.Member != "" && w.addMember(g, h.Member, o.at)
 	o.hits = append(o.hits, hit{h, joined})
 }
 
-// currentGroup returns the window of a group, or nil, after time has ended its alert, if it has.
-func (w *work) currentGroup(id GroupID, o *origin) *Group {
-	g := w.liveGroup(id, o.arrived)
+// endOverdueGroup returns the window of a group, or nil, after time has ended its alert, if it has.
+func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
+	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil {
 		return nil
 	}
 	if a := w.alertOf(g); a != nil {
-		w.current(a.ID, o)
+		w.endOverdue(a.ID, o)
 	}
 	return w.group(id)
 }
 
-// weigh raises the alert of a hit's group if the condition holds.
-func (w *work) weigh(h hit, o *origin) {
+// raiseByHit raises the alert of a hit's group if the condition holds.
+func (w *work) raiseByHit(h hit, o *origin) {
 	g := w.group(GroupID{h.Window.Rule, h.Group})
 	if g == nil { // the message has emptied it, too
 		return
@@ -139,7 +139,7 @@ func (w *work) weigh(h hit, o *origin) {
 	r := raising{Raise: h.Raise, windowed: true, group: g.ID.Group}
 	r.Rule = g.ID.Rule
 	if a == nil {
-		w.begin(g, r, o)
+		w.raiseByWindow(g, r, o)
 		return
 	}
 	a.raise(r, o, w.counts)
@@ -148,8 +148,8 @@ func (w *work) weigh(h hit, o *origin) {
 	g.scheduleCheck()
 }
 
-// begin raises the alert of a group.
-func (w *work) begin(g *Group, r raising, o *origin) {
+// raiseByWindow raises the alert of a group.
+func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	g.Alert = idOf(r.Key)
 	w.raise(r, o)
 	a := w.alertOf(g)
@@ -180,12 +180,12 @@ func (g *Group) reportAt(a *Alert, at time.Time) time.Time {
 func (g *Group) scheduleCheck() {
 	g.CheckAt = time.Time{}
 	if g.Window.Clear > 0 {
-		g.CheckAt = g.Latest.Add(g.pause())
+		g.CheckAt = g.Latest.Add(g.checkInterval())
 	}
 }
 
-// pause returns the time for which a condition that holds is not checked.
-func (g *Group) pause() time.Duration {
+// checkInterval returns the time for which a condition that holds is not checked.
+func (g *Group) checkInterval() time.Duration {
 	return max(min(g.step(), g.Window.Clear), time.Second)
 }
 
@@ -239,7 +239,7 @@ func (w *work) holds(g *Group, at time.Time) bool {
 
 // reset empties a group's window and ends its alert.
 func (w *work) reset(id GroupID, o *origin) {
-	g := w.liveGroup(id, o.arrived)
+	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil {
 		return
 	}
@@ -252,7 +252,7 @@ func (w *work) reset(id GroupID, o *origin) {
 
 // leave takes a member out of a group, and ends the alert if enough have left.
 func (w *work) leave(id GroupID, name string, o *origin) {
-	g := w.liveGroup(id, o.arrived)
+	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil {
 		return
 	}
@@ -269,7 +269,7 @@ func (w *work) leave(id GroupID, name string, o *origin) {
 	if !m.Told {
 		g.Untold--
 	}
-	w.change(id).dirty = true
+	w.changeOf(id).dirty = true
 	share := g.Window.Left
 	if share == 0 {
 		share = 1

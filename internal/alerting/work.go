@@ -94,7 +94,7 @@ var strictPlans bool
 func (w *work) load(k Keys) error {
 	k.Alerts = unread(k.Alerts, w.rows.Alerts)
 	k.Groups = slices.DeleteFunc(unread(k.Groups, w.rows.Groups), func(id GroupID) bool {
-		g, cached := w.cached(id)
+		g, cached := w.takeCached(id)
 		if cached {
 			w.rows.Groups[id] = g
 		}
@@ -207,12 +207,12 @@ func (w *work) drop(id AlertID) {
 	w.touched[id] = struct{}{}
 }
 
-// cached returns a group that the engine has in memory, and false if it has not.
-func (w *work) cached(id GroupID) (*Group, bool) {
+// takeCached returns a group that the engine has in memory, and false if it has not.
+func (w *work) takeCached(id GroupID) (*Group, bool) {
 	if w.view {
 		return nil, false
 	}
-	return w.engine.groups.take(id)
+	return w.engine.groups.takeOut(id)
 }
 
 // group returns the window of a group, or nil if there is none.
@@ -224,8 +224,8 @@ func (w *work) group(id GroupID) *Group {
 	return g
 }
 
-// change returns the record of what has changed of a group.
-func (w *work) change(id GroupID) *groupChange {
+// changeOf returns the record of what has changed of a group.
+func (w *work) changeOf(id GroupID) *groupChange {
 	c := w.groups[id]
 	if c == nil {
 		c = &groupChange{members: map[string]struct{}{}}

@@ -32,8 +32,8 @@ func blob(bytes []byte) []byte {
 	return bytes
 }
 
-// row is a row of a result. Its methods return one column after the other; the zero value stands for NULL.
-// That spares the reflection of Scan into variables of other types.
+// row is a row of a result, whose methods return one column after the other, and the zero value for NULL. It
+// spares the reflection that Scan needs for variables of other types.
 type row struct {
 	values, into []any // into has pointers to values
 	next         int

@@ -7,16 +7,17 @@ import (
 )
 
 // connection is a connection to the file, with the statements that were prepared on it: to read the text
-// of a statement costs SQLite several times as much as to execute it. Who has its turn uses it alone.
+// of a statement costs SQLite several times as much as to execute it. The caller that has its turn uses it alone.
 type connection struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	begin string                 // of a transaction
 	turn  chan struct{}          // holds a value while someone uses the connection
 	ready map[string]*sql.Stmt   // by text
-	lists map[listQuery][]string // texts of queries with lists, see listLengths
+	lists map[listQuery][]string // texts of list queries, see listLengths
 }
 
+// connect opens the one connection of db, which it closes if that fails.
 func connect(ctx context.Context, db *sql.DB, begin string) (*connection, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -55,6 +56,25 @@ func (c *connection) statement(text string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
+// exec executes a statement. Like query, it cannot be stopped: that would cost a goroutine.
+func (c *connection) exec(text string, args ...any) (sql.Result, error) {
+	stmt, err := c.statement(text) //nolint:sqlclosecheck // close does
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(context.Background(), args...)
+}
+
+// query returns the result of a statement.
+func (c *connection) query(text string, args ...any) (*sql.Rows, error) {
+	stmt, err := c.statement(text) //nolint:sqlclosecheck // close does
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(context.Background(), args...)
+}
+
+// close closes the connection, once the caller that has its turn is done.
 func (c *connection) close() error {
 	c.turn <- struct{}{}
 	defer c.release()

@@ -24,8 +24,8 @@ type lane struct {
 // never is later than all times.
 const never = math.MaxInt64
 
-// laneQuery has a column for each send class: asked for them one by one, the index has the first of each
-// at hand, however many others wait.
+// laneQuery is the query that reads a lane. It has a column for each send class: asked for them one by one, the
+// index has the first alert of each at hand, however many others wait.
 var laneQuery = func() string {
 	text := new(strings.Builder)
 	text.WriteString(`SELECT `)

@@ -80,7 +80,7 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// openStore opens both connections to a file, the schema of which prepare sees to before.
+// openStore opens both connections to a file, after prepare has seen to its schema.
 func openStore(ctx context.Context, path string, prepare func(context.Context, *sql.DB) error) (*Store, error) {
 	s := new(Store)
 	db, err := openFile(path, url.Values{

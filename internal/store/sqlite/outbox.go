@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"strings"
-	"time"
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -47,9 +45,9 @@ func (t *tx) loadProven(keys *alerting.Keys, rows *alerting.Rows) error {
 	var fingerprints []string
 	for _, key := range keys.Proven {
 		mapIn(&rows.Proven)[key] = false
-		print := key.Fingerprint()
-		of[print] = key
-		fingerprints = append(fingerprints, print)
+		fingerprint := key.Fingerprint()
+		of[fingerprint] = key
+		fingerprints = append(fingerprints, fingerprint)
 	}
 	return eachOf(t, func(r *row) { rows.Proven[of[r.text()]] = true }, `SELECT fingerprint FROM proven_key WHERE fingerprint IN (LIST)`, fingerprints)
 }
@@ -149,45 +147,4 @@ func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (found []
 		found = append(found, alerting.Stored{ID: r.int64(), Filter: r.text(), Key: r.key(), Unproven: r.bool(), Bytes: r.int64()})
 	}, `SELECT id, filter, integration_key, unproven, bytes FROM outbox`+index+where.limit("id", which.Limit), where.args...)
 	return found, err
-}
-
-// conditions collects the conditions of a query that people put together, with their arguments.
-type conditions struct {
-	all  []string
-	args []any
-}
-
-func (c *conditions) add(condition string, args ...any) {
-	c.all, c.args = append(c.all, condition), append(c.args, args...)
-}
-
-// text adds a condition unless its text is empty.
-func (c *conditions) text(condition, text string) {
-	if text != "" {
-		c.add(condition, text)
-	}
-}
-
-// before adds a condition unless its time is zero.
-func (c *conditions) before(condition string, at time.Time) {
-	if !at.IsZero() {
-		c.add(condition, millis(at))
-	}
-}
-
-// where returns the conditions as a clause.
-func (c *conditions) where() string {
-	if len(c.all) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(c.all, " AND ")
-}
-
-// limit returns the conditions with an order and a limit, of which 0 is none.
-func (c *conditions) limit(order string, limit int) string {
-	if limit == 0 {
-		limit = -1
-	}
-	c.args = append(c.args, limit)
-	return c.where() + " ORDER BY " + order + " LIMIT ? + 0"
 }

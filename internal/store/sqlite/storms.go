@@ -12,7 +12,8 @@ import (
 // a time (?2).
 const firstsDue = `integration_key = ?1 AND turn IN (1, 4, 7) AND pending = 1 AND claimed = 0 AND next_try <= ?2`
 
-// The statements name the index, since SQLite would rather look through all alerts of the key in their order.
+// The queries for members of a storm. They name the index, since SQLite would rather look through all alerts of
+// the key in their order.
 const (
 	membersOfStorm = `SELECT ` + alertColumns + ` FROM alert INDEXED BY alert_storm
 		WHERE integration_key = ? AND pending = 0 AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ? + 0`

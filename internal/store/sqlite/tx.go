@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// tx is a transaction. Its methods do not look at their contexts: a transaction is short, and to be able
-// to stop in the middle of it would cost a goroutine for each query.
+// tx is a transaction. Its methods do not look at their contexts, since a transaction is short.
 type tx struct {
 	conn  *connection
 	lanes map[ilert.IntegrationKey]*alerting.LaneHold // to be derived by the Save that is under way
@@ -28,8 +24,8 @@ type locked struct {
 	err   error
 }
 
-// Update calls do in a transaction that may write. Beside another process it waits afterwards as long as that took: a process
-// that waits for the file only looks now and then whether it is free.
+// Update calls do in a transaction that may write. Beside another process it waits afterwards as long as that
+// took: a process that waits for the file only looks now and then whether it is free.
 func (s *Store) Update(ctx context.Context, do func(alerting.Tx) error) error {
 	began := time.Now()
 	if err := s.update(ctx, do); err != nil {
@@ -107,21 +103,13 @@ func (t *tx) run(do func(alerting.Tx) error) error {
 
 // exec executes a statement.
 func (t *tx) exec(text string, args ...any) error {
-	stmt, err := t.conn.statement(text)
-	if err != nil {
-		return err
-	}
-	_, err = stmt.ExecContext(context.Background(), args...)
+	_, err := t.conn.exec(text, args...)
 	return err
 }
 
 // insert executes an INSERT and returns the number of the new row.
 func (t *tx) insert(text string, args ...any) (id int64, err error) {
-	stmt, err := t.conn.statement(text)
-	if err != nil {
-		return 0, err
-	}
-	result, err := stmt.ExecContext(context.Background(), args...)
+	result, err := t.conn.exec(text, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -130,11 +118,7 @@ func (t *tx) insert(text string, args ...any) (id int64, err error) {
 
 // each calls scan with each row of a statement's result.
 func (t *tx) each(scan func(*row), text string, args ...any) error {
-	stmt, err := t.conn.statement(text)
-	if err != nil {
-		return err
-	}
-	rows, err := stmt.QueryContext(context.Background(), args...)
+	rows, err := t.conn.query(text, args...)
 	if err != nil {
 		return err
 	}
@@ -157,66 +141,6 @@ func (t *tx) each(scan func(*row), text string, args ...any) error {
 		}
 	}
 	return errors.Join(rows.Err(), rows.Close())
-}
-
-// listQuery is a statement about rows with one of many values: the list of these stands in place of
-// "(LIST)". To execute a statement costs far more than to find one more row.
-type listQuery string
-
-// listLengths are the lengths of lists for which statements are prepared. A list that is shorter repeats
-// its last value.
-var listLengths = []int{1, 8, 64}
-
-// lists returns statements with their arguments that together name all values; other arguments stand
-// before these.
-func lists[V any](t *tx, query listQuery, values []V, before ...any) iter.Seq2[string, []any] {
-	return func(yield func(string, []any) bool) {
-		if len(values) == 0 {
-			return
-		}
-		texts := t.conn.lists[query]
-		if texts == nil {
-			for _, length := range listLengths {
-				texts = append(texts, strings.Replace(string(query), "(LIST)", "(?"+strings.Repeat(",?", length-1)+")", 1))
-			}
-			t.conn.lists[query] = texts
-		}
-		longest := listLengths[len(listLengths)-1]
-		args := make([]any, 0, len(before)+longest)
-		for some := range slices.Chunk(values, longest) {
-			i := 0
-			for listLengths[i] < len(some) {
-				i++
-			}
-			args = append(args[:0], before...)
-			for j := range listLengths[i] {
-				args = append(args, some[min(j, len(some)-1)])
-			}
-			if !yield(texts[i], args) {
-				return
-			}
-		}
-	}
-}
-
-// eachOf calls scan with each row of the results of a statement about many values.
-func eachOf[V any](t *tx, scan func(*row), query listQuery, values []V, before ...any) error {
-	for text, args := range lists(t, query, values, before...) {
-		if err := t.each(scan, text, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// execOf executes a statement about many values.
-func execOf[V any](t *tx, query listQuery, values []V, before ...any) error {
-	for text, args := range lists(t, query, values, before...) {
-		if err := t.exec(text, args...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Load reads the rows of keys into rows.
