@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mps-events/mps-events/consumer"
+	"github.com/mps-events/mps-events/internal/mqttconn"
+)
+
+// This file is all that mps-sim knows of the consumer and of its store.
+
+//go:embed demo.yaml
+var demoRules []byte
+
+// alerting is the consumer and what it is made of; the zero value is none.
+type alerting struct {
+	consumer *consumer.Consumer
+	tempDir  string
+}
+
+func openAlerting(o *options, topics []string, critical, ilertURL string, logger *slog.Logger) (a alerting, err error) {
+	if a.tempDir, err = os.MkdirTemp("", "mps-sim-"); err != nil {
+		return a, err
+	}
+	rules := filepath.Join(a.tempDir, "demo.yaml")
+	if err = os.WriteFile(rules, demoRules, 0o600); err != nil {
+		return a, err
+	}
+	rate := 0 // as ilert wants it
+	if o.ilertURL == "" {
+		rate = -1 // the stand-in takes all, and people watch
+	}
+	a.consumer, err = consumer.New(consumer.Config{
+		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
+		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
+		// The store ends with the process, and the session soon after: whatever a
+		// broker that is not ours kept for it would be nobody's.
+		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
+		Topics: topics, RulesFiles: []string{rules}, Options: map[string]string{"critical": critical},
+		StorePath: filepath.Join(a.tempDir, "mps-sim.db"),
+		IlertURL:  cmp.Or(o.ilertURL, ilertURL), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"), Rate: rate,
+		Logger: logger,
+	})
+	return a, err
+}
+
+func (a alerting) run(ctx context.Context) error {
+	if err := a.consumer.Run(ctx); err != nil {
+		return fmt.Errorf("consumer: %w", err)
+	}
+	return nil
+}
+
+func (a alerting) close() error {
+	if a.tempDir == "" {
+		return nil
+	}
+	return os.RemoveAll(a.tempDir)
+}
+
+// await waits until the consumer has subscribed for the first time, so that the first call's
+// events are not missed. A broker that is away is not waited for: the page says so.
+func (a alerting) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for a.consumer.Ready() != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// decisions counts what the rules have made of the events, and how ilert stands.
+type decisions struct {
+	Read          uint64 `json:"read"`
+	Counted       uint64 `json:"counted"`       // had no effect on an alert
+	About         uint64 `json:"about"`         // raised, repeated or ended an alert
+	NotUnderstood uint64 `json:"notUnderstood"` // dead letters
+	Open          uint64 `json:"open"`          // alerts that ilert knows as open
+	Untold        uint64 `json:"untold"`        // alerts that wait to be sent, after an attempt or not
+	Delivered     uint64 `json:"delivered"`     // requests that ilert took
+	Failing       bool   `json:"failing"`       // ilert does not take what it is sent
+}
+
+// decided returns the counts of the messages that came on these topics. Read is their sum.
+func (a alerting) decided(ctx context.Context, topics []string) decisions {
+	var d decisions
+	if a.consumer == nil {
+		return d
+	}
+	status := a.consumer.Status(ctx)
+	for _, topic := range topics {
+		t := status.Messages[topic]
+		d.Read += t.Received
+		d.Counted += t.Ignored + t.Duplicate
+		d.About += t.Merged + t.Delivered + t.Pending
+		d.NotUnderstood += t.Dead + t.Purged
+	}
+	d.Open, d.Untold = status.Alerts.Open, status.Alerts.Waiting+status.Alerts.UnderWay
+	d.Delivered = status.Requests.Delivered
+	for _, part := range status.Parts {
+		d.Failing = d.Failing || part.Name == "ilert" && !part.Ready
+	}
+	return d
+}
