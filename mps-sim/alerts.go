@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/consumer"
@@ -17,7 +18,7 @@ import (
 // This file is all that mps-sim knows of the consumer and of its store.
 
 //go:embed demo.yaml
-var demoRules []byte
+var demoRules string
 
 // alerting is the consumer and what it is made of; the zero value is none.
 type alerting struct {
@@ -30,7 +31,8 @@ func openAlerting(o *options, topics []string, critical, ilertURL string, logger
 		return a, err
 	}
 	rules := filepath.Join(a.tempDir, "demo.yaml")
-	if err = os.WriteFile(rules, demoRules, 0o600); err != nil {
+	text := strings.Replace(demoRules, "distinct: 8 #", fmt.Sprintf("distinct: %d #", manyDevices(o.devices)), 1)
+	if err = os.WriteFile(rules, []byte(text), 0o600); err != nil {
 		return a, err
 	}
 	rate := 0 // as ilert wants it
@@ -50,6 +52,10 @@ func openAlerting(o *options, topics []string, critical, ilertURL string, logger
 	})
 	return a, err
 }
+
+// manyDevices returns how many devices of a fleet are disconnected together only when something has
+// happened, and not because people go home.
+func manyDevices(devices int) int { return max(3, min(devices/8, 8), devices/20) }
 
 func (a alerting) run(ctx context.Context) error {
 	if err := a.consumer.Run(ctx); err != nil {

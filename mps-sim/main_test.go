@@ -210,11 +210,11 @@ func (r running) numbers() (n numbers) {
 	return n
 }
 
-// In half a day of a fleet, people come and go, and a device's AMT is in trouble now and then.
+// On an ordinary day people come and go, and a device's AMT is in trouble now and then.
 func TestAnOrdinaryDayPagesNobody(t *testing.T) {
-	r := start(t, noEnv, "--rate=400", "--speed=8000")
+	r := start(t, noEnv, "--rate=400", "--speed=600")
 	var n numbers
-	require.Eventually(t, func() bool { n = r.numbers(); return n.Calls > 2000 && n.Bridge > 20 }, brokertest.Wait, 10*time.Millisecond)
+	require.Eventually(t, func() bool { n = r.numbers(); return n.Calls > 2000 && n.Bridge > 0 }, brokertest.Wait, 10*time.Millisecond)
 	assert.Zero(t, n.Pages)
 	assert.Empty(t, r.alerts())
 	assert.Equal(t, n.Accepted, n.Acknowledged+n.Waiting+n.Dropped)
@@ -330,6 +330,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		`--scenario "rain": want laptop, `: {"--scenario=rain"},
 		`--allowed-hosts "http://a": want`: {"--allowed-hosts=a,http://a"},
 		`--allowed-hosts "*": want`:        {"--allowed-hosts=*"},
+		`--allowed-origins "lab1": want`:   {"--allowed-origins=lab1"},
 		"--rate NaN: want":                 {"--rate=NaN"},
 		"--rate -1: want":                  {"--rate=-1"},
 		`invalid argument "x" for "--seed`: {"--seed=x"},

@@ -23,6 +23,7 @@ type options struct {
 	redact.All
 	http, mqtt, webSocket string
 	hosts                 []string // names of this machine, in any case and form
+	origins               []string // of pages that may call the REST API
 	devices               int
 	sites                 []string
 	rate, speed           float64
@@ -44,6 +45,7 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	flags.StringVar(&o.mqtt, "mqtt", "127.0.0.1:1883", "address of the embedded MQTT broker")
 	flags.StringVar(&o.webSocket, "mqtt-ws", "127.0.0.1:9001", "the same by WebSocket; empty is none")
 	flags.StringSliceVar(&o.hosts, "allowed-hosts", nil, "names by which browsers and mps-ilert may ask for the page, the REST API and the WebSocket, beside localhost, addresses, this machine's name and those of --http and --mqtt-ws")
+	flags.StringSliceVar(&o.origins, "allowed-origins", nil, "web pages that may call the REST API, such as http://localhost:4200 for Open AMT's Sample Web UI")
 	flags.IntVar(&o.devices, "devices", 60, fmt.Sprintf("number of simulated devices, 1 to %s", thousands(maxDevices)))
 	flags.StringSliceVar(&o.sites, "sites", nil, "names of the sites, at each of which a server stands, the largest first (default Hamburg,Lyon,Austin; above 100 devices eight)")
 	flags.Float64Var(&o.rate, "rate", 4, fmt.Sprintf("calls a second that administrators and their tools make, up to %s; 0: neither calls nor anything else happens by itself", thousands(maxRate)))
@@ -74,6 +76,9 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 		if host == "" || strings.ContainsAny(host, "/*@ ") {
 			return nil, fmt.Errorf("--allowed-hosts %q: want names such as lab1 or lab1.example.com, without a scheme or a wildcard", host)
 		}
+	}
+	if err := checkOrigins(o.origins); err != nil {
+		return nil, err
 	}
 	if o.ilertURL != "" {
 		if !o.consumer {

@@ -95,6 +95,34 @@ func TestWebPagesOfOthersReachNothing(t *testing.T) {
 	assert.Len(t, r.devices(), 60)
 }
 
+// Open AMT's Sample Web UI, a page of another origin, can be pointed at the REST API, and at nothing else.
+func TestPagesOfAllowedOriginsCallTheRESTAPI(t *testing.T) {
+	const ui = "http://localhost:4200"
+	r := start(t, noEnv, "--rate=0", "--allowed-origins="+ui)
+	for _, c := range []struct {
+		method, path, origin string
+		status               int
+		allowed              string
+	}{
+		{"OPTIONS", "/api/v1/authorize", ui, 204, ui},
+		{"GET", "/api/v1/devices", ui, 200, ui},
+		{"GET", "/api/v1/devices", "http://evil.example", 403, ""},
+		{"OPTIONS", "/api/v1/devices", "http://evil.example", 403, ""},
+		{"POST", "/sim/scenarios/site", ui, 403, ""},
+		{"POST", "/api/events", ui, 403, ""},
+	} {
+		request, err := http.NewRequest(c.method, r.page+c.path, nil)
+		require.NoError(t, err)
+		request.Header.Set("Origin", c.origin)
+		request.Header.Set("Sec-Fetch-Site", "cross-site")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		_ = response.Body.Close()
+		assert.Equal(t, c.status, response.StatusCode, "%v", c)
+		assert.Equal(t, c.allowed, response.Header.Get("Access-Control-Allow-Origin"), "%v", c)
+	}
+}
+
 func TestOnlyThePageOpensTheWebSocket(t *testing.T) {
 	r := start(t, noEnv, "--rate=0", "--allowed-hosts=lab1")
 	for origin, ok := range map[string]bool{"": true, r.page: true, "http://lab1:3000": true, "http://evil.example": false} {

@@ -63,9 +63,9 @@ func TestAScenarioStopsWhenItIsPressedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return r.numbers().Connected == 20 }, brokertest.Wait, 10*time.Millisecond)
 	r.call("POST", "/sim/scenarios/laptop", "")
 	require.Eventually(t, func() bool { return r.act("laptop").State == "running" }, brokertest.Wait, 10*time.Millisecond)
-	assert.Equal(t, "Stopped for another.", r.act("site").Told)
+	assert.Equal(t, "stopped for another", r.act("site").Told)
 	r.call("POST", "/sim/scenarios/laptop", "")
 	require.Eventually(t, func() bool { return r.act("laptop").State == "stopped" }, brokertest.Wait, 10*time.Millisecond)
-	assert.Equal(t, "Stopped by you.", r.act("laptop").Told)
+	assert.Equal(t, "stopped by you", r.act("laptop").Told)
 	assert.Equal(t, 60, r.numbers().Connected, "all is put right")
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/mps-events/mps-events/internal/broker"
 	"github.com/mps-events/mps-events/internal/mqttconn"
-	"github.com/mps-events/mps-events/internal/webguard"
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 	"github.com/mps-events/mps-events/mps-sim/internal/mps"
@@ -151,7 +150,7 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	defer stopWorking()
 	server := &http.Server{
 		// The page's stream sets times of its own.
-		Handler:     http.MaxBytesHandler(webguard.New(s.options.hosts...).Handler(s.router()), 1<<20),
+		Handler:     http.MaxBytesHandler(s.handler(), 1<<20),
 		ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		BaseContext:    func(net.Listener) context.Context { return working }, // ends the page's streams

@@ -94,8 +94,8 @@ func (g *stage) list() []act {
 }
 
 var (
-	errStopped   = errors.New("Stopped by you.")      //nolint:staticcheck // a sentence for the page
-	errForOther  = errors.New("Stopped for another.") //nolint:staticcheck // likewise
+	errStopped   = errors.New("stopped by you")
+	errForOther  = errors.New("stopped for another")
 	errStageOver = errors.New("mps-sim stops")
 )
 

@@ -4,6 +4,7 @@ import { byId, clock, element, look, number, order, plural, say, span } from './
 import { named, world } from './world.js'
 
 const mostAlerts = 12, mostNames = 3
+const largeNumber = /(?<![\w-])\d{4,}(?![\w-])/g // not those in guids and names
 const items = new Map() // by id
 const waits = element('li', 'high waits', element('b'), element('p'))
 
@@ -28,7 +29,7 @@ export function paintAlerts() {
     const since = Date.parse(a.createdAt), end = isOpen(a) ? Date.now() : Date.parse(a.updatedAt)
     const low = a.priority === 'LOW'
     look(item, `${low ? 'low' : 'high'} ${isOpen(a) ? 'open' : 'ended'}`)
-    say(summary, named(a.summary))
+    say(summary, named(a.summary.replace(largeNumber, number)))
     say(list, a.details && a.details !== a.summary ? members(a.details) : '')
     say(state, isOpen(a) ? `${a.status === 'ACCEPTED' ? 'accepted' : low ? 'low priority' : 'high priority'}, since ${clock(since)}, ${span(end - since)}` : `ended by itself after ${span(end - since)}`)
     return item

@@ -28,7 +28,7 @@ const stations = [
   ['ilert', a => a.realIlert ? 'the real one: people are paged' : 'pages whoever is on call',
     n => n.ilert === 'down' || n.failing ? ['broken', 'does not answer'] : n.ilert === 'maintenance' ? ['busy', 'in maintenance'] : n.open ? ['busy', 'alerting'] : ['well', 'well'],
     n => [number(n.open), n.open === 1 ? 'alert open' : 'alerts open'],
-    (n, a) => [[a.realIlert ? 'requests taken' : 'pages sent', number(n.pages)], ['waiting to be sent', number(n.untold), n.untold > 0]]],
+    (n, a) => [[a.realIlert ? 'requests taken' : 'pages sent', number(n.pages)], ['waiting to be sent', number(n.untold), n.untold > 0 && (n.failing || n.ilert !== 'working')]]],
 ]
 
 let places = []

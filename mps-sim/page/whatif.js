@@ -16,6 +16,8 @@ function makeCard(act) {
   return c
 }
 
+const sentence = text => `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, '')}.`
+
 // rest is the end of the line: what a bridge would have sent, or what became of the events.
 function rest(act) {
   if (act.bridge > act.pages) return `, not ${number(act.bridge)}`
@@ -34,7 +36,7 @@ export function paintScenarios() {
     c.button.setAttribute('aria-disabled', act.state === 'unavailable')
     c.bar.style.setProperty('--part', runs ? Math.min(1, seconds / act.seconds) : 0)
     say(c.time, runs ? `${Math.max(1, Math.ceil(act.seconds - seconds))} s` : ended || act.state === 'stopped' ? 'again' : `${act.seconds} s`)
-    say(c.line, ended ? `${plural(act.events, 'event')}, ` : !runs && act.told || act.watch)
+    say(c.line, ended ? `${plural(act.events, 'event')}, ` : !runs && act.told ? sentence(act.told) : act.watch)
     say(c.pages, ended ? plural(act.pages, 'page') : '')
     say(c.rest, ended ? rest(act) : '')
     if (ended && said.get(act.id) === 'running') say(byId('said'), `${act.title}: ${c.line.textContent}${c.pages.textContent}${c.rest.textContent}.`)

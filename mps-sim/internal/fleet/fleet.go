@@ -71,6 +71,9 @@ func New(c Config) *Fleet {
 	digits := max(2, len(fmt.Sprint(c.Devices)))
 	for i := range c.Devices {
 		role := roles[r.IntN(len(roles))]
+		if i == c.Devices-1 {
+			role = Kiosk // see Critical
+		}
 		site := siteOf(i, c.Devices, len(c.Sites))
 		d := &Device{
 			GUID: NewGUID(r), Hostname: fmt.Sprintf("%s-%0*d", role, digits, i+1), Role: role,
@@ -163,16 +166,15 @@ func (f *Fleet) Get(guid string) (Device, bool) {
 	return Device{}, false
 }
 
-// Critical returns the guid of the device whose absence is to be noticed at once: the last kiosk
-// that does not stand at the first site, or without one the last device.
+// Critical returns the guid of the device whose absence is to be noticed at once: the kiosk that is
+// the last device of the last site.
 func (f *Fleet) Critical() string {
-	guid, isKiosk := "", false
-	for _, d := range f.List() {
-		if kiosk := d.Role == Kiosk && d.Server > 0; kiosk || !isKiosk {
-			guid, isKiosk = d.GUID, kiosk
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.devices) == 0 {
+		return ""
 	}
-	return guid
+	return f.devices[len(f.devices)-1].GUID
 }
 
 // At returns the ith device, modulo their number, and false if there is none at all.

@@ -200,11 +200,12 @@ func (l *Life) switchOff(guid string, s *story) {
 	l.add(l.next(evening), guid, (*Life).switchOff)
 }
 
-// trouble lets the AMT of a device answer with errors for a while.
+// trouble lets the AMT of a device answer with errors for a while, but of none that somebody may
+// want to switch on or off in the meantime.
 func (l *Life) trouble(_ string, s *story) {
 	l.add(l.now+l.about(90*time.Minute), "", (*Life).trouble)
 	d, ok := l.any()
-	if !ok || l.quiet || !d.Connected {
+	if !ok || l.quiet || !d.Connected || d.Role.IsSwitched() {
 		return
 	}
 	l.fleet.Change(d.GUID, func(d *Device) { d.Trouble = true })
@@ -225,13 +226,18 @@ func (l *Life) sitDown(_ string, s *story) {
 	s.calls = append(s.calls, Call{"GET", consent + d.GUID, "", d.GUID})
 	l.add(l.now+l.about(time.Minute), d.GUID, func(l *Life, guid string, s *story) {
 		s.calls = append(s.calls, Call{"POST", consent + guid, `{"consentCode":"123456"}`, guid})
-		if d, ok := l.fleet.Get(guid); ok && d.Connected {
-			s.happened = append(s.happened, Happening{d, SessionStarted})
-			l.add(l.now+l.about(6*time.Minute), guid, func(l *Life, guid string, s *story) {
-				s.happened = append(s.happened, Happening{d, SessionEnded})
-			})
-		}
+		l.add(l.now+l.about(time.Minute), guid, (*Life).session)
 	})
+}
+
+// session lets the screen of a device be taken over for a few minutes.
+func (l *Life) session(guid string, s *story) {
+	if d, ok := l.fleet.Get(guid); ok && d.Connected {
+		s.happened = append(s.happened, Happening{d, SessionStarted})
+		l.add(l.now+l.about(6*time.Minute), guid, func(_ *Life, _ string, s *story) {
+			s.happened = append(s.happened, Happening{d, SessionEnded})
+		})
+	}
 }
 
 func (l *Life) any() (Device, bool) { return l.fleet.At(l.rand.IntN(1 << 30)) }

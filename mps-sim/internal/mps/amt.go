@@ -63,11 +63,17 @@ func (m *amt) note(app, id int, appName, name string) {
 
 const setupClass = "http://intel.com/wbem/wscim/1/amt-schema/1/AMT_SetupAndConfigurationService"
 
-func amtVersion(k *call) (int, any) {
+func amtVersion(*call) (int, any) {
 	identity := []JSON{}
 	for _, v := range [][2]string{
-		{"Flash", "16.1.25"}, {"Netstack", "16.1.25"}, {"AMTApps", "16.1.25"}, {"AMT", "16.1.25"},
-		{"Sku", "16392"}, {"VendorID", "8086"}, {"Build Number", "2124"}, {"Recovery Version", "16.1.25"},
+		{"Flash", "16.1.25"},
+		{"Netstack", "16.1.25"},
+		{"AMTApps", "16.1.25"},
+		{"AMT", "16.1.25"},
+		{"Sku", "16392"},
+		{"VendorID", "8086"},
+		{"Build Number", "2124"},
+		{"Recovery Version", "16.1.25"},
 	} {
 		identity = append(identity, JSON{"InstanceID": v[0], "IsEntity": true, "VersionString": v[1]})
 	}
@@ -159,7 +165,7 @@ func auditLog(k *call) (int, any) {
 	return http.StatusOK, JSON{"totalCnt": len(k.amt.audit), "records": records[:min(len(records), 10)]}
 }
 
-func eventLog(k *call) (int, any) {
+func eventLog(*call) (int, any) {
 	entry := func(sensor, severity int, what, from string) JSON {
 		return JSON{
 			"DeviceAddress": 255, "EventSensorType": sensor, "EventType": 111, "EventOffset": 2, "EventSourceType": 104, "EventSeverity": severity,

@@ -57,10 +57,14 @@ func deleteCertificate(k *call) (int, any) {
 
 func linkPreference(k *call) (int, any) {
 	var body struct{ LinkPreference, Timeout int }
-	if !k.read(&body) || body.LinkPreference != 1 && body.LinkPreference != 2 {
+	name := ""
+	if k.read(&body) {
+		name = map[int]string{1: "ME", 2: "HOST"}[body.LinkPreference]
+	}
+	if name == "" {
 		return invalid("linkPreference", "linkPreference must be 1 (ME) or 2 (HOST)")
 	}
-	middleware.SetMessage(k.Context, "Link Preference set to "+[]string{"ME", "HOST"}[body.LinkPreference-1])
+	middleware.SetMessage(k.Context, "Link Preference set to "+name)
 	return http.StatusOK, JSON{"ReturnValue": 0, "ReturnValueStr": "SUCCESS"}
 }
 
