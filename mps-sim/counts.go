@@ -101,7 +101,8 @@ func (s *simulator) measure(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		_, messages := s.stream.state()
-		s.rates.add(sample{time.Now(), s.counts.calls.Load(), s.counts.answeredWell.Load(), messages})
+		well := s.counts.answeredWell.Load() // before the calls, of which it is a part
+		s.rates.add(sample{time.Now(), s.counts.calls.Load(), well, messages})
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -24,7 +24,7 @@ type Step = chromedp.Action[chromedp.Void]
 // Build compiles mps-sim from the repository at root into a folder and returns its path.
 func Build(root, folder string, flags ...string) (string, error) {
 	path := filepath.Join(folder, "mps-sim")
-	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./mps-sim")...)
+	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./mps-sim")...) //nolint:gosec // by tests, of the repository
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build mps-sim: %w\n%s", err, out)
@@ -47,7 +47,7 @@ const maxStart = 30 * time.Second
 // Start runs mps-sim on free ports of the loopback interface, unless flags say otherwise.
 func Start(path string, flags ...string) (*Simulator, error) {
 	s := &Simulator{}
-	s.cmd = exec.Command(path, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws="}, flags...)...)
+	s.cmd = exec.Command(path, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws="}, flags...)...) //nolint:gosec // what Build has made
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		folder, err := os.MkdirTemp("", "browser-")
 		if err == nil {
-			defer os.RemoveAll(folder)
+			defer os.RemoveAll(folder) //nolint:errcheck // a folder for temporary files
 			simulator, err = Build("../..", folder)
 		}
 		if err == nil {

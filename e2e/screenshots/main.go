@@ -60,7 +60,7 @@ func run(root, out string, names []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(folder) //nolint:errcheck // a folder for temporary files
 	simulator, err := browser.Build(root, folder)
 	if err != nil {
 		return err
