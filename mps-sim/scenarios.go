@@ -26,7 +26,7 @@ func scenarios(o *options) []scenario {
 		{"server", "A server dies", "Its Last Will speaks.", 9, ownBroker, serverDies},
 		{"calls", "Half of all calls fail", "The rules count, then speak.", 13, 0, halfOfCallsFail},
 		{"broker", "The broker stops", "Events wait at its door.", 8, ownBroker, brokerStops},
-		{"ilert", "ilert is down", "The alert waits, and is sent.", 15, ownIlert, ilertIsDown},
+		{"ilert", "ilert is down", "The alert waits, and is sent.", 17, ownIlert, ilertIsDown},
 		{"maintenance", "ilert in maintenance", "Sent again when it is over.", 15, ownIlert, ilertInMaintenance},
 		{"reconnect", "10,000 PCs reconnect", "A flood, and silence.", 7, 0, manyReconnect},
 		{"rollout", "A rollout", "30 activations, two fail.", 15, 0, rollout},
@@ -154,8 +154,8 @@ func ilertIsDown(p *performance) {
 	p.wait(7 * time.Second)
 	back()
 	if len(kiosks) > 0 {
-		p.awaitPage(10 * time.Second)
-		p.wait(time.Second)
+		p.awaitPage(8 * time.Second)
+		p.wait(3 * time.Second)
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *simulator) newServer(name, topic string, logger *slog.Logger, serve fun
 		Address: b.Address, Username: b.Username, Password: b.Password,
 		CAFile: b.TLS.CA, CertFile: b.TLS.Cert, KeyFile: b.TLS.Key,
 		Topic: topic, ClientID: name, QoS: publisher.QoS(b.QoS),
-		Status: b.Status, Source: name, Logger: slog.New(unlessDead{logger.Handler(), &v.dead}),
+		Status: b.Status && serve != nil, Source: name, Logger: slog.New(unlessDead{logger.Handler(), &v.dead}),
 	})
 	if err != nil || serve == nil {
 		return v, err

@@ -30,14 +30,14 @@ export function paintAlerts() {
     const low = a.priority === 'LOW'
     look(item, `${low ? 'low' : 'high'} ${isOpen(a) ? 'open' : 'ended'}`)
     say(summary, named(a.summary.replace(largeNumber, number)))
-    say(list, a.details && a.details !== a.summary ? members(a.details) : '')
+    say(list, a.details && !a.summary.includes(a.details) ? members(a.details) : '')
     say(state, isOpen(a) ? `${a.status === 'ACCEPTED' ? 'accepted' : low ? 'low priority' : 'high priority'}, since ${clock(since)}, ${span(end - since)}` : `ended by itself after ${span(end - since)}`)
     return item
   })
   const n = world.numbers
   if (n.untold && (n.failing || n.ilert !== 'working')) {
     say(waits.children[0], `${plural(n.untold, 'alert')} ${n.untold === 1 ? 'waits' : 'wait'} to be sent`)
-    say(waits.children[1], 'ilert does not answer.')
+    say(waits.children[1], n.ilert === 'maintenance' ? 'ilert is in maintenance.' : 'ilert does not answer.')
     shown.unshift(waits)
   } else waits.remove()
   const list = byId('alert-list')

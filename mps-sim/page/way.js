@@ -70,7 +70,7 @@ export function paintWay() {
       look(p.cells[i], bad ? 'bad' : '')
     })
   }
-  for (const b of counted) say(b, b.dataset.n === 'pages' ? plural(n.pages, 'page') : number(n[b.dataset.n]))
+  for (const b of counted) say(b, b.dataset.n === 'pages' ? plural(n.pages, about.realIlert ? 'request' : 'page') : number(n[b.dataset.n]))
 }
 
 // The dots: at most ten begin a second on each leg, whatever passes; one that comes to a broken

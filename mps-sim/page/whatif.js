@@ -28,6 +28,7 @@ function rest(act) {
 }
 
 export function paintScenarios() {
+  if (!world.about.consumer) say(byId('rules-note'), 'Press one and watch the line above. The rules are those of your mps-ilert, which may wait minutes before they page.')
   for (const act of world.acts) {
     const c = cards.get(act.id) ?? makeCard(act), runs = act.state === 'running', ended = act.state === 'ended'
     const seconds = (act.passed ?? 0) / 1000
