@@ -57,5 +57,5 @@ event_makes_alert() {
   mosquitto_pub -V 5 -h 127.0.0.1 -p "$port" -t mps/events -q 1 \
     -m "{\"type\":\"$type\",\"message\":\"Tried by .ci\",\"methods\":[\"AMT_Unprovision\"],\"guid\":\"$guid\",\"timestamp\":$(date +%s%3N)}"
   curl -fsS "$simulator/sim/alerts" |
-    jq -e --arg key "deactivation/$guid" --arg status "$status" 'map(select(.alertKey == $key))[-1].status == $status'
+    jq -e --arg guid "$guid" --arg status "$status" 'map(select(.alertKey | contains($guid)))[-1].status == $status'
 }

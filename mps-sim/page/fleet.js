@@ -1,6 +1,6 @@
 // The fleet: few devices of a site are tiles with names, many are a map of cells.
 
-import { byId, element, look, number, plural, say } from './dom.js'
+import { byId, element, look, number, order, plural, say } from './dom.js'
 import { openDrawer } from './drawer.js'
 import { away, failing, off, states, well, world } from './world.js'
 
@@ -15,7 +15,7 @@ const counts = states.map((words, state) => {
   return n => say(count, `${number(n)} ${words}`)
 })
 
-// gather sorts the devices into their sites, and returns whether any site has lost or won one.
+// gather sorts the devices into their sites.
 function gather() {
   const members = new Map()
   for (const d of world.devices.values()) {
@@ -28,6 +28,7 @@ function gather() {
     if (!site || site.isMap !== isMap) { site?.part.remove(); sites.set(index, makeSite(index, isMap)) }
     arrange(sites.get(index), devices)
   }
+  order(byId('sites'), [...members.keys()].sort((a, b) => a - b).map(index => sites.get(index).part))
 }
 
 function makeSite(index, isMap) {
@@ -35,7 +36,6 @@ function makeSite(index, isMap) {
   const site = { name, isMap, count, devices: [], tiles: new Map(), body: element('div', isMap ? 'map' : 'tiles') }
   site.part = element('div', 'site', element('h3', '', name, count), site.body)
   if (isMap) makeMap(site)
-  byId('sites').append(site.part)
   return site
 }
 
@@ -46,7 +46,7 @@ function arrange(site, devices) {
   if (site.isMap) { site.laid = false; return }
   for (const [d, { tile }] of site.tiles) if (!devices.includes(d)) { tile.remove(); site.tiles.delete(d) }
   for (const d of devices) if (!site.tiles.has(d)) { site.tiles.set(d, makeTile(d)); world.changed.add(d) }
-  devices.forEach(d => site.body.append(site.tiles.get(d).tile))
+  order(site.body, devices.map(d => site.tiles.get(d).tile))
 }
 
 function makeTile(device) {

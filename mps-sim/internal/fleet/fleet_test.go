@@ -86,6 +86,7 @@ func TestADay(t *testing.T) {
 	assert.Positive(t, calls[`POST /api/v1/amt/power/action/{"action":8}`])
 	assert.Positive(t, calls[`POST /api/v1/amt/power/action/{"action":2}`])
 	assert.Positive(t, calls[`POST /api/v1/amt/userConsentCode/{"consentCode":"123456"}`])
+	assert.Positive(t, calls[`DELETE /api/v1/amt/alarmOccurrences/{"Name":"wake"}`])
 	assert.Greater(t, calls["GET /api/v1/amt/power/state/"], 50)
 }
 

@@ -55,6 +55,7 @@ func NewLife(f *Fleet, seed uint64) *Life {
 	}
 	l.add(l.now+l.about(30*time.Minute), "", (*Life).trouble)
 	l.add(l.now+l.about(10*time.Minute), "", (*Life).sitDown)
+	l.add(l.now+l.about(20*time.Minute), "", (*Life).wake)
 	return l
 }
 
@@ -227,6 +228,20 @@ func (l *Life) sitDown(_ string, s *story) {
 	l.add(l.now+l.about(time.Minute), d.GUID, func(l *Life, guid string, s *story) {
 		s.calls = append(s.calls, Call{"POST", consent + guid, `{"consentCode":"123456"}`, guid})
 		l.add(l.now+l.about(time.Minute), guid, (*Life).session)
+	})
+}
+
+// wake lets an administrator set an alarm that wakes a device, and delete it some time later.
+func (l *Life) wake(_ string, s *story) {
+	l.add(l.now+l.about(2*time.Hour), "", (*Life).wake)
+	d, ok := l.any()
+	if !ok || !d.Connected || d.Trouble {
+		return
+	}
+	path := "/api/v1/amt/alarmOccurrences/" + d.GUID
+	s.calls = append(s.calls, Call{"POST", path, `{"ElementName":"wake","StartTime":"2030-01-07T06:00:00.000Z"}`, d.GUID})
+	l.add(l.now+l.about(time.Hour), d.GUID, func(_ *Life, guid string, s *story) {
+		s.calls = append(s.calls, Call{"DELETE", path, `{"Name":"wake"}`, guid})
 	})
 }
 
