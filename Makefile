@@ -72,6 +72,10 @@ tidy: ## tidy go.mod and go.sum
 check: ## what CI wants beside tests and lint: go vet, tidy modules
 	@$(call each,go vet ./... && go mod tidy -diff)
 
+.PHONY: pictures
+pictures: ## take the pictures in docs/images from a running mps-sim; needs Chromium
+	cd e2e && go run ./screenshots --out ../docs/images
+
 .PHONY: up
 up: ## start compose.yaml: http://localhost:3000
 	$(COMPOSE) up --build --detach

@@ -92,7 +92,7 @@ var house = []room{
 		"internal/alerting", "internal/store/sqlite", "internal/consumer", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal",
 	}, []string{cobra, pflag}},
 	{"mps-sim", []string{
-		"event", "internal/redact", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/alerting", "internal/store/memory", "internal/consumer", "internal/webguard",
+		"event", "internal/openamt", "internal/redact", "internal/mqtttopic", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/alerting", "internal/store/memory", "internal/consumer", "internal/webguard",
 		"internal/broker",
 	}, []string{gin, paho, pflag}},
 }

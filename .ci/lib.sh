@@ -55,7 +55,7 @@ call_is_seen() {
 event_makes_alert() {
   local port=$1 type=$2 status=$3 guid=11111111-2222-3333-4444-555555555555
   mosquitto_pub -V 5 -h 127.0.0.1 -p "$port" -t mps/events -q 1 \
-    -m "{\"type\":\"$type\",\"message\":\"Tried by .ci\",\"methods\":[\"AMT_Tried\"],\"guid\":\"$guid\",\"timestamp\":$(date +%s%3N)}"
+    -m "{\"type\":\"$type\",\"message\":\"Tried by .ci\",\"methods\":[\"AMT_Unprovision\"],\"guid\":\"$guid\",\"timestamp\":$(date +%s%3N)}"
   curl -fsS "$simulator/sim/alerts" |
-    jq -e --arg key "$guid/AMT_Tried" --arg status "$status" 'map(select(.alertKey == $key))[-1].status == $status'
+    jq -e --arg guid "$guid" --arg status "$status" 'map(select(.alertKey | contains($guid)))[-1].status == $status'
 }

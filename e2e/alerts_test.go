@@ -83,7 +83,7 @@ func TestARestCallIsSeenOnMosquitto(t *testing.T) {
 	t.Parallel()
 	broker := startMosquitto(t)
 	subscriber := connect(t, broker.HostPort(), "subscriber")
-	subscriber.Subscribe("mps/#")
+	subscriber.Subscribe("mps/events")
 	sim := startSimulator(t, broker, "--rate=0")
 	var devices []struct{ GUID string }
 	getJSON(t, sim.url+"/api/v1/devices", &devices)

@@ -40,12 +40,12 @@ func TestTheStatusTellsACrashFromAStopAndFromARestart(t *testing.T) {
 	subscriber := connect(t, broker.HostPort(), "subscriber")
 	subscriber.Subscribe("mps/status/#")
 	start := func(id string) simulator {
-		return startSimulatorWith(t, broker, []string{"MPS_MQTT_STATUS=true", "MPS_MQTT_CLIENT_ID=" + id}, "--rate=0", "--consumer=false")
+		return startSimulatorWith(t, broker, []string{"MPS_MQTT_STATUS=true", "MPS_MQTT_CLIENT_ID=" + id}, "--rate=0", "--consumer=false", "--sites=here")
 	}
 	expect := func(id string, want status, within time.Duration) {
 		t.Helper()
 		m := subscriber.NextWithin(within)
-		require.Equal(t, "mps/status/"+id, m.Topic, "%s", m.Payload)
+		require.Equal(t, "mps/status/"+id+"-mps-here", m.Topic, "%s", m.Payload)
 		require.Equal(t, want, statusOf(t, m))
 	}
 
@@ -76,6 +76,6 @@ func TestTheStatusTellsACrashFromAStopAndFromARestart(t *testing.T) {
 		retained[m.Topic] = statusOf(t, m)
 	}
 	assert.Equal(t, map[string]status{
-		"mps/status/stopped": plannedOffline, "mps/status/restarted": online, "mps/status/killed": goneAway,
+		"mps/status/stopped-mps-here": plannedOffline, "mps/status/restarted-mps-here": online, "mps/status/killed-mps-here": goneAway,
 	}, retained)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -129,7 +131,7 @@ func (r running) alerts() []ilertsim.Alert {
 
 func TestACallIsSeenAtTheBroker(t *testing.T) {
 	r := start(t, noEnv, "--rate=0")
-	messages := brokertest.Subscribe(t, r.mqtt, "mps/#")
+	messages := brokertest.Subscribe(t, r.mqtt, "mps/events")
 	guid := r.devices()[0].GUID
 	status, answer := r.call("GET", "/api/v1/amt/power/state/"+guid, "")
 	assert.Equal(t, http.StatusOK, status)
@@ -144,15 +146,11 @@ func TestACallIsSeenAtTheBroker(t *testing.T) {
 	}
 }
 
-func TestTheRESTAPIIsThatOfMPS(t *testing.T) {
+func TestWhatGoesWrongByHand(t *testing.T) {
 	r := start(t, noEnv, "--rate=0", "--devices=3")
 	devices := r.devices()
 	require.Len(t, devices, 3)
-	first := devices[0]
-	assert.NotEmpty(t, first.Hostname)
-	require.NotNil(t, first.ConnectionStatus)
-	assert.True(t, *first.ConnectionStatus)
-
+	guid := devices[0].GUID
 	const notFound = `{"error":"Device not found/connected. Please connect again using CIRA.","errorDescription":"guid : `
 	for _, c := range []struct {
 		method, path, body string
@@ -162,66 +160,70 @@ func TestTheRESTAPIIsThatOfMPS(t *testing.T) {
 		{"GET", "/api/heartbeats/il1hbt1", "", 202, ``},
 		{"HEAD", "/api/pings/1", "", 202, ``},
 		{"GET", "/api/v1/devices/stats", "", 200, `{"connectedCount":3,"disconnectedCount":0,"totalCount":3}`},
-		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":8}`, 200, `{"Body":{"ReturnValue":0,"ReturnValueStr":"SUCCESS"}}`},
-		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"OSPowerSavingState":2,"powerstate":8}`},
-		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":2,"useSOL":false}`, 200, `{"Body":{"ReturnValue":0,"ReturnValueStr":"SUCCESS"}}`},
-		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 200, `{"OSPowerSavingState":2,"powerstate":2}`},
-		{"POST", "/api/v1/amt/power/action/" + first.GUID, `{"action":77}`, 400, `{"error":"Power action type does not exist"}`},
-		{"POST", "/api/v1/amt/power/action/" + first.GUID, `junk`, 400, `{"error":"Incorrect URI or Bad Request","errorDescription":"action: want a number"}`},
 		{"GET", "/api/v1/amt/power/state/nobody", "", 404, notFound + `nobody"}`},
-		{"POST", "/sim/devices/" + first.GUID + "/disconnect", "", 204, ``},
-		{"GET", "/api/v1/amt/power/state/" + first.GUID, "", 404, notFound + first.GUID + `"}`},
-		{"POST", "/sim/devices/" + first.GUID + "/connect", "", 204, ``},
-		{"DELETE", "/api/v1/amt/deactivate/" + first.GUID, "", 200, `{"status":"SUCCESS"}`},
-		{"DELETE", "/api/v1/amt/deactivate/" + first.GUID, "", 404, notFound + first.GUID + `"}`},
+		{"POST", "/sim/devices/" + guid + "/disconnect", "", 204, ``},
+		{"GET", "/api/v1/amt/power/state/" + guid, "", 404, notFound + guid + `"}`},
+		{"POST", "/sim/devices/" + guid + "/connect", "", 204, ``},
+		{"POST", "/sim/devices/" + guid + "/trouble", "", 204, ``},
+		{"GET", "/api/v1/amt/power/state/" + guid, "", 500, `{"error":"Internal Server Error","errorDescription":"AMT of the device does not answer"}`},
+		{"POST", "/sim/devices/" + guid + "/recover", "", 204, ``},
+		{"DELETE", "/api/v1/amt/deactivate/" + guid, "", 200, `{"status":"SUCCESS"}`},
+		{"DELETE", "/api/v1/amt/deactivate/" + guid, "", 404, notFound + guid + `"}`},
 		{"GET", "/api/v1/devices/stats", "", 200, `{"connectedCount":2,"disconnectedCount":0,"totalCount":2}`},
 		{"POST", "/sim/devices/nobody/trouble", "", 404, `{"error":"no device has the guid \"nobody\""}`},
-		{"POST", "/sim/devices/" + devices[1].GUID + "/explode", "", 404, `{"error":"\"explode\": want trouble, recover, disconnect or connect"}`},
+		{"POST", "/sim/devices/" + guid + "/explode", "", 404, `{"error":"\"explode\": want trouble, recover, disconnect or connect"}`},
+		{"POST", "/sim/scenarios/explode", "", 404, `{"error":"no scenario is called \"explode\""}`},
 	} {
 		status, answer := r.call(c.method, c.path, c.body)
 		assert.Equal(t, c.status, status, "%s %s", c.method, c.path)
 		assert.Equal(t, c.answer, answer, "%s %s", c.method, c.path)
 	}
-	status, answer := r.call("GET", "/api/v1/amt/version/"+devices[1].GUID, "")
-	assert.Equal(t, http.StatusOK, status)
-	assert.Contains(t, answer, `"CIM_SoftwareIdentity"`)
 }
 
-func TestTroubleBecomesAnAlertAndRecoveryEndsIt(t *testing.T) {
+func TestADeviceThatDoesNotObeyIsAnAlertUntilItDoes(t *testing.T) {
 	r := start(t, noEnv, "--rate=0")
 	assert.Empty(t, r.alerts())
 	guid := r.devices()[0].GUID
+	off := func(want int) {
+		status, _ := r.call("POST", "/api/v1/amt/power/action/"+guid, `{"action":8}`)
+		assert.Equal(t, want, status)
+	}
 	r.call("POST", "/sim/devices/"+guid+"/trouble", "")
-	status, _ := r.call("GET", "/api/v1/amt/version/"+guid, "")
-	assert.Equal(t, http.StatusInternalServerError, status)
+	off(http.StatusInternalServerError)
 	is := func(status ilertsim.Status) func() bool {
 		return func() bool {
 			all := r.alerts()
-			return len(all) == 1 && all[0].AlertKey == guid+"/AMT_Version" && all[0].Status == status
+			return len(all) == 1 && all[0].AlertKey == "power/"+guid && all[0].Status == status
 		}
 	}
 	require.Eventually(t, is(ilertsim.Pending), brokertest.Wait, 5*time.Millisecond)
 	r.call("POST", "/sim/devices/"+guid+"/recover", "")
-	r.call("GET", "/api/v1/amt/version/"+guid, "")
+	off(http.StatusOK)
 	require.Eventually(t, is(ilertsim.Resolved), brokertest.Wait, 5*time.Millisecond)
 	assert.Equal(t, 2, r.alerts()[0].Events)
 }
 
-func TestTheFleetsOwnTrafficTellsTheWholeStory(t *testing.T) {
-	r := start(t, noEnv, "--rate=200")
-	assert.Eventually(t, func() bool {
-		for _, a := range r.alerts() {
-			if a.Status == ilertsim.Resolved {
-				return true
-			}
-		}
-		return false
-	}, brokertest.Wait, 10*time.Millisecond)
+func (r running) numbers() (n numbers) {
+	r.t.Helper()
+	_, answer := r.call("GET", "/sim/numbers", "")
+	require.NoError(r.t, json.Unmarshal([]byte(answer), &n), answer)
+	return n
+}
+
+// On an ordinary day people come and go, and a device's AMT is in trouble now and then.
+func TestAnOrdinaryDayPagesNobody(t *testing.T) {
+	r := start(t, noEnv, "--rate=400", "--speed=600")
+	var n numbers
+	require.Eventually(t, func() bool { n = r.numbers(); return n.Calls > 2000 && n.Bridge > 0 }, brokertest.Wait, 10*time.Millisecond)
+	assert.Zero(t, n.Pages)
+	assert.Empty(t, r.alerts())
+	assert.Equal(t, n.Accepted, n.Acknowledged+n.Waiting+n.Dropped)
+	assert.Zero(t, n.NotUnderstood)
 }
 
 func TestTheLowestRateIsNoFlood(t *testing.T) {
 	r := start(t, noEnv, "--rate=1e-10") // a call in 317 years
-	messages := brokertest.Subscribe(t, r.mqtt, "mps/#")
+	messages := brokertest.Subscribe(t, r.mqtt, "mps/events")
 	r.devices()
 	for _, want := range []string{"Devices requested", "Devices received"} {
 		assert.Contains(t, string(brokertest.Receive(t, messages).Payload), want)
@@ -234,30 +236,61 @@ func TestWhatListensEverywhereIsReachedOnThisMachine(t *testing.T) {
 	assert.Contains(t, r.page, "127.0.0.1:")
 }
 
-func TestThePageStreamsWhatIsAtTheBroker(t *testing.T) {
+// feed returns the messages to a page, until the test ends.
+func (r running) feed() func() news {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*brokertest.Wait)
+	r.t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.page+"/sim/feed", nil)
+	require.NoError(r.t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(r.t, err)
+	r.t.Cleanup(func() { _ = response.Body.Close() })
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 8<<20)
+	return func() (n news) {
+		r.t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				require.NoError(r.t, json.Unmarshal([]byte(data), &n), data)
+				return n
+			}
+		}
+		require.NoError(r.t, lines.Err())
+		require.Fail(r.t, "the feed has ended")
+		return n
+	}
+}
+
+func TestThePageIsToldWhatIsAtTheBroker(t *testing.T) {
 	r := start(t, noEnv, "--rate=0")
-	for path, want := range map[string]string{"/": "<title>mps-sim</title>", "/page.css": ":root", "/page.js": "EventSource", "/sim/state": `"connected":`} {
+	for path, want := range map[string]string{
+		"/": "<title>mps-sim", "/style.css": ":root", "/main.js": "EventSource", "/openapi.json": `"/api/v1/devices"`,
+		"/sim/numbers": `"accepted":0`, "/sim/scenarios": `"broker"`,
+	} {
 		status, answer := r.call("GET", path, "")
 		assert.Equal(t, http.StatusOK, status, path)
 		assert.Contains(t, answer, want)
 	}
-	require.Eventually(t, func() bool {
-		_, answer := r.call("GET", "/sim/state", "")
-		return strings.Contains(answer, `"connected":true`)
-	}, brokertest.Wait, 5*time.Millisecond)
-
-	ctx, cancel := context.WithTimeout(t.Context(), brokertest.Wait)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.page+"/sim/events", nil)
-	require.NoError(t, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	r.devices()
-	buf := make([]byte, 4096)
-	n, err := response.Body.Read(buf)
-	require.NoError(t, err)
-	assert.Contains(t, string(buf[:n]), `data: {"topic":"mps/events","payload":"{\"type\":\"request\",\"message\":\"Devices requested\"`)
+	next := r.feed()
+	first := next()
+	require.NotNil(t, first.About)
+	assert.Len(t, first.Devices, 60)
+	assert.Equal(t, []string{"mps-hamburg", "mps-lyon", "mps-austin"}, first.About.Servers)
+	guid := r.devices()[0].GUID
+	r.call("POST", "/api/v1/amt/power/action/"+guid, `{"action":8}`)
+	r.call("POST", "/sim/devices/"+guid+"/trouble", "")
+	var events []string
+	var changed int
+	for len(events) < 4 || changed == 0 {
+		n := next()
+		assert.Nil(t, n.About)
+		changed += len(n.Devices)
+		for _, e := range n.Events {
+			events = append(events, fmt.Sprint(e[2], " ", e[3]))
+		}
+	}
+	assert.Equal(t, []string{"request Devices requested", "success Devices received", "request Power Action requested", "success Power Action requested"}, events)
 }
 
 func TestWithABrokerOfItsOwnNoneIsEmbedded(t *testing.T) {
@@ -271,50 +304,12 @@ func TestWithABrokerOfItsOwnNoneIsEmbedded(t *testing.T) {
 	r.devices()
 	m := brokertest.Receive(t, messages)
 	assert.Equal(t, byte(0), m.QoS)
-	assert.Equal(t, "mps-sim", m.Properties.User.Get("source"))
-	require.Eventually(t, func() bool {
-		_, answer := r.call("GET", "/sim/state", "")
-		return strings.Contains(answer, `"topic":"other/+"`) && strings.Contains(answer, `"connected":true`)
-	}, brokertest.Wait, 5*time.Millisecond)
-}
-
-func TestMistakesAreNamed(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer taken.Close()
-	addr := taken.Addr().String()
-	free := []string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws=127.0.0.1:0"}
-	for want, args := range map[string][]string{
-		"--http " + addr + ": listen":      {"--http=" + addr},
-		"--mqtt " + addr + ": listen":      {"--mqtt=" + addr},
-		"--mqtt-ws " + addr + ": listen":   {"--mqtt-ws=" + addr},
-		"--devices -1: want 0 to 10000":    {"--devices=-1"},
-		`--allowed-hosts "http://a": want`: {"--allowed-hosts=a,http://a"},
-		`--allowed-hosts "*": want`:        {"--allowed-hosts=*"},
-		"--rate NaN: want":                 {"--rate=NaN"},
-		"--rate -1: want":                  {"--rate=-1"},
-		`invalid argument "x" for "--seed`: {"--seed=x"},
-		"unknown flag: --nonsense":         {"--nonsense"},
-		`unexpected argument "extra"`:      {"extra"},
-		"variable ILERT_INTEGRATION_KEY":   {"--ilert=http://127.0.0.1:1"},
-		`--ilert: ilert: URL "x": want`:    {"--ilert=x"},
-		"--ilert needs the consumer":       {"--ilert=http://127.0.0.1:1", "--consumer=false"},
-	} {
-		err := run(t.Context(), append(free, args...), noEnv, io.Discard, io.Discard)
-		assert.ErrorContains(t, err, want)
-	}
-	bad := func(name string) string { return map[string]string{"MPS_MQTT_ADDRESS": "gopher://u:s3cret@h"}[name] }
-	err = run(t.Context(), free, bad, io.Discard, io.Discard)
-	require.ErrorContains(t, err, `MPS_MQTT_ADDRESS`)
-	assert.NotContains(t, err.Error(), "s3cret")
-}
-
-func TestHelp(t *testing.T) {
-	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"--help"}, noEnv, &out, io.Discard))
-	for _, flag := range []string{"--http", "--mqtt ", "--mqtt-ws", "--devices", "--rate", "--seed", "--ilert ", "--consumer", "--allowed-hosts"} {
-		assert.Contains(t, out.String(), flag)
-	}
+	assert.Equal(t, "mps-hamburg", m.Properties.User.Get("source"))
+	assert.Equal(t, "other/+", r.feed()().About.Topic)
+	require.Eventually(t, func() bool { return r.numbers().BrokerUp }, brokertest.Wait, 5*time.Millisecond)
+	status, answer := r.call("POST", "/sim/scenarios/broker", "")
+	assert.Equal(t, http.StatusNotFound, status)
+	assert.Contains(t, answer, "not mps-sim's to stop")
 }
 
 // The first signal stops the command, which waits a few seconds for an ilert that
@@ -336,7 +331,7 @@ func TestASecondSignalKills(t *testing.T) {
 	defer command.Process.Kill() //nolint:errcheck // it is gone
 	_, err = io.ReadAll(untilLast{stdout})
 	require.NoError(t, err)
-	failed := `{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`
+	failed := `{"type":"fail","message":"no","methods":["AMT_PowerAction"],"guid":"123","timestamp":1}`
 	_, err = brokertest.Connect(t, b.Addr(), nil).Publish(t.Context(), &paho.Publish{Topic: "mps/events", QoS: 1, Payload: []byte(failed)})
 	require.NoError(t, err)
 	<-asked

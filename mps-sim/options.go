@@ -7,12 +7,15 @@ import (
 	"math"
 	"net"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
@@ -21,9 +24,13 @@ type options struct {
 	redact.All
 	http, mqtt, webSocket string
 	hosts                 []string // names of this machine, in any case and form
+	origins               []string // of pages that may call the REST API
 	devices               int
-	rate                  float64
+	sites                 []string
+	rate, speed           float64
 	seed                  uint64
+	scenario              string // empty: none at the start
+	topicTree             bool
 	consumer              bool
 	ilertURL, ilertKey    string // empty: the stand-in
 	broker                mqttconn.Broker
@@ -39,9 +46,15 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	flags.StringVar(&o.mqtt, "mqtt", "127.0.0.1:1883", "address of the embedded MQTT broker")
 	flags.StringVar(&o.webSocket, "mqtt-ws", "127.0.0.1:9001", "the same by WebSocket; empty is none")
 	flags.StringSliceVar(&o.hosts, "allowed-hosts", nil, "names by which browsers and mps-ilert may ask for the page, the REST API and the WebSocket, beside localhost, addresses, this machine's name and those of --http and --mqtt-ws")
-	flags.IntVar(&o.devices, "devices", 12, "number of simulated devices")
-	flags.Float64Var(&o.rate, "rate", 1, "calls a second that the fleet's own traffic makes; 0 is none")
-	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same devices and the same happenings")
+	flags.StringSliceVar(&o.origins, "allowed-origins", nil, "web pages that may call the REST API, such as http://localhost:4200 for Open AMT's Sample Web UI")
+	flags.IntVar(&o.devices, "devices", 60, fmt.Sprintf("number of simulated devices, 1 to %s", thousands(maxDevices)))
+	flags.StringSliceVar(&o.sites, "sites", nil, "names of the sites, at each of which a server stands, the largest first (default Hamburg,Lyon,Austin; above 100 devices eight)")
+	flags.Float64Var(&o.rate, "rate", 4, fmt.Sprintf("calls a second that administrators and their tools make, up to %s; 0: neither calls nor anything else happens by itself", thousands(maxRate)))
+	flags.Float64Var(&o.speed, "speed", 60, "how many times faster than ours the day of the fleet passes")
+	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same devices and, at the same rate and speed, the same events but for their times")
+	flags.StringVar(&o.scenario, "scenario", "", "a What if to begin with: "+scenarioIDs())
+	flags.BoolVar(&o.topicTree, "topic-tree", false, "publish to mps/events/SITE/GUID/METHOD instead of mps/events, a tree to look at")
+	showVersion := flags.Bool("version", false, "print the version and stop")
 	flags.BoolVar(&o.consumer, "consumer", true, "run the consumer; =false leaves that to an mps-ilert of your own")
 	flags.StringVar(&o.ilertURL, "ilert", "", "ilert's API, such as https://api.ilert.com, with the key in ILERT_INTEGRATION_KEY (default: a stand-in)")
 	if err := flags.Parse(args); errors.Is(err, pflag.ErrHelp) {
@@ -50,18 +63,23 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	} else if err != nil {
 		return nil, err
 	}
-	switch {
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.devices < 0 || o.devices > maxDevices:
-		return nil, fmt.Errorf("--devices %d: want 0 to %d", o.devices, maxDevices)
-	case math.IsNaN(o.rate) || o.rate < 0 || o.rate > maxRate:
-		return nil, fmt.Errorf("--rate %v: want 0 to %d calls a second", o.rate, maxRate)
+	if *showVersion {
+		_, err := fmt.Fprintln(stdout, "mps-sim", version())
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: mps-sim takes only flags, see mps-sim --help", flags.Arg(0))
+	}
+	if err := o.checkFleet(); err != nil {
+		return nil, err
 	}
 	for _, host := range o.hosts {
 		if host == "" || strings.ContainsAny(host, "/*@ ") {
 			return nil, fmt.Errorf("--allowed-hosts %q: want names such as lab1 or lab1.example.com, without a scheme or a wildcard", host)
 		}
+	}
+	if err := checkOrigins(o.origins); err != nil {
+		return nil, err
 	}
 	if o.ilertURL != "" {
 		if !o.consumer {
@@ -76,8 +94,73 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	}
 	o.nameHosts()
 	var err error
-	o.broker, err = mqttconn.BrokerFromEnv(env)
-	return &o, err
+	if o.broker, err = mqttconn.BrokerFromEnv(env); err != nil {
+		return nil, err
+	}
+	if env("MPS_MQTT_STATUS") == "" {
+		o.broker.Status = true
+	}
+	if o.topicTree && o.broker.Topic != "" {
+		return nil, errors.New("--topic-tree does not go with MPS_MQTT_TOPIC: leave out one of them")
+	}
+	return &o, nil
+}
+
+// checkFleet looks at what the flags say of the fleet, and names the sites where they do not.
+func (o *options) checkFleet() error {
+	switch {
+	case o.devices < 1 || o.devices > maxDevices:
+		return fmt.Errorf("--devices %d: want 1 to %s", o.devices, thousands(maxDevices))
+	case math.IsNaN(o.rate) || o.rate < 0 || o.rate > maxRate:
+		return fmt.Errorf("--rate %v: want 0 to %s calls a second", o.rate, thousands(maxRate))
+	case math.IsNaN(o.speed) || o.speed <= 0 || o.speed > maxSpeed:
+		return fmt.Errorf("--speed %v: want more than 0, up to %s", o.speed, thousands(maxSpeed))
+	case len(o.sites) > maxSites:
+		return fmt.Errorf("--sites: %d are too many, want %d at most", len(o.sites), maxSites)
+	}
+	if len(o.sites) == 0 {
+		o.sites = []string{"Hamburg", "Lyon", "Austin"}
+		if o.devices > 100 {
+			o.sites = append(o.sites, "Pune", "Osaka", "Porto", "Leeds", "Turku")
+		}
+	}
+	for i, site := range o.sites {
+		if !siteName.MatchString(site) {
+			return fmt.Errorf("--sites %q: want 1 to 30 letters, digits and hyphens, for it is part of topics", site)
+		}
+		if slices.ContainsFunc(o.sites[:i], func(other string) bool { return strings.EqualFold(site, other) }) {
+			return fmt.Errorf("--sites %q: is there twice", site)
+		}
+	}
+	if o.scenario != "" && !slices.Contains(strings.Split(scenarioIDs(), ", "), o.scenario) {
+		return fmt.Errorf("--scenario %q: want %s", o.scenario, scenarioIDs())
+	}
+	return nil
+}
+
+var siteName = regexp.MustCompile(`^[\pL\pN-]{1,30}$`)
+
+// rpsTopic is where RPS publishes.
+const rpsTopic = "rps/events"
+
+// topicOf returns the topic, or its template, of the server at a site.
+func (o *options) topicOf(site string) string {
+	if o.topicTree {
+		return mqtttopic.DefaultTopic + "/" + site + "/{guid}/{method}"
+	}
+	return o.broker.Topic
+}
+
+// eventFilters returns the topic filters for all events; the first is that of MPS.
+func (o *options) eventFilters() []string {
+	filter := o.broker.Filter()
+	if o.topicTree {
+		filter = mqtttopic.DefaultTopic + "/#"
+	}
+	if filter == rpsTopic {
+		return []string{filter}
+	}
+	return []string{filter, rpsTopic}
 }
 
 // nameHosts adds the names by which this machine is known without being told.
@@ -95,6 +178,8 @@ func (o *options) nameHosts() {
 const (
 	maxDevices = 10_000
 	maxRate    = 10_000
+	maxSpeed   = 100_000
+	maxSites   = 20
 )
 
 const usage = `A simulated MPS with devices, events and alerts to look at.
@@ -107,6 +192,7 @@ Flags:
 Environment:
   MPS_MQTT_ADDRESS       a broker to use instead of the embedded one, such as mqtt://localhost:1883;
                          MPS_MQTT_TOPIC, _QOS, _CLIENT_ID, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE,
-                         _KEY_FILE and _STATUS go with it
+                         _KEY_FILE and _STATUS (default true) go with it; a client id begins those
+                         of the servers, such as mps-hamburg
   ILERT_INTEGRATION_KEY  for --ilert: the key of an alert source
 `

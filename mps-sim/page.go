@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/mps"
 )
 
 //go:embed page
 var pageFiles embed.FS
 
-// serveIlert is the stand-in for ilert. It is no part of MPS, so its calls make no
+// serveIlert adds the stand-in for ilert. It is no part of MPS, so its calls make no
 // events.
 func (s *simulator) serveIlert(router gin.IRoutes) {
 	router.POST("/api/events", gin.WrapF(s.ilert.Events))
@@ -27,96 +27,71 @@ func (s *simulator) serveIlert(router gin.IRoutes) {
 	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.ilert.Alerts()) })
 }
 
-// servePage is the page, what it shows and what its buttons do.
+// servePage adds the page, what it shows and what its buttons do.
 func (s *simulator) servePage(router gin.IRoutes) {
 	files, err := fs.Sub(pageFiles, "page")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
-	router.StaticFileFS("/", "/", http.FS(files))
-	router.StaticFileFS("/page.css", "page.css", http.FS(files))
-	router.StaticFileFS("/page.js", "page.js", http.FS(files))
-	router.GET("/sim/state", s.state)
-	router.GET("/sim/events", s.events)
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		panic(err)
+	}
+	for _, entry := range entries {
+		path := "/" + entry.Name()
+		if path == "/index.html" {
+			path = "/"
+		}
+		router.GET(path, func(c *gin.Context) {
+			c.Header("Cache-Control", "no-cache")
+			c.Header("Content-Security-Policy", "default-src 'self'; img-src data:; style-src 'self'; frame-ancestors 'none'")
+			if path == "/" {
+				c.FileFromFS("/", http.FS(files))
+				return
+			}
+			c.FileFromFS(path, http.FS(files))
+		})
+	}
+	router.GET("/openapi.json", func(c *gin.Context) { c.JSON(http.StatusOK, mps.Document()) })
+	router.GET("/sim/feed", s.feed)
+	router.GET("/sim/numbers", func(c *gin.Context) { c.JSON(http.StatusOK, s.count(c)) })
+	router.GET("/sim/scenarios", func(c *gin.Context) { c.JSON(http.StatusOK, s.stage.list()) })
+	router.POST("/sim/scenarios/:id", s.pressScenario)
 	router.POST("/sim/devices/:guid/:happening", s.happen)
 }
 
-// state is all that the page shows but for the stream.
-func (s *simulator) state(c *gin.Context) {
-	broker := gin.H{"connected": s.stream.isConnected(), "embedded": s.broker != nil, "topic": s.options.broker.Filter()}
-	if s.broker != nil {
-		broker["address"] = s.broker.Addr()
+func (s *simulator) pressScenario(c *gin.Context) {
+	if err := s.stage.press(c.Param("id")); err != nil {
+		c.JSON(http.StatusNotFound, gin.H{"error": err.Error()})
+		return
 	}
-	const most = 200 // nobody looks at more rows
-	all, connected := s.fleet.List(), 0
-	for _, d := range all {
-		if d.Connected {
-			connected++
-		}
-	}
-	devices := []gin.H{}
-	for _, d := range all[:min(len(all), most)] {
-		devices = append(devices, gin.H{
-			"guid": d.GUID, "hostname": d.Hostname, "connected": d.Connected, "on": d.PowerState == fleet.On, "trouble": d.Trouble,
-		})
-	}
-	stats := s.pub.Stats()
-	c.JSON(http.StatusOK, gin.H{
-		"broker": broker, "total": len(all), "connected": connected, "devices": devices, "alerts": s.ilert.Alerts(), "realIlert": s.options.ilertURL != "",
-		"publisher": gin.H{"accepted": stats.Accepted, "acknowledged": stats.Acknowledged, "dropped": stats.Dropped, "pending": stats.Pending},
-	})
-}
-
-// writeTimeout is the time in which a client has to take an answer, and the page each line of
-// its stream.
-const writeTimeout = 10 * time.Second
-
-// events streams what arrives at the broker as server-sent events, for as long as the page
-// takes them.
-func (s *simulator) events(c *gin.Context) {
-	conn := http.NewResponseController(c.Writer)
-	c.Header("Content-Type", "text/event-stream")
-	c.Header("Cache-Control", "no-store")
-	ctx := c.Request.Context()
-	messages := s.stream.watch(ctx)
-	c.Writer.Flush()
-	for {
-		select {
-		case line := <-messages:
-			_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := fmt.Fprintf(c.Writer, "data: %s\n\n", line); err != nil {
-				return
-			}
-			if conn.Flush() != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
+	c.Status(http.StatusNoContent)
 }
 
 // happen lets something happen to a device, by hand.
 func (s *simulator) happen(c *gin.Context) {
 	guid, happening := c.Param("guid"), c.Param("happening")
-	change := map[string]func(*fleet.Device){
-		"trouble":    func(d *fleet.Device) { d.Trouble = true },
-		"recover":    func(d *fleet.Device) { d.Trouble = false },
-		"disconnect": func(d *fleet.Device) { d.Connected = false },
-		"connect":    func(d *fleet.Device) { d.Connected = true },
-	}[happening]
-	if change == nil {
+	trouble := func(is bool) bool {
+		_, _, ok := s.fleet.Change(guid, func(d *fleet.Device) { d.Trouble = is })
+		return ok
+	}
+	var ok bool
+	switch happening {
+	case "trouble":
+		ok = trouble(true)
+	case "recover":
+		ok = trouble(false)
+	case "disconnect":
+		ok = s.connect(guid, false)
+	case "connect":
+		ok = s.connect(guid, true)
+	default:
 		c.JSON(http.StatusNotFound, gin.H{"error": fmt.Sprintf("%q: want trouble, recover, disconnect or connect", happening)})
 		return
 	}
-	before, _ := s.fleet.Get(guid)
-	after, ok := s.fleet.Change(guid, change)
 	if !ok {
 		c.JSON(http.StatusNotFound, gin.H{"error": fmt.Sprintf("no device has the guid %q", guid)})
 		return
-	}
-	if before.Connected != after.Connected {
-		s.say(after, after.Connected)
 	}
 	c.Status(http.StatusNoContent)
 }

@@ -31,7 +31,7 @@ func TestNoSecretOfTheEnvironmentIsSeen(t *testing.T) {
 	assert.Contains(t, s.greeting(), "ws://"+b.WebSocketAddr()+"/mqtt (MPS_MQTT_ADDRESS)")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.NoError(t, s.consumer.Run(ctx))
+	require.NoError(t, s.alerting.run(ctx))
 	_ = s.close(t.Context())
 	assert.NotContains(t, s.greeting()+stderr.String(), "canary")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,21 +8,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/broker"
-	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/mqttconn"
-	"github.com/mps-events/mps-events/internal/store/memory"
-	"github.com/mps-events/mps-events/internal/webguard"
-	"github.com/mps-events/mps-events/middleware"
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
-	"github.com/mps-events/mps-events/publisher"
+	"github.com/mps-events/mps-events/mps-sim/internal/mps"
 )
 
 // simulator is all the parts, put together as an Open AMT installation puts them
@@ -32,17 +28,32 @@ type simulator struct {
 	options  *options
 	fleet    *fleet.Fleet
 	broker   *broker.Broker // nil with MPS_MQTT_ADDRESS
-	pub      *publisher.Publisher
-	consumer *consumer.Consumer // nil with --consumer=false
+	api      *mps.API
+	servers  []*server // one at each site
+	rps      *server   // what activates devices; it takes no calls
+	counts   counts
+	alerting alertingPart // without a consumer with --consumer=false
 	ilert    *ilertsim.Server
 	stream   *stream
+	traffic  *traffic
+	stage    *stage
+	rates    rates
+	critical string // the guid of a device whose absence is an alert
+	started  time.Time
 	listener net.Listener
 }
 
 // newSimulator takes every port and opens every file, or says which it could not.
 func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s = &simulator{options: o, fleet: fleet.New(o.devices, o.seed), ilert: new(ilertsim.Server)}
+	s = &simulator{
+		options: o, ilert: new(ilertsim.Server), started: time.Now(),
+		fleet: fleet.New(fleet.Config{Devices: o.devices, Sites: o.sites, Seed: o.seed}),
+	}
+	s.api = mps.New(s.fleet, s.connect)
+	s.critical = s.fleet.Critical()
+	s.traffic = newTraffic(s)
+	s.stage = newStage(s)
 	defer func() {
 		if err != nil {
 			_ = s.close(context.Background())
@@ -57,39 +68,34 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		}
 		o.broker.Address = "mqtt://" + reachable(s.broker.Addr())
 	}
-	s.pub, err = publisher.New(publisher.Config{
-		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
-		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
-		Topic: o.broker.Topic, ClientID: o.broker.ClientID, QoS: publisher.QoS(o.broker.QoS),
-		Status: o.broker.Status, Source: "mps-sim", Logger: logger,
-	})
-	if err != nil {
+	if err := s.openServers(logger); err != nil {
 		return s, err
 	}
-	if s.stream, err = openStream(o.broker, o.broker.Filter()); err != nil {
+	if s.stream, err = openStream(o.broker, o.eventFilters()); err != nil {
 		return s, err
 	}
-	if !o.consumer {
-		return s, nil
+	if o.consumer {
+		s.alerting, err = openAlerting(o, append(o.eventFilters(), "mps/status/+"), s.critical, s.url(), logger)
 	}
-	rate := 0 // as ilert wants it
-	if o.ilertURL == "" {
-		rate = -1 // the stand-in takes all, and people watch
-	}
-	s.consumer, err = consumer.New(consumer.Config{
-		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
-		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
-		// The store ends with the process, and the session soon after: whatever a
-		// broker that is not ours kept for it would be nobody's.
-		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
-		Topics: []string{o.broker.Filter(), "mps/status/+"},
-		// That a single call fails is no alert to "mps", but a thing to be seen here.
-		Presets:   []string{"calls", "mps"},
-		OpenStore: func(context.Context) (alerting.Store, error) { return memory.New(), nil },
-		IlertURL:  cmp.Or(o.ilertURL, s.url()), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"), Rate: rate,
-		Logger: logger,
-	})
 	return s, err
+}
+
+// openServers makes a server for each site, and RPS.
+func (s *simulator) openServers(logger *slog.Logger) error {
+	prefix := s.options.broker.ClientID
+	if prefix != "" {
+		prefix += "-"
+	}
+	for _, site := range s.options.sites {
+		v, err := s.newServer(prefix+"mps-"+strings.ToLower(site), s.options.topicOf(site), logger, s.api.Serve)
+		if err != nil {
+			return err
+		}
+		s.servers = append(s.servers, v)
+	}
+	var err error
+	s.rps, err = s.newServer(prefix+"rps", rpsTopic, logger, nil)
+	return err
 }
 
 func nameFlag(err error, o *options) error {
@@ -135,7 +141,7 @@ func (s *simulator) greeting() string {
 		explorer = fmt.Sprintf("protocol %s://, host %s, port %s", first.Scheme, first.Hostname(), first.Port())
 	}
 	return fmt.Sprintf("Page:           %s\nMQTT broker:    %s\nMQTT Explorer:  %s; then open the topic %s\nCtrl-C stops it.\n",
-		s.url(), broker, explorer, s.options.broker.Filter())
+		s.url(), broker, explorer, s.options.eventFilters()[0])
 }
 
 // run serves until ctx ends, then stops what makes events before what takes them.
@@ -144,23 +150,25 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	defer stopWorking()
 	server := &http.Server{
 		// The page's stream sets times of its own.
-		Handler:     http.MaxBytesHandler(webguard.New(s.options.hosts...).Handler(s.router()), 1<<20),
+		Handler:     http.MaxBytesHandler(s.handler(), 1<<20),
 		ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		BaseContext:    func(net.Listener) context.Context { return working }, // ends the page's streams
 	}
 	errs := make(chan error, 3)
 	var workers sync.WaitGroup
-	if s.consumer != nil {
+	if s.alerting.consumer != nil {
 		workers.Go(func() {
-			if err := s.consumer.Run(working); err != nil {
+			if err := s.alerting.run(working); err != nil {
 				errs <- err
 				stopWorking()
 			}
 		})
-		s.awaitConsumer(working)
+		s.alerting.await(working)
 	}
-	workers.Go(func() { s.makeTraffic(working) })
+	workers.Go(func() { s.traffic.run(working) })
+	workers.Go(func() { s.stage.run(working) })
+	workers.Go(func() { s.measure(working) })
 	if _, err := io.WriteString(stdout, s.greeting()); err != nil {
 		errs <- err
 		stopWorking()
@@ -201,23 +209,6 @@ func stopServing(server *http.Server) {
 	}
 }
 
-// awaitConsumer waits until the consumer has subscribed for the first time, so
-// that the first call's events are not missed. A broker that is away is not waited
-// for: the page says so.
-func (s *simulator) awaitConsumer(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for s.consumer.Ready() != nil {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // close closes what newSimulator has opened, but for the consumer, which closes
 // its store by itself. That events are left because the broker is away is said by
 // the log, and is no failure of a simulator.
@@ -226,25 +217,42 @@ func (s *simulator) close(ctx context.Context) error {
 	if s.listener != nil {
 		_ = s.listener.Close() // the HTTP server may have done so
 	}
-	if s.pub != nil {
-		_ = s.pub.Shutdown(ctx)
+	var stopping sync.WaitGroup
+	for _, v := range s.speakers() {
+		stopping.Go(func() { _ = v.pub.Shutdown(ctx) })
 	}
+	stopping.Wait()
 	if s.stream != nil {
 		errs = append(errs, s.stream.close(ctx))
 	}
 	if s.broker != nil {
 		errs = append(errs, s.broker.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.alerting.close())...)
+}
+
+// speakers returns all that publish: the servers and RPS.
+func (s *simulator) speakers() []*server {
+	all := slices.Clone(s.servers)
+	if s.rps != nil {
+		all = append(all, s.rps)
+	}
+	return all
 }
 
 func (s *simulator) router() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.Use(gin.Recovery())
-	// The two lines that a server needs are this one and publisher.New above.
-	s.serveMPS(router.Group("/api/v1", middleware.New(s.pub)))
+	router.NoRoute(func(c *gin.Context) {
+		c.JSON(http.StatusNotFound, gin.H{"error": "no such page: " + c.Request.URL.Path})
+	})
 	s.serveIlert(router)
 	s.servePage(router)
-	return router
+	front := http.NewServeMux()
+	front.Handle("/api/v1/", s)
+	front.Handle("/api/v1/mqtt/", router) // ilert's
+	front.Handle("/api/v1/events/", router)
+	front.Handle("/", router)
+	return front
 }

@@ -278,7 +278,7 @@ func (w *work) claimCandidate(one *candidate, now time.Time) (n Notice, some boo
 // never is later than all times.
 var never = time.UnixMilli(1 << 50)
 
-// later returns a time, or never if it is zero.
+// orNever returns a time, or never if it is zero.
 func orNever(t time.Time) time.Time {
 	if t.IsZero() {
 		return never

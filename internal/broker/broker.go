@@ -20,6 +20,8 @@ import (
 // Broker is a running broker. Its methods may be called concurrently.
 type Broker struct {
 	tcp, webSocket string
+	server         *mochi.Server
+	gate           *gate
 	close          func() error
 }
 
@@ -61,9 +63,11 @@ func Start(tcp, webSocket string, hosts ...string) (*Broker, error) {
 // closes them. Either may be nil.
 func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
 	server := mochi.New(&mochi.Options{Capabilities: capabilities(), Logger: slog.New(slog.DiscardHandler)})
-	b := &Broker{close: sync.OnceValue(func() error { // mochi panics on a second Close
+	b := &Broker{server: server, gate: newGate()}
+	b.close = sync.OnceValue(func() error { // mochi panics on a second Close
+		b.gate.set(func() { b.gate.closed = false; clear(b.gate.dead) }) // nobody waits before it
 		return closeWithin(closeTimeout, server.Close)
-	})}
+	})
 	var errs []error
 	for _, l := range []struct {
 		id       string
@@ -76,7 +80,7 @@ func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
 			errs = append(errs, server.AddListener(newListener(l.id, l.listener, l.guard)))
 		}
 	}
-	for _, hook := range []mochi.Hook{new(auth.AllowHook), new(separateIDs), new(noSendQuota)} {
+	for _, hook := range []mochi.Hook{new(auth.AllowHook), b.gate, new(separateIDs), new(noSendQuota)} {
 		errs = append(errs, server.AddHook(hook, nil))
 	}
 	errs = append(errs, server.Serve())

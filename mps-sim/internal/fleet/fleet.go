@@ -1,5 +1,6 @@
-// Package fleet is the simulated devices: what they are called, whether they are
-// connected, on and well. What happens to them follows from the seed alone.
+// Package fleet is the simulated devices: what they are called, where they stand, which server
+// they belong to, and whether they are connected, on and well. What happens to them by
+// themselves follows from the seed alone.
 package fleet
 
 import (
@@ -13,44 +14,96 @@ import (
 type Device struct {
 	GUID       string
 	Hostname   string
+	Site       string
+	Role       Role
+	Server     int // the index of its site, at each of which a server stands
 	Connected  bool
 	PowerState PowerState
 	Trouble    bool // its AMT answers every call with an error
+
+	version uint64 // that of the fleet when the device last changed
 }
 
-// PowerState is CIM's, as MPS reports it.
+// PowerState is the power state of CIM, as MPS reports it.
 type PowerState int
 
-// The two states that a simulated device knows.
+// On and Off are the two states that a simulated device knows.
 const (
 	On  PowerState = 2
 	Off PowerState = 8
 )
 
+// Role is what a device is for, the first part of its name.
+type Role string
+
+// The roles decide how a device lives; see Life.
+const (
+	Office    Role = "office"    // laptops, which go home with their people
+	Lab       Role = "lab"       // switched on in the morning and off in the evening
+	Meeting   Role = "meeting"   // the same
+	Reception Role = "reception" // the same
+	Warehouse Role = "warehouse" // always on
+	Kiosk     Role = "kiosk"     // always on, and missed as soon as it is away
+)
+
+var roles = []Role{Office, Office, Office, Lab, Meeting, Reception, Warehouse, Kiosk}
+
+// Config says how large a fleet is and where it stands.
+type Config struct {
+	Devices int
+	Sites   []string // the first is the largest
+	Seed    uint64
+}
+
 // Fleet is the devices. Its methods may be called concurrently.
 type Fleet struct {
 	mu      sync.Mutex
-	devices []*Device
+	devices []*Device // in their order
+	byGUID  map[string]*Device
+	version uint64
+	gone    map[string]uint64 // the guids of removed devices, and the version since which they are
 }
 
-// New makes n devices, all connected and well. The same seed makes the same ones.
-func New(n int, seed uint64) *Fleet {
-	r := rand.New(rand.NewPCG(seed, 0))
-	rooms := []string{"reception", "lab", "office", "warehouse", "kiosk", "meeting"}
-	f := &Fleet{}
-	for i := range n {
-		f.devices = append(f.devices, &Device{
-			GUID:       guid(r),
-			Hostname:   fmt.Sprintf("%s-%02d", rooms[r.IntN(len(rooms))], i+1),
-			Connected:  true,
-			PowerState: []PowerState{On, On, Off}[r.IntN(3)],
-		})
+// New makes a fleet whose devices are all connected and well. The same Config makes the same one.
+func New(c Config) *Fleet {
+	r := rand.New(rand.NewPCG(c.Seed, 0))
+	f := &Fleet{version: 1, byGUID: map[string]*Device{}, gone: map[string]uint64{}}
+	digits := max(2, len(fmt.Sprint(c.Devices)))
+	for i := range c.Devices {
+		role := roles[r.IntN(len(roles))]
+		if i == c.Devices-1 {
+			role = Kiosk // see Critical
+		}
+		site := siteOf(i, c.Devices, len(c.Sites))
+		d := &Device{
+			GUID: NewGUID(r), Hostname: fmt.Sprintf("%s-%0*d", role, digits, i+1), Role: role,
+			Site: c.Sites[site], Server: site, Connected: true, PowerState: On, version: 1,
+		}
+		if role != Kiosk && r.IntN(6) == 0 {
+			d.PowerState = Off
+		}
+		f.devices = append(f.devices, d)
+		f.byGUID[d.GUID] = d
 	}
 	return f
 }
 
-// guid makes a UUID of version 4 out of the fleet's own random numbers.
-func guid(r *rand.Rand) string {
+// siteOf returns the index of the site of the ith of n devices: two thirds stand in the first,
+// two thirds of the others in the second, and so on.
+func siteOf(i, n, sites int) int {
+	site := 0
+	for n > 0 && site < sites-1 {
+		here := (2*n + 2) / 3
+		if i < here {
+			break
+		}
+		i, n, site = i-here, n-here, site+1
+	}
+	return site
+}
+
+// NewGUID makes a UUID of version 4 out of random numbers of the caller's own.
+func NewGUID(r *rand.Rand) string {
 	a, b := r.Uint64(), r.Uint64()
 	a = a&^0xf000 | 0x4000
 	b = b&^(3<<62) | 2<<62
@@ -59,37 +112,136 @@ func guid(r *rand.Rand) string {
 
 // List returns all devices in their order.
 func (f *Fleet) List() []Device {
+	all, _, _ := f.Changes(0)
+	return all
+}
+
+// Changes returns the devices that have changed after a version, the guids of those that were
+// removed, and the version of now. After version 0 these are all devices.
+func (f *Fleet) Changes(since uint64) (changed []Device, gone []string, now uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := make([]Device, len(f.devices))
-	for i, d := range f.devices {
-		all[i] = *d
+	changed = []Device{}
+	if f.version == since {
+		return changed, nil, since
 	}
-	return all
+	for _, d := range f.devices {
+		if d.version > since {
+			changed = append(changed, *d)
+		}
+	}
+	if since > 0 {
+		for guid, version := range f.gone {
+			if version > since {
+				gone = append(gone, guid)
+			}
+		}
+	}
+	return changed, gone, f.version
+}
+
+// Count returns how many devices there are, how many of them are connected, and how many of
+// these are in trouble.
+func (f *Fleet) Count() (total, connected, failing int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, d := range f.devices {
+		if d.Connected {
+			connected++
+			if d.Trouble {
+				failing++
+			}
+		}
+	}
+	return len(f.devices), connected, failing
 }
 
 // Get returns a device, and false if there is none of that guid.
 func (f *Fleet) Get(guid string) (Device, bool) {
-	return f.Change(guid, func(*Device) {})
-}
-
-// Change changes a device and returns it as it is then, and false if there is
-// none of that guid.
-func (f *Fleet) Change(guid string, change func(*Device)) (Device, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, d := range f.devices {
-		if d.GUID == guid {
-			change(d)
-			return *d, true
-		}
+	if d := f.byGUID[guid]; d != nil {
+		return *d, true
 	}
 	return Device{}, false
 }
 
-// Remove takes a device out of the fleet for good.
+// Critical returns the guid of the device whose absence is to be noticed at once: the kiosk that is
+// the last device of the last site.
+func (f *Fleet) Critical() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.devices) == 0 {
+		return ""
+	}
+	return f.devices[len(f.devices)-1].GUID
+}
+
+// At returns the ith device, modulo their number, and false if there is none at all.
+func (f *Fleet) At(i int) (Device, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.devices) == 0 {
+		return Device{}, false
+	}
+	return *f.devices[i%len(f.devices)], true
+}
+
+// Change changes a device and returns it as it was and as it is then, and false if there is
+// none of that guid.
+func (f *Fleet) Change(guid string, change func(*Device)) (before, after Device, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := f.byGUID[guid]
+	if d == nil {
+		return Device{}, Device{}, false
+	}
+	before = *d
+	if change(d); *d != before {
+		f.version++
+		d.version = f.version
+	}
+	return before, *d, true
+}
+
+// Remove takes a device out of the fleet. Add may bring it back.
 func (f *Fleet) Remove(guid string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.byGUID[guid] == nil {
+		return
+	}
+	f.version++
+	f.gone[guid] = f.version
+	delete(f.byGUID, guid)
 	f.devices = slices.DeleteFunc(f.devices, func(d *Device) bool { return d.GUID == guid })
+}
+
+// Add adds a device, unless one of its guid is there.
+func (f *Fleet) Add(d Device) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byGUID[d.GUID] != nil {
+		return
+	}
+	f.version++
+	d.version = f.version
+	delete(f.gone, d.GUID)
+	f.byGUID[d.GUID] = &d
+	f.devices = append(f.devices, &d)
+}
+
+// NewRecord returns a device that has never connected, as it is when only its record was added.
+func (f *Fleet) NewRecord(guid string, hostname any) Device {
+	name, _ := hostname.(string)
+	if name == "" {
+		name = "new"
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := Device{GUID: guid, Hostname: name, Role: Office, PowerState: Off}
+	if len(f.devices) > 0 {
+		d.Site, d.Server = f.devices[0].Site, f.devices[0].Server
+	}
+	return d
 }

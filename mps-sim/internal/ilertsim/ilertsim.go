@@ -1,6 +1,6 @@
 // Package ilertsim stands in for ilert: it takes events as ilert does, groups
 // them by alert key, and shows the alerts that ilert would have. It keeps the
-// newest thousand, in memory.
+// newest thousand, in memory. It can be down, or in maintenance, as ilert can.
 package ilertsim
 
 import (
@@ -17,8 +17,10 @@ import (
 
 // Alert is one alert.
 type Alert struct {
+	ID        uint64    `json:"id"` // counts up from 1
 	AlertKey  string    `json:"alertKey"`
 	Summary   string    `json:"summary"`
+	Details   string    `json:"details,omitempty"`
 	Status    Status    `json:"status"`
 	Events    int       `json:"events"` // how many it got
 	Priority  string    `json:"priority,omitempty"`
@@ -36,16 +38,29 @@ const (
 	Resolved Status = "RESOLVED"
 )
 
+// Mode is how the stand-in answers.
+type Mode string
+
+// The modes.
+const (
+	Working     Mode = "working"
+	Down        Mode = "down"        // answers 503
+	Maintenance Mode = "maintenance" // answers 202, and opens no alert
+)
+
 // Server is the stand-in. The zero value is ready; its methods may be called
 // concurrently.
 type Server struct {
-	mu     sync.Mutex
-	alerts []*Alert // oldest first
+	mu      sync.Mutex
+	alerts  []*Alert // oldest first
+	opened  uint64
+	version uint64
+	mode    Mode
 }
 
 const (
-	mostAlerts = 1000
-	mostBytes  = 1 << 20
+	maxAlerts = 1000
+	maxBytes  = 1 << 20
 )
 
 type request struct {
@@ -53,8 +68,27 @@ type request struct {
 	APIKey         string `json:"apiKey"` // its old name
 	EventType      string `json:"eventType"`
 	Summary        string `json:"summary"`
+	Details        string `json:"details"`
 	AlertKey       string `json:"alertKey"`
 	Priority       string `json:"priority"`
+}
+
+// SetMode sets how the stand-in answers from now on.
+func (s *Server) SetMode(m Mode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mode = m
+	s.version++
+}
+
+// Mode returns how the stand-in answers.
+func (s *Server) Mode() Mode {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mode == "" {
+		return Working
+	}
+	return s.mode
 }
 
 // Events is the handler of POST /api/events.
@@ -99,9 +133,14 @@ func (s *Server) MQTT(w http.ResponseWriter, r *http.Request) {
 // handle takes an event unless check, which gets it with the error of reading it,
 // returns an error.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, check func(*request, error) error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBytes))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	mode := s.Mode()
+	if mode == Down {
+		http.Error(w, "the simulated ilert is down", http.StatusServiceUnavailable)
 		return
 	}
 	var e request
@@ -109,21 +148,22 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, check func(*requ
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.take(e, time.Now())
+	s.take(e, time.Now(), mode == Maintenance)
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (s *Server) take(e request, now time.Time) {
+func (s *Server) take(e request, now time.Time, opensNone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.open(e.AlertKey)
 	if a == nil {
-		if e.EventType != "ALERT" {
+		if e.EventType != "ALERT" || opensNone {
 			return // ilert takes it, and nothing comes of it
 		}
-		a = &Alert{AlertKey: strings.TrimSpace(e.AlertKey), Summary: e.Summary, Status: Pending, Priority: e.Priority, CreatedAt: now}
+		s.opened++
+		a = &Alert{ID: s.opened, AlertKey: strings.TrimSpace(e.AlertKey), Summary: e.Summary, Details: e.Details, Status: Pending, Priority: e.Priority, CreatedAt: now}
 		s.alerts = append(s.alerts, a)
-		if len(s.alerts) > mostAlerts {
+		if len(s.alerts) > maxAlerts {
 			s.alerts = slices.Delete(s.alerts, 0, 1)
 		}
 	}
@@ -135,6 +175,7 @@ func (s *Server) take(e request, now time.Time) {
 	}
 	a.Events++
 	a.UpdatedAt = now
+	s.version++
 }
 
 // open returns the alert of that key which is not resolved, or nil. Without a key
@@ -154,11 +195,33 @@ func (s *Server) open(key string) *Alert {
 
 // Alerts returns a copy of all alerts, oldest first.
 func (s *Server) Alerts() []Alert {
+	all, _ := s.Changed(^uint64(0))
+	return all
+}
+
+// Changed returns a copy of all alerts, oldest first, and the version of now. It returns nil if
+// nothing has changed since that version.
+func (s *Server) Changed(since uint64) ([]Alert, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.version == since {
+		return nil, since
+	}
 	all := make([]Alert, len(s.alerts))
 	for i, a := range s.alerts {
 		all[i] = *a
 	}
-	return all
+	return all, s.version
+}
+
+// Count returns how many alerts were opened since the start, and how many are open now.
+func (s *Server) Count() (opened uint64, open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.alerts {
+		if a.Status != Resolved {
+			open++
+		}
+	}
+	return s.opened, open
 }

@@ -89,3 +89,21 @@ func TestTheNewestThousandAreKept(t *testing.T) {
 	assert.Len(t, all, 1000)
 	assert.Equal(t, "1", all[0].AlertKey)
 }
+
+func TestDownAndInMaintenanceItOpensNothing(t *testing.T) {
+	var s ilertsim.Server
+	s.SetMode(ilertsim.Down)
+	assert.Equal(t, http.StatusServiceUnavailable, post(s.Events, event("ALERT", "a")).Code)
+	s.SetMode(ilertsim.Maintenance)
+	assert.Equal(t, http.StatusAccepted, post(s.Events, event("ALERT", "a")).Code)
+	opened, open := s.Count()
+	assert.Zero(t, opened)
+	assert.Zero(t, open)
+	s.SetMode(ilertsim.Working)
+	post(s.Events, event("ALERT", "a"))
+	post(s.Events, event("ALERT", "b"))
+	post(s.Events, event("RESOLVE", "b"))
+	opened, open = s.Count()
+	assert.EqualValues(t, 2, opened)
+	assert.Equal(t, 1, open)
+}

@@ -1,0 +1,126 @@
+// Package browser runs mps-sim and looks at its page with a real Chromium, for the tests beside it
+// and for the pictures of the documents.
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// Step is an action without a result.
+type Step = chromedp.Action[chromedp.Void]
+
+// Build compiles mps-sim from the repository at root into a folder and returns its path.
+func Build(root, folder string, flags ...string) (string, error) {
+	path := filepath.Join(folder, "mps-sim")
+	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./mps-sim")...) //nolint:gosec // by tests, of the repository
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build mps-sim: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Simulator is a running mps-sim.
+type Simulator struct {
+	URL    string
+	cmd    *exec.Cmd
+	output output
+}
+
+var pageLine = regexp.MustCompile(`(?m)^Page: +(http://\S+)$`)
+
+// maxStart is the time in which mps-sim has to say where its page is.
+const maxStart = 30 * time.Second
+
+// Start runs mps-sim on free ports of the loopback interface, unless flags say otherwise.
+func Start(path string, flags ...string) (*Simulator, error) {
+	s := &Simulator{}
+	s.cmd = exec.Command(path, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws="}, flags...)...) //nolint:gosec // what Build has made
+	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(maxStart); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if line := pageLine.FindStringSubmatch(s.output.String()); line != nil {
+			s.URL = line[1]
+			return s, nil
+		}
+	}
+	s.Kill()
+	return nil, errors.New("mps-sim did not start:\n" + s.output.String())
+}
+
+// Kill ends mps-sim at once.
+func (s *Simulator) Kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write appends to the output.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// Open starts Chromium. The returned context is that of the browser; cancel ends it.
+func Open(ctx context.Context) (browser context.Context, cancel func(), err error) {
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.Flag("hide-scrollbars", true))
+	if os.Getuid() == 0 { // as in a container, where Chromium's sandbox does not work
+		options = append(options, chromedp.NoSandbox)
+	}
+	allocator, stop := chromedp.NewExecAllocator(ctx, options...)
+	browser, stopBrowser := chromedp.NewContext(allocator)
+	cancel = func() { stopBrowser(); stop() }
+	if err = chromedp.Do(browser); err != nil {
+		cancel()
+	}
+	return browser, cancel, err
+}
+
+// Tab opens a tab of that size and theme ("light" or "dark").
+func Tab(browser context.Context, width, height int64, theme string) (tab context.Context, closeTab func(), err error) {
+	tab, closeTab = chromedp.NewContext(browser)
+	if err = chromedp.Do(tab, chromedp.EmulateViewport(width, height, chromedp.EmulateScale(1))); err == nil {
+		_, err = chromedp.Call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}},
+		})
+	}
+	if err != nil {
+		closeTab()
+	}
+	return tab, closeTab, err
+}
+
+// Script returns a step that evaluates JavaScript.
+func Script(format string, args ...any) Step {
+	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(format, args...))
+}
+
+// Until returns a step that waits until a JavaScript expression is true.
+func Until(d time.Duration, format string, args ...any) Step {
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(format, args...), chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(d))
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
+	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
+)
+
+const (
+	// feedInterval is the time between two messages to a page. Faster than this nobody reads.
+	feedInterval = 200 * time.Millisecond
+	// maxFeedEvents is the number of events in one of them. What is left out is counted.
+	maxFeedEvents = 100
+	// maxFeedAlerts is the number of alerts, the newest, that a page gets.
+	maxFeedAlerts = 100
+	// writeTimeout is the time in which a client has to take an answer, and the page each message
+	// of its feed.
+	writeTimeout = 10 * time.Second
+)
+
+// news is one message to a page: what has changed since the one before. Devices and events are
+// arrays, because there may be very many.
+type news struct {
+	About   *about           `json:"about,omitempty"` // in the first message
+	Numbers numbers          `json:"numbers"`
+	Acts    []act            `json:"acts"`
+	Devices [][5]any         `json:"devices,omitempty"` // guid, name, site, state, role
+	Gone    []string         `json:"gone,omitempty"`    // guids
+	Events  [][7]any         `json:"events,omitempty"`  // number, time, type, message, method, guid, outcome
+	LeftOut int              `json:"leftOut,omitempty"` // events since the last message that are not among Events
+	Alerts  []ilertsim.Alert `json:"alerts,omitempty"`  // all, if any has changed
+}
+
+// about is what does not change while mps-sim runs.
+type about struct {
+	Version   string   `json:"version"`
+	Started   int64    `json:"started"` // tells a page that this is another mps-sim than before
+	Topic     string   `json:"topic"`
+	Broker    string   `json:"broker"` // to be typed into a client
+	Sites     []string `json:"sites"`
+	Servers   []string `json:"servers"`
+	Speed     float64  `json:"speed"`
+	Consumer  bool     `json:"consumer"`
+	RealIlert bool     `json:"realIlert"`
+}
+
+// The states of a device, as the page shows them.
+const (
+	stateWell = iota
+	stateOff
+	stateAway
+	stateFailing
+)
+
+func stateOf(d fleet.Device) int {
+	switch {
+	case !d.Connected:
+		return stateAway
+	case d.Trouble:
+		return stateFailing
+	case d.PowerState == fleet.Off:
+		return stateOff
+	default:
+		return stateWell
+	}
+}
+
+// reader remembers what a page has been told.
+type reader struct {
+	sim     *simulator
+	devices uint64 // the version of the fleet
+	events  uint64 // the number of the newest event
+	alerts  uint64 // the version of the alerts
+	greeted bool
+}
+
+// next returns what is new.
+func (r *reader) next(c *gin.Context) news {
+	s := r.sim
+	n := news{Numbers: s.count(c), Acts: s.stage.list()}
+	if !r.greeted {
+		r.greeted = true
+		r.alerts = ^uint64(0)
+		n.About = s.about()
+	}
+	var changed []fleet.Device
+	changed, n.Gone, r.devices = s.fleet.Changes(r.devices)
+	for _, d := range changed {
+		n.Devices = append(n.Devices, [5]any{d.GUID, d.Hostname, d.Server, stateOf(d), d.Role})
+	}
+	var events []seen
+	events, n.LeftOut, r.events = s.stream.after(r.events, maxFeedEvents)
+	for _, m := range events {
+		method := ""
+		if len(m.event.Methods) > 0 {
+			method = m.event.Methods[0]
+		}
+		n.Events = append(n.Events, [7]any{m.n, m.event.Timestamp, m.event.Type, m.event.Message, method, m.event.GUID, m.outcome})
+	}
+	n.Alerts, r.alerts = s.ilert.Changed(r.alerts)
+	if len(n.Alerts) > maxFeedAlerts {
+		n.Alerts = n.Alerts[len(n.Alerts)-maxFeedAlerts:]
+	}
+	return n
+}
+
+func (s *simulator) about() *about {
+	a := &about{
+		Version: version(), Started: s.started.UnixMilli(), Topic: s.options.eventFilters()[0], Sites: s.options.sites,
+		Speed: s.options.speed, Consumer: s.alerting.consumer != nil, RealIlert: s.options.ilertURL != "",
+	}
+	for _, v := range s.servers {
+		a.Servers = append(a.Servers, v.name)
+	}
+	if s.broker != nil {
+		a.Broker = reachable(s.broker.Addr())
+	}
+	return a
+}
+
+// feed sends news as server-sent events, for as long as the page takes them.
+func (s *simulator) feed(c *gin.Context) {
+	conn := http.NewResponseController(c.Writer)
+	c.Header("Content-Type", "text/event-stream")
+	c.Header("Cache-Control", "no-store")
+	_, _ = fmt.Fprint(c.Writer, "retry: 1000\n") // milliseconds, after which the page looks again
+	r := reader{sim: s}
+	ticker := time.NewTicker(feedInterval)
+	defer ticker.Stop()
+	for {
+		line, err := json.Marshal(r.next(c))
+		if err != nil {
+			return
+		}
+		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := fmt.Fprintf(c.Writer, "data: %s\n\n", line); err != nil {
+			return
+		}
+		if conn.Flush() != nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-c.Request.Context().Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// The alerts at ilert, the open ones first.
+
+import { byId, clock, element, look, number, order, plural, say, span } from './dom.js'
+import { named, world } from './world.js'
+
+const mostAlerts = 12, mostNames = 3
+const largeNumber = /(?<![\w-])\d{4,}(?![\w-])/g // not those in guids and names
+const items = new Map() // by id
+const waits = element('li', 'high waits', element('b'), element('p'))
+
+function makeItem() {
+  return element('li', '', element('b'), element('p'), element('p'))
+}
+
+// members returns whom an alert lists: a few names, and how many more.
+function members(details = '') {
+  const names = details.split(/, | and (?=\d)/), more = Number(/^(\d+) more/.exec(names.at(-1))?.[1] ?? 0)
+  const all = more ? names.slice(0, -1) : names
+  if (all.length + more <= mostNames) return named(details)
+  return `${all.slice(0, mostNames).map(named).join(', ')} and ${number(all.length - mostNames + more)} more`
+}
+
+export function paintAlerts() {
+  const isOpen = a => a.status !== 'RESOLVED'
+  const newest = world.alerts.toReversed().sort((a, b) => isOpen(b) - isOpen(a)).slice(0, mostAlerts)
+  const shown = newest.map(a => {
+    if (!items.has(a.id)) items.set(a.id, makeItem())
+    const item = items.get(a.id), [summary, list, state] = item.children
+    const since = Date.parse(a.createdAt), end = isOpen(a) ? Date.now() : Date.parse(a.updatedAt)
+    const low = a.priority === 'LOW'
+    look(item, `${low ? 'low' : 'high'} ${isOpen(a) ? 'open' : 'ended'}`)
+    say(summary, named(a.summary.replace(largeNumber, number)))
+    say(list, a.details && !a.summary.includes(a.details) ? members(a.details) : '')
+    say(state, isOpen(a) ? `${a.status === 'ACCEPTED' ? 'accepted' : low ? 'low priority' : 'high priority'}, since ${clock(since)}, ${span(end - since)}` : `ended by itself after ${span(end - since)}`)
+    return item
+  })
+  const n = world.numbers
+  if (n.untold && (n.failing || n.ilert !== 'working')) {
+    say(waits.children[0], `${plural(n.untold, 'alert')} ${n.untold === 1 ? 'waits' : 'wait'} to be sent`)
+    say(waits.children[1], n.ilert === 'maintenance' ? 'ilert is in maintenance.' : 'ilert does not answer.')
+    shown.unshift(waits)
+  } else waits.remove()
+  const list = byId('alert-list')
+  for (const [id, item] of items) if (!shown.includes(item)) { item.remove(); items.delete(id) }
+  order(list, shown)
+  const open = world.alerts.filter(isOpen).length
+  say(byId('alerts-count'), world.about.realIlert ? '' : open ? `${open} open` : 'none open')
+  byId('no-alert').hidden = shown.length > 0
+  if (world.about.realIlert) say(byId('no-alert'), 'They are at the real ilert: look there.')
+}

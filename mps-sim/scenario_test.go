@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mps-events/mps-events/internal/broker/brokertest"
+)
+
+func (r running) act(id string) (a act) {
+	r.t.Helper()
+	_, answer := r.call("GET", "/sim/scenarios", "")
+	var all []act
+	require.NoError(r.t, json.Unmarshal([]byte(answer), &all))
+	for _, a := range all {
+		if a.ID == id {
+			return a
+		}
+	}
+	require.Fail(r.t, "no scenario "+id)
+	return a
+}
+
+// play presses a scenario and returns how it ended.
+func (r running) play(id string) (a act) {
+	r.t.Helper()
+	status, answer := r.call("POST", "/sim/scenarios/"+id, "")
+	require.Equal(r.t, http.StatusNoContent, status, answer)
+	require.Eventually(r.t, func() bool { a = r.act(id); return a.State == "ended" }, 2*brokertest.Wait, 50*time.Millisecond)
+	return a
+}
+
+// Each scenario ends within the time that is promised, with all its events delivered and read,
+// with as many pages as it should have, and with every alert ended.
+func TestScenariosEndAsTheySay(t *testing.T) {
+	for _, c := range []struct {
+		id            string
+		pages, bridge uint64 // the bridge sends that many at least
+	}{{"site", 1, 40}, {"server", 1, 1}, {"reconnect", 0, 10_000}} {
+		t.Run(c.id, func(t *testing.T) {
+			r := start(t, noEnv, "--rate=20", "--speed=1")
+			a := r.play(c.id)
+			assert.Equal(t, c.pages, a.Pages)
+			assert.GreaterOrEqual(t, a.Bridge, c.bridge)
+			assert.Zero(t, a.Waiting+a.Dropped+a.Unread, "%+v", a)
+			assert.Positive(t, a.Events)
+			for _, alert := range r.alerts() {
+				assert.EqualValues(t, "RESOLVED", alert.Status, "%+v", alert)
+			}
+			n := r.numbers()
+			assert.Equal(t, n.Devices, n.Connected)
+		})
+	}
+}
+
+func TestAScenarioStopsWhenItIsPressedAgain(t *testing.T) {
+	r := start(t, noEnv, "--rate=0", "--scenario=site")
+	require.Eventually(t, func() bool { return r.numbers().Connected == 20 }, brokertest.Wait, 10*time.Millisecond)
+	r.call("POST", "/sim/scenarios/laptop", "")
+	require.Eventually(t, func() bool { return r.act("laptop").State == "running" }, brokertest.Wait, 10*time.Millisecond)
+	assert.Equal(t, "stopped for another", r.act("site").Told)
+	r.call("POST", "/sim/scenarios/laptop", "")
+	require.Eventually(t, func() bool { return r.act("laptop").State == "stopped" }, brokertest.Wait, 10*time.Millisecond)
+	assert.Equal(t, "stopped by you", r.act("laptop").Told)
+	assert.Equal(t, 60, r.numbers().Connected, "all is put right")
+}
