@@ -166,7 +166,7 @@ func BenchmarkIntake(b *testing.B) {
 func awaitReceived(b *testing.B, c *Consumer, n uint64) {
 	b.Helper()
 	require.Eventually(b, func() bool {
-		tallies, err := c.store.Tallies(context.Background())
+		tallies, err := c.alerts.Tallies(context.Background())
 		return err == nil && tallies["mps/events"].Received >= n
 	}, time.Minute, 5*time.Millisecond)
 }
@@ -251,7 +251,7 @@ func raise(b *testing.B, c *Consumer, n int) {
 		})
 	}
 	for batch := range slices.Chunk(messages, 1000) {
-		require.NoError(b, c.store.Apply(context.Background(), batch))
+		require.NoError(b, c.alerts.Apply(context.Background(), batch))
 	}
 }
 
@@ -259,9 +259,9 @@ func raise(b *testing.B, c *Consumer, n int) {
 func openMany(b *testing.B, c *Consumer, path string, n int) {
 	b.Helper()
 	raise(b, c, 1)
-	notices, err := c.store.Claim(context.Background(), time.Now(), 1, alerting.Unlimited)
+	notices, err := c.alerts.Claim(context.Background(), time.Now(), 1, alerting.Unlimited)
 	require.NoError(b, err)
-	require.NoError(b, c.store.Settle(context.Background(), []alerting.Answer{{Notice: notices[0], Result: alerting.Taken, At: time.Now()}}))
+	require.NoError(b, c.alerts.Settle(context.Background(), []alerting.Answer{{Notice: notices[0], Result: alerting.Taken, At: time.Now()}}))
 	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(20000)")
 	require.NoError(b, err)
 	defer db.Close()

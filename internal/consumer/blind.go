@@ -36,7 +36,7 @@ func (c *Consumer) watch(ctx context.Context) {
 		fault := c.faults[subscription]
 		c.mu.Unlock()
 		if !known || blind != (fault != nil) {
-			if err := c.store.Do(ctx, time.Now(), c.brokerAlert(fault)); err == nil {
+			if err := c.alerts.Do(ctx, time.Now(), c.brokerAlert(fault)); err == nil {
 				known, blind = true, fault != nil
 				c.rouse()
 			} else if ctx.Err() == nil {

@@ -132,6 +132,27 @@ type checked struct {
 
 // check fills in the defaults and checks the fields.
 func (c Config) check() (checked, error) {
+	c = c.withDefaults()
+	if err := c.checkFields(); err != nil {
+		return checked{}, err
+	}
+	var servers []mqttconn.Server
+	if c.Address != "" {
+		var err error
+		if servers, err = mqttconn.ParseAddress(c.Address); err != nil {
+			return checked{}, wrong("Address", "", "%w", err)
+		}
+	}
+	client, err := ilert.New(c.IlertURL, c.HeartbeatURL, workers)
+	if err != nil {
+		return checked{}, err
+	}
+	client.UserAgent = cmp.Or(c.UserAgent, "mps-ilert")
+	return checked{c, servers, client}, nil
+}
+
+// withDefaults returns the Config with the defaults of the fields that are not set.
+func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -152,57 +173,50 @@ func (c Config) check() (checked, error) {
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
+	return c
+}
+
+// checkFields returns an error for the first field whose value is wrong.
+func (c Config) checkFields() error {
 	switch {
 	case c.OpenStore == nil:
-		return checked{}, wrong("OpenStore", "", "is required")
+		return wrong("OpenStore", "", "is required")
 	case c.Address != "" && c.ClientID == "":
-		return checked{}, wrong("ClientID", "", "is required")
+		return wrong("ClientID", "", "is required")
 	case c.Mapping == nil && c.listensToEvents() && c.IntegrationKey == "" && !c.DryRun:
-		return checked{}, wrong("IntegrationKey", "", "is required")
+		return wrong("IntegrationKey", "", "is required")
 	case c.Mapping != nil && len(c.Presets) > 0:
-		return checked{}, wrong("Presets", strings.Join(c.Presets, ","), "Mapping goes without")
+		return wrong("Presets", strings.Join(c.Presets, ","), "Mapping goes without")
 	case c.Mapping != nil && len(c.RulesFiles) > 0:
-		return checked{}, wrong("RulesFiles", strings.Join(c.RulesFiles, ","), "Mapping goes without")
+		return wrong("RulesFiles", strings.Join(c.RulesFiles, ","), "Mapping goes without")
 	case !strings.HasPrefix(c.MQTTPath, "/"):
-		return checked{}, wrong("MQTTPath", c.MQTTPath, "want a path that begins with /")
+		return wrong("MQTTPath", c.MQTTPath, "want a path that begins with /")
 	case c.SessionExpiry < 0:
-		return checked{}, wrong("SessionExpiry", c.SessionExpiry.String(), "want a positive duration")
+		return wrong("SessionExpiry", c.SessionExpiry.String(), "want a positive duration")
 	case c.MaxSkew < 0:
-		return checked{}, wrong("MaxSkew", c.MaxSkew.String(), "want a positive duration")
+		return wrong("MaxSkew", c.MaxSkew.String(), "want a positive duration")
 	case c.MaxDeadLetters < 0 || c.MaxDeadLetterBytes < 0 || c.MaxDeadLetterAge < 0:
-		return checked{}, wrong("MaxDeadLetters", "", "%d, MaxDeadLetterBytes %d, MaxDeadLetterAge %v: want none below zero", c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge)
+		return wrong("MaxDeadLetters", "", "%d, MaxDeadLetterBytes %d, MaxDeadLetterAge %v: want none below zero", c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge)
 	case strings.ContainsAny(c.SharedGroup, "/+#") || mqtttopic.CheckString(c.SharedGroup) != nil:
-		return checked{}, wrong("SharedGroup", c.SharedGroup, "want a name without / + and #")
+		return wrong("SharedGroup", c.SharedGroup, "want a name without / + and #")
 	}
 	for _, topic := range c.Topics {
 		if err := rules.CheckFilter(topic); err != nil {
-			return checked{}, wrong("Topics", topic, "%w", err)
+			return wrong("Topics", topic, "%w", err)
 		}
 	}
 	if c.HeartbeatTopic != "" {
 		if err := rules.CheckFilter(c.HeartbeatTopic); err != nil {
-			return checked{}, wrong("HeartbeatTopic", c.HeartbeatTopic, "%w", err)
-		}
-	}
-	var servers []mqttconn.Server
-	if c.Address != "" {
-		var err error
-		if servers, err = mqttconn.ParseAddress(c.Address); err != nil {
-			return checked{}, wrong("Address", "", "%w", err)
+			return wrong("HeartbeatTopic", c.HeartbeatTopic, "%w", err)
 		}
 	}
 	if err := ilert.CheckURL(c.IlertURL); err != nil {
-		return checked{}, wrong("IlertURL", "", "%w", err)
+		return wrong("IlertURL", "", "%w", err)
 	}
 	if err := ilert.CheckURL(c.HeartbeatURL); err != nil {
-		return checked{}, wrong("HeartbeatURL", "", "%w", err)
+		return wrong("HeartbeatURL", "", "%w", err)
 	}
-	client, err := ilert.New(c.IlertURL, c.HeartbeatURL, workers)
-	if err != nil {
-		return checked{}, err
-	}
-	client.UserAgent = cmp.Or(c.UserAgent, "mps-ilert")
-	return checked{c, servers, client}, nil
+	return nil
 }
 
 // ConfigError is the error of a field of Config that has a wrong value.

@@ -30,7 +30,7 @@ import (
 type Consumer struct {
 	config   *struct{ *checked } // so that fmt does not follow it to the secrets
 	rules    atomic.Pointer[ruleset]
-	store    *alerting.Engine
+	alerts   *alerting.Engine
 	pace     *pace
 	secrets  *secrets
 	incoming chan message
@@ -63,8 +63,8 @@ type part string
 const (
 	subscription part = "subscription"
 	storing      part = "store"
-	claiming     part = "store, what to tell"
-	settling     part = "store, what was told"
+	claiming     part = "store, what is due"
+	settling     part = "store, what ilert answered"
 	delivering   part = "ilert"
 	reaching     part = "ilert, at the start"
 )
@@ -86,7 +86,7 @@ func New(config Config) (*Consumer, error) {
 	}
 	c := &Consumer{
 		config:   &struct{ *checked }{&complete},
-		store:    opened,
+		alerts:   opened,
 		pace:     newPace(complete.Rate),
 		secrets:  newSecrets(),
 		incoming: make(chan message, receiveMaximum),
@@ -130,12 +130,12 @@ func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
 // restore loads the paces and clocks of an earlier process.
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
-	c.pace.restore(c.store.Paces(now), now)
-	c.skew.restore(c.store.Clocks())
+	c.pace.restore(c.alerts.Paces(now), now)
+	c.skew.restore(c.alerts.Clocks())
 	if c.config.Address == "" {
 		return nil
 	}
-	return c.store.UseSession(ctx, c.config.session())
+	return c.alerts.UseSession(ctx, c.config.session())
 }
 
 // Run works until ctx ends. Then it reads no more, gives requests under way a few seconds, and
@@ -146,7 +146,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	hangUp, err := c.listen(ctx)
 	if err != nil {
 		close(c.deaf)
-		return errors.Join(fmt.Errorf("consumer: %w", err), c.store.Close())
+		return errors.Join(fmt.Errorf("consumer: %w", err), c.alerts.Close())
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() { c.takeIn(ctx) })
@@ -163,7 +163,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	const goodbye = 2 * time.Second
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	return errors.Join(hangUp(closing), c.store.Close())
+	return errors.Join(hangUp(closing), c.alerts.Close())
 }
 
 // listen connects to the broker, if there is one, and returns the function that disconnects.
@@ -172,7 +172,6 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		return func(context.Context) error { return nil }, nil
 	}
 	set := c.rules.Load()
-	var up *mqttconn.Link // only the handlers use it, one at a time
 	conn, err := mqttconn.Open(mqttconn.Config{
 		Servers:           c.config.servers,
 		TLS:               mqttconn.TLSFiles{CA: c.config.CAFile, Cert: c.config.CertFile, Key: c.config.KeyFile},
@@ -185,51 +184,7 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		Subscriptions:     c.subscriptions(set),
 		Unsubscriptions:   c.recallSession(ctx, set.topics),
 		Logger:            c.config.Logger,
-		Handlers: mqttconn.Handlers{
-			Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
-				c.connectedAt(time.Now())
-				up = link
-				c.skew.anew()
-				if !limits.SessionPresent {
-					c.store.EndSession(link.Serial())
-				}
-				if was := c.connected.Swap(true); was && !limits.SessionPresent {
-					c.config.Logger.Warn("the MQTT broker has forgotten our session, or is another one: events that came while we were away are lost",
-						slog.String("client_id", c.config.ClientID))
-				}
-			},
-			Subscribed: func() {
-				c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
-				c.set(subscription, nil)
-				select {
-				case c.subscribed <- struct{}{}:
-				default:
-				}
-				link := up
-				select { // without a message, too, the broker has to show what it may send again
-				case c.incoming <- message{done: func() { c.askFirst(link) }}:
-				default: // there are messages
-				}
-			},
-			// The connection logs these two by itself.
-			Failed: func(err error) { c.set(subscription, err) },
-			Down: func(*mqttconn.Link, mqttconn.Ending) {
-				c.connectedAt(time.Time{})
-				c.set(subscription, errNotConnected)
-			},
-			Message: func(link *mqttconn.Link, p *packets.Publish) {
-				select {
-				case c.incoming <- message{link: link, Publish: p, at: time.Now()}:
-				case <-ctx.Done(): // without acknowledgement the broker sends it again
-				}
-			},
-			Answered: func(done func()) {
-				select {
-				case c.incoming <- message{done: done}:
-				case <-ctx.Done():
-				}
-			},
-		},
+		Handlers:          c.handlers(ctx),
 	})
 	if err != nil {
 		return nil, err
@@ -241,6 +196,56 @@ func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) err
 		conn.Subscribe(c.subscriptions(now), c.recallSession(ctx, now.topics))
 	}
 	return conn.Close, nil
+}
+
+// handlers returns the functions that the connection calls, one at a time.
+func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
+	var up *mqttconn.Link
+	return mqttconn.Handlers{
+		Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
+			c.connectedAt(time.Now())
+			up = link
+			c.skew.anew()
+			if !limits.SessionPresent {
+				c.alerts.EndSession(link.Serial())
+			}
+			if was := c.connected.Swap(true); was && !limits.SessionPresent {
+				c.config.Logger.Warn("the MQTT broker has forgotten our session, or is another one: events that came while we were away are lost",
+					slog.String("client_id", c.config.ClientID))
+			}
+		},
+		Subscribed: func() {
+			c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
+			c.set(subscription, nil)
+			select {
+			case c.subscribed <- struct{}{}:
+			default:
+			}
+			link := up
+			select { // without a message, too, the broker has to show what it may send again
+			case c.incoming <- message{done: func() { c.askFirst(link) }}:
+			default: // there are messages
+			}
+		},
+		// The connection logs these two by itself.
+		Failed: func(err error) { c.set(subscription, err) },
+		Down: func(*mqttconn.Link, mqttconn.Ending) {
+			c.connectedAt(time.Time{})
+			c.set(subscription, errNotConnected)
+		},
+		Message: func(link *mqttconn.Link, p *packets.Publish) {
+			select {
+			case c.incoming <- message{link: link, Publish: p, at: time.Now()}:
+			case <-ctx.Done(): // without acknowledgement the broker sends it again
+			}
+		},
+		Answered: func(done func()) {
+			select {
+			case c.incoming <- message{done: done}:
+			case <-ctx.Done():
+			}
+		},
+	}
 }
 
 // subscriptions returns the subscriptions of a ruleset.

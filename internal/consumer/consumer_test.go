@@ -315,7 +315,7 @@ func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
 	c := start(t, cfg).ready(t)
 	repair := breakStore(t, cfg, `BEFORE INSERT ON alert WHEN NEW.told = 'ALERT'`)
 	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
-	c.failing(t, "store, what was told: store: constraint failed: the disk is full")
+	c.failing(t, "store, what ilert answered: store: constraint failed: the disk is full")
 	repair()
 	c.ready(t)
 	ilert.expect(t, "ALERT 1/AMT_PowerState") // once

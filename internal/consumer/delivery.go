@@ -51,14 +51,14 @@ func (c *Consumer) due(ctx context.Context, limit int) (notices []alerting.Notic
 		return nil, nil // wait for an answer
 	}
 	now := time.Now()
-	notices, err := c.store.Claim(ctx, now, limit, func(key ilert.IntegrationKey) alerting.Budget { return c.pace.budget(key, now) })
+	notices, err := c.alerts.Claim(ctx, now, limit, func(key ilert.IntegrationKey) alerting.Budget { return c.pace.budget(key, now) })
 	for _, n := range notices {
 		c.pace.take(n.IntegrationKey, now)
 	}
 	var next time.Time
 	var waiting bool
 	if err == nil && len(notices) < limit {
-		next, waiting, err = c.store.NextDue(ctx)
+		next, waiting, err = c.alerts.NextDue(ctx)
 	}
 	switch {
 	case err != nil:
@@ -95,7 +95,7 @@ func collect(first alerting.Answer, answers <-chan alerting.Answer) []alerting.A
 // if ctx ends before it stores them, the next process finds them unanswered.
 func (c *Consumer) settle(ctx context.Context, answers []alerting.Answer) int {
 	for tries := 0; ; tries++ {
-		err := c.store.Settle(context.WithoutCancel(ctx), answers)
+		err := c.alerts.Settle(context.WithoutCancel(ctx), answers)
 		c.report(settling, err)
 		if err == nil || ctx.Err() != nil {
 			return len(answers)

@@ -32,7 +32,7 @@ func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
 		IlertURL: server.URL, IntegrationKey: "k",
 	})
 	require.NoError(t, err)
-	defer c.store.Close()
+	defer c.alerts.Close()
 	notice := alerting.Notice{Path: ilert.EventsPath, Event: ilert.Event{EventType: ilert.Alert, Summary: "s", AlertKey: "a"}}
 	for _, status = range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusForbidden} {
 		for after, want := range map[string]time.Duration{
@@ -77,7 +77,7 @@ func TestTheHeartbeatStopsWhileSomethingIsInTheWay(t *testing.T) {
 		HeartbeatURL: server.URL, HeartbeatKey: "beat", IntegrationKey: "k",
 	})
 	require.NoError(t, err)
-	defer c.store.Close()
+	defer c.alerts.Close()
 	for _, p := range []part{subscription, storing, claiming, settling, delivering} {
 		c.faults = map[part]error{p: errors.New("does not work")}
 		c.pingIfReady(t.Context())
@@ -115,7 +115,7 @@ func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
 	assert.Equal(t, "HIGH", raised.Priority)
 	require.NoError(t, c.Reload(ctx)) // which is no reason to end it
 	require.Eventually(t, func() bool {
-		status, err := c.store.Status(ctx, time.Now())
+		status, err := c.alerts.Status(ctx, time.Now())
 		return assert.NoError(t, err) && status.Open == 1 && status.Waiting == 0 && status.Claimed == 0
 	}, brokertest.Wait, time.Millisecond)
 	brokertest.Start(t, b.Addr())

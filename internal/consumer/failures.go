@@ -72,7 +72,7 @@ func (c *Consumer) forgetFailures(ctx context.Context) {
 	if len(keys) == 0 {
 		return
 	}
-	idle, err := c.store.Idle(ctx, keys)
+	idle, err := c.alerts.Idle(ctx, keys)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.config.Logger.Warn("whether anything waits for refused integration keys cannot be read yet", slog.Any("error", err))

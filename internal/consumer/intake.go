@@ -189,7 +189,7 @@ func (c *Consumer) apply(ctx context.Context, changes []alerting.Message, posts 
 		all = append(all, p.event)
 	}
 	for tries := 0; ; tries++ {
-		err := c.store.Apply(ctx, all)
+		err := c.alerts.Apply(ctx, all)
 		for _, p := range posts {
 			p.stored <- err
 		}

@@ -88,9 +88,9 @@ func (c *Consumer) acknowledge(messages []message) {
 // that the broker cannot send again: those of this link, and those of all links if the broker has
 // sent nothing more.
 func (c *Consumer) ask(link *mqttconn.Link, acknowledgements []byte) {
-	mark, at := c.store.Receipts(), c.heard
+	mark, at := c.alerts.Receipts(), c.heard
 	_ = link.Ask(acknowledgements, func() {
-		c.store.Confirm(mark, link.Serial(), c.heard == at)
+		c.alerts.Confirm(mark, link.Serial(), c.heard == at)
 	})
 }
 

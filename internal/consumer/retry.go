@@ -37,7 +37,7 @@ func (c *Consumer) revive(ctx context.Context) {
 
 // takeInAgain takes in the dead letters that an administrator has chosen, if there are any.
 func (c *Consumer) takeInAgain(ctx context.Context) error {
-	letters, err := c.store.ToRetry(ctx, batch)
+	letters, err := c.alerts.ToRetry(ctx, batch)
 	if err != nil || len(letters) == 0 {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *Consumer) takeInAgain(ctx context.Context) error {
 	for i, l := range letters {
 		revivals[i] = c.again(set, l)
 	}
-	if err := c.store.Revive(ctx, time.Now(), revivals); err != nil {
+	if err := c.alerts.Revive(ctx, time.Now(), revivals); err != nil {
 		return err
 	}
 	kept := 0

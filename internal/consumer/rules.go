@@ -192,7 +192,7 @@ func (c *Consumer) retain(ctx context.Context) error {
 		rules = map[string]ilert.IntegrationKey{}
 	}
 	rules[ownRule] = ilert.IntegrationKey{}
-	ended, err := c.store.Retain(ctx, time.Now(), rules)
+	ended, err := c.alerts.Retain(ctx, time.Now(), rules)
 	c.warnOfEnded("rules are no more, their alerts are resolved", ended.Gone)
 	c.warnOfEnded("rules have another integration key, the alerts of the former are resolved", ended.Moved)
 	return err

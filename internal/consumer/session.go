@@ -11,7 +11,7 @@ import (
 // whether there was a session before this process. If the store fails it returns none: the
 // consumer works without.
 func (c *Consumer) recallSession(ctx context.Context, wanted []string) (unwanted []string) {
-	already, err := c.store.Subscribing(ctx, c.config.ClientID, wanted)
+	already, err := c.alerts.Subscribing(ctx, c.config.ClientID, wanted)
 	if err != nil {
 		c.config.Logger.Warn("it is not known which topics the session at the broker is subscribed to", slog.Any("error", err))
 		return nil
@@ -33,7 +33,7 @@ func (c *Consumer) noteSession(ctx context.Context) {
 	for {
 		select {
 		case <-c.subscribed:
-			if err := c.store.Subscribed(ctx, c.config.ClientID, c.rules.Load().topics); err != nil && ctx.Err() == nil {
+			if err := c.alerts.Subscribed(ctx, c.config.ClientID, c.rules.Load().topics); err != nil && ctx.Err() == nil {
 				c.config.Logger.Warn("the topics that the session is subscribed to cannot be stored", slog.Any("error", err))
 			}
 		case <-ctx.Done():

@@ -170,7 +170,7 @@ func (c *Consumer) keepClocks(ctx context.Context) {
 	if len(clocks) == 0 {
 		return
 	}
-	if err := c.store.KeepClocks(ctx, clocks); err != nil {
+	if err := c.alerts.KeepClocks(ctx, clocks); err != nil {
 		c.skew.notKept(clocks)
 	}
 }

@@ -117,7 +117,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
 	}
 	status.RulesReadAt, status.RulesError = c.reading.last()
-	counts, err := c.counting.read(ctx, c.store)
+	counts, err := c.counting.read(ctx, c.alerts)
 	if err == nil {
 		status.count(counts, append(slices.Clone(set.topics), HTTPFilter))
 	}

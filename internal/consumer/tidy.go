@@ -17,7 +17,7 @@ func (c *Consumer) tidy(ctx context.Context) {
 	defer ticker.Stop()
 	var logged alerting.Purged
 	for ctx.Err() == nil {
-		more, err := c.store.Tidy(ctx, time.Now())
+		more, err := c.alerts.Tidy(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
 			c.lines.Warn("tidy", "what is too much for the store cannot be purged yet", slog.Any("error", err))
 		}
@@ -36,7 +36,7 @@ func (c *Consumer) tidy(ctx context.Context) {
 // logPurged logs the purged letters and events if there are more than were logged, and returns
 // their number.
 func (c *Consumer) logPurged(logged alerting.Purged) alerting.Purged {
-	now := c.store.Overflow()
+	now := c.alerts.Overflow()
 	if now != logged {
 		c.lines.Warn("purged", "there are too many dead letters or events that wait, or they are too old: the oldest are purged",
 			slog.Int64("dead_letters_since_start", now.Letters), slog.Int64("waiting_since_start", now.Waiting))
