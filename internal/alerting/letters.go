@@ -24,9 +24,6 @@ func (w *work) dropLetter(id, bytes int64) {
 	w.growLetters(-1, -bytes)
 }
 
-// removeLetter deletes a dead letter that is taken in again.
-func (w *work) removeLetter(l *Letter) { w.dropLetter(l.ID, l.Bytes()) }
-
 // purgeLetters throws dead letters away, counts them as purged and returns how many.
 func (w *work) purgeLetters(letters []Stored) int64 {
 	for _, l := range letters {

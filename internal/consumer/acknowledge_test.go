@@ -101,7 +101,7 @@ func TestMessagesAreAcknowledgedInOrderAndNotBeforeTheyAreStored(t *testing.T) {
 	cfg := config(t, s, ilert)
 	c := start(t, cfg).ready(t)
 	conn := <-s.subscribed
-	repair := breakStore(t, cfg, `BEFORE INSERT ON tally`)
+	repair := breakStore(t, `BEFORE INSERT ON tally`)
 	s.publish(conn, 1)
 	c.failing(t, "store: ")
 	s.publish(conn, 2, 3, 4, 5, 6, 7, 8, 9, 10) // wait behind the first
@@ -109,7 +109,7 @@ func TestMessagesAreAcknowledgedInOrderAndNotBeforeTheyAreStored(t *testing.T) {
 	repair()
 	s.expect(conn, packets.PUBACK, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 	var stored int
-	require.NoError(t, openStore(t, cfg).QueryRowContext(t.Context(), `SELECT received FROM tally`).Scan(&stored))
+	require.NoError(t, openStore(t).QueryRowContext(t.Context(), `SELECT received FROM tally`).Scan(&stored))
 	assert.Equal(t, 10, stored)
 	c.ready(t)
 }
@@ -121,7 +121,7 @@ func TestAMessageIsAcknowledgedOnNoOtherConnection(t *testing.T) {
 	cfg := config(t, s, ilert)
 	c := start(t, cfg).ready(t)
 	first := <-s.subscribed
-	repair := breakStore(t, cfg, `BEFORE INSERT ON tally`)
+	repair := breakStore(t, `BEFORE INSERT ON tally`)
 	s.publish(first, 1)
 	c.failing(t, "store: ")
 	s.publish(first, 2, 3)

@@ -264,7 +264,7 @@ func TestAMessageThatIlertCallsInvalidIsKeptWithItsAnswer(t *testing.T) {
 	ilert.expect(t, "ALERT 1/AMT_PowerState", "ALERT 2/AMT_PowerState")
 	c.stop()
 	var topic, payload, reason string
-	require.NoError(t, openStore(t, cfg).QueryRowContext(t.Context(), `SELECT topic, payload, reason FROM dead_letter`).Scan(&topic, &payload, &reason))
+	require.NoError(t, openStore(t).QueryRowContext(t.Context(), `SELECT topic, payload, reason FROM dead_letter`).Scan(&topic, &payload, &reason))
 	assert.Equal(t, "mps/events", topic)
 	assert.Equal(t, invalid, payload)
 	assert.Contains(t, reason, "422 Unprocessable Entity")
@@ -313,7 +313,7 @@ func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
 	c := start(t, cfg).ready(t)
-	repair := breakStore(t, cfg, `BEFORE INSERT ON alert WHEN NEW.told = 'ALERT'`)
+	repair := breakStore(t, `BEFORE INSERT ON alert WHEN NEW.told = 'ALERT'`)
 	publish(t, brokertest.Connect(t, b.Addr(), nil), call(event.Fail, "1"))
 	c.failing(t, "store, what ilert answered: store: constraint failed: the disk is full")
 	repair()
@@ -322,7 +322,7 @@ func TestReadyForgetsThatAnAnswerCouldNotBeStored(t *testing.T) {
 }
 
 // openStore opens the consumer's store as an administrator might.
-func openStore(t *testing.T, cfg consumer.Config) *sql.DB {
+func openStore(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", storePath(t)+"?_pragma=busy_timeout(20000)")
 	require.NoError(t, err)
@@ -332,9 +332,9 @@ func openStore(t *testing.T, cfg consumer.Config) *sql.DB {
 
 // breakStore makes one kind of change to the store of a running consumer fail,
 // until repair is called.
-func breakStore(t *testing.T, cfg consumer.Config, when string) (repair func()) {
+func breakStore(t *testing.T, when string) (repair func()) {
 	t.Helper()
-	db := openStore(t, cfg)
+	db := openStore(t)
 	_, err := db.ExecContext(t.Context(), `CREATE TRIGGER broken `+when+` BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
 	require.NoError(t, err)
 	return func() {

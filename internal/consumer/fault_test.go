@@ -24,7 +24,7 @@ func TestALockedStoreStopsReadingAndGoesOnByItself(t *testing.T) {
 	cfg := config(t, s, ilert)
 	c := start(t, cfg).ready(t)
 	conn := <-s.subscribed
-	db := openStore(t, cfg)
+	db := openStore(t)
 	db.SetMaxOpenConns(1)
 	_, err := db.ExecContext(t.Context(), `BEGIN IMMEDIATE`)
 	require.NoError(t, err)

@@ -32,7 +32,7 @@ rules:
 var withoutDoors, _, _ = strings.Cut(twoSources, "  - {name: open")
 
 // retry asks for all dead letters to be taken in again, as mps-ilert store does.
-func retry(t *testing.T, cfg consumer.Config) {
+func retry(t *testing.T) {
 	t.Helper()
 	s := beside(t)
 	defer s.Close()
@@ -43,7 +43,7 @@ func retry(t *testing.T, cfg consumer.Config) {
 
 // letters waits until as many dead letters as are wanted are there and none of them is
 // to be taken in again.
-func letters(t *testing.T, cfg consumer.Config, want int) []alerting.Letter {
+func letters(t *testing.T, want int) []alerting.Letter {
 	t.Helper()
 	s := beside(t)
 	defer s.Close()
@@ -206,10 +206,10 @@ func TestADeadLetterOfAnAlertsOwnNoticeKeepsItsSource(t *testing.T) {
 	start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
 	ilert.expect(t, "ALERT door/1 by doors", "RESOLVE door/1 by doors")
-	assert.Equal(t, "env:DOORS_KEY", letters(t, cfg, 1)[0].Alert.Integration.String())
-	retry(t, cfg)
+	assert.Equal(t, "env:DOORS_KEY", letters(t, 1)[0].Alert.Integration.String())
+	retry(t)
 	ilert.expect(t, "ALERT door/1 by doors", "RESOLVE door/1 by doors", "RESOLVE door/1 by doors")
-	letters(t, cfg, 0)
+	letters(t, 0)
 }
 
 func TestNoTopicFilterIsAWordOfTheStores(t *testing.T) {
@@ -220,11 +220,11 @@ func TestNoTopicFilterIsAWordOfTheStores(t *testing.T) {
 	for _, topic := range []string{"rules", "(an earlier subscription)"} {
 		publishTo(t, b.Addr(), topic, forged) // has no member "open"
 	}
-	for _, l := range letters(t, cfg, 2) {
+	for _, l := range letters(t, 2) {
 		assert.Equal(t, l.Topic, l.Filter)
 	}
-	retry(t, cfg)
-	letters(t, cfg, 2)
+	retry(t)
+	letters(t, 2)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
 	ilert.expect(t, "ALERT door/1")
 	c.stop()

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/internal/consumer"
 )
 
 // twoDoors has the same alert for two alert sources.
@@ -49,69 +48,70 @@ func (r *recorder) known(t *testing.T, want ...string) {
 // Each of two alert sources has the same alert; only the one by doors is refused.
 func TestRetryTellsTheTruthOfNow(t *testing.T) {
 	const raised, ended = "ALERT door/1 by doors", "RESOLVE door/1 by doors"
-	begin := func(t *testing.T, invalid string) (cfg consumer.Config, say func(string), ilert *recorder, log *journal) {
+	begin := func(t *testing.T, invalid string) (say func(string), ilert *recorder, log *journal) {
 		t.Helper()
 		t.Setenv("DOORS_KEY", "doors")
 		b, ilert := brokertest.Start(t, ""), record(t)
 		ilert.invalid(invalid)
-		cfg, log = byRules(t, b, ilert, twoDoors), new(journal)
+		cfg := byRules(t, b, ilert, twoDoors)
+		log = new(journal)
 		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 		start(t, cfg).ready(t)
-		return cfg, func(open string) {
+		return func(open string) {
 			publishTo(t, b.Addr(), "door/1", `{"open":`+open+`}`)
 			publishTo(t, b.Addr(), "old/1", `{"open":`+open+`}`)
 		}, ilert, log
 	}
 	t.Run("an end is sent again", func(t *testing.T) {
-		cfg, say, ilert, _ := begin(t, ended)
+		say, ilert, _ := begin(t, ended)
 		say("true")
 		ilert.known(t, raised, "ALERT door/1")
 		say("false")
 		ilert.known(t, ended, "RESOLVE door/1")
-		letters(t, cfg, 1)
+		letters(t, 1)
 		ilert.invalid("")
-		retry(t, cfg)
+		retry(t)
 		ilert.known(t, ended)
-		letters(t, cfg, 0)
+		letters(t, 0)
 	})
 	t.Run("an end is not sent again once the alert is raised again", func(t *testing.T) {
-		cfg, say, ilert, log := begin(t, ended)
+		say, ilert, log := begin(t, ended)
 		say("true")
 		ilert.known(t, raised, "ALERT door/1")
 		say("false")
 		ilert.known(t, ended, "RESOLVE door/1")
-		letters(t, cfg, 1)
+		letters(t, 1)
 		ilert.invalid("")
 		say("true")
 		ilert.known(t, raised, "ALERT door/1")
-		retry(t, cfg)
-		assert.Equal(t, "its alert has been raised again since", letters(t, cfg, 1)[0].Kept)
+		retry(t)
+		assert.Equal(t, "its alert has been raised again since", letters(t, 1)[0].Kept)
 		require.Eventually(t, func() bool { return log.count("cannot be taken in again, and stay") == 1 }, brokertest.Wait, 5*time.Millisecond)
 		say("false")
 		ilert.known(t, ended, "RESOLVE door/1")
 	})
 	t.Run("an alert is not raised for who is well by now", func(t *testing.T) {
-		cfg, say, ilert, _ := begin(t, raised)
+		say, ilert, _ := begin(t, raised)
 		say("true")
 		ilert.known(t, raised, "ALERT door/1")
-		letters(t, cfg, 1)
+		letters(t, 1)
 		ilert.invalid("")
 		say("false")
 		ilert.known(t, "RESOLVE door/1")
-		retry(t, cfg)
-		assert.Equal(t, "its alert has ended since", letters(t, cfg, 1)[0].Kept)
+		retry(t)
+		assert.Equal(t, "its alert has ended since", letters(t, 1)[0].Kept)
 		say("true")
 		ilert.known(t, raised, "ALERT door/1")
 	})
 	t.Run("an alert is raised for who is not", func(t *testing.T) {
-		cfg, say, ilert, _ := begin(t, raised)
+		say, ilert, _ := begin(t, raised)
 		say("true")
 		ilert.known(t, raised, "ALERT door/1")
-		letters(t, cfg, 1)
+		letters(t, 1)
 		ilert.invalid("")
-		retry(t, cfg)
+		retry(t)
 		ilert.known(t, raised)
-		letters(t, cfg, 0)
+		letters(t, 0)
 		say("false")
 		ilert.known(t, ended, "RESOLVE door/1")
 	})
@@ -122,20 +122,20 @@ func TestALetterToWhichNothingListensStays(t *testing.T) {
 	cfg := byRules(t, b, ilert, doorRules)
 	c := start(t, cfg).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"opened":true}`)
-	letters(t, cfg, 1)
+	letters(t, 1)
 	c.stop()
 	good, err := os.ReadFile(cfg.RulesFiles[0])
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(strings.Replace(doorRules, "door/+", "window/+", 1)), 0o600))
 	c = start(t, cfg).ready(t)
-	retry(t, cfg)
-	assert.Equal(t, `nothing listens to topic "door/1" now`, letters(t, cfg, 1)[0].Kept)
+	retry(t)
+	assert.Equal(t, `nothing listens to topic "door/1" now`, letters(t, 1)[0].Kept)
 
 	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(strings.ReplaceAll(string(good), "msg.open", "msg.opened")), 0o600))
 	require.NoError(t, c.Reload(t.Context()))
-	retry(t, cfg)
+	retry(t)
 	ilert.expect(t, "ALERT door/1")
-	letters(t, cfg, 0)
+	letters(t, 0)
 }
 
 // What comes by HTTP keeps its integration key, and nothing of it is sent after its end.
@@ -150,21 +150,21 @@ func TestRetryOfWhatCameByHTTP(t *testing.T) {
 	}
 	post("third", "ALERT")
 	ilert.known(t, "ALERT a by third")
-	letters(t, cfg, 1)
+	letters(t, 1)
 	ilert.invalid("")
 	post(secret, "RESOLVE")
 	ilert.known(t, "RESOLVE a")
-	retry(t, cfg)
+	retry(t)
 	ilert.known(t, "ALERT a by third")
-	letters(t, cfg, 0)
+	letters(t, 0)
 
 	ilert.invalid("ALERT a by third")
 	post("third", "ALERT")
 	ilert.known(t, "ALERT a by third")
-	letters(t, cfg, 1)
+	letters(t, 1)
 	post("third", "RESOLVE")
 	ilert.known(t, "RESOLVE a by third")
-	retry(t, cfg)
-	assert.Equal(t, "RESOLVE of the same alert key has come since", letters(t, cfg, 1)[0].Kept)
+	retry(t)
+	assert.Equal(t, "RESOLVE of the same alert key has come since", letters(t, 1)[0].Kept)
 	ilert.known(t)
 }

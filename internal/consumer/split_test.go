@@ -109,7 +109,7 @@ rules:
 	accounted(t, s)
 	require.NoError(t, s.Close())
 	start(t, cfg)
-	dead := letters(t, cfg, 1)
+	dead := letters(t, 1)
 	assert.Equal(t, "upper/77", dead[0].Topic)
 	ilert.await(t, func() bool { return len(ilert.known) == 2*each-1 })
 	publishAll(`{"on": false}`)
@@ -121,7 +121,7 @@ rules:
 		}
 		return true
 	})
-	letters(t, cfg, 1)
+	letters(t, 1)
 	ilert.mu.Lock()
 	defer ilert.mu.Unlock()
 	assert.Zero(t, ilert.empty)

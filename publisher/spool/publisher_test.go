@@ -284,10 +284,19 @@ func TestNothingIsLostThatIsNotCounted(t *testing.T) {
 	var mu sync.Mutex
 	var arrived []int
 	come, cuts := map[int]bool{}, 0
+	var newest net.Conn
+	connections := map[net.Conn]bool{}
 	down := true
 	broker := brokertest.Script{Received: brokertest.OnPublish(func(conn net.Conn, p *packets.Publish) {
 		mu.Lock()
 		defer mu.Unlock()
+		if !connections[conn] {
+			connections[conn], newest = true, conn
+		}
+		if conn != newest { // a broker ends the connection of a client that has connected again
+			_ = conn.Close()
+			return
+		}
 		if down || cuts < 3 && r.IntN(1000) == 0 {
 			cuts++
 			_ = conn.Close()
