@@ -28,11 +28,11 @@ func (w *work) plan(messages []Message) error {
 func (w *work) planEffect(k *Keys, effect decision.Effect) {
 	switch e := effect.(type) {
 	case decision.Raise:
-		k.Alerts = append(k.Alerts, idOf(e.Key))
+		k.Alerts = appendNew(k.Alerts, idOf(e.Key))
 	case decision.Accept:
-		k.Alerts = append(k.Alerts, idOf(e.Key))
+		k.Alerts = appendNew(k.Alerts, idOf(e.Key))
 	case decision.End:
-		k.Alerts = append(k.Alerts, idOf(e.Key))
+		k.Alerts = appendNew(k.Alerts, idOf(e.Key))
 	case decision.EndAll:
 		k.Rules = append(k.Rules, RuleQuery{e.Rule, w.lastEpoch() + 1, maxPage})
 	case decision.Send:
@@ -40,15 +40,23 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 			k.Proven = append(k.Proven, e.IntegrationKey)
 		}
 	case decision.Hit:
-		k.Groups = append(k.Groups, GroupID{e.Window.Rule, e.Group})
+		k.Groups = appendNew(k.Groups, GroupID{e.Window.Rule, e.Group})
 		if !e.Only {
-			k.Alerts = append(k.Alerts, idOf(e.Raise.Key))
+			k.Alerts = appendNew(k.Alerts, idOf(e.Raise.Key))
 		}
 	case decision.Reset:
-		k.Groups = append(k.Groups, GroupID{e.Rule, e.Group})
+		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	case decision.Leave:
-		k.Groups = append(k.Groups, GroupID{e.Rule, e.Group})
+		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	}
+}
+
+// appendNew appends a key unless it is the last one: many messages in a row are about the same.
+func appendNew[K comparable](keys []K, key K) []K {
+	if n := len(keys); n > 0 && keys[n-1] == key {
+		return keys
+	}
+	return append(keys, key)
 }
 
 // loadAll loads rows, and those that belong to them: the storm of a member, the window of an alert, the alert of a
@@ -70,10 +78,10 @@ func (w *work) relatedKeys() (k Keys) {
 		case a == nil:
 		case a.Storm == InStorm:
 			for _, alertKey := range stormKeys(a.Rule) {
-				k.Alerts = append(k.Alerts, idOf(decision.Key{Integration: a.ID.Integration, Alert: alertKey}))
+				k.Alerts = appendNew(k.Alerts, idOf(decision.Key{Integration: a.ID.Integration, Alert: alertKey}))
 			}
 		case a.Windowed:
-			k.Groups = append(k.Groups, GroupID{a.Rule, a.Group})
+			k.Groups = appendNew(k.Groups, GroupID{a.Rule, a.Group})
 		}
 	}
 	for _, g := range w.rows.Groups {
