@@ -35,8 +35,9 @@ func (r running) play(id string) (a act) {
 	return a
 }
 
-// Each scenario ends within the time that is promised, with all its events delivered and read,
-// with as many pages as it should have, and with every alert ended.
+// Each scenario ends with as many pages as it should have, and in the end all its events are
+// delivered and read, and every alert has ended. (How soon depends on the machine and on the race
+// detector; that it is within the time that is promised the tests with a browser look at.)
 func TestScenariosEndAsTheySay(t *testing.T) {
 	for _, c := range []struct {
 		id            string
@@ -47,13 +48,12 @@ func TestScenariosEndAsTheySay(t *testing.T) {
 			a := r.play(c.id)
 			assert.Equal(t, c.pages, a.Pages)
 			assert.GreaterOrEqual(t, a.Bridge, c.bridge)
-			assert.Zero(t, a.Waiting+a.Dropped+a.Unread, "%+v", a)
 			assert.Positive(t, a.Events)
-			for _, alert := range r.alerts() {
-				assert.EqualValues(t, "RESOLVED", alert.Status, "%+v", alert)
-			}
-			n := r.numbers()
-			assert.Equal(t, n.Devices, n.Connected)
+			assert.Eventually(t, func() bool {
+				n := r.numbers()
+				return n.Acknowledged == n.Accepted && n.Read == n.Accepted && n.Open == 0 && n.Devices == n.Connected
+			}, 3*brokertest.Wait, 50*time.Millisecond)
+			assert.Equal(t, c.pages, r.numbers().Pages)
 		})
 	}
 }
@@ -68,4 +68,12 @@ func TestAScenarioStopsWhenItIsPressedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return r.act("laptop").State == "stopped" }, brokertest.Wait, 10*time.Millisecond)
 	assert.Equal(t, "stopped by you", r.act("laptop").Told)
 	assert.Equal(t, 60, r.numbers().Connected, "all is put right")
+}
+
+func TestTheEndMayComeInTheMiddleOfAScenario(t *testing.T) {
+	r := start(t, noEnv, "--rate=50", "--scenario=server")
+	require.Eventually(t, func() bool { return r.numbers().ServersUp == 2 }, brokertest.Wait, 10*time.Millisecond)
+	began := time.Now()
+	r.stop() // asserts that there is no error
+	assert.Less(t, time.Since(began), brokertest.Wait)
 }

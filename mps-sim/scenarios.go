@@ -89,7 +89,7 @@ func laptopGoesOffline(p *performance) {
 
 func siteDropsOut(p *performance) {
 	p.lose(p.chosen(p.before.Devices, func(d fleet.Device) bool { return d.Server == 0 }))
-	p.awaitPage(8 * time.Second)
+	p.awaitPage()
 	p.wait(4 * time.Second)
 }
 
@@ -112,7 +112,7 @@ func serverDies(p *performance) {
 			p.sim.connect(d.GUID, true)
 		}
 	})
-	p.awaitPage(8 * time.Second)
+	p.awaitPage()
 	p.wait(4 * time.Second)
 }
 
@@ -154,7 +154,7 @@ func ilertIsDown(p *performance) {
 	p.wait(7 * time.Second)
 	back()
 	if len(kiosks) > 0 {
-		p.awaitPage(8 * time.Second)
+		p.awaitPage()
 		p.wait(3 * time.Second)
 	}
 }
@@ -213,7 +213,7 @@ func deviceIsDeactivated(p *performance) {
 			p.sim.say(d, fleet.Connected)
 		})
 	}
-	p.awaitPage(8 * time.Second)
+	p.awaitPage()
 	p.wait(3 * time.Second)
 }
 

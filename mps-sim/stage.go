@@ -237,8 +237,11 @@ func (p *performance) await(ok func(numbers) bool) {
 	}
 }
 
-// awaitPage waits until a page more than before was sent, but no longer than d.
-func (p *performance) awaitPage(d time.Duration) {
-	until := time.Now().Add(d)
+// maxAwaitPage is the longest time in which the rules of the demo make a page.
+const maxAwaitPage = 8 * time.Second
+
+// awaitPage waits until a page more than before was sent, but no longer than maxAwaitPage.
+func (p *performance) awaitPage() {
+	until := time.Now().Add(maxAwaitPage)
 	p.await(func(n numbers) bool { return n.Pages > p.before.Pages || time.Now().After(until) })
 }

@@ -26,7 +26,7 @@ func TestEverybodyCanReadAndReachThePage(t *testing.T) {
 				p.do(Until(patience, `document.querySelector("#alert-list .open")`))
 				p.do(Script(`document.querySelector(".tile").click()`), Until(patience, `!document.querySelector("#drawer").hidden`))
 				assert.Empty(t, value[[]string](p, `%s`, access))
-				p.do(Script(`document.documentElement.style.setProperty("--soft", "#888")`))
+				p.do(Script(`document.documentElement.style.setProperty("--soft", "light-dark(#888, #555)")`))
 				assert.NotEmpty(t, value[[]string](p, `%s`, access), "the look finds what is wrong")
 			})
 		}
