@@ -78,7 +78,7 @@ func complaintsAbout(t *testing.T, path string) (complaints []string) {
 		switch n := node.(type) {
 		case *ast.FuncDecl:
 			kind := "function"
-			if testFunction.MatchString(n.Name.Name) || helperTest.MatchString(n.Name.Name) && takesT(n) {
+			if testFunction.MatchString(n.Name.Name) || suiteTest.MatchString(n.Name.Name) && takesT(n) {
 				kind = "test"
 			}
 			check(kind, []*ast.Ident{n.Name}, n.Doc)
@@ -129,7 +129,7 @@ func namesOf(spec ast.Spec) []*ast.Ident {
 
 var (
 	testFunction = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)([^a-z]|$)`)
-	helperTest   = regexp.MustCompile(`^test[A-Z]`) // a test of a suite that other packages run
+	suiteTest    = regexp.MustCompile(`^test[A-Z]`) // a test of a suite that other packages run
 	limitByMost  = regexp.MustCompile(`^most($|[A-Z])`)
 	thirdPerson  = regexp.MustCompile(`^[a-z-]+s$`)
 	riddle       = regexp.MustCompile(`^(is|are|was|were|says|tells) (how|what|who|whom|whose|when|where|why|whether|that|those|by whom|by what|by which)\b`)

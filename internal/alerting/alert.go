@@ -7,30 +7,30 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// raising is a Raise, and the window that does it.
+// raising is a Raise effect with the group of the window that makes it, if a window does.
 type raising struct {
 	decision.Raise
 	windowed bool
 	group    string
 }
 
-// refusedEndMemory is the time after which an alert is forgotten whose end ilert has refused:
-// it is open there until a person closes it, or retries the dead letter.
+// refusedEndMemory is the time after which an alert is forgotten whose end ilert has refused. Until then a person
+// can retry the dead letter; in ilert the alert is open until a person closes it.
 const refusedEndMemory = 30 * 24 * time.Hour
 
 // isRefused reports whether ilert has refused the alert, so that ilert does not know it.
 func (a *Alert) isRefused() bool { return a.Told == Nothing && !a.Pending }
 
-// isUnsure reports whether the alert may be open at ilert or not.
+// isUnsure reports whether the alert may or may not be open in ilert.
 func (a *Alert) isUnsure() bool { return a.Told == Unsure || a.Told == UnsureAccepted }
 
-// isAccepted reports whether an alert of which ilert was told this may be accepted there.
+// isAccepted reports whether an alert with this Told may be accepted in ilert.
 func isAccepted(told ilert.Type) bool { return told == ilert.Accept || told == UnsureAccepted }
 
 // open reports whether the alert should be open.
 func (a *Alert) open() bool { return a != nil && a.Desired != ilert.Resolve }
 
-// raise makes the alert one that should be open. A new one has no desired state yet.
+// raise makes the alert one that should be open. A new alert comes without a desired state.
 func (a *Alert) raise(r raising, o *origin, counts tallies) {
 	louder := r.Event.Priority == high && a.Priority != high
 	reminder := r.Reminder
@@ -39,8 +39,8 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 	}
 	switch {
 	case a.Desired == ilert.Resolve && a.Pending && a.Told == ilert.Alert:
-		// Its end was not sent yet, and will not be. The end of an alert that may be accepted is
-		// sent: nobody looks after the alert that begins now.
+		// Its end waits, and is not sent any more. But the end of an alert that may be accepted is sent, because
+		// nobody looks after the alert that begins now.
 		counts.of(a.Cause.Filter).Merged++
 		o.merged = true
 		a.setRule(r, o)
@@ -84,7 +84,7 @@ func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
 	if a.Pending {
 		counts.of(a.Cause.Filter).Merged++
 	}
-	if a.Windowed != r.windowed { // its text is of that kind
+	if a.Windowed != r.windowed { // the new text needs a window, or must have none
 		a.setRule(r, o)
 	}
 	a.setDesired(ilert.Alert, o)
@@ -92,7 +92,7 @@ func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
 	a.NextTry = next
 }
 
-// setRule makes the alert one of the rule that raises it.
+// setRule makes the alert belong to the rule, and the window, that raises it.
 func (a *Alert) setRule(r raising, o *origin) {
 	a.Rule, a.Windowed, a.Group = r.Rule, r.windowed, r.group
 	a.AgeAt, a.EndsAt = time.Time{}, time.Time{}
@@ -101,7 +101,7 @@ func (a *Alert) setRule(r raising, o *origin) {
 	}
 }
 
-// prolong puts off the end by silence.
+// prolong puts off the end of the alert by silence, but not beyond its age.
 func (a *Alert) prolong(r raising, at time.Time) {
 	var silent time.Time
 	if r.Silence > 0 {
@@ -113,7 +113,7 @@ func (a *Alert) prolong(r raising, at time.Time) {
 	a.EndsAt = earlier(silent, a.AgeAt)
 }
 
-// earlier returns the earlier of two times, of which zero is never.
+// earlier returns the earlier of two times. A zero time stands for never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -121,9 +121,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// accept notes that somebody looks after the alert, which is open.
+// accept makes the alert, which is open, accepted: a person looks after it.
 func (a *Alert) accept(o *origin, counts tallies) {
-	if a.Desired == ilert.Accept || a.isRefused() { // what ilert does not know is sent later, if at all
+	if a.Desired == ilert.Accept || a.isRefused() { // ilert cannot accept an alert that it has refused
 		a.Desired, o.merged = ilert.Accept, true
 		return
 	}
@@ -132,16 +132,15 @@ func (a *Alert) accept(o *origin, counts tallies) {
 		counts.of(a.Cause.Filter).Merged++
 	}
 	a.setDesired(ilert.Accept, o)
-	if a.Told == Nothing { // the alert has to be sent first, in its time
+	if a.Told == Nothing { // the alert has to be sent first, when it is due
 		a.Tries, a.NextTry = tries, nextTry
 	}
 }
 
-// end makes the alert one that should be resolved, and reports whether nothing
-// remains to be sent or remembered of it.
+// end makes the alert one that should be resolved, and reports whether its row can be deleted.
 func (a *Alert) end(o *origin, counts tallies) (over bool) {
 	if a.Desired == ilert.Resolve {
-		o.merged = o.merged || a.Pending // what ilert has refused it refuses again
+		o.merged = o.merged || a.Pending // an end that does not wait was refused by ilert, which would refuse it again
 		return false
 	}
 	if a.Pending { // what waits is overtaken
@@ -156,7 +155,7 @@ func (a *Alert) end(o *origin, counts tallies) (over bool) {
 	return false
 }
 
-// setDesired sets the desired state and makes it due now.
+// setDesired sets the desired state and makes it due at the time of its cause.
 func (a *Alert) setDesired(state ilert.Type, o *origin) {
 	a.Desired, a.Pending, a.Listing = state, true, false
 	a.Version++
@@ -164,13 +163,12 @@ func (a *Alert) setDesired(state ilert.Type, o *origin) {
 	a.Cause = o.cause()
 }
 
-// setText takes over text and priority.
+// setText sets the text and the priority.
 func (a *Alert) setText(r raising) {
 	a.Body, a.Priority = textOf(r.Event), r.Event.Priority
 }
 
-// reportMembers makes the alert due at a time because of members that no notice has reported,
-// unless it waits anyway.
+// reportMembers makes the alert due at a time to report new members, unless it waits anyway.
 func (a *Alert) reportMembers(at time.Time, o *origin) {
 	switch {
 	case a.Desired == ilert.Alert && a.Told == ilert.Alert && !a.Pending:
@@ -181,7 +179,7 @@ func (a *Alert) reportMembers(at time.Time, o *origin) {
 	}
 }
 
-// cancelMembers takes reportMembers back, if it is not too late, once the members have left.
+// cancelMembers takes back reportMembers after the new members have left, unless the notice has gone out.
 func (a *Alert) cancelMembers(o *origin, counts tallies) {
 	if a.Pending && a.Listing && a.Told == ilert.Alert && a.Desired == ilert.Alert {
 		counts.of(a.Cause.Filter).Merged++
@@ -191,7 +189,7 @@ func (a *Alert) cancelMembers(o *origin, counts tallies) {
 	}
 }
 
-// markClaimed notes that a notice goes out.
+// markClaimed notes that a notice of the alert goes out.
 func (a *Alert) markClaimed(n *Notice) {
 	a.Claimed = true
 	switch {
@@ -204,8 +202,8 @@ func (a *Alert) markClaimed(n *Notice) {
 	}
 }
 
-// settle takes in an answer, and reports whether nothing remains to be sent or
-// remembered. The alert may have changed while the request was under way.
+// settle changes the alert as the answer to its notice demands, and reports whether its row can be deleted. The
+// alert may have changed while the request was under way.
 func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	n := &answer.Notice
 	a.Claimed = false
@@ -217,7 +215,7 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 		a.Told = n.told
 		if newest {
 			counts.of(a.Cause.Filter).Dead++
-			a.Pending = false // but what ilert should know is still so, until something ends it
+			a.Pending = false // the desired state stays until something changes it
 			switch n.Event.EventType {
 			case ilert.Resolve:
 				a.EndsAt = answer.At.Add(refusedEndMemory)
@@ -255,7 +253,7 @@ func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 	case newest && n.Event.EventType == a.Desired:
 		counts.of(a.Cause.Filter).Delivered++
 		a.Pending = false
-	case newest: // the first of two notices; the other is sent next
+	case newest: // the first of two notices, of which the second is sent next
 		a.Tries, a.NextTry = 0, answer.At
 	case a.Pending && a.Desired == a.Told && a.Priority == n.Event.Priority:
 		counts.of(a.Cause.Filter).Merged++

@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Bounds limits what the store keeps of what anybody can send. Beyond them the oldest are
-// purged, and counted so.
+// Bounds holds the limits of the tables that anybody who publishes can fill. Beyond them the engine purges the
+// oldest rows, and counts their messages as purged.
 type Bounds struct {
 	Letters      int           // dead letters
-	LetterBytes  int64         // of their topics, payloads and properties
-	LetterAge    time.Duration // since they died
-	Waiting      int           // outbox items, but for those of unproven integration keys
-	WaitingBytes int64         // likewise
-	Devices      int           // devices of the fleet, which are forgotten and not counted
+	LetterBytes  int64         // topics, payloads and properties of dead letters
+	LetterAge    time.Duration // time since a dead letter died
+	Waiting      int           // outbox items of proven integration keys
+	WaitingBytes int64         // bodies and messages of these items
+	Devices      int           // devices of the fleet, whose purge is not counted
 }
 
-// DefaultBounds are the bounds of a daemon.
+// DefaultBounds holds the bounds of a daemon.
 var DefaultBounds = Bounds{
 	Letters: 100_000, LetterBytes: 256 << 20, LetterAge: 30 * 24 * time.Hour,
 	Waiting: 100_000, WaitingBytes: 256 << 20, Devices: 2_000_000,
 }
 
-// purgePage is the number of rows of a table that one transaction purges at most, so that no message waits
-// long for it. It is more than a batch of messages adds.
+// purgePage is the number of rows of a table that one transaction purges at most. It is small enough that no message
+// waits long for the transaction, and more than a batch of messages adds.
 const purgePage = 2000
 
-// Purged counts what was thrown away.
+// Purged is the number of rows that were purged.
 type Purged struct {
 	Letters int64
 	Waiting int64 // outbox items
 }
 
-// overflow counts what was purged to keep the bounds.
+// overflow is the number of rows that were purged to keep the bounds.
 type overflow Purged
 
 func (o *overflow) add(p Purged) {
@@ -40,17 +40,16 @@ func (o *overflow) add(p Purged) {
 	o.Waiting += p.Waiting
 }
 
-// Overflow returns how much was purged to keep the bounds since the engine was opened.
+// Overflow returns the number of rows that the engine has purged to keep the bounds since it was opened.
 func (e *Engine) Overflow() Purged {
 	e.memory.Lock()
 	defer e.memory.Unlock()
 	return Purged(e.overflow)
 }
 
-// Tidy purges a page of the dead letters that are too old, as of a time, and of what exceeds the
-// bounds, and reports whether to call it again at once. A transaction that adds dead letters or
-// outbox items keeps their bounds by itself; Tidy is for time, for devices, and for bounds that
-// were lowered.
+// Tidy purges a page of the dead letters that are too old, as of a time, and of the rows that exceed the bounds. It
+// reports whether to call it again at once. A transaction that adds dead letters or outbox items keeps their bounds
+// itself. So Tidy is needed for age, for devices, and after the bounds were lowered.
 func (e *Engine) Tidy(ctx context.Context, now time.Time) (more bool, err error) {
 	if e.bounds == (Bounds{}) {
 		return false, nil
@@ -75,7 +74,7 @@ func (e *Engine) Tidy(ctx context.Context, now time.Time) (more bool, err error)
 	return more, err
 }
 
-// keepBounds purges what exceeds the bounds because of what the transaction has added.
+// keepBounds purges the rows that exceed the bounds if the transaction has added some.
 func (w *work) keepBounds() error {
 	none := Volume{}
 	if !w.grown.Letters.exceeds(none) && !w.grown.Outbox.exceeds(none) && !w.grown.Unproven.exceeds(none) {
@@ -85,7 +84,7 @@ func (w *work) keepBounds() error {
 	return err
 }
 
-// volumes returns the limits of what there may be of each table.
+// volumes returns the limits of the tables.
 func (b Bounds) volumes() Volumes {
 	unproven := Volume{maxUnproven, maxUnprovenBytes}
 	if b == (Bounds{}) {
@@ -94,14 +93,14 @@ func (b Bounds) volumes() Volumes {
 	}
 	return Volumes{
 		Letters: Volume{int64(b.Letters), b.LetterBytes},
-		// As many of unproven keys as there may be push out no others.
+		// Items of unproven keys push out no others, however many there are.
 		Outbox:   Volume{int64(b.Waiting), b.WaitingBytes}.plus(unproven.Rows, unproven.Bytes),
 		Unproven: unproven,
 	}
 }
 
-// purgeExcess purges the oldest of what exceeds the bounds, a page of each table at most, and reports whether
-// one was full.
+// purgeExcess purges the oldest of the rows that exceed the bounds, a page of each table at most. It reports whether
+// a page was full, so that there may be more.
 func (w *work) purgeExcess() (full bool, err error) {
 	if err := w.load(Keys{Volumes: true}); err != nil {
 		return false, err
@@ -113,7 +112,7 @@ func (w *work) purgeExcess() (full bool, err error) {
 	if !is.Letters.exceeds(limit.Letters) && !is.Outbox.exceeds(limit.Outbox) && !is.Unproven.exceeds(limit.Unproven) {
 		return false, nil
 	}
-	if err := w.write(); err != nil { // what the transaction has added may have to go, too
+	if err := w.write(); err != nil { // the store finds only rows that were saved, and new ones may have to go, too
 		return false, err
 	}
 	letters, err := w.excess(is.Letters, limit.Letters, func() ([]Stored, error) {
@@ -123,10 +122,10 @@ func (w *work) purgeExcess() (full bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	strangers, err := w.excess(is.Unproven, limit.Unproven, func() ([]Stored, error) {
+	unproven, err := w.excess(is.Unproven, limit.Unproven, func() ([]Stored, error) {
 		return w.tx.FindOutbox(w.ctx, OutboxQuery{Unproven: true, Limit: purgePage})
 	})
-	w.overflow.Waiting += w.purgeItems(strangers)
+	w.overflow.Waiting += w.purgeItems(unproven)
 	if err != nil {
 		return false, err
 	}
@@ -135,10 +134,10 @@ func (w *work) purgeExcess() (full bool, err error) {
 		return w.tx.FindOutbox(w.ctx, OutboxQuery{Proven: true, Limit: purgePage})
 	})
 	w.overflow.Waiting += w.purgeItems(items)
-	return max(len(letters), len(strangers), len(items)) == purgePage, err
+	return max(len(letters), len(unproven), len(items)) == purgePage, err
 }
 
-// excess returns those of the oldest rows without which a table does not exceed its limit.
+// excess returns the oldest rows without which a table does not exceed its limit.
 func (w *work) excess(is, limit Volume, oldest func() ([]Stored, error)) ([]Stored, error) {
 	if !is.exceeds(limit) {
 		return nil, nil

@@ -16,11 +16,11 @@ import (
 	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
-// maxCalls is the number of calls of the store that the transaction of a batch, a claim or a settlement may make: each is
-// a round trip to a database behind a network. What time has ended is a transaction of its own before a claim.
+// maxCalls is the number of calls of the store that one transaction of a batch, a claim or a settlement may make. Each
+// call is a round trip to a database behind a network.
 const maxCalls = 6
 
-// counting is a store that counts the calls of its transactions, and keeps the highest number.
+// counting is a store that counts the calls of each transaction, and keeps the highest count.
 type counting struct {
 	alerting.Store
 	calls int
@@ -83,7 +83,7 @@ func (t countingTx) FindDevices(ctx context.Context, before time.Time, limit int
 	return t.Tx.FindDevices(ctx, before, limit)
 }
 
-// counted is an engine on a counting store, with the time and the most calls of each kind of work.
+// counted is an engine on a counting store, with a clock and the highest count of calls for each kind of work.
 type counted struct {
 	t       *testing.T
 	engine  *alerting.Engine
@@ -105,7 +105,7 @@ func (c *counted) apply(batch []alerting.Message) {
 	c.do("batch", func() error { return c.engine.Apply(c.t.Context(), batch) })
 }
 
-// send claims and settles what is due, for a minute, and returns the notices.
+// send claims and settles what is due for a minute, and returns the notices.
 func (c *counted) send(limits alerting.Limits, result alerting.Result) (sent []alerting.Notice) {
 	c.t.Helper()
 	for end := c.now.Add(time.Minute); c.now.Before(end); c.now = c.now.Add(5 * time.Second) {
@@ -124,7 +124,7 @@ func (c *counted) send(limits alerting.Limits, result alerting.Result) (sent []a
 	return sent
 }
 
-// paced allows as much as the consumer does by default.
+// paced returns a budget like that of the consumer by default.
 func paced(ilert.IntegrationKey) alerting.Budget {
 	return alerting.Budget{Any: 10, Singles: 7, Minute: 48, Kept: true}
 }

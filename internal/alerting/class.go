@@ -12,22 +12,21 @@ const (
 	low  = "LOW"
 )
 
-// Priorities holds ilert's priorities, and none, in the order in which they are sent.
+// Priorities holds ilert's priorities in the order in which they are sent. The last one stands for none.
 var Priorities = []string{high, low, ""}
 
 // SendClass is the priority and kind by which due alerts are claimed in order: priority*Kinds + kind.
 type SendClass int
 
-// The kinds of what waits, in the order in which those of a priority are sent when they are due
-// at the same time.
+// The kinds of notices, in the order in which those of a priority are sent that are due at the same time.
 const (
-	Others SendClass = iota // ends, and alerts that speak for many
-	Firsts                  // alerts of one thing that ilert does not know: they may join a storm
-	Again                   // alerts of one thing that ilert may know, and halves of a storm
+	Others SendClass = iota // ends, storms and alerts of windows: each speaks for many
+	Firsts                  // single alerts that ilert does not know: they may join a storm
+	Again                   // single alerts that ilert may know, and halves of the list of a storm
 	Kinds
 )
 
-// Classes is the number of send classes; NoClass is that of an alert that is not sent alone.
+// Classes is the number of send classes. NoClass is the class of a member of a storm, which is not sent itself.
 const (
 	Classes           = 3 * Kinds
 	NoClass SendClass = -1
@@ -56,8 +55,8 @@ func (a *Alert) Class() SendClass {
 	}
 }
 
-// next returns what to send now: of an alert that was accepted before ilert knew it,
-// first the alert; of one that has begun again after it was accepted, first the end.
+// next returns the event type to send now. If the alert was accepted before ilert knew it, that is first the alert. If
+// it has begun again after it was accepted, that is first the end.
 func (a *Alert) next() ilert.Type {
 	switch {
 	case a.Desired == ilert.Accept && (a.Told == Nothing || a.isUnsure()):

@@ -1,9 +1,9 @@
-// Package alerting keeps ilert true: it knows what ilert should know of each alert, what we have told it,
-// and what is to be sent next. One row stands for an alert, not for an event: repeats merge, an
-// alert that ended before it was sent costs nothing, and what was acknowledged to the broker is
-// forgotten only when it has its one fate. Windows count what no single message says, and time ends what
-// nobody ends. The package decides on rows that a Store has read and hands back those that have changed:
-// it knows no SQL, no clock and no network.
+// Package alerting keeps ilert true. For each alert it knows the state that ilert should show (desired), the
+// state that was sent last (told), and the notice to send next. A row stands for an alert, not for an event:
+// repeats merge, and an alert that ends before it was sent costs no request. Each message gets exactly one
+// fate, which is counted in the same transaction as its effects. Windows count many messages, and time ends
+// what no message ends. The package decides on rows that a Store reads and writes: it knows no SQL and no
+// network, and gets the time from its caller.
 package alerting
 
 import (
@@ -14,34 +14,34 @@ import (
 	"time"
 )
 
-// Engine is alerting on an open store. Its methods may be called concurrently; each that changes
-// something is durable when it returns nil.
+// Engine is the alerting on an open store. Its methods may be called concurrently. A change is durable when
+// the method that makes it returns nil.
 type Engine struct {
 	store  Store
 	bounds Bounds
 	turn   chan struct{} // holds a value while a transaction is under way
 
-	// Known to the engine besides the rows, and only changed with them: see committed.
+	// The engine keeps a copy of these rows in memory, which takeOver changes after each commit.
 	memory   sync.Mutex
 	devices  devices
 	repeats  repeats
 	receipts receipts
 	requests requests
 	clocks   []Clock
-	topics   map[string][]string // subscribed to, by client id
+	topics   map[string][]string // filters that a session may be subscribed to, by client ID
 	ends     []RuleEnd
-	epoch    int64
+	epoch    int64 // of the newest RuleEnd
 
-	groups   groupCache // only used in turn
+	groups   groupCache // only the transaction under way uses it
 	overflow overflow
 }
 
-// Reminder is the default interval after which an alert that is raised again is sent to ilert again. It is never off:
-// an answer of 202 does not say what ilert did with an event, nor who has closed the alert since.
+// Reminder is the default interval after which an alert that is raised again is sent to ilert again. No rule can turn
+// it off: an answer of 202 does not say what ilert did with an event, and a person may have closed the alert since.
 const Reminder = time.Hour
 
-// Open begins to work on a store, which no other engine may use at the same time. A request that was
-// under way when the last engine ended counts as unanswered. The zero Bounds is none.
+// Open returns an engine on a store, which no other engine may use at the same time. It treats a request that
+// was under way when the last engine ended as unanswered. The zero Bounds limits nothing.
 func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	var m Memory
 	err := store.Update(ctx, func(tx Tx) error { return tx.Recover(ctx, &m) })
@@ -56,8 +56,8 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	return e, nil
 }
 
-// Beside returns an engine on a store that another one works on, for what may be done then: AskToRetry, Purge,
-// and what only reads.
+// Beside returns an engine on a store that another engine works on. It may only be used for AskToRetry, for Purge,
+// and to read.
 func Beside(store Store) *Engine { return newEngine(store, Bounds{}) }
 
 func newEngine(store Store, bounds Bounds) *Engine {
@@ -67,12 +67,12 @@ func newEngine(store Store, bounds Bounds) *Engine {
 // Close closes the store.
 func (e *Engine) Close() error { return e.store.Close() }
 
-// NextDue returns when to call Claim again, and false if nothing waits: a notice may be
-// due then, or time ends something. It is never too late.
+// NextDue returns the time at which to call Claim next, and false if nothing waits. It is never too late, but may
+// be too early for a notice: a Claim also ends what time ends.
 func (e *Engine) NextDue(ctx context.Context) (time.Time, bool, error) { return e.store.NextDue(ctx) }
 
-// update calls do on a working set in a transaction, and saves what do has changed. A key that do asks
-// for and has not planned costs another attempt, in which it is loaded first.
+// update calls do on a working set in a transaction, and saves what do has changed. If do asks for a row that it
+// has not planned, update rolls back and tries again with that row loaded.
 func (e *Engine) update(ctx context.Context, do func(*work) error) error {
 	select {
 	case e.turn <- struct{}{}:
@@ -97,12 +97,13 @@ func (e *Engine) update(ctx context.Context, do func(*work) error) error {
 	return fmt.Errorf("%w: %+v", errUnplanned, planned)
 }
 
-// maxAttempts is the number of times that a transaction begins anew for rows that it has not planned.
+// maxAttempts is the number of attempts after which update gives up to load what was not planned.
 const maxAttempts = 1000
 
-// errUnplanned rolls an attempt back.
+// errUnplanned is the error that rolls back an attempt which asks for a row that was not planned.
 var errUnplanned = errors.New("alerting: a row was not planned")
 
+// attempt calls do in one transaction, and returns the keys that do asked for without having planned them.
 func (e *Engine) attempt(ctx context.Context, planned Keys, do func(*work) error) (w *work, missing *Keys, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		w, missing = newWork(ctx, e, tx), nil
@@ -117,7 +118,7 @@ func (e *Engine) attempt(ctx context.Context, planned Keys, do func(*work) error
 	return w, missing, err
 }
 
-// takeOver takes over what a transaction has changed of the engine's memory.
+// takeOver changes the engine's copies of rows as a transaction has changed the rows.
 func (e *Engine) takeOver(w *work) {
 	e.memory.Lock()
 	defer e.memory.Unlock()
@@ -135,7 +136,7 @@ func (e *Engine) takeOver(w *work) {
 	}
 }
 
-// view calls do on a working set that changes nothing.
+// view calls do on a working set that do must not change.
 func (e *Engine) view(ctx context.Context, do func(*work) error) error {
 	return e.store.View(ctx, func(tx Tx) error {
 		w := newWork(ctx, e, tx)

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// addMember takes a hit of a member, and reports whether it is new to the members that an open
-// alert holds.
+// addMember adds a hit of a member to a group, and reports whether the member is new to those that an open alert
+// holds.
 func (w *work) addMember(g *Group, name string, at time.Time) (joined bool) {
 	if m := g.Members[name]; m != nil {
 		if m.At.Before(at) {
@@ -30,14 +30,14 @@ func (w *work) removeMember(g *Group, name string) {
 	w.changeOf(g.ID).members[name] = struct{}{}
 }
 
-// holdMembers begins to hold the members that a group has.
+// holdMembers makes the open alert of a group hold the members that the group has.
 func (w *work) holdMembers(g *Group) {
 	w.dropMembers(g)
 	g.Size, g.Untold, g.Peak = len(g.Members), len(g.Members), len(g.Members)
 	w.changeOf(g.ID).dirty = true
 }
 
-// dropMembers forgets members whose last hit is too old.
+// dropMembers removes the members whose last hit is too old.
 func (w *work) dropMembers(g *Group) {
 	since := g.Latest.Add(-g.Window.Length)
 	for name, m := range g.Members {
@@ -57,7 +57,7 @@ func (g *Group) countMembers(since time.Time) (n int) {
 	return n
 }
 
-// hasMembers reports whether a group has so many members at a time.
+// hasMembers reports whether a group has at least need members at a time.
 func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
 	if g.Window.Held && w.alertOf(g) != nil {
 		return g.Size >= need
@@ -79,16 +79,16 @@ func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
 	return false
 }
 
-// forgetGroup forgets a group and its members.
+// forgetGroup deletes a group and its members.
 func (w *work) forgetGroup(id GroupID) {
-	w.takeCached(id) // so that it is not there any more
+	w.takeCached(id) // so that the cache does not keep it
 	w.rows.Groups[id] = nil
 	change := w.changeOf(id)
 	change.emptied = true
 	clear(change.members)
 }
 
-// saveGroups adds the groups that have changed to what is saved.
+// saveGroups collects the groups and members that have changed.
 func (w *work) saveGroups() {
 	for id, change := range w.groups {
 		if change.emptied {

@@ -6,12 +6,11 @@ import (
 	"slices"
 )
 
-// maxCached is the number of groups and their members that are cached; what the last transaction has used may be
-// more.
+// maxCached limits the sum of groups and members in the cache. The groups of the last transaction may exceed it.
 const maxCached = 1 << 17
 
-// groupCache holds windows as they are stored, so that one that is hit all the time is not read each time, with all
-// of its members. Only the engine changes them.
+// groupCache holds groups as the store has them, so that the engine does not read a window with all of its members
+// for each hit. That works because only the engine changes groups.
 type groupCache struct {
 	groups map[GroupID]cachedGroup
 	size   int
@@ -24,7 +23,7 @@ type cachedGroup struct {
 	used int64
 }
 
-// takeOut returns a group and takes it out of the cache, as it may be changed in vain.
+// takeOut takes a group out of the cache and returns it: the transaction may change it and then fail.
 func (c *groupCache) takeOut(id GroupID) (*Group, bool) {
 	g, cached := c.groups[id]
 	if cached {
@@ -34,7 +33,7 @@ func (c *groupCache) takeOut(id GroupID) (*Group, bool) {
 	return g.Group, cached
 }
 
-// put puts in groups whose changes are stored, and drops those that are no more.
+// put puts the groups of a transaction that was committed into the cache, and removes those that it has deleted.
 func (c *groupCache) put(groups map[GroupID]*Group) {
 	if c.groups == nil {
 		c.groups = map[GroupID]cachedGroup{}
@@ -53,7 +52,7 @@ func (c *groupCache) put(groups map[GroupID]*Group) {
 	}
 }
 
-// shrink drops the groups that were not used for longest until the cache is half full.
+// shrink removes groups until the cache is half full, those first that were not used for longest.
 func (c *groupCache) shrink() {
 	oldest := slices.SortedFunc(maps.Keys(c.groups), func(a, b GroupID) int { return cmp.Compare(c.groups[a].used, c.groups[b].used) })
 	for _, id := range oldest {

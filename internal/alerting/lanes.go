@@ -8,32 +8,31 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// A lane is what waits for one integration key. No lane waits for another one.
+// A lane holds all notices that wait for one integration key. No lane waits for another one.
 
-// Budget limits how many notices Claim returns for one integration key now.
+// Budget is the number of notices that Claim may return for one integration key now.
 type Budget struct {
 	Any     int       // notices of any kind
-	Singles int       // of them, alerts of one thing alone and outbox items
-	Again   time.Time // when it will be more; zero: an answer comes first
-	Minute  int       // notices that it allows in a minute; 0 is any number
-	Kept    bool      // Claim keeps for the next process that the notices go out
+	Singles int       // of these, alerts of one thing alone and outbox items
+	Again   time.Time // when the budget grows again; zero: not before an answer
+	Minute  int       // notices that the budget allows in a minute; 0: any number
+	Kept    bool      // Claim keeps for the next process that the notices have gone out
 }
 
-// Limits returns the Budget of an integration key. It is asked of those for which
-// something is due.
+// Limits is the function that returns the Budget of an integration key. Claim calls it for each key for which
+// a notice may be due.
 type Limits func(ilert.IntegrationKey) Budget
 
 // Unlimited sets no limits. Rehearsals and tests use it.
 func Unlimited(ilert.IntegrationKey) Budget { return Budget{Any: 1 << 30, Singles: 1 << 30} }
 
-// maxLanes is the number of lanes that one Claim looks at.
+// maxLanes is the number of lanes among which one Claim chooses.
 const maxLanes = 1000
 
-// Claim ends what time ends by now, and returns up to limit notices that are due by then, within
-// the budget of each integration key: HIGH before LOW and the longest due first. An outbox item ranks
-// as LOW. If more alerts wait than the key carries in a minute, those of a rule become one. Claim
-// hands none of them out again before Settle. Each lane has its turn, those that are unproven
-// behind the others.
+// Claim ends what time has ended by now, and returns up to limit notices that are due, within the budget of each
+// integration key: HIGH before LOW, and the longest due first. An outbox item ranks as LOW. If more alerts wait
+// for a key than its budget allows in a minute, those of a rule become one storm. Claim returns a notice again only
+// after Settle. Each lane has its turn, the unproven ones behind the others.
 func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Limits) (notices []Notice, err error) {
 	for claimed, timers := false, true; !claimed; timers = false {
 		err = e.update(ctx, func(w *work) error {
@@ -45,7 +44,7 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 			if timers {
 				found, err := w.runTimers(due, now)
 				if found || err != nil {
-					return err // what is due to be sent is found once this is saved
+					return err // the next transaction finds the lanes that these ends make due
 				}
 			}
 			claimed = true
@@ -59,7 +58,7 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 	return notices, nil
 }
 
-// claimLanes claims notices of the lanes for which something is due.
+// claimLanes claims notices of lanes that are due.
 func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int, limits Limits) (notices []Notice, err error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -68,7 +67,7 @@ func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 	if err != nil {
 		return nil, err
 	}
-	if len(w.allEnds()) > 0 { // what is due may have ended
+	if len(w.allEnds()) > 0 { // alerts that are due may have ended with their rules
 		if err := w.loadAll(w.relatedKeys()); err != nil {
 			return nil, err
 		}
@@ -79,7 +78,7 @@ func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 	}
 	var chosen []candidate
 	for i := range lanes {
-		if joined[i] >= maxJoining { // and the others will at once
+		if joined[i] >= maxJoining { // more alerts may have to join before any is sent alone
 			lanes[i].Singles, lanes[i].singlesAgain = 0, now
 		}
 		chosen = append(chosen, lanes[i].choose(w, now)...)
@@ -107,7 +106,7 @@ func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 	return notices, nil
 }
 
-// rank orders what several lanes have at the same time.
+// rank returns the place of a notice among those of several lanes; a lower one goes first.
 func (n *Notice) rank() int {
 	switch {
 	case n.item != 0:
@@ -119,19 +118,19 @@ func (n *Notice) rank() int {
 	}
 }
 
-// visit is the work of a Claim for one lane: the rows that are due, and the budget that is left of it.
+// visit is the work of a Claim for one lane: the rows that are due, and the budget that is left.
 type visit struct {
 	key ilert.IntegrationKey
 	Budget
-	anyAgain, singlesAgain time.Time
+	anyAgain, singlesAgain time.Time // when Any and Singles grow again
 	work                   LaneWork
 }
 
-// visitLanes finds what is due of lanes whose budget allows something. Each may claim its share of the limit at most.
+// visitLanes finds the rows that are due of lanes whose budget allows a notice. It divides the limit among the lanes.
 func (w *work) visitLanes(keys []ilert.IntegrationKey, now time.Time, limit int, limits Limits) (lanes []visit, err error) {
 	for _, key := range keys {
 		if len(lanes) == limit {
-			break // the others have their turn next
+			break // the next Claim looks at the others
 		}
 		v := visit{key: key, Budget: limits(key)}
 		v.anyAgain = orNever(v.Again)
@@ -164,12 +163,12 @@ func (w *work) visitLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 	return lanes, nil
 }
 
-// query asks for more than the budget allows, so that the visit knows whether there is more.
+// query returns a query for one row more than the budget allows, so that the visit knows whether more is due.
 func (v *visit) query() LaneQuery {
 	return LaneQuery{Key: v.key, Any: v.Any + 1, Singles: max(min(v.Any, v.Singles), 0) + 1, Minute: max(v.Minute, 0)}
 }
 
-// addIfDue adds an alert to what is due, if it is.
+// addIfDue adds an alert to the rows that are due, if it is due.
 func (v *visit) addIfDue(a *Alert, now time.Time) {
 	if a.Pending && !a.Claimed && !a.NextTry.After(now) && a.Class() != NoClass && !slices.Contains(v.work.Alerts, a) {
 		v.work.Alerts = append(v.work.Alerts, a)
@@ -185,7 +184,7 @@ type candidate struct {
 	item     *OutboxItem
 }
 
-// candidates returns what is due, by priority and then the longest due first.
+// candidates returns the rows that are due, by priority and then the longest due first.
 func (v *visit) candidates() (all []candidate) {
 	for _, a := range v.work.Alerts {
 		class := a.Class()
@@ -206,12 +205,12 @@ func (v *visit) candidates() (all []candidate) {
 	return all
 }
 
-// choose spends the budget on candidates, and notes what holds up the rest.
+// choose spends the budget on candidates and returns them. It sets the times before which the others must wait.
 func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 	hold := LaneHold{}
 	for _, one := range v.candidates() {
 		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now)) {
-			continue // what is due of it once it has ended is found next
+			continue // the next Claim finds the notice of its end
 		}
 		switch {
 		case v.Any == 0:
@@ -230,12 +229,12 @@ func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 	return chosen
 }
 
-// hasExpired reports whether time has ended the alert: the next timers find it.
+// hasExpired reports whether the time of the alert is over. The next runTimers ends it.
 func (a *Alert) hasExpired(now time.Time) bool {
 	return a.open() && !a.EndsAt.IsZero() && !a.EndsAt.After(now)
 }
 
-// endIfRuleEnded ends an alert whose rule has ended, and reports whether it has.
+// endIfRuleEnded calls endWithRule for an alert whose rule has ended since it was raised, and reports whether it did.
 func (w *work) endIfRuleEnded(a *Alert, now time.Time) bool {
 	for _, end := range w.allEnds() {
 		if a.Rule == end.Rule && a.Epoch < end.Epoch {
@@ -246,7 +245,7 @@ func (w *work) endIfRuleEnded(a *Alert, now time.Time) bool {
 	return false
 }
 
-// keysOfChosen names the rows that the notices of candidates need.
+// keysOfChosen returns the keys of the rows that the notices of candidates need.
 func keysOfChosen(chosen []candidate) (k Keys) {
 	for _, one := range chosen {
 		switch {
@@ -260,7 +259,7 @@ func keysOfChosen(chosen []candidate) (k Keys) {
 	return k
 }
 
-// claimCandidate claims a candidate, and returns false if there is nothing to send of it.
+// claimCandidate claims a candidate and returns its notice, and false if there is nothing to send.
 func (w *work) claimCandidate(one *candidate, now time.Time) (n Notice, some bool, err error) {
 	switch {
 	case one.item != nil:
@@ -275,10 +274,10 @@ func (w *work) claimCandidate(one *candidate, now time.Time) (n Notice, some boo
 	}
 }
 
-// never is later than all times.
+// never is a time that is later than that of any notice.
 var never = time.UnixMilli(1 << 50)
 
-// orNever returns a time, or never if it is zero.
+// orNever returns t, or never if t is zero.
 func orNever(t time.Time) time.Time {
 	if t.IsZero() {
 		return never

@@ -156,7 +156,7 @@ func TestWhatATransactionAddsIsPurgedIfItIsTooMuchByItself(t *testing.T) {
 	assert.Equal(t, alerting.Purged{Letters: 2}, e.Overflow())
 }
 
-// A device counts from its first message on, and for a week.
+// A device counts as a part of the fleet from its first message on, and for a week after its last one.
 func TestTheFleetIsThatOfTheLastWeekWithTheDevicesOfThisMoment(t *testing.T) {
 	store := memory.New()
 	e := open(t, store, alerting.DefaultBounds)
@@ -199,7 +199,7 @@ func TestTheFleetIsThatOfTheLastWeekWithTheDevicesOfThisMoment(t *testing.T) {
 	}))
 }
 
-// overlapping is a store whose first Update returns only after the next one is over, unless that does not begin.
+// overlapping is a store whose second Update, the first after Open, returns only after the next one, if that begins.
 type overlapping struct {
 	alerting.Store
 	updates atomic.Int32
@@ -209,7 +209,7 @@ type overlapping struct {
 func (o *overlapping) Update(ctx context.Context, do func(alerting.Tx) error) error {
 	err := o.Store.Update(ctx, do)
 	switch o.updates.Add(1) {
-	case 2: // the first is Open's
+	case 2: // Open makes the first
 		select {
 		case <-o.over:
 		case <-time.After(100 * time.Millisecond):
@@ -220,7 +220,7 @@ func (o *overlapping) Update(ctx context.Context, do func(alerting.Tx) error) er
 	return err
 }
 
-// A message may come twice at the same time, by MQTT and by HTTP.
+// A publisher may send a message twice at the same time, by MQTT and by HTTP.
 func TestAMessageThatComesTwiceAtTheSameTimeHasOneEffect(t *testing.T) {
 	e := open(t, &overlapping{Store: memory.New(), over: make(chan struct{})}, alerting.DefaultBounds)
 	m := message(send(doors, "a"))

@@ -10,27 +10,27 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Message is a received message and what the rules have decided of it.
+// Message is a received message with the decision of the rules about it.
 type Message struct {
-	Filter     string // the topic filter that it came by
+	Filter     string // topic filter by which it came
 	Topic      string
 	Payload    []byte
 	ReceivedAt time.Time
 	Properties []decision.Property
-	// Source is the publisher of the message, if that is known. The message changes nothing of an alert of which
-	// another source has reported something later by more than MaxSkew; a MaxSkew of zero is no limit.
+	// Source is the publisher of the message; empty if it is not known. The message does not change an alert about
+	// which another source has sent a report that is later by more than MaxSkew. A MaxSkew of zero turns that off.
 	Source  string
 	MaxSkew time.Duration
-	// Fingerprint is the hash of the id that its publisher gave the message; 0 if it has none. A
-	// message whose fingerprint has come within the last hour is a duplicate.
+	// Fingerprint is the hash of the ID that the publisher gave the message; 0 if it gave none. A message is
+	// a duplicate if another one with its fingerprint has come within the last hour.
 	Fingerprint uint64
 	Delivery    Delivery
 	Decision    decision.Decision
 	Tries       int // requests to ilert before, if it is a dead letter
 }
 
-// when returns the time of a message: the earlier of its own and of its arrival, so that a
-// backlog does not look like a storm and a clock that is ahead silences nobody.
+// when returns the earlier of the message's own time and its arrival. So a backlog does not look like a storm, and
+// a source whose clock is ahead silences no other.
 func (m *Message) when() time.Time {
 	at := m.ReceivedAt
 	if own := m.Decision.At; !own.IsZero() && own.Before(at) {
@@ -47,20 +47,20 @@ func (m *Message) letter(reason string, at time.Time) *Letter {
 	}
 }
 
-// origin is the cause of a change: a message, or time alone.
+// origin is the cause of a change: a message, or a timer.
 type origin struct {
-	message *Message  // nil for time
-	at      time.Time // when it happened
-	arrived time.Time // when we learned of it
-	waits   bool      // the message waits, or has waited before it was overtaken
-	merged  bool      // it says what was sent or waits already
-	hits    []hit     // that may raise alerts, once all effects are known
-	revived bool      // the message is a dead letter that is taken in again
-	stale   int       // effects of such a message that a later one contradicts
+	message      *Message  // nil for a timer
+	at           time.Time // when it happened
+	arrived      time.Time // when the engine learned of it
+	waits        bool      // the message is counted with what it makes wait
+	merged       bool      // the message changes nothing of what was sent or waits
+	hits         []hit     // that may raise alerts after all effects are applied
+	revived      bool      // the message is a dead letter that is taken in again
+	staleEffects int       // effects that a later report contradicts
 }
 
-// cause returns the message as the cause of something that waits. The message waits for one thing only; what
-// else it makes wait has no message that is counted.
+// cause returns the message as the cause of something that waits. Only the first cause is counted as the message: a
+// message has one fate, even if it makes several things wait.
 func (o *origin) cause() Cause {
 	c := Cause{ReceivedAt: o.at}
 	m := o.message
@@ -80,7 +80,7 @@ func (c *Cause) message() *Message {
 	return &Message{Filter: c.Filter, Topic: c.Topic, Payload: c.Payload, ReceivedAt: c.ReceivedAt, Properties: c.Properties.List()}
 }
 
-// Apply stores what messages do, all or none, in their order.
+// Apply applies messages in their order, all or none of them.
 func (e *Engine) Apply(ctx context.Context, messages []Message) error {
 	return e.update(ctx, func(w *work) error {
 		for i := range messages {
@@ -92,7 +92,7 @@ func (e *Engine) Apply(ctx context.Context, messages []Message) error {
 		for i := range messages {
 			m := &messages[i]
 			w.counts.of(m.Filter).Received++
-			redelivered := w.keepReceipt(m) // whatever else tells: its packet identifier is another message's now
+			redelivered := w.keepReceipt(m) // also of a duplicate, as the packet identifier is its own from now on
 			if w.keepFingerprint(m) || redelivered {
 				w.counts.of(m.Filter).Duplicate++
 				continue
@@ -105,7 +105,7 @@ func (e *Engine) Apply(ctx context.Context, messages []Message) error {
 	})
 }
 
-// Do stores changes that no message makes, as of a time.
+// Do applies effects that no message causes, as of a time.
 func (e *Engine) Do(ctx context.Context, at time.Time, effects ...decision.Effect) error {
 	at = at.Truncate(time.Millisecond)
 	return e.update(ctx, func(w *work) error {
@@ -116,7 +116,7 @@ func (e *Engine) Do(ctx context.Context, at time.Time, effects ...decision.Effec
 	})
 }
 
-// applyMessage does what a message does that has arrived now, and counts its one fate.
+// applyMessage applies the effects of a message that has arrived now, and counts its one fate.
 func (w *work) applyMessage(m *Message, now time.Time) error {
 	w.countMatches(m)
 	if reason := m.Decision.Dead; reason != "" {
@@ -138,10 +138,10 @@ func (w *work) countMatches(m *Message) {
 	}
 }
 
-// countFate counts the one fate of a message.
+// countFate counts the one fate of a message, unless the message waits: then its fate is decided later.
 func (w *work) countFate(o *origin) {
 	switch filter := o.message.Filter; {
-	case o.waits: // it is counted with what waits
+	case o.waits:
 	case o.merged:
 		w.counts.of(filter).Merged++
 	default:
@@ -149,14 +149,15 @@ func (w *work) countFate(o *origin) {
 	}
 }
 
-// applyEffects does the effects of a decision in their order. What a hit means is known once all are done.
+// applyEffects applies the effects of a decision in their order. A hit may raise an alert only after all of them,
+// since a later effect may count for the same window.
 func (w *work) applyEffects(effects []decision.Effect, o *origin) error {
 	for _, effect := range effects {
-		before := o.stale
+		before := o.staleEffects
 		if err := w.applyEffect(effect, o); err != nil {
 			return err
 		}
-		o.stale = min(o.stale, before+1) // one effect may be about many alerts
+		o.staleEffects = min(o.staleEffects, before+1) // one effect may be about many alerts
 	}
 	for _, h := range o.hits {
 		w.raiseByHit(h, o)
@@ -188,7 +189,7 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 	return nil
 }
 
-// raise makes an alert one that should be open.
+// raise makes an alert that should be open, unless a later report says otherwise.
 func (w *work) raise(r raising, o *origin) {
 	id := idOf(r.Key)
 	a := w.endOverdue(id, o)
@@ -196,7 +197,7 @@ func (w *work) raise(r raising, o *origin) {
 		a = &Alert{ID: id, AlertKey: r.Key.Alert, Report: w.rows.Ended[id], Epoch: w.lastEpoch()}
 	}
 	if a.Report.stale(o) && (!o.revived || a.Desired != ilert.Alert) {
-		o.stale++
+		o.staleEffects++
 		return
 	}
 	a.Report.renew(o)
@@ -209,8 +210,8 @@ func (w *work) raise(r raising, o *origin) {
 	w.keep(a)
 }
 
-// endOverdue returns the alert of an identity after time or the end of its rule has ended it, if either has before
-// a change.
+// endOverdue ends the alert with an identity if its time or its rule has ended before the change that o causes. It
+// returns the alert that is left, or nil.
 func (w *work) endOverdue(id AlertID, o *origin) *Alert {
 	w.endWithRule(id, o.arrived)
 	a := w.alert(id)
@@ -221,7 +222,7 @@ func (w *work) endOverdue(id AlertID, o *origin) *Alert {
 	return w.alert(id)
 }
 
-// accept notes that somebody looks after an alert.
+// accept makes an alert accepted: a person looks after it.
 func (w *work) accept(id AlertID, o *origin) {
 	w.endWithRule(id, o.arrived)
 	a := w.alert(id)
@@ -229,11 +230,11 @@ func (w *work) accept(id AlertID, o *origin) {
 	case a == nil || a.Desired == ilert.Resolve:
 		return
 	case a.Report.stale(o):
-		o.stale++
+		o.staleEffects++
 		return
 	}
 	a.Report.renew(o)
-	if a.Storm == InStorm || a.Storm == IsStorm { // who looks after one of many does not look after all of them
+	if a.Storm == InStorm || a.Storm == IsStorm { // a person who looks after one alert does not look after its storm
 		o.merged = true
 		return
 	}
@@ -241,7 +242,7 @@ func (w *work) accept(id AlertID, o *origin) {
 	w.keep(a)
 }
 
-// endByID ends the alert of an identity, if there is one and nobody has reported something later of it.
+// endByID ends the alert with an identity, if there is one, unless a later report says otherwise.
 func (w *work) endByID(id AlertID, o *origin) {
 	w.endWithRule(id, o.arrived)
 	a := w.alert(id)
@@ -249,20 +250,20 @@ func (w *work) endByID(id AlertID, o *origin) {
 		return
 	}
 	if a.Report.stale(o) {
-		o.stale++
+		o.staleEffects++
 		return
 	}
 	a.Report.renew(o)
 	w.end(a, o)
 }
 
-// end ends an alert, and forgets its window.
+// end ends an alert, and deletes its window.
 func (w *work) end(a *Alert, o *origin) {
 	switch a.Storm {
 	case InStorm:
 		w.leaveStorm(a, o)
 		return
-	case IsStorm: // it ends with the last of its members
+	case IsStorm: // a storm ends with the last of its members
 		return
 	}
 	windowed := a.Windowed
@@ -272,7 +273,8 @@ func (w *work) end(a *Alert, o *origin) {
 	}
 }
 
-// endKeepingWindow ends an alert, and keeps its window.
+// endKeepingWindow ends an alert, and keeps its window. If ilert knows the alert, the numbers of the window go into
+// its text now, since they do not belong to the alert any more.
 func (w *work) endKeepingWindow(a *Alert, o *origin) {
 	if a.Windowed && a.Told != Nothing {
 		numbers, _ := w.numbers(a, o.at)
@@ -293,7 +295,7 @@ func textOf(e ilert.Event) string {
 		IntegrationKey string `json:"integrationKey,omitempty"`
 	}{Event: e})
 	if err != nil {
-		panic(err) // what is JSON in it has been read as such
+		panic(err) // cannot fail: the JSON in an event was parsed when it was made
 	}
 	return string(text)
 }

@@ -9,24 +9,24 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Notice is one thing to send to ilert: an alert's newest state, or an outbox item. Claim hands it
-// out, and it goes back with Settle.
+// Notice is one thing to send to ilert: an alert's newest state, or an outbox item. Claim returns it, and the caller
+// gives it back with its answer to Settle.
 type Notice struct {
 	IntegrationKey ilert.IntegrationKey
 	Tries          int         // requests before
 	TraceParent    string      // of the message that caused it; empty if it had none
-	Path           string      // of ilert's API
+	Path           string      // in ilert's API
 	Event          ilert.Event // complete but for the integration key
 	Unproven       bool        // a message brought the integration key, and ilert has never taken it
 
 	item     int64 // ID in the outbox; 0 for an alert
 	id       AlertID
 	version  int64         // of the alert
-	told     ilert.Type    // what ilert was told of it before
+	told     ilert.Type    // the alert's Told before
 	reported []string      // members of its window that this notice reports for the first time
-	more     bool          // others wait for the next notice
-	members  []stormMember // of a storm, likewise
-	names    int           // of a storm: members that it lists
+	more     bool          // other members wait for the next notice
+	members  []stormMember // of a storm: members that this notice reports for the first time
+	names    int           // of a storm: number of members that this notice reports
 }
 
 // Answer is the outcome of the request for a Notice.
@@ -36,7 +36,7 @@ type Answer struct {
 	At     time.Time
 	Retry  time.Time // for Unknown and NotTaken: when to try again
 	Reason string    // for Refused
-	Hold   time.Time // ilert asks for no request of that integration key before; zero: it does not
+	Hold   time.Time // until then ilert asks for no request of that integration key; zero if it does not ask
 }
 
 // Result is the outcome of a Notice.
@@ -45,12 +45,12 @@ type Result int
 // The results.
 const (
 	Taken    Result = iota // ilert took it
-	Unknown                // no answer: it may or may not have arrived
-	NotTaken               // it has not arrived, or ilert asks to try again
+	Unknown                // no answer: the notice may or may not have arrived
+	NotTaken               // the notice has not arrived, or ilert asks to try again
 	Refused                // ilert calls it invalid
 )
 
-// noticeOf returns a notice of the alert that says nothing yet.
+// noticeOf returns a notice of the alert without an event.
 func noticeOf(a *Alert) Notice {
 	return Notice{
 		IntegrationKey: a.ID.Integration, Tries: a.Tries, TraceParent: a.Cause.Properties.traceParent(), Path: ilert.EventsPath,
@@ -58,7 +58,7 @@ func noticeOf(a *Alert) Notice {
 	}
 }
 
-// claimAlert returns the notice of an alert that is due.
+// claimAlert claims an alert that is due, and returns its notice.
 func (w *work) claimAlert(a *Alert, now time.Time) (Notice, error) {
 	n := noticeOf(a)
 	body := []byte(a.Body)
@@ -75,7 +75,7 @@ func (w *work) claimAlert(a *Alert, now time.Time) (Notice, error) {
 	return n, nil
 }
 
-// Settle stores what ilert answered.
+// Settle stores the answers to notices.
 func (e *Engine) Settle(ctx context.Context, answers []Answer) error {
 	return e.update(ctx, func(w *work) error {
 		if err := w.loadAll(keysOfAnswers(answers)); err != nil {
@@ -89,7 +89,7 @@ func (e *Engine) Settle(ctx context.Context, answers []Answer) error {
 	})
 }
 
-// keysOfAnswers names the rows that answers touch.
+// keysOfAnswers returns the keys of the rows that answers touch.
 func keysOfAnswers(answers []Answer) (k Keys) {
 	for i := range answers {
 		n := &answers[i].Notice
@@ -111,6 +111,7 @@ func keysOfAnswers(answers []Answer) (k Keys) {
 	return k
 }
 
+// settleAnswer changes the alert or the outbox item of a notice as its answer demands.
 func (w *work) settleAnswer(answer *Answer) {
 	n := &answer.Notice
 	w.holdLane(n.IntegrationKey, LaneHold{}) // the answer may change how much may be sent
@@ -143,8 +144,8 @@ func (w *work) settleAnswer(answer *Answer) {
 	}
 }
 
-// addRefused makes a dead letter of a message whose notice of an alert ilert called invalid. If no message is
-// counted for it, the notice itself is kept, and counted as if it had been received.
+// addRefused adds a dead letter for a notice that ilert called invalid. The letter holds the message that is counted
+// with the notice. If there is none, it holds the notice itself, which is counted as if it had been received.
 func (w *work) addRefused(cause Cause, id AlertID, answer *Answer) {
 	m, n := cause.message(), &answer.Notice
 	if m.Filter == nobody {

@@ -8,18 +8,18 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// maxReported is the number of members that one notice names.
+// maxReported is the number of members that one notice reports at most.
 const maxReported = 200
 
 // firstReport is the list of members of a window that a notice reports for the first time.
 type firstReport struct {
 	names []string
-	more  bool // there are others that no notice has reported
+	more  bool // no notice has reported some others
 }
 
-// numbers returns what the window of an alert says at a time, and whom a notice reports. If its
-// condition holds no more, they are of the time when it last did: an alert of "0 of 0 calls" helps
-// nobody.
+// numbers returns the numbers of an alert's window at a time, and the members that a notice reports. If the
+// condition of the window does not hold any more, the numbers are those of the time when it last did: an alert of
+// "0 of 0 calls" helps nobody.
 func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstReport) {
 	g := w.group(GroupID{a.Rule, a.Group})
 	if g == nil {
@@ -48,20 +48,20 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	return n, first
 }
 
-// heldMembers completes the numbers by the members that an alert holds. If there are more than
-// a notice names, each notice names others: those that were reported already are left out.
+// heldMembers adds the members that an alert holds to the numbers. If they are more than one notice reports, each
+// notice leaves out the members that another one has reported.
 func (g *Group) heldMembers(n *decision.Numbers) (first firstReport) {
 	n.Count, n.Distinct, n.Part = g.Size, g.Size, g.Size
-	untold := g.names(func(m *GroupMember) bool { return !m.Told })
-	slices.Sort(untold)
-	first.names = untold[:min(len(untold), maxReported)]
+	unreported := g.names(func(m *GroupMember) bool { return !m.Told })
+	slices.Sort(unreported)
+	first.names = unreported[:min(len(unreported), maxReported)]
 	names, of := first.names, g.Size
 	if g.Size > maxReported && g.Untold > 0 {
 		of = g.Untold
 	} else {
-		told := g.names(func(m *GroupMember) bool { return m.Told })
-		slices.Sort(told)
-		names = slices.Concat(names, told[:min(len(told), maxReported-len(names))])
+		reported := g.names(func(m *GroupMember) bool { return m.Told })
+		slices.Sort(reported)
+		names = slices.Concat(names, reported[:min(len(reported), maxReported-len(names))])
 	}
 	n.Members = lines(names)
 	n.More = of - len(names)
@@ -70,7 +70,7 @@ func (g *Group) heldMembers(n *decision.Numbers) (first firstReport) {
 	return first
 }
 
-// names returns the names of members of which a condition is true, in no order.
+// names returns the names of the members for which is returns true, in no order.
 func (g *Group) names(is func(*GroupMember) bool) (all []string) {
 	for name, m := range g.Members {
 		if is(m) {
@@ -80,7 +80,7 @@ func (g *Group) names(is func(*GroupMember) bool) (all []string) {
 	return all
 }
 
-// lines returns names as ilert takes them.
+// lines returns names as lines that are harmless in a text for ilert.
 func lines(names []string) []string {
 	all := make([]string, len(names))
 	for i, name := range names {
@@ -89,8 +89,8 @@ func lines(names []string) []string {
 	return all
 }
 
-// settleReported takes in what became of a notice of an alert with a window. over means that
-// nothing remains of the alert.
+// settleReported changes the window of an alert as the answer to a notice demands. If over, the row of the alert is
+// deleted.
 func (w *work) settleReported(a *Alert, over bool, answer *Answer) {
 	id := GroupID{a.Rule, a.Group}
 	g := w.group(id)
@@ -117,7 +117,7 @@ func (w *work) settleReported(a *Alert, over bool, answer *Answer) {
 	}
 	if g.Untold > 0 {
 		at := answer.At
-		if !n.more { // they have joined since
+		if !n.more { // they have joined after the notice was claimed
 			at = g.reportAt(a, at)
 		}
 		a.reportMembers(at, &origin{at: answer.At})

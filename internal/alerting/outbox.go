@@ -10,8 +10,8 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// The outbox holds events that are sent as they are, without a desired state: one request for
-// each decision.Send. In the lane of an integration key, one waits for the one before it.
+// The outbox holds events that are sent as they are, without a desired state: one request for each
+// decision.Send. Items of one integration key are sent in order: each waits for the one before it.
 
 // addItem adds an event to the outbox.
 func (w *work) addItem(send decision.Send, o *origin) {
@@ -25,7 +25,7 @@ func (w *work) addItem(send decision.Send, o *origin) {
 	w.growOutbox(1, item.Bytes(), item.Unproven)
 }
 
-// contradicts returns the event types of an alert that a later one contradicts.
+// contradicts returns the event types that a later event of the same alert key contradicts.
 func contradicts(t ilert.Type) (earlier []ilert.Type) {
 	switch t {
 	case ilert.Alert:
@@ -36,16 +36,16 @@ func contradicts(t ilert.Type) (earlier []ilert.Type) {
 	return nil
 }
 
-// overtake marks the dead letters of the outbox that an event of their alert contradicts,
-// so that they are not sent after it.
+// overtake marks the dead letters of the outbox that a new event of their alert key contradicts, so that nobody
+// sends them after it.
 func (w *work) overtake(id AlertID, by ilert.Type) {
 	if earlier := contradicts(by); id.Folded != "" && len(earlier) > 0 {
 		w.changes.Overtaken = append(w.changes.Overtaken, Overtaking{id, by, earlier})
 	}
 }
 
-// overtakenBy returns the event type that waits behind a refused outbox item and contradicts it,
-// if there is one among the next of its integration key.
+// overtakenBy returns the type of the last event that contradicts a refused outbox item, among those that wait
+// behind it, or "".
 func (w *work) overtakenBy(item OutboxRef, refused ilert.Type) (by ilert.Type) {
 	if item.Alert.Folded == "" {
 		return by
@@ -76,13 +76,13 @@ func (w *work) claimItem(item *OutboxItem) (Notice, error) {
 	return n, nil
 }
 
-// keepItem notes that an outbox item has changed.
+// keepItem puts an outbox item that has changed into the working set, to be saved.
 func (w *work) keepItem(item *OutboxItem) {
 	w.rows.Outbox[item.ID] = item
 	w.changes.Outbox = append(w.changes.Outbox, item)
 }
 
-// item returns the outbox item of an ID, or nil if there is none.
+// item returns the outbox item with an ID, or nil if there is none.
 func (w *work) item(id int64) *OutboxItem {
 	item, read := w.rows.Outbox[id]
 	if !read {
@@ -91,7 +91,7 @@ func (w *work) item(id int64) *OutboxItem {
 	return item
 }
 
-// settleItem takes in what became of an outbox item.
+// settleItem counts and deletes an outbox item that ilert took or refused, and makes any other wait again.
 func (w *work) settleItem(answer *Answer) {
 	item := w.item(answer.Notice.item)
 	if item == nil || !item.Claimed {
@@ -121,7 +121,7 @@ func (w *work) dropItem(item Stored) {
 	w.growOutbox(-1, -item.Bytes, item.Unproven)
 }
 
-// purgeItems throws outbox items away, counts them as purged and returns how many.
+// purgeItems deletes outbox items, counts them as purged and returns their number.
 func (w *work) purgeItems(items []Stored) int64 {
 	for _, item := range items {
 		w.dropItem(item)
@@ -130,7 +130,7 @@ func (w *work) purgeItems(items []Stored) int64 {
 	return int64(len(items))
 }
 
-// growOutbox notes that the outbox has grown.
+// growOutbox adds to the number and the bytes by which the transaction lets the outbox grow.
 func (w *work) growOutbox(rows, bytes int64, unproven bool) {
 	w.grown.Outbox = w.grown.Outbox.plus(rows, bytes)
 	if unproven {
@@ -138,7 +138,7 @@ func (w *work) growOutbox(rows, bytes int64, unproven bool) {
 	}
 }
 
-// Idle returns those of some integration keys for which nothing waits or is under way.
+// Idle returns the integration keys among keys for which nothing waits or is under way.
 func (e *Engine) Idle(ctx context.Context, keys []ilert.IntegrationKey) (idle []ilert.IntegrationKey, err error) {
 	err = e.view(ctx, func(w *work) error {
 		err := w.load(Keys{Busy: keys})
@@ -152,9 +152,9 @@ func (e *Engine) Idle(ctx context.Context, keys []ilert.IntegrationKey) (idle []
 	return idle, err
 }
 
-// WaitingKeys returns the integration keys of messages for which chosen outbox items wait that
-// ilert did not take or that are unproven, or that the query names, the longest waiting first. Of the
-// query only Filter, Topic, Before, which is when they were queued, and Keys count.
+// WaitingKeys returns literal integration keys for which chosen outbox items wait, the longest waiting first: those
+// that are unproven, that ilert did not take, or that the query names. Of the query it uses Filter, Topic, Keys, and
+// Before, which is about the time at which an item was queued.
 func (e *Engine) WaitingKeys(ctx context.Context, which LetterQuery) ([]WaitingKey, error) {
 	if !which.ChoosesWaiting() {
 		return nil, nil

@@ -8,26 +8,26 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Pace holds the requests and waits that the next process must know to keep below the limits of ilert.
+// Pace holds the requests of an integration key that the next process must know to stay below the limits of ilert.
 type Pace struct {
 	Requests []time.Time // of the last minute, the oldest first
-	Hold     time.Time   // before which ilert has asked for no request; zero: it has not
+	Hold     time.Time   // until then ilert has asked for no request; zero if it has not asked
 }
 
-// requests holds the requests of the last minute, and the holds that have not ended. The store has the same.
+// requests holds a copy of the rows about requests of the last minute, and of the holds that have not ended.
 type requests struct {
 	sent  []Requests // the oldest first
 	holds map[ilert.IntegrationKey]time.Time
 }
 
-// paced holds what a transaction adds to requests.
+// paced holds the rows that a transaction adds to requests.
 type paced struct {
 	sent  []Requests
 	holds []Hold
-	at    time.Time // of the holds
+	at    time.Time // of the newest hold
 }
 
-// recall takes over what the store has kept for the engine.
+// recall sets the rows that the store has kept.
 func (r *requests) recall(sent []Requests, holds []Hold) {
 	r.sent = sent
 	r.addHolds(holds)
@@ -44,7 +44,8 @@ func (r *requests) addHolds(holds []Hold) {
 	}
 }
 
-// addTo takes over what the store has now, and forgets what counts no more.
+// addTo adds the rows of a transaction that was committed, and removes requests older than a minute and holds that
+// have ended.
 func (p *paced) addTo(r *requests) {
 	if len(p.sent) > 0 {
 		over := p.sent[len(p.sent)-1].At.Add(-time.Minute)
@@ -55,8 +56,8 @@ func (p *paced) addTo(r *requests) {
 	maps.DeleteFunc(r.holds, func(_ ilert.IntegrationKey, until time.Time) bool { return !until.After(p.at) })
 }
 
-// Paces returns the pace of each integration key that has made requests in the minute before
-// a time, or has to wait then.
+// Paces returns the Pace of each integration key that has made requests in the minute before a time, or has a hold
+// then.
 func (e *Engine) Paces(now time.Time) map[ilert.IntegrationKey]Pace {
 	e.memory.Lock()
 	defer e.memory.Unlock()
@@ -78,7 +79,7 @@ func (e *Engine) Paces(now time.Time) map[ilert.IntegrationKey]Pace {
 	return paces
 }
 
-// keepRequests keeps for the next process that requests go out now, and forgets those that count no more.
+// keepRequests keeps for the next process that n requests go out now, and deletes those older than a minute.
 func (w *work) keepRequests(key ilert.IntegrationKey, now time.Time, n int) {
 	one := Requests{key, now.Truncate(time.Millisecond), n} // as the rows hold it
 	w.paced.sent = append(w.paced.sent, one)
@@ -86,7 +87,7 @@ func (w *work) keepRequests(key ilert.IntegrationKey, now time.Time, n int) {
 	w.changes.NoRequests = now.Add(-time.Minute)
 }
 
-// keepHold keeps for the next process the time before which an answer asks for no request, if it does.
+// keepHold keeps for the next process the time until which an answer asks for no request, if it does.
 func (w *work) keepHold(answer *Answer) {
 	if answer.Hold.IsZero() {
 		return

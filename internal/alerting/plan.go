@@ -4,11 +4,11 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// maxPage is the number of alerts, and of windows, that one transaction ends because of time or of
-// their rule, so that no message waits long for it.
+// maxPage is the number of alerts, and of windows, that one transaction ends because their time or their rule
+// has ended. It is small enough that no message waits long for the transaction.
 const maxPage = 2000
 
-// plan loads all rows that messages can touch.
+// plan loads all rows that the effects of messages can touch.
 func (w *work) plan(messages []Message) error {
 	var k Keys
 	fleet := false
@@ -25,6 +25,7 @@ func (w *work) plan(messages []Message) error {
 	return w.loadAll(k)
 }
 
+// planEffect adds the keys of the rows that an effect can touch.
 func (w *work) planEffect(k *Keys, effect decision.Effect) {
 	switch e := effect.(type) {
 	case decision.Raise:
@@ -51,7 +52,7 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 	}
 }
 
-// appendNew appends a key unless it is the last one: many messages in a row are about the same.
+// appendNew appends a key unless it is the last one: messages that follow each other are often about the same rows.
 func appendNew[K comparable](keys []K, key K) []K {
 	if n := len(keys); n > 0 && keys[n-1] == key {
 		return keys
@@ -59,8 +60,8 @@ func appendNew[K comparable](keys []K, key K) []K {
 	return append(keys, key)
 }
 
-// loadAll loads rows, and those that belong to them: the storm of a member, the window of an alert, the alert of a
-// window.
+// loadAll loads rows, and then the rows related to them: the storm of a member, the window of an alert, the alert of
+// a window.
 func (w *work) loadAll(k Keys) error {
 	for !k.empty() {
 		if err := w.load(k); err != nil {
@@ -71,7 +72,7 @@ func (w *work) loadAll(k Keys) error {
 	return nil
 }
 
-// relatedKeys returns the keys of rows that belong to those of the working set and were not read.
+// relatedKeys returns the keys of rows that are related to those of the working set and were not read yet.
 func (w *work) relatedKeys() (k Keys) {
 	for _, a := range w.rows.Alerts {
 		switch {

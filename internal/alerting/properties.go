@@ -6,8 +6,7 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// Properties are the user properties of a message as the rows hold them: JSON, empty if there
-// are none.
+// Properties is the JSON of a message's user properties, as the rows hold them; empty if there are none.
 type Properties string
 
 func propertiesOf(all []decision.Property) Properties {
@@ -16,12 +15,12 @@ func propertiesOf(all []decision.Property) Properties {
 	}
 	text, err := json.Marshal(all)
 	if err != nil {
-		panic(err) // strings cannot fail
+		panic(err) // cannot fail: there are only strings
 	}
 	return Properties(text)
 }
 
-// List returns the properties that p was made of.
+// List returns the properties in p.
 func (p Properties) List() (all []decision.Property) {
 	if p != "" {
 		_ = json.Unmarshal([]byte(p), &all) // propertiesOf has written it
@@ -31,7 +30,7 @@ func (p Properties) List() (all []decision.Property) {
 
 // traceParent returns the W3C trace context that the message belongs to; empty for none.
 func (p Properties) traceParent() string {
-	const maxLength = 128 // it has 55 characters, and later versions may add to it
+	const maxLength = 128 // a trace context has 55 characters, and later versions of the standard may add some
 	for _, one := range p.List() {
 		if one.Key == "traceparent" && len(one.Value) <= maxLength {
 			return one.Value

@@ -2,8 +2,9 @@ package alerting
 
 import "context"
 
-// AskToRetry asks the engine that works on the store to take dead letters in again, and returns how many it was not asked
-// to before. It works in pages, between which others have their turn; what arrives meanwhile stays.
+// AskToRetry asks the engine that works on the store to take dead letters in again, and returns the number of those
+// for which nobody had asked yet. It works in pages, between which other transactions have their turn. It leaves
+// letters alone that arrive meanwhile.
 func (e *Engine) AskToRetry(ctx context.Context, which LetterQuery) (int64, error) {
 	return e.letterPages(ctx, which, func(w *work, page []Stored) (n int64) {
 		for _, l := range page {
@@ -16,9 +17,9 @@ func (e *Engine) AskToRetry(ctx context.Context, which LetterQuery) (int64, erro
 	})
 }
 
-// Purge throws dead letters away, and outbox items that wait for integration keys of messages:
-// for those that Keys names, or else for all that ilert has never taken. They are counted as
-// purged. It works in pages, between which others have their turn; what arrives meanwhile stays.
+// Purge deletes dead letters, and outbox items that wait for the integration keys of the query or, if it has none, for
+// unproven ones. It counts their messages as purged. It works in pages, between which other transactions have their
+// turn. It leaves letters and items alone that arrive meanwhile.
 func (e *Engine) Purge(ctx context.Context, which LetterQuery) (n Purged, err error) {
 	if which.ChoosesLetters() {
 		n.Letters, err = e.letterPages(ctx, which, (*work).purgeLetters)
@@ -29,8 +30,8 @@ func (e *Engine) Purge(ctx context.Context, which LetterQuery) (n Purged, err er
 	return n, err
 }
 
-// letterPages calls do with one page of the chosen dead letters after the other, each in a transaction, and adds up
-// what it returns.
+// letterPages calls do with each page of the chosen dead letters in a transaction of its own, and returns the sum of
+// what do returns.
 func (e *Engine) letterPages(ctx context.Context, which LetterQuery, do func(*work, []Stored) int64) (n int64, err error) {
 	lastLetter, _, err := e.lastIDs(ctx)
 	if err != nil || lastLetter == 0 {
@@ -51,7 +52,7 @@ func (e *Engine) letterPages(ctx context.Context, which LetterQuery, do func(*wo
 	}
 }
 
-// purgeWaiting throws the chosen outbox items away, a page at a time.
+// purgeWaiting deletes the chosen outbox items, a page at a time, and returns their number.
 func (e *Engine) purgeWaiting(ctx context.Context, which LetterQuery) (n int64, err error) {
 	_, lastItem, err := e.lastIDs(ctx)
 	if err != nil || lastItem == 0 {
@@ -99,7 +100,7 @@ func (e *Engine) onPage(ctx context.Context, do func(*work, []Stored) int64, fin
 	return page, n, nil
 }
 
-// lastIDs returns the highest IDs that dead letters and outbox items may have now.
+// lastIDs returns IDs that no dead letter and no outbox item exceeds now.
 func (e *Engine) lastIDs(ctx context.Context) (letter, item int64, err error) {
 	err = e.view(ctx, func(w *work) error {
 		err := w.load(Keys{Volumes: true})

@@ -6,22 +6,21 @@ import (
 	"slices"
 )
 
-// A broker sends a message again, under the packet identifier that it had, until it has read
-// the acknowledgement; and it may send a copy for each subscription that a message matches.
-// Neither may have a second effect, while another message of the same bytes must have its
-// own. So the engine remembers what the broker may still send again: a message that is stored, but
-// whose acknowledgement the broker is not known to have read.
+// The broker sends a message again, with the same packet identifier, until it has read the acknowledgement.
+// It may also send a copy for each subscription that a message matches. Neither may have a second effect,
+// while another message with the same bytes must have its own. So the engine keeps a receipt of each message
+// that the broker may send again: a message that is stored, but whose acknowledgement the broker may not have
+// read.
 
 // Delivery is the sending of a message by the broker.
 type Delivery struct {
-	// Link is the number of the connection; a later one has a higher number.
+	// Link is the number of the connection; a later connection has a higher number.
 	Link uint64
 	// PacketID is the packet identifier; 0 at QoS 0.
 	PacketID uint16
-	// Subscription is the identifier of the subscription that the message came by; 0 if the
-	// broker names none.
+	// Subscription is the identifier of the subscription by which the message came; 0 if the broker names none.
 	Subscription uint32
-	// Print is the same for messages of the same content; 0 is no Delivery.
+	// Print is a hash of the content; 0 if the message did not come from a broker.
 	Print uint64
 	// Again means that the broker marks the message as one that it may have sent before.
 	Again bool
@@ -31,40 +30,40 @@ type Delivery struct {
 type receipt struct {
 	Delivery
 	row    int64
-	copy   bool     // of a message that came by another subscription
-	copies []uint32 // the other subscriptions by which the message came
-	gone   bool
+	copy   bool     // the message had come by another subscription before
+	copies []uint32 // other subscriptions by which the message has come since
+	gone   bool     // drop has forgotten it
 }
 
 // receipts holds the deliveries of which the broker may not know that they are stored: at most one
-// of each packet identifier, and some at QoS 0.
+// with each packet identifier, and some at QoS 0.
 type receipts struct {
 	session string
 	stored  []ReceiptRow // as Open has read them, until UseSession chooses those of its session
 	from    uint64       // earlier links belong to a session that has ended
-	row     int64        // the last that was saved
+	row     int64        // ID of the newest row
 	all     []*receipt   // the oldest first
-	left    int          // of all
+	left    int          // number of receipts in all that are not gone
 	byID    map[uint16]*receipt
 	byPrint map[uint64][]*receipt
-	rows    map[int64]int // number of receipts that are left of a row
+	rows    map[int64]int // by row: the number of its receipts that are not gone
 	empty   []int64       // rows to be deleted
 }
 
-// maxReceipts limits those that a broker does not confirm. A test sets a lower limit.
+// maxReceipts limits the number of receipts, for a broker that confirms nothing. A test sets a lower limit.
 var maxReceipts = 1 << 16
 
 // received holds the receipts that a transaction adds.
 type received struct {
-	row     int64 // 0 if there are none
+	row     int64 // 0 if there are no receipts
 	added   []*receipt
 	byID    map[uint16]*receipt
 	byPrint map[uint64][]*receipt
-	copied  map[*receipt][]uint32 // what committed adds to their copies
-	emptied int                   // of the first rows of receipts.empty
+	copied  map[*receipt][]uint32 // by receipt: the subscriptions that addTo adds to its copies
+	emptied int                   // number of the first rows of receipts.empty that the transaction deletes
 }
 
-// keepReceipt reports whether a message is stored already, and keeps its receipt.
+// keepReceipt keeps the receipt of a message, and reports whether the message is stored already.
 func (w *work) keepReceipt(m *Message) bool {
 	d, r, known := m.Delivery, &w.received, &w.engine.receipts
 	if d.Print == 0 {
@@ -95,7 +94,7 @@ func (w *work) keepReceipt(m *Message) bool {
 	return before != nil
 }
 
-// itself returns the receipt of a message that comes again, or nil.
+// itself returns the receipt of the same message if the broker sends it again, or nil.
 func (r *received) itself(known *receipts, d Delivery) *receipt {
 	if !d.Again || d.PacketID == 0 {
 		return nil
@@ -115,8 +114,8 @@ func (r *received) last(known *receipts, packetID uint16) *receipt {
 	return known.byID[packetID]
 }
 
-// original returns the newest receipt of the same content that came by another subscription
-// and had no copy by this one yet, or nil.
+// original returns the receipt of a message of which a delivery is a copy, or nil: the newest one with the same
+// content that came by another subscription and has no copy by this one yet.
 func (r *received) original(known *receipts, d Delivery) *receipt {
 	if d.Subscription == 0 {
 		return nil
@@ -133,8 +132,7 @@ func (r *received) original(known *receipts, d Delivery) *receipt {
 	return nil
 }
 
-// saveReceipts saves the receipts of the transaction in one row, and deletes the rows that are of
-// no more use.
+// saveReceipts collects the receipts of the transaction in one row, and the rows to be deleted.
 func (w *work) saveReceipts() {
 	r := &w.received
 	if r.row == 0 {
@@ -154,7 +152,7 @@ func (w *work) saveReceipts() {
 // print, and 1 if it is a copy.
 const receiptSize = 2 + 4 + 8 + 1
 
-// encodeReceipts returns the bytes of receipts. Those of QoS 0 have none: no broker sends them again.
+// encodeReceipts returns the bytes of receipts. It leaves out those of QoS 0, which no broker sends again.
 func encodeReceipts(all []*receipt) (text []byte) {
 	for _, one := range all {
 		if one.PacketID == 0 {
@@ -172,7 +170,7 @@ func encodeReceipts(all []*receipt) (text []byte) {
 	return text
 }
 
-// addTo takes over what the store has now.
+// addTo adds the receipts of a transaction that was committed.
 func (r *received) addTo(known *receipts) {
 	if r.row == 0 {
 		return
@@ -187,7 +185,7 @@ func (r *received) addTo(known *receipts) {
 	}
 }
 
-// add keeps a receipt, in place of the last one of its packet identifier.
+// add adds a receipt, and drops the last one with its packet identifier.
 func (r *receipts) add(one *receipt) {
 	if r.byID == nil {
 		r.byID, r.byPrint, r.rows = map[uint16]*receipt{}, map[uint64][]*receipt{}, map[int64]int{}
@@ -233,12 +231,12 @@ func (r *receipts) drop(one *receipt) {
 	}
 }
 
-// sweep removes what drop has forgotten from the list of all receipts.
+// sweep removes the receipts that drop has forgotten from the list of all.
 func (r *receipts) sweep() {
 	r.all = slices.DeleteFunc(r.all, func(one *receipt) bool { return one.gone })
 }
 
-// recall takes over what the store has kept for the engine.
+// recall sets the rows that the store has kept.
 func (r *receipts) recall(rows []ReceiptRow) {
 	r.stored = rows
 	if len(rows) > 0 {
@@ -246,7 +244,7 @@ func (r *receipts) recall(rows []ReceiptRow) {
 	}
 }
 
-// use begins with the receipts of a session that an earlier engine has stored.
+// use adds the receipts of a session that an earlier engine has stored.
 func (r *receipts) use(session string) {
 	r.session = session
 	for _, row := range r.stored {
@@ -262,15 +260,15 @@ func (r *receipts) use(session string) {
 	r.stored = nil
 }
 
-// Receipts returns a mark for the deliveries that are stored by now, for Confirm.
+// Receipts returns a mark for Confirm. The mark stands for the deliveries that are stored by now.
 func (e *Engine) Receipts() (mark int64) {
 	e.memory.Lock()
 	defer e.memory.Unlock()
 	return e.receipts.row
 }
 
-// Confirm notes that the broker knows of the deliveries up to a mark that came by a link, or
-// of all of them: it does not send them again. Their rows are deleted by a later transaction.
+// Confirm notes that the broker has read the acknowledgements of the deliveries up to a mark that came by a link, or
+// by any link if all: it does not send them again. A later transaction deletes their rows.
 func (e *Engine) Confirm(mark int64, link uint64, all bool) {
 	e.memory.Lock()
 	defer e.memory.Unlock()
@@ -286,8 +284,8 @@ func (e *Engine) Confirm(mark int64, link uint64, all bool) {
 	r.sweep()
 }
 
-// EndSession notes that the broker has begun a new session with a link: packet identifiers of
-// earlier links mean nothing in it.
+// EndSession notes that the broker has begun a new session with a link. Packet identifiers of earlier links mean
+// nothing in it.
 func (e *Engine) EndSession(link uint64) {
 	e.memory.Lock()
 	defer e.memory.Unlock()
@@ -299,8 +297,8 @@ func (e *Engine) EndSession(link uint64) {
 	r.all = nil
 }
 
-// UseSession begins with the deliveries of a session of the broker that an earlier engine has stored, and
-// forgets those of all others. It must be called before messages with a Delivery are applied.
+// UseSession takes over the deliveries of a session of the broker that an earlier engine has stored, and forgets
+// those of all other sessions. The caller must call it before it applies messages with a Delivery.
 func (e *Engine) UseSession(ctx context.Context, name string) error {
 	return e.update(ctx, func(w *work) error {
 		e.memory.Lock()

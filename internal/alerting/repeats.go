@@ -3,31 +3,31 @@ package alerting
 import "time"
 
 const (
-	// repeatMemory is the time for which a message is known again.
+	// repeatMemory is the time for which the engine recognises a message that comes again.
 	repeatMemory = time.Hour
-	// maxPrints is the number of the newest messages that are known again: twice as many as a
-	// publisher may have under way.
+	// maxPrints is the number of messages that the engine recognises: twice as many as a publisher may have
+	// under way.
 	maxPrints = 1 << 17
 )
 
-// repeats holds the fingerprints of the messages that have come lately, so that a message which its
-// publisher sends again has no second effect. The store has the same.
+// repeats holds the fingerprints of recent messages, so that a message which its publisher sends again has no second
+// effect. It is a copy of rows of the store.
 type repeats struct {
 	known   map[uint64]struct{}
 	batches []Arrival // the oldest first
 	size    int       // fingerprints in batches
 }
 
-// arrivals holds what a transaction adds to repeats.
+// arrivals holds the fingerprints that a transaction adds to repeats.
 type arrivals struct {
 	at     time.Time // of the newest message
 	prints []uint64
-	known  map[uint64]struct{} // prints, and those of added
+	known  map[uint64]struct{} // the fingerprints in prints and in added
 	added  *Arrival
-	gone   int // of the oldest batches
+	gone   int // number of the oldest batches that the transaction deletes
 }
 
-// keepFingerprint reports whether a message has come before, and remembers it.
+// keepFingerprint keeps the fingerprint of a message, and reports whether the message has come before.
 func (w *work) keepFingerprint(m *Message) bool {
 	if m.Fingerprint == 0 {
 		return false
@@ -50,8 +50,7 @@ func (w *work) keepFingerprint(m *Message) bool {
 	return false
 }
 
-// saveArrivals saves the fingerprints of the transaction, and takes back those that are too old or
-// too many.
+// saveArrivals collects the fingerprints of the transaction in one row, and the old rows to be deleted.
 func (w *work) saveArrivals() {
 	a := &w.arrivals
 	if len(a.prints) == 0 {
@@ -74,7 +73,7 @@ func (w *work) saveArrivals() {
 	}
 }
 
-// addTo takes over what the store has now.
+// addTo adds the fingerprints of a transaction that was committed, and removes those that it has deleted.
 func (a *arrivals) addTo(r *repeats) {
 	if a.added == nil {
 		return
@@ -89,7 +88,7 @@ func (a *arrivals) addTo(r *repeats) {
 	r.add(*a.added)
 }
 
-// recall takes over what the store has kept for the engine.
+// recall sets the rows that the store has kept.
 func (r *repeats) recall(batches []Arrival) {
 	for _, batch := range batches {
 		r.add(batch)

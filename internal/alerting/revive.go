@@ -9,17 +9,17 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Revival is a dead letter that somebody has asked to take in again.
+// Revival is a dead letter that a person has asked to take in again.
 type Revival struct {
 	Letter  Letter
-	Message Message // what the letter means now
-	// Keep is the reason why the letter stays; empty if it can be taken in again. Revive sets it, too.
+	Message Message // of the letter, with what the rules decide now
+	// Keep is the reason why the letter stays; empty if it can be taken in again. The caller may set it before
+	// Revive, and Revive sets it.
 	Keep string
 }
 
-// Revive decides dead letters anew against the present state, as of a time. Of what ilert
-// refused of an alert it sends the alert's newest state, if that still is what the letter said.
-// A letter that cannot be taken in again stays, and says why.
+// Revive takes dead letters in again, as of a time. For a letter about an alert it sends the newest state of the
+// alert, if that is still the state that ilert refused. A letter that it cannot take in stays, with the reason.
 func (e *Engine) Revive(ctx context.Context, at time.Time, revivals []Revival) error {
 	at = at.Truncate(time.Millisecond)
 	return e.update(ctx, func(w *work) error {
@@ -87,20 +87,21 @@ func (w *work) revive(r *Revival, at time.Time) (err error) {
 	return nil
 }
 
-// reviveMessage does what a message does that had no effect yet.
+// reviveMessage applies the effects of a message that had none yet, and returns the reason why its letter stays, or "".
 func (w *work) reviveMessage(m *Message, o *origin) (keep string, err error) {
 	w.countMatches(m)
 	o.at = m.when()
 	if err := w.applyEffects(m.Decision.Effects, o); err != nil {
 		return "", err
 	}
-	if o.stale > 0 && o.stale == len(m.Decision.Effects) && !o.waits && !o.merged {
+	if o.staleEffects > 0 && o.staleEffects == len(m.Decision.Effects) && !o.waits && !o.merged {
 		return "what has come since says otherwise of its alert", nil
 	}
 	return "", nil
 }
 
-// reviveAlert sends the state of an alert again that ilert refused, if it is still so.
+// reviveAlert makes the state of an alert that ilert refused wait again, if the alert is still in it. It returns the
+// reason why the letter stays, or "".
 func (w *work) reviveAlert(l *Letter, o *origin) (keep string) {
 	a := w.endOverdue(l.Alert, o)
 	resolves := l.EventType == ilert.Resolve
@@ -131,7 +132,7 @@ func (w *work) reviveAlert(l *Letter, o *origin) (keep string) {
 	return ""
 }
 
-// raisingOf returns what a decision says of an alert, and false if it does not raise it.
+// raisingOf returns the effect of a decision that raises an alert, and false if there is none.
 func raisingOf(d decision.Decision, id AlertID) (r raising, raises bool) {
 	for _, effect := range d.Effects {
 		switch e := effect.(type) {

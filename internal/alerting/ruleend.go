@@ -10,10 +10,11 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// All alerts of a rule may end at once, and may be very many. The first page of them ends with what ends the
-// rule. A RuleEnd stands for the others: each ends with a later page, or before if a message is about it.
+// All alerts of a rule may end at once, and they may be very many. The first page of them ends in the transaction
+// that ends the rule. A RuleEnd stands for the others: each of them ends with a later page, or earlier if a
+// message is about it.
 
-// lastEpoch returns the number of the newest RuleEnd.
+// lastEpoch returns the epoch of the newest RuleEnd.
 func (w *work) lastEpoch() int64 {
 	if w.ends == nil {
 		w.copyEnds()
@@ -21,13 +22,13 @@ func (w *work) lastEpoch() int64 {
 	return w.epoch
 }
 
-// allEnds returns the ends of rules of which alerts are left, the oldest first.
+// allEnds returns the ends of rules of which alerts or windows may be left, the oldest first.
 func (w *work) allEnds() []RuleEnd {
 	w.lastEpoch()
 	return w.ends
 }
 
-// copyEnds copies what the engine knows of the ends of rules.
+// copyEnds copies the ends of rules from the engine, as the transaction may change them and then fail.
 func (w *work) copyEnds() {
 	w.engine.memory.Lock()
 	defer w.engine.memory.Unlock()
@@ -42,7 +43,7 @@ func (w *work) oldestEnd() (RuleEnd, bool) {
 	return RuleEnd{}, false
 }
 
-// addEnd lets what is left of a rule end.
+// addEnd adds the end of a rule, so that later pages end its alerts.
 func (w *work) addEnd(end RuleEnd) {
 	end.Epoch = w.lastEpoch() + 1
 	w.epoch = end.Epoch
@@ -54,13 +55,13 @@ func (w *work) addEnd(end RuleEnd) {
 func (end *RuleEnd) origin(now time.Time) *origin {
 	o := &origin{at: end.At, arrived: now}
 	if end.Source != "" {
-		o.message, o.waits = &Message{Source: end.Source, MaxSkew: end.MaxSkew}, true // it is counted with the first page
+		o.message, o.waits = &Message{Source: end.Source, MaxSkew: end.MaxSkew}, true // the first page has counted it
 	}
 	return o
 }
 
-// endWithRule ends an alert whose rule has ended since it was raised, unless another source has reported
-// something later of it.
+// endWithRule ends an alert whose rule has ended since it was raised, unless another source has sent a later report
+// about it.
 func (w *work) endWithRule(id AlertID, now time.Time) {
 	for _, end := range w.allEnds() {
 		a := w.alert(id)
@@ -79,7 +80,8 @@ func (w *work) endWithRule(id AlertID, now time.Time) {
 	}
 }
 
-// endGroupWithRule returns the window of a group, or nil if there is none or if its rule has ended since.
+// endGroupWithRule deletes the window of a group if its rule has ended since it began, and ends its alert. It returns
+// the window that is left, or nil.
 func (w *work) endGroupWithRule(id GroupID, now time.Time) *Group {
 	g := w.group(id)
 	if g == nil {
@@ -97,7 +99,7 @@ func (w *work) endGroupWithRule(id GroupID, now time.Time) *Group {
 	return g
 }
 
-// endAll ends all alerts of a rule, and forgets its windows.
+// endAll ends the first page of the alerts of a rule, deletes as many windows, and adds a RuleEnd if others are left.
 func (w *work) endAll(rule string, o *origin) {
 	if rule == "" {
 		return // alerts without a rule belong to none
@@ -113,7 +115,7 @@ func (w *work) endAll(rule string, o *origin) {
 			}
 		}
 	})
-	for id, a := range w.rows.Alerts { // also what this transaction has raised
+	for id, a := range w.rows.Alerts { // the page does not have what this transaction has raised
 		if a != nil && a.Rule == rule {
 			ids[id] = struct{}{}
 		}
@@ -140,7 +142,7 @@ func (w *work) endAll(rule string, o *origin) {
 	}
 }
 
-// endPage ends the next page of alerts and windows of a rule.
+// endPage ends the next page of alerts and windows of a rule, and deletes the RuleEnd after the last page.
 func (w *work) endPage(end RuleEnd, now time.Time) {
 	page := w.rows.Rules[end.Rule]
 	for _, id := range page.Alerts {
@@ -163,16 +165,16 @@ func compareIDs(a, b AlertID) int {
 	return cmp.Or(cmp.Compare(a.Folded, b.Folded), cmp.Compare(a.Integration.String(), b.Integration.String()))
 }
 
-// Retained counts the alerts that Retain has ended, by their rules.
+// Retained is the number of open alerts that Retain has ended, by their rules.
 type Retained struct {
-	Gone  map[string]int // of rules that are no more
+	Gone  map[string]int // of rules that were removed
 	Moved map[string]int // of rules that had another integration key
 }
 
-// Retain ends the alerts of all rules but these, as of a time, and forgets their windows. Of
-// these it ends the alerts that were raised by another integration key than the rule has now:
-// no message would reach them. Alerts without a rule stay. All that waits is looked at by the
-// next Claim, whatever held it up: an operator may have mended that, too.
+// Retain ends the alerts of all rules but those given, as of a time, and deletes the windows of the others. Of the
+// rules given it ends the alerts that have another integration key than the rule has now: no message would reach
+// them. Alerts without a rule stay. Retain also makes each lane due now, since an operator who changes the rules may
+// have mended what held up a lane.
 func (e *Engine) Retain(ctx context.Context, at time.Time, rules map[string]ilert.IntegrationKey) (ended Retained, err error) {
 	at = at.Truncate(time.Millisecond)
 	err = e.update(ctx, func(w *work) error {

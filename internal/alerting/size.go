@@ -1,6 +1,6 @@
 package alerting
 
-// Bytes returns the size of a dead letter as the bounds count it. What else it holds, such as a reason, is short.
+// Bytes returns the size of a dead letter as the bounds count it. It leaves out the other fields, which are short.
 func (l *Letter) Bytes() int64 {
 	return int64(len(l.Topic) + len(l.Payload) + len(propertiesOf(l.Properties)))
 }

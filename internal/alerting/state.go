@@ -8,38 +8,38 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// State is the state of an alert, for people.
+// State is the state of an alert in words for people.
 type State string
 
 // The states.
 const (
 	StateOpen     State = "open"      // ilert took it
-	StateAccepted State = "accepted"  // ilert took, too, that somebody looks after it
+	StateAccepted State = "accepted"  // ilert took it, and that a person looks after it
 	StateEnding   State = "ending"    // its end waits to be sent
-	StateWaiting  State = "waits"     // it waits to be sent, now or again
-	StateDelayed  State = "delayed"   // it waits for its time
-	StateUnderWay State = "under way" // a request is
+	StateWaiting  State = "waits"     // it waits to be sent, for the first time or again
+	StateDelayed  State = "delayed"   // it waits until its condition has held for long enough
+	StateUnderWay State = "under way" // a request is under way
 	StateRefused  State = "refused"   // ilert called it invalid: see the dead letters
 )
 
 // AlertState is an alert that is open or waits.
 type AlertState struct {
 	Key   decision.Key
-	Rule  string // empty: that of no rule
-	Storm bool   // it speaks for many of the rule
-	// Members is the number of those of its window, or of the alerts that a storm speaks for.
+	Rule  string // empty if no rule has raised it
+	Storm bool   // it is the storm of the rule
+	// Members is the number of members of its window, or of the storm.
 	Members  int
 	Priority string
 	State    State
-	ToldAt   time.Time // when ilert took it last; zero if it did not yet
-	// Of one that waits: since when, the number of requests, and when it is sent.
+	ToldAt   time.Time // when ilert took it last; zero if it has not yet
+	// Of an alert that waits: since when, the number of requests, and the time of the next.
 	Since time.Time
 	Tries int
 	Until time.Time
 }
 
 // Alerts returns up to limit alerts that are open or wait, of one rule or of all (""), as of a time, in
-// the order of their identities. It reads beside the work and holds up none of it.
+// the order of their identities. It reads beside Update and does not hold it up.
 func (e *Engine) Alerts(ctx context.Context, now time.Time, rule string, limit int) ([]AlertState, error) {
 	alerts, err := e.store.Alerts(ctx, rule, limit)
 	if err != nil {
@@ -86,12 +86,12 @@ func (a *Alert) state(now time.Time) State {
 	}
 }
 
-// Status counts what the store holds, as of a time. It reads beside the work and holds up none of it.
+// Status counts what the store holds, as of a time. It reads beside Update and does not hold it up.
 func (e *Engine) Status(ctx context.Context, now time.Time) (Status, error) {
 	return e.store.Status(ctx, now)
 }
 
-// IsRaised reports whether an alert should be open, be it that ilert knows it or not.
+// IsRaised reports whether an alert should be open, whether ilert knows it or not.
 func (e *Engine) IsRaised(ctx context.Context, k decision.Key) (raised bool, err error) {
 	id := idOf(k)
 	err = e.view(ctx, func(w *work) error {
@@ -112,13 +112,12 @@ func (w *work) isRaised(id AlertID) bool {
 type Counted struct {
 	Window  decision.Window // as the rule had it at the last hit
 	Hits    int
-	Of      int // what they are a part of; with Fleet the number of devices
+	Of      int // the total of which hits are a part; with Fleet the number of devices
 	Members int
 	Raised  bool // its alert should be open
 }
 
-// Counted returns what the window of a group had counted at the last message, and false if
-// there is none.
+// Counted returns the counts of the window of a group at the last message, and false if there is no such window.
 func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, exists bool, err error) {
 	err = e.view(ctx, func(w *work) error {
 		id := GroupID{rule, group}

@@ -9,23 +9,23 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// When more alerts wait than ilert takes, those of a rule are sent as one, a storm: an alert
-// of its own that counts and lists them. They are its members from then on, until each of
-// them ends; the storm ends with the last one.
+// When more alerts wait than ilert takes in a minute, the engine sends those of a rule as one storm: an alert of
+// its own whose notices count and report them. They are members of the storm until each of them ends. The storm
+// ends with its last member.
 
-// maxJoining is the number of alerts of a rule that join its storm in one look, so
-// that nobody waits for long.
+// maxJoining is the number of alerts of a rule that join its storm in one Claim. It is small enough that no message
+// waits long for the transaction.
 const maxJoining = 20_000
 
-// stormKeys returns the alert keys that the storm of a rule can have. Rules whose names ilert cannot tell apart in an
-// alert key have different keys, and an alert that has the key of a storm keeps it.
+// stormKeys returns the two alert keys that the storm of a rule can have. The second is for a rule whose name ilert
+// cannot tell from another one in an alert key, and for one whose first key another alert has.
 func stormKeys(rule string) [2]string {
 	plain := "storm/" + ilert.Line(rule)
 	return [2]string{plain, fmt.Sprintf("%s~%.4x", plain, sha256.Sum256([]byte(rule)))}
 }
 
-// findStorm returns the storm of a rule, or nil and the alert key for a new one, which is empty if
-// there is none.
+// findStorm returns the storm of a rule. If there is none, it returns nil and the alert key for a new one, which is
+// empty if other alerts have both keys.
 func (w *work) findStorm(key ilert.IntegrationKey, rule string) (s *Alert, free string) {
 	for _, alertKey := range stormKeys(rule) {
 		a := w.alert(idOf(decision.Key{Integration: key, Alert: alertKey}))
@@ -39,9 +39,9 @@ func (w *work) findStorm(key ilert.IntegrationKey, rule string) (s *Alert, free 
 	return nil, free
 }
 
-// formStorms makes storms of what is due of lanes, if that, with the members that no notice has reported, is more
-// than is sent in a minute. It returns how many alerts have joined the storms of each lane; they are
-// no longer in its work, and the storms are.
+// formStorms makes storms of the alerts that are due of lanes for which more waits than their budget allows in a
+// minute. It replaces the alerts by their storms in the work of the lane, and returns for each lane the number of
+// alerts that have joined.
 func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error) {
 	joined = make([]int, len(lanes))
 	var k Keys
@@ -60,7 +60,7 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 	}
 	var joins []StormJoin
 	var storms []*Alert // of each join
-	var lane []int      // likewise
+	var lane []int      // of each join: its index in lanes
 	for i := range lanes {
 		for _, backlog := range lanes[i].work.Rules {
 			s, free := w.findStorm(lanes[i].key, backlog.Rule)
@@ -70,7 +70,7 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 						ID: idOf(decision.Key{Integration: lanes[i].key, Alert: free}), AlertKey: free, Group: backlog.Rule, Storm: IsStorm,
 						Priority: Priorities[backlog.Priority],
 					}
-					w.keep(s) // no other rule may have its key
+					w.keep(s) // so that no other rule takes its alert key
 				}
 				joins, storms, lane = append(joins, StormJoin{lanes[i].key, backlog.Rule, maxJoining}), append(storms, s), append(lane, i)
 			}
@@ -91,8 +91,8 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 	return joined, nil
 }
 
-// replaceByStorm takes n alerts of a rule that have joined its storm out of what is due of the lane, and adds the storm.
-// One of them may have a key that the storm would have.
+// replaceByStorm removes the alerts of a rule from the rows of the lane that are due, since n of them have joined its
+// storm, and adds the storm.
 func (v *visit) replaceByStorm(w *work, rule string, s *Alert, n int, now time.Time) {
 	var priority string
 	for _, backlog := range v.work.Rules {
@@ -103,7 +103,7 @@ func (v *visit) replaceByStorm(w *work, rule string, s *Alert, n int, now time.T
 	others := v.work.Alerts[:0]
 	for _, a := range v.work.Alerts {
 		if a.Rule == rule && a.Class().Kind() == Firsts {
-			delete(w.rows.Alerts, a.ID) // the store has changed it
+			delete(w.rows.Alerts, a.ID) // the store has changed the row
 		} else {
 			others = append(others, a)
 		}
@@ -114,15 +114,15 @@ func (v *visit) replaceByStorm(w *work, rule string, s *Alert, n int, now time.T
 	v.addIfDue(s, now)
 }
 
-// grow takes n members into a storm.
+// grow adds n members to a storm.
 func (a *Alert) grow(n int, priority string, now time.Time, counts tallies) {
 	a.Size += n
 	a.Untold += n
 	if priority == high || a.Priority == "" {
 		a.Priority = priority
 	}
-	a.EndsAt = time.Time{}                       // ilert may have refused its end
-	if a.Desired == ilert.Resolve && a.Pending { // its end was not sent, and will not be
+	a.EndsAt = time.Time{}                       // which is set if ilert has refused its end
+	if a.Desired == ilert.Resolve && a.Pending { // its end waits, and is not sent any more
 		counts.of(a.Cause.Filter).Merged++
 	}
 	if a.Desired != ilert.Alert || !a.Pending {
@@ -130,13 +130,13 @@ func (a *Alert) grow(n int, priority string, now time.Time, counts tallies) {
 	}
 }
 
-// reportNow makes a storm due because of members that no notice has reported.
+// reportNow makes a storm due to report new members.
 func (a *Alert) reportNow(now time.Time) {
 	a.setDesired(ilert.Alert, &origin{at: now})
 	a.Listing = true
 }
 
-// stormOf returns the storm that speaks for a member.
+// stormOf returns the storm of a member.
 func (w *work) stormOf(m *Alert) *Alert {
 	s, _ := w.findStorm(m.ID.Integration, m.Rule)
 	if s == nil {
@@ -167,9 +167,10 @@ func (w *work) leaveStorm(m *Alert, o *origin) {
 	w.keep(s)
 }
 
-// raiseInStorm raises a member of a storm again: that counts for the storm.
+// raiseInStorm raises a member of a storm again. The storm is sent again if the member is the first of HIGH priority,
+// or as a reminder.
 func (w *work) raiseInStorm(m *Alert, r raising, o *origin) {
-	if m.Storm == IsStorm { // nobody else's
+	if m.Storm == IsStorm { // a message cannot raise the storm itself
 		o.merged = true
 		return
 	}

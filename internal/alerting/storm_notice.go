@@ -9,19 +9,19 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// stormMember is a member of a storm that a notice lists.
+// stormMember is a member of a storm that a notice reports for the first time.
 type stormMember struct {
 	id   AlertID
-	told ilert.Type // what ilert was told of it before
+	told ilert.Type // the member's Told before
 }
 
-// stormQuery returns what a notice of a storm has to know of its members.
+// stormQuery returns the query for the members that a notice of a storm reports.
 func stormQuery(s *Alert) StormQuery {
 	return StormQuery{s.ID.Integration, s.Group, cmp.Or(s.MaxListed, maxReported)}
 }
 
-// claimStorm returns a notice that counts the members of a storm and lists those that are new to
-// ilert, and false if there are none, so that the storm is over.
+// claimStorm claims a storm and returns its notice, which counts and reports its members. If no member is left, it
+// ends the storm and returns false.
 func (w *work) claimStorm(s *Alert, now time.Time) (n Notice, some bool) {
 	n = noticeOf(s)
 	n.Event = ilert.Event{EventType: s.next(), AlertKey: s.AlertKey, Priority: s.Priority}
@@ -45,8 +45,8 @@ func (w *work) claimStorm(s *Alert, now time.Time) (n Notice, some bool) {
 	return n, true
 }
 
-// listMembers lists members in a notice: those that are new to ilert or, if there are none, which
-// is so when it is reminded, any.
+// listMembers adds members to a notice: those that no notice has reported or, in a reminder, which has none of these,
+// any.
 func (w *work) listMembers(s *Alert, n *Notice) {
 	query := stormQuery(s)
 	found, read := w.rows.Storms[query]
@@ -76,10 +76,10 @@ func (w *work) listMembers(s *Alert, n *Notice) {
 	}
 }
 
-// settleStorm takes in what became of a notice that lists members. A list that ilert has refused
-// is sent again in halves, until one member is left in it. That one is sent alone from then
-// on, by its own event: ilert may take it, or refuse it for what it says itself. The lists
-// grow again with each that ilert takes.
+// settleStorm changes a storm as the answer to a notice that reports members demands. After ilert has refused a
+// notice, the next one reports half as many members, until one is left: the culprit. It leaves the storm, and its own
+// event is sent from then on, which ilert takes or refuses. Each notice that ilert takes lets the next one report
+// twice as many members.
 func (w *work) settleStorm(s *Alert, answer Answer) {
 	n := &answer.Notice
 	culprit := false
@@ -104,7 +104,7 @@ func (w *work) settleStorm(s *Alert, answer Answer) {
 		w.drop(s.ID)
 		return
 	case s.Desired == ilert.Resolve:
-	case s.Size == 0: // the last was sent alone
+	case s.Size == 0: // the last member was a culprit
 		if s.end(&origin{at: answer.At}, w.counts) {
 			w.drop(s.ID)
 			return
@@ -117,12 +117,13 @@ func (w *work) settleStorm(s *Alert, answer Answer) {
 	w.keep(s)
 }
 
-// settleStormMembers takes in what became of the members that a notice lists. If there is a culprit, it is the only one.
+// settleStormMembers changes the members that a notice reports for the first time as its answer demands. If culprit,
+// the only one of them leaves the storm.
 func (w *work) settleStormMembers(s *Alert, answer *Answer, culprit bool) {
 	for _, one := range answer.Notice.members {
 		m := w.alert(one.id)
 		if m == nil || m.Storm != InStorm || !m.Claimed {
-			continue // it has ended meanwhile
+			continue // the member has ended meanwhile
 		}
 		m.Claimed = false
 		switch answer.Result {
@@ -133,7 +134,7 @@ func (w *work) settleStormMembers(s *Alert, answer *Answer, culprit bool) {
 		case NotTaken:
 			m.Told = one.told
 		}
-		if culprit { // only the storm has spoken for it
+		if culprit { // ilert does not know the member itself
 			m.Storm, m.Told, m.NextTry = Apart, Nothing, answer.At
 			s.Size--
 			s.Untold--

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Subscribing notes that a session is about to be subscribed to topic filters, beside those
-// that it may be subscribed to already, and returns the latter in their order.
+// Subscribing notes that the consumer is about to subscribe a session to topic filters. It returns, in order, the
+// filters to which the session may be subscribed already: the broker keeps them over a restart of the consumer.
 func (e *Engine) Subscribing(ctx context.Context, clientID string, filters []string) (already []string, err error) {
 	err = e.update(ctx, func(w *work) error {
 		e.memory.Lock()
@@ -18,7 +18,7 @@ func (e *Engine) Subscribing(ctx context.Context, clientID string, filters []str
 	return already, err
 }
 
-// Subscribed notes that a session is subscribed to these topic filters, and to no others.
+// Subscribed notes that a session is subscribed to topic filters, and to no others.
 func (e *Engine) Subscribed(ctx context.Context, clientID string, filters []string) error {
 	return e.update(ctx, func(w *work) error {
 		w.subscribe(clientID, slices.Clone(filters))

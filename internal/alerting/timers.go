@@ -6,9 +6,9 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// runTimers ends a page of what time has ended by now: the alerts of rules that have ended, alerts that were
-// silent too long or are too old, and those of windows whose condition holds no more. It
-// reports whether it found any: the next look may find more.
+// runTimers ends a page of the alerts whose time is over: those of rules that have ended, those that were silent for
+// too long or are too old, and those of windows whose condition does not hold any more. It reports whether it found
+// any, so that there may be more.
 func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	w.adopt(due.Alerts)
 	for _, g := range due.Groups {
@@ -34,7 +34,7 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 		w.endDue(w.alert(a.ID), now)
 	}
 	for _, g := range due.Groups {
-		if g := w.endGroupWithRule(g.ID, now); g != nil { // unless the end of an alert has forgotten it
+		if g := w.endGroupWithRule(g.ID, now); g != nil { // nil also if the end of an alert has deleted it
 			w.checkGroup(g, now)
 		}
 	}
@@ -42,15 +42,14 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	return ending || pruned || len(due.Alerts)+len(due.Groups) > 0, err
 }
 
-// endDue ends an alert that time has ended.
+// endDue ends an alert whose EndsAt has come.
 func (w *work) endDue(a *Alert, now time.Time) {
 	switch {
 	case a == nil || a.EndsAt.IsZero() || a.EndsAt.After(now): // it has ended with its rule
 	case !a.open(): // ilert has refused its end
 		w.drop(a.ID)
 	case w.owesReport(a):
-		// Nobody would ever hear of whom no notice has reported: it is sent now, and the alert
-		// ends a minute later.
+		// After the end no notice would report the new members. So the alert is sent now, and ends a minute later.
 		a.NextTry, a.EndsAt = now, now.Add(time.Minute)
 		a.AgeAt = a.EndsAt
 		w.keep(a)
@@ -68,8 +67,8 @@ func (w *work) owesReport(a *Alert) bool {
 	return g != nil && g.Window.Held && g.Untold > 0
 }
 
-// checkGroup looks at a group because of the time alone: it forgets one that is over, and
-// ends the alert whose condition has not held for long enough.
+// checkGroup checks a group whose CheckAt has come: it deletes a group without an alert, and ends an alert whose
+// condition has not held for long enough.
 func (w *work) checkGroup(g *Group, now time.Time) {
 	if g.CheckAt.IsZero() || g.CheckAt.After(now) {
 		return
@@ -84,12 +83,12 @@ func (w *work) checkGroup(g *Group, now time.Time) {
 		g.scheduleCheck()
 		return
 	}
-	// The moments that were missed are made up for, as long as they can tell anything.
+	// If checks were missed, the loop goes through the times at which the condition may have changed.
 	for t := g.CheckAt; !t.After(now); g.CheckAt = t {
 		holds := w.holds(g, t)
 		over := g.LastTrue.Add(g.Window.Clear)
 		switch {
-		case holds && g.Window.Held: // until somebody leaves
+		case holds && g.Window.Held: // and it still does, since no member has left
 			g.LastTrue = now
 			t = now.Add(g.checkInterval())
 		case holds:
@@ -98,7 +97,7 @@ func (w *work) checkGroup(g *Group, now time.Time) {
 		case !t.Before(over):
 			w.endCleared(g, a, &origin{at: over, arrived: now})
 			return
-		case g.Window.Held, t.After(g.Latest.Add(g.Window.Length)): // as long as nobody comes
+		case g.Window.Held, t.After(g.Latest.Add(g.Window.Length)): // without a new hit it does not hold again
 			t = over
 		default:
 			t = earlier(t.Add(g.step()), over)
@@ -106,8 +105,8 @@ func (w *work) checkGroup(g *Group, now time.Time) {
 	}
 }
 
-// endCleared ends the alert of a group whose condition holds no more. What its window has
-// counted stays in it until it is too old: the condition may hold again.
+// endCleared ends the alert of a group whose condition does not hold any more. The window keeps its counts until they
+// are too old, since the condition may hold again.
 func (w *work) endCleared(g *Group, a *Alert, o *origin) {
 	if g.Window.Held {
 		w.end(a, o)
@@ -115,4 +114,32 @@ func (w *work) endCleared(g *Group, a *Alert, o *origin) {
 	}
 	g.CheckAt = g.forgetAt(o.arrived)
 	w.endKeepingWindow(a, o)
+}
+
+// pruneInterval is the interval between two calls of prune that do something.
+const pruneInterval = time.Hour
+
+// prune deletes, once within pruneInterval, old devices, old reports about deleted alerts, old outbox items of
+// unproven integration keys, and the proven keys beyond their limit. It reports whether it was time for that.
+func (w *work) prune(now time.Time) (pruned bool, err error) {
+	e := w.engine
+	e.memory.Lock()
+	due := now.Sub(e.devices.prunedAt) >= pruneInterval
+	e.memory.Unlock()
+	if !due {
+		return false, nil
+	}
+	w.changes.EndedBefore, w.changes.MaxProven = now.Add(-endedMemory), maxProven
+	guids, _, err := w.tx.FindDevices(w.ctx, now.Add(-fleetMemory), purgePage)
+	if err != nil {
+		return false, err
+	}
+	w.changes.NoDevices = append(w.changes.NoDevices, guids...)
+	if err := w.pruneUnproven(now); err != nil {
+		return false, err
+	}
+	if len(guids) < purgePage { // a full page lets the next call look for more
+		w.onCommit(func() { e.devices.prunedAt = now })
+	}
+	return true, nil
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// An integration key that a message brought is unproven until ilert has taken an event by it:
-// anybody who reaches the port or the broker can make one up. What waits for such keys is
-// bounded, the oldest is purged first.
+// An integration key that a message brought is unproven until ilert has taken an event by it: anybody who reaches
+// the port or the broker can make one up. The outbox items that wait for such keys have bounds of their own, so that
+// they push out no others.
 const (
 	maxUnproven      = 10_000
 	maxUnprovenBytes = 64 << 20
 	maxUnprovenAge   = 24 * time.Hour
-	// maxProven is the number of proven keys that are remembered.
+	// maxProven is the number of proven keys that the store keeps.
 	maxProven = 10_000
 )
 

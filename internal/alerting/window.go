@@ -7,14 +7,14 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// maxBuckets is the number of buckets of a window. The last is never whole, so a hit counts for
-// up to a bucket less than the window's length, and never for longer.
+// maxBuckets is the number of buckets of a window. The newest bucket is not over yet, so a hit counts for up to one
+// bucket less than the window's length, and never for longer.
 const maxBuckets = 300
 
 // bucketLength returns the length of a window's bucket in nanoseconds.
 func bucketLength(w *decision.Window) int64 { return max(int64(w.Length)/maxBuckets, 1) }
 
-// setWindow takes over the window as the rule has it now.
+// setWindow sets the window as the rule has it now, and moves the counts to its buckets.
 func (g *Group) setWindow(w *decision.Window) {
 	if g.Window == *w {
 		return
@@ -29,8 +29,8 @@ func (g *Group) setWindow(w *decision.Window) {
 	g.Window = *w
 }
 
-// advance moves the window to the time of a message. A late one does not move it back; but it is never
-// ahead of our own clock, should that have been put back.
+// advance moves the window to the time of a message. A late message does not move it back. But the window is never
+// ahead of the consumer's clock, which somebody may have put back.
 func (g *Group) advance(o *origin) {
 	if g.Latest.After(o.arrived) {
 		g.Latest = o.arrived
@@ -46,7 +46,7 @@ func (g *Group) advance(o *origin) {
 	g.Buckets = g.Buckets[gone:]
 }
 
-// add counts in the bucket of a number.
+// add adds to the counts of the bucket with a number.
 func (g *Group) add(number, hits, of int64) {
 	i := len(g.Buckets)
 	for i > 0 && g.Buckets[i-1][0] > number {
@@ -62,7 +62,7 @@ func (g *Group) add(number, hits, of int64) {
 	g.Buckets[i] = Bucket{number, hits, of}
 }
 
-// sums returns what the window has counted at a time.
+// sums returns the counts of the window at a time.
 func (g *Group) sums(at time.Time) (hits, of int) {
 	number := at.UnixNano() / bucketLength(&g.Window)
 	for _, b := range g.Buckets {
@@ -74,13 +74,13 @@ func (g *Group) sums(at time.Time) (hits, of int) {
 	return hits, of
 }
 
-// hit is one that may raise the alert of its group.
+// hit is a counted Hit that may raise the alert of its group.
 type hit struct {
 	decision.Hit
 	joined bool // its member is new to the open alert
 }
 
-// countHit counts a hit, and leaves it to weigh what that means.
+// countHit counts a hit. raiseByHit raises the alert later, if that is needed.
 func (w *work) countHit(h decision.Hit, o *origin) {
 	id := GroupID{h.Window.Rule, h.Group}
 	g := w.endOverdueGroup(id, o)
@@ -109,7 +109,8 @@ func (w *work) countHit(h decision.Hit, o *origin) {
 	o.hits = append(o.hits, hit{h, joined})
 }
 
-// endOverdueGroup returns the window of a group, or nil, after time has ended its alert, if it has.
+// endOverdueGroup ends the alert of a group if its time or its rule has ended before the change that o causes. It
+// returns the window that is left, or nil.
 func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
 	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil {
@@ -121,15 +122,15 @@ func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
 	return w.group(id)
 }
 
-// raiseByHit raises the alert of a hit's group if the condition holds.
+// raiseByHit raises the alert of a hit's group if the condition of the window holds.
 func (w *work) raiseByHit(h hit, o *origin) {
 	g := w.group(GroupID{h.Window.Rule, h.Group})
-	if g == nil { // the message has emptied it, too
+	if g == nil { // a later effect of the message has deleted it
 		return
 	}
 	a := w.alertOf(g)
 	holds := w.holds(g, g.Latest)
-	if h.joined && a != nil { // before it could be a mere reminder, which would be sent at once
+	if h.joined && a != nil { // first, since a reminder would be sent at once
 		a.reportMembers(g.reportAt(a, o.at), o)
 		w.keep(a)
 	}
@@ -148,12 +149,12 @@ func (w *work) raiseByHit(h hit, o *origin) {
 	g.scheduleCheck()
 }
 
-// raiseByWindow raises the alert of a group.
+// raiseByWindow raises the alert of a group that has none, and makes it hold the group's members.
 func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	g.Alert = idOf(r.Key)
 	w.raise(r, o)
 	a := w.alertOf(g)
-	if a == nil { // one of the same key is open for another reason
+	if a == nil { // an alert with the same key is open for another reason
 		return
 	}
 	g.Hold, g.LastTrue = r.For, g.Latest
@@ -161,13 +162,13 @@ func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	if !g.Window.Held {
 		return
 	}
-	if a.Told == ilert.Alert { // its end was taken back before it was sent
+	if a.Told == ilert.Alert { // its end waited, and is not sent any more
 		a.reportMembers(g.reportAt(a, o.at), o)
 	}
 	w.holdMembers(g)
 }
 
-// reportAt returns when ilert is sent the members that have joined at a time.
+// reportAt returns the time at which a notice reports the members that have joined at a time.
 func (g *Group) reportAt(a *Alert, at time.Time) time.Time {
 	due := at.Add(max(g.Hold, time.Minute))
 	if earliest := a.ToldAt.Add(time.Minute); due.Before(earliest) {
@@ -176,7 +177,7 @@ func (g *Group) reportAt(a *Alert, at time.Time) time.Time {
 	return due
 }
 
-// scheduleCheck sets when to check whether the condition still holds.
+// scheduleCheck sets the time at which to check whether the condition still holds.
 func (g *Group) scheduleCheck() {
 	g.CheckAt = time.Time{}
 	if g.Window.Clear > 0 {
@@ -184,15 +185,16 @@ func (g *Group) scheduleCheck() {
 	}
 }
 
-// checkInterval returns the time for which a condition that holds is not checked.
+// checkInterval returns the interval after which to check again a condition that holds.
 func (g *Group) checkInterval() time.Duration {
 	return max(min(g.step(), g.Window.Clear), time.Second)
 }
 
+// step returns the interval at which checkGroup looks at a condition that does not hold.
 func (g *Group) step() time.Duration { return max(g.Window.Length/60, time.Second) }
 
-// forgetAt returns when nothing of what arrived until then is left in the window. Seconds do not
-// matter, so many groups are forgotten at once.
+// forgetAt returns the time at which all that has arrived is too old for the window. It is a full minute, so that one
+// transaction deletes many groups.
 func (g *Group) forgetAt(arrived time.Time) time.Time {
 	return arrived.Add(g.Window.Length).Truncate(time.Minute).Add(time.Minute)
 }
@@ -209,8 +211,8 @@ func (w *work) alertOf(g *Group) *Alert {
 	return a
 }
 
-// holds reports whether the window's condition is true at a time. It counts members and devices
-// only if the rest is true.
+// holds reports whether the condition of the window is true at a time. It counts members and devices last, because
+// that takes longest.
 func (w *work) holds(g *Group, at time.Time) bool {
 	hits, of := g.sums(at)
 	if hits < g.Window.AtLeast || hits == 0 && !g.Window.Held {
@@ -237,7 +239,7 @@ func (w *work) holds(g *Group, at time.Time) bool {
 	return w.hasMembers(g, at, need)
 }
 
-// reset empties a group's window and ends its alert.
+// reset deletes the window of a group and ends its alert.
 func (w *work) reset(id GroupID, o *origin) {
 	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil {
@@ -250,7 +252,7 @@ func (w *work) reset(id GroupID, o *origin) {
 	w.forgetGroup(id)
 }
 
-// leave takes a member out of a group, and ends the alert if enough have left.
+// leave removes a member from a group, and ends the alert if enough members have left.
 func (w *work) leave(id GroupID, name string, o *origin) {
 	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil {

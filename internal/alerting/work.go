@@ -8,15 +8,15 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// work is the working set of a transaction: the rows that it has read, with the changes made to them so
-// far, and what else is to be saved. Its accessors do not read: what they return was planned
-// and loaded before, in few calls of the store, and else the transaction begins anew.
+// work is the working set of a transaction: the rows that it has loaded, the changes made to them so far, and
+// what else it will save. Its accessors do not ask the store. They return rows that were planned and loaded
+// before in few calls, or else make the transaction begin anew.
 type work struct {
 	ctx    context.Context
 	tx     Tx
 	engine *Engine
 
-	view    bool // nothing is changed
+	view    bool // the transaction only reads
 	rows    Rows
 	touched map[AlertID]struct{} // alerts that have changed
 	groups  map[GroupID]*groupChange
@@ -27,18 +27,18 @@ type work struct {
 	arrivals arrivals
 	received received
 	paced    paced
-	ends     []RuleEnd // nil: as the engine has them
-	epoch    int64
+	ends     []RuleEnd // nil: not copied from the engine yet
+	epoch    int64     // of the newest RuleEnd
 	overflow Purged
-	grown    Volumes  // by how much the tables have grown
+	grown    Volumes  // changes of the sizes of tables
 	then     []func() // see onCommit
 }
 
 // groupChange records what has changed of a group.
 type groupChange struct {
 	dirty   bool
-	arrived time.Time // of the last message of the transaction
-	emptied bool      // its row and members are deleted before members are written
+	arrived time.Time // latest arrival of a message of the transaction that has hit
+	emptied bool      // the store deletes its row and members before it writes members
 	members map[string]struct{}
 }
 
@@ -57,7 +57,7 @@ func newWork(ctx context.Context, e *Engine, tx Tx) *work {
 	return w
 }
 
-// forget empties the changes, once they are saved.
+// forget empties the changes after they were saved.
 func (w *work) forget() {
 	w.changes = Changes{
 		Ended: map[AlertID]Report{}, Members: map[MemberID]GroupMember{}, Lanes: map[ilert.IntegrationKey]*LaneHold{},
@@ -67,10 +67,10 @@ func (w *work) forget() {
 	clear(w.counts)
 }
 
-// missing is the panic of an accessor whose row was not planned.
+// missing is the value with which an accessor panics if its row was not planned.
 type missing struct{ keys Keys }
 
-// catch calls do, saves what has changed, and returns the keys that do has not planned, if there are any.
+// catch calls do and saves what has changed. If do asks for a row that it has not planned, catch returns its keys.
 func (w *work) catch(do func(*work) error) (unplanned *Keys, err error) {
 	defer func() {
 		switch r := recover().(type) {
@@ -87,10 +87,10 @@ func (w *work) catch(do func(*work) error) (unplanned *Keys, err error) {
 	return nil, w.save()
 }
 
-// strictPlans makes a row that was not planned a panic. Tests set it.
+// strictPlans is true in tests that let update panic instead of trying again.
 var strictPlans bool
 
-// load reads the rows of keys that were not read before.
+// load reads the rows of keys that the working set does not have yet.
 func (w *work) load(k Keys) error {
 	k.Alerts = unread(k.Alerts, w.rows.Alerts)
 	k.Groups = slices.DeleteFunc(unread(k.Groups, w.rows.Groups), func(id GroupID) bool {
@@ -124,7 +124,8 @@ func (w *work) load(k Keys) error {
 	return nil
 }
 
-// markRead gives keys that have no row the zero value, which tells them from those that were not read.
+// markRead sets the zero value for keys that have no row, so that accessors can tell them from rows that were not
+// read.
 func markRead[K comparable, V any](keys []K, rows map[K]V) {
 	for _, k := range keys {
 		row := rows[k]
@@ -132,7 +133,7 @@ func markRead[K comparable, V any](keys []K, rows map[K]V) {
 	}
 }
 
-// unread returns those of keys that are not in rows, each once.
+// unread returns the keys that are not in rows, each once.
 func unread[K comparable, V any](keys []K, rows map[K]V) []K {
 	if len(keys) == 0 {
 		return nil
@@ -151,7 +152,7 @@ func (k *Keys) empty() bool {
 		k.Fleet.IsZero() && !k.Volumes
 }
 
-// add adds other keys.
+// add adds other keys to k.
 func (k *Keys) add(other Keys) {
 	k.Alerts = append(k.Alerts, other.Alerts...)
 	k.Groups = append(k.Groups, other.Groups...)
@@ -169,8 +170,8 @@ func (k *Keys) add(other Keys) {
 	k.Volumes = k.Volumes || other.Volumes
 }
 
-// adopt takes rows that a finder has read into the working set, unless it has them already,
-// and returns those of the set.
+// adopt adds alerts that a method of the store has found to the working set. Of an alert that the set has already
+// it returns the one of the set, which may have changed.
 func (w *work) adopt(alerts []*Alert) []*Alert {
 	for i, a := range alerts {
 		if known, read := w.rows.Alerts[a.ID]; read {
@@ -182,7 +183,7 @@ func (w *work) adopt(alerts []*Alert) []*Alert {
 	return alerts
 }
 
-// alert returns the alert of an identity, or nil if there is none.
+// alert returns the alert with an identity, or nil if there is none.
 func (w *work) alert(id AlertID) *Alert {
 	a, read := w.rows.Alerts[id]
 	if !read {
@@ -191,13 +192,13 @@ func (w *work) alert(id AlertID) *Alert {
 	return a
 }
 
-// keep notes that an alert has changed.
+// keep puts an alert that has changed into the working set, to be saved.
 func (w *work) keep(a *Alert) {
 	w.rows.Alerts[a.ID] = a
 	w.touched[a.ID] = struct{}{}
 }
 
-// drop deletes an alert. Who has ended it is known for some time.
+// drop deletes an alert. Its newest report is kept for endedMemory, so that an older message does not raise it again.
 func (w *work) drop(id AlertID) {
 	if a := w.rows.Alerts[id]; a != nil && a.Report.Source != "" {
 		w.rows.Ended[id] = a.Report
@@ -207,7 +208,7 @@ func (w *work) drop(id AlertID) {
 	w.touched[id] = struct{}{}
 }
 
-// takeCached returns a group that the engine has in memory, and false if it has not.
+// takeCached takes a group out of the engine's cache, and returns false if it is not there.
 func (w *work) takeCached(id GroupID) (*Group, bool) {
 	if w.view {
 		return nil, false
@@ -224,7 +225,7 @@ func (w *work) group(id GroupID) *Group {
 	return g
 }
 
-// changeOf returns the record of what has changed of a group.
+// changeOf returns the record of what has changed of a group, which is empty at first.
 func (w *work) changeOf(id GroupID) *groupChange {
 	c := w.groups[id]
 	if c == nil {
@@ -234,17 +235,17 @@ func (w *work) changeOf(id GroupID) *groupChange {
 	return c
 }
 
-// touchLane makes the store derive anew when a lane is due.
+// touchLane makes the store derive anew the time at which a lane is due.
 func (w *work) touchLane(k ilert.IntegrationKey) {
 	if _, known := w.changes.Lanes[k]; !known {
 		w.changes.Lanes[k] = nil
 	}
 }
 
-// holdLane sets what holds up a lane.
+// holdLane sets the times before which the store may not let a lane be due.
 func (w *work) holdLane(k ilert.IntegrationKey, hold LaneHold) { w.changes.Lanes[k] = &hold }
 
-// save writes what has changed.
+// save collects what has changed, purges what exceeds the bounds, and writes all.
 func (w *work) save() error {
 	w.saveGroups()
 	for id := range w.touched {
@@ -264,7 +265,7 @@ func (w *work) save() error {
 	return w.write()
 }
 
-// write writes the changes that were collected.
+// write saves the changes that were collected.
 func (w *work) write() error {
 	w.changes.Tallies = w.counts.changed()
 	if err := w.tx.Save(w.ctx, &w.changes); err != nil {
@@ -274,5 +275,5 @@ func (w *work) write() error {
 	return nil
 }
 
-// onCommit calls do with the engine's memory locked, once the transaction is durable.
+// onCommit lets takeOver call do, with the engine's memory locked, after the transaction is durable.
 func (w *work) onCommit(do func()) { w.then = append(w.then, do) }

@@ -12,7 +12,33 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// FindDue returns what is due.
+// nextDue returns the earliest time at which a row is due, and false if there is none.
+func (r *rows) nextDue() (at time.Time, due bool) {
+	first := func(t time.Time) {
+		if !due || t.Before(at) {
+			at, due = t, true
+		}
+	}
+	for _, l := range r.lanes {
+		first(time.UnixMilli(moment(l.at)))
+	}
+	for _, a := range r.alerts {
+		if !a.EndsAt.IsZero() {
+			first(a.EndsAt)
+		}
+	}
+	for _, g := range r.groups {
+		if !g.CheckAt.IsZero() {
+			first(g.CheckAt)
+		}
+	}
+	for _, end := range r.ruleEnds {
+		first(time.UnixMilli(moment(end.Arrived)))
+	}
+	return at, due
+}
+
+// FindDue returns the alerts, groups and lanes that are due.
 func (t *tx) FindDue(_ context.Context, now time.Time, maxEnds, maxLanes int) (due alerting.Due, err error) {
 	due.Alerts, due.Groups = t.dueEnds(now, maxEnds)
 	due.Lanes = t.dueLanes(now, maxLanes)
@@ -40,7 +66,7 @@ func (t *tx) dueEnds(now time.Time, limit int) (alerts []*alerting.Alert, groups
 	return upTo(alerts, limit), groups
 }
 
-// dueLanes returns the integration keys for which something is due.
+// dueLanes returns the integration keys whose lanes are due.
 func (t *tx) dueLanes(now time.Time, limit int) (keys []ilert.IntegrationKey) {
 	for k, l := range t.lanes {
 		if moment(l.at) <= moment(now) {
@@ -60,7 +86,7 @@ func (t *tx) dueLanes(now time.Time, limit int) (keys []ilert.IntegrationKey) {
 	return upTo(keys, limit)
 }
 
-// FindWork returns what is due of lanes.
+// FindWork returns the rows of lanes that are due.
 func (t *tx) FindWork(_ context.Context, now time.Time, lanes []alerting.LaneQuery) ([]alerting.LaneWork, error) {
 	all := make([]alerting.LaneWork, len(lanes))
 	for i, query := range lanes {
@@ -95,11 +121,12 @@ func (t *tx) laneWork(query alerting.LaneQuery, now time.Time) (work alerting.La
 	return work
 }
 
-// compareDue compares alerts of one class and integration key.
+// compareDue compares alerts of one class and integration key by the order of alerting.LaneWork.
 func compareDue(a, b *alerting.Alert) int {
 	return cmp.Or(a.NextTry.Compare(b.NextTry), strings.Compare(a.Rule, b.Rule), strings.Compare(a.ID.Folded, b.ID.Folded))
 }
 
+// countBacklog counts the alerts of a lane that wait for their first notice, and those of each rule if they are many.
 func (t *tx) countBacklog(query alerting.LaneQuery, now time.Time, work *alerting.LaneWork) {
 	firsts, untold := 0, 0
 	rules := map[string]alerting.RuleBacklog{}
@@ -129,7 +156,7 @@ func (t *tx) countBacklog(query alerting.LaneQuery, now time.Time, work *alertin
 	}
 }
 
-// head returns the first item of a queue, or nil if it is empty.
+// head returns the first outbox item of an integration key, or nil if there is none.
 func (r *rows) head(k ilert.IntegrationKey) (first *alerting.OutboxItem) {
 	for id, o := range r.queues[k] {
 		if first == nil || id < first.ID {
@@ -206,7 +233,7 @@ func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (all []al
 	return all, nil
 }
 
-// FindDevices returns devices that were not seen lately.
+// FindDevices returns the devices that were not seen after a time.
 func (t *tx) FindDevices(_ context.Context, before time.Time, limit int) (guids []string, total int, err error) {
 	for guid, at := range t.devices {
 		if moment(at) <= moment(before) {

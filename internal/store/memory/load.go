@@ -9,7 +9,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Load reads the rows of keys into rows, unless they are there already.
+// Load copies the rows of keys into rows, except those that rows has already.
 func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) error {
 	t.loadAlerts(keys, rows)
 	for _, id := range keys.Groups {
@@ -55,7 +55,7 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 	return nil
 }
 
-// isBusy reports whether anything waits for an integration key or is claimed.
+// isBusy reports whether an alert or outbox item of an integration key waits or is claimed.
 func (r *rows) isBusy(k ilert.IntegrationKey) bool {
 	if len(r.pending[k])+len(r.queues[k]) > 0 {
 		return true
@@ -171,7 +171,7 @@ func (t *tx) rulePage(query alerting.RuleQuery) (page alerting.RulePage) {
 	return page
 }
 
-// behind returns the event types of an alert key among the next items of its queue.
+// behind returns the event types of the items behind an item that have the same alert key.
 func (t *tx) behind(ref alerting.OutboxRef) (types []ilert.Type) {
 	const next = 1000
 	ids := slices.Sorted(maps.Keys(t.queues[ref.Alert.Integration]))

@@ -1,5 +1,5 @@
 // Package memory keeps the rows of alerting in maps, for rehearsals, simulations and tests. It scans where
-// a database has an index, so that it is plainly right: other stores are compared with it.
+// a database has an index, so that it is simple enough to be right: tests compare other stores with it.
 package memory
 
 import (
@@ -10,17 +10,16 @@ import (
 	"github.com/mps-events/mps-events/internal/alerting"
 )
 
-// Store is an alerting.Store in memory. Close keeps the rows, so that another engine can be opened on it, as after a
-// restart.
+// Store is an alerting.Store in memory. It keeps the rows after Close, so that a test can open another engine on it.
 type Store struct {
-	turn chan struct{} // is full while somebody uses rows
+	turn chan struct{} // holds a value while a method uses rows
 	rows *rows
 }
 
 // New returns an empty store.
 func New() *Store { return &Store{turn: make(chan struct{}, 1), rows: newRows()} }
 
-// wait waits until nobody else uses the rows. The caller calls release in the end.
+// wait waits until no other method uses the rows. The caller must call release in the end.
 func (s *Store) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -35,14 +34,14 @@ func (s *Store) wait(ctx context.Context) error {
 
 func (s *Store) release() { <-s.turn }
 
-// Update calls do in a transaction, and takes back what do has saved if it fails or panics.
+// Update calls do in a transaction, and takes back what do has saved if do fails or panics.
 func (s *Store) Update(ctx context.Context, do func(alerting.Tx) error) error {
 	if err := s.wait(ctx); err != nil {
 		return err
 	}
 	defer s.release()
 	s.rows.begin()
-	defer s.rows.rollback() // after a commit there is nothing to take back
+	defer s.rows.rollback() // does nothing after a commit
 	if err := do(&tx{rows: s.rows}); err != nil {
 		return err
 	}
@@ -50,7 +49,7 @@ func (s *Store) Update(ctx context.Context, do func(alerting.Tx) error) error {
 	return nil
 }
 
-// View calls do on a copy of the rows.
+// View calls do on a copy of the rows, so that do sees one moment and holds up nothing.
 func (s *Store) View(ctx context.Context, do func(alerting.Tx) error) error {
 	if err := s.wait(ctx); err != nil {
 		return err
@@ -60,7 +59,7 @@ func (s *Store) View(ctx context.Context, do func(alerting.Tx) error) error {
 	return do(&tx{rows: r, view: true})
 }
 
-// NextDue returns the earliest time at which something is due.
+// NextDue returns the earliest time at which a row is due, and false if there is none.
 func (s *Store) NextDue(ctx context.Context) (at time.Time, due bool, err error) {
 	if err := s.wait(ctx); err != nil {
 		return at, false, err
@@ -70,7 +69,7 @@ func (s *Store) NextDue(ctx context.Context) (at time.Time, due bool, err error)
 	return at, due, nil
 }
 
-// Close keeps the rows.
+// Close does nothing.
 func (s *Store) Close() error { return nil }
 
 // tx is a transaction on rows.

@@ -12,33 +12,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// nextDue returns the earliest time at which something is due, and false if there is nothing.
-func (r *rows) nextDue() (at time.Time, due bool) {
-	first := func(t time.Time) {
-		if !due || t.Before(at) {
-			at, due = t, true
-		}
-	}
-	for _, l := range r.lanes {
-		first(time.UnixMilli(moment(l.at)))
-	}
-	for _, a := range r.alerts {
-		if !a.EndsAt.IsZero() {
-			first(a.EndsAt)
-		}
-	}
-	for _, g := range r.groups {
-		if !g.CheckAt.IsZero() {
-			first(g.CheckAt)
-		}
-	}
-	for _, end := range r.ruleEnds {
-		first(time.UnixMilli(moment(end.Arrived)))
-	}
-	return at, due
-}
-
-// earlier returns the earlier of two times, of which zero is never.
+// earlier returns the earlier of two times. A zero time stands for never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -91,7 +65,7 @@ func (s *Store) Status(ctx context.Context, now time.Time) (alerting.Status, err
 	return all, nil
 }
 
-// countWaiting counts an alert that is pending.
+// countWaiting adds a pending alert to the counts.
 func countWaiting(a *alerting.Alert, now time.Time, all *alerting.Status) {
 	due := moment(a.NextTry) <= moment(now)
 	switch {
@@ -117,7 +91,7 @@ func (s *Store) Alerts(ctx context.Context, rule string, limit int) (all []alert
 	}
 	defer s.release()
 	for _, a := range s.rows.alerts {
-		// A storm has the name of its rule for a group, since no rule raises it.
+		// No rule raises a storm. Its group is the rule of its members.
 		if rule == "" || a.Rule == rule || a.Storm == alerting.IsStorm && a.Group == rule {
 			all = append(all, alerting.AlertWithMembers{Alert: *copyAlert(a), Members: s.rows.countMembers(a)})
 		}

@@ -12,17 +12,18 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// rows are all rows of a store. What a pointer or an inner map of members leads to is never changed, but replaced.
+// rows is the set of all rows of a store. A transaction never changes what a pointer or an inner map of members
+// leads to, but replaces it, so that copies share it.
 type rows struct {
 	alerts  map[alerting.AlertID]*alerting.Alert
-	pending map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // those of alerts
+	pending map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // the pending ones of alerts
 	ended   map[alerting.AlertID]alerting.Report
 	groups  map[alerting.GroupID]*alerting.Group // without members
 	members map[alerting.GroupID]map[string]alerting.GroupMember
 
 	lanes  map[ilert.IntegrationKey]lane
 	outbox map[int64]*alerting.OutboxItem
-	queues map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem // those of outbox
+	queues map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem // the items of outbox by integration key
 	proven map[ilert.IntegrationKey]time.Time
 
 	letters    map[int64]*alerting.Letter
@@ -38,18 +39,18 @@ type rows struct {
 	matched    map[string]uint64
 
 	counters
-	before counters // at the begin of the transaction
-	undo   []func() // takes back what the transaction has changed, the last first
+	before counters // as they were when the transaction began
+	undo   []func() // functions that take back one change each, the latest change last
 }
 
-// counters are the numbers that a store keeps beside its rows.
+// counters holds the numbers that a store keeps beside its rows.
 type counters struct {
 	volumes                           alerting.Volumes
 	lastLetter, lastItem, lastArrival int64
 	epoch                             int64
 }
 
-// lane records when an integration key is due, and what holds it up.
+// lane is the row of an integration key: the time at which it is due, and the times before which it may not be.
 type lane struct {
 	hold alerting.LaneHold
 	at   time.Time
@@ -78,7 +79,7 @@ func newRows() *rows {
 	}
 }
 
-// clone returns a copy of what a transaction may read.
+// clone returns a copy of the rows that a View may read.
 func (r *rows) clone() *rows {
 	c := *r
 	c.alerts, c.ended, c.groups, c.members = maps.Clone(r.alerts), maps.Clone(r.ended), maps.Clone(r.groups), maps.Clone(r.members)
@@ -105,19 +106,19 @@ func (r *rows) rollback() {
 	r.counters, r.undo = r.before, nil
 }
 
-// put sets a row, and notes how to take that back.
+// put sets a row so that rollback can take it back.
 func put[K comparable, V any](r *rows, in map[K]V, k K, v V) {
-	note(r, in, k)
+	noteUndo(r, in, k)
 	in[k] = v
 }
 
-// remove deletes a row, and notes how to take that back.
+// remove deletes a row so that rollback can take it back.
 func remove[K comparable, V any](r *rows, in map[K]V, k K) {
-	note(r, in, k)
+	noteUndo(r, in, k)
 	delete(in, k)
 }
 
-func note[K comparable, V any](r *rows, in map[K]V, k K) {
+func noteUndo[K comparable, V any](r *rows, in map[K]V, k K) {
 	before, was := in[k]
 	r.undo = append(r.undo, func() {
 		if was {
@@ -128,7 +129,7 @@ func note[K comparable, V any](r *rows, in map[K]V, k K) {
 	})
 }
 
-// index puts a row into the part of an index that belongs to an integration key, or takes it out.
+// index adds a row to the part of an index that belongs to an integration key, or removes it if has is false.
 func index[K comparable, V any](r *rows, in map[ilert.IntegrationKey]map[K]V, of ilert.IntegrationKey, k K, v V, has bool) {
 	part := in[of]
 	_, had := part[k]
@@ -156,22 +157,22 @@ func (r *rows) removeAlert(id alerting.AlertID) {
 }
 
 func (r *rows) putItem(o *alerting.OutboxItem) {
-	r.weigh(r.outbox[o.ID], -1)
-	r.weigh(o, 1)
+	r.growOutbox(r.outbox[o.ID], -1)
+	r.growOutbox(o, 1)
 	put(r, r.outbox, o.ID, o)
 	index(r, r.queues, o.Alert.Integration, o.ID, o, true)
 }
 
 func (r *rows) removeItem(id int64) {
 	if o := r.outbox[id]; o != nil {
-		r.weigh(o, -1)
+		r.growOutbox(o, -1)
 		remove(r, r.outbox, id)
 		index(r, r.queues, o.Alert.Integration, id, nil, false)
 	}
 }
 
-// weigh adds an outbox item to the volumes, or takes it out.
-func (r *rows) weigh(o *alerting.OutboxItem, sign int64) {
+// growOutbox adds an outbox item to the volumes, or subtracts it if sign is -1.
+func (r *rows) growOutbox(o *alerting.OutboxItem, sign int64) {
 	if o == nil {
 		return
 	}
@@ -186,7 +187,7 @@ func grow(v *alerting.Volume, sign, bytes int64) {
 	v.Bytes += sign * bytes
 }
 
-// kept returns a time as stores keep it: in Unix milliseconds, of which 0 is never.
+// kept returns a time as all stores keep it: in whole milliseconds. The Unix time 0 stands for never.
 func kept(t time.Time) time.Time {
 	if t.IsZero() || t.UnixMilli() == 0 {
 		return time.Time{}
@@ -194,7 +195,7 @@ func kept(t time.Time) time.Time {
 	return time.UnixMilli(t.UnixMilli())
 }
 
-// moment returns a time as queries compare it.
+// moment returns a time as the queries of all stores compare it: in Unix milliseconds, with 0 for never.
 func moment(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -221,7 +222,7 @@ func copyBytes(b []byte) []byte {
 	return bytes.Clone(b)
 }
 
-// copyGroup copies a group without its members.
+// copyGroup returns a copy of a group without its members.
 func copyGroup(g *alerting.Group) *alerting.Group {
 	c := *g
 	c.Hold = g.Hold.Truncate(time.Millisecond)
@@ -255,15 +256,15 @@ func compareGroups(a, b alerting.GroupID) int {
 	return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Group, b.Group))
 }
 
-// upTo returns the first of all, up to a limit.
+// upTo returns up to limit of the first elements.
 func upTo[T any](all []T, limit int) []T { return all[:max(min(len(all), limit), 0)] }
 
-// isFirst reports whether an alert waits to join a storm, or to be sent for the first time, and is due.
+// isFirst reports whether an alert is due and of the kind Firsts.
 func isFirst(a *alerting.Alert, now time.Time) bool {
 	return isDue(a, now) && a.Class() >= 0 && a.Class().Kind() == alerting.Firsts
 }
 
-// isDue reports whether an alert may be sent now.
+// isDue reports whether an alert waits and its time has come.
 func isDue(a *alerting.Alert, now time.Time) bool {
 	return a.Pending && !a.Claimed && moment(a.NextTry) <= moment(now)
 }

@@ -249,7 +249,7 @@ func (t *tx) saveRest(changes *alerting.Changes) {
 	}
 }
 
-// saveLanes derives lanes anew.
+// saveLanes derives the lanes anew that the changes name or touch.
 func (t *tx) saveLanes(changes *alerting.Changes, touched map[ilert.IntegrationKey]struct{}) {
 	if changes.AllLanes {
 		for k := range t.lanes {
@@ -267,7 +267,7 @@ func (t *tx) saveLanes(changes *alerting.Changes, touched map[ilert.IntegrationK
 	}
 }
 
-// derive sets when a lane is due, or forgets it if nothing waits for it.
+// derive sets the time at which a lane is due, or deletes the lane if nothing waits for it.
 func (t *tx) derive(k ilert.IntegrationKey) {
 	l := t.lanes[k]
 	waits := false
@@ -328,7 +328,7 @@ func (t *tx) JoinStorms(_ context.Context, now time.Time, joins []alerting.Storm
 	return counts, nil
 }
 
-// Recover begins the work of an engine.
+// Recover prepares the rows for a new engine.
 func (t *tx) Recover(_ context.Context, memory *alerting.Memory) error {
 	if err := t.writable(); err != nil {
 		return err
@@ -360,7 +360,7 @@ func (t *tx) Recover(_ context.Context, memory *alerting.Memory) error {
 	return nil
 }
 
-// remember reads what an engine keeps in memory.
+// remember copies the rows that an engine keeps in memory.
 func (t *tx) remember(m *alerting.Memory) {
 	*m = alerting.Memory{Subscriptions: map[string][]string{}, Epoch: t.epoch}
 	for _, id := range slices.Sorted(maps.Keys(t.arrivals)) {

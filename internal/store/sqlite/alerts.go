@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"context"
 	"strings"
-	"time"
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/ilert"
@@ -31,7 +29,7 @@ func scanCause(r *row) alerting.Cause {
 	}
 }
 
-// foldedOf returns the folded alert keys of alerts by their integration keys, as statements name them.
+// foldedOf returns the folded alert keys by integration key: a statement is about the alerts of one integration key.
 func foldedOf(ids []alerting.AlertID) map[ilert.IntegrationKey][]string {
 	folded := map[ilert.IntegrationKey][]string{}
 	for _, id := range ids {
@@ -40,14 +38,14 @@ func foldedOf(ids []alerting.AlertID) map[ilert.IntegrationKey][]string {
 	return folded
 }
 
-// addAlert adds an alert to rows, unless they hold it already.
+// addAlert adds an alert to rows, unless rows has it already.
 func addAlert(a *alerting.Alert, rows *alerting.Rows) {
 	if _, read := rows.Alerts[a.ID]; !read {
 		mapIn(&rows.Alerts)[a.ID] = a
 	}
 }
 
-// loadAlerts reads alerts, and the last reports of those that are no more.
+// loadAlerts reads alerts, and the last reports about those that were deleted.
 func (t *tx) loadAlerts(keys *alerting.Keys, rows *alerting.Rows) error {
 	if len(keys.Alerts) == 0 {
 		return nil
@@ -107,7 +105,8 @@ func (t *tx) saveAlerts(c *alerting.Changes) error {
 	return nil
 }
 
-// Column turn, which is the send class, comes last: it is only written.
+// insertAlert is the statement that writes an alert. Column turn, the send class, comes last because no row is read
+// with it.
 var insertAlert = `INSERT OR REPLACE INTO alert (` + alertColumns + `, turn) VALUES (?` + strings.Repeat(",?", strings.Count(alertColumns, ",")+1) + `)`
 
 func (t *tx) saveEnded(c *alerting.Changes) error {
@@ -124,29 +123,4 @@ func (t *tx) saveEnded(c *alerting.Changes) error {
 		}
 	}
 	return nil
-}
-
-// FindDue returns what is due.
-func (t *tx) FindDue(_ context.Context, now time.Time, maxEnds, maxLanes int) (due alerting.Due, err error) {
-	if due.Alerts, due.Groups, err = t.dueEnds(now, maxEnds); err == nil {
-		due.Lanes, err = t.dueLanes(now, maxLanes)
-	}
-	return due, err
-}
-
-// dueEnds returns the alerts and groups whose time has come.
-func (t *tx) dueEnds(now time.Time, limit int) (alerts []*alerting.Alert, groups []*alerting.Group, err error) {
-	err = t.each(func(r *row) { alerts = append(alerts, scanAlert(r)) }, `
-		SELECT `+alertColumns+` FROM alert WHERE ends_at > 0 AND ends_at <= ? ORDER BY ends_at, integration_key, folded_key LIMIT ? + 0`,
-		millis(now), limit)
-	if err != nil {
-		return nil, nil, err
-	}
-	err = t.each(func(r *row) { groups = append(groups, scanGroup(r)) }, `
-		SELECT `+groupColumns+` FROM window_group WHERE check_at > 0 AND check_at <= ? ORDER BY check_at, rule, grp LIMIT ? + 0`,
-		millis(now), limit)
-	if err != nil {
-		return nil, nil, err
-	}
-	return alerts, groups, t.loadMembers(groups)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store/sqlite"
 )
 
-// A backlog of one key must not make each step slower.
+// A backlog of one integration key must not make each step slower.
 func BenchmarkClaimOfABacklog(b *testing.B) {
 	for _, backlog := range []int{100, 100_000} {
 		b.Run(fmt.Sprint(backlog), func(b *testing.B) {
@@ -121,7 +121,7 @@ func received(m alerting.Message) alerting.Message {
 	return m
 }
 
-// Neither may many keys, nor what waits for one that is held.
+// Many lanes, or many alerts of a lane without a budget, must not make the steps of another lane slower.
 func BenchmarkClaimBesideOthers(b *testing.B) {
 	for _, c := range []struct {
 		name        string
@@ -165,7 +165,7 @@ func BenchmarkClaimBesideOthers(b *testing.B) {
 	}
 }
 
-// A message of a storm costs what it lists, however large the storm is.
+// A notice of a storm takes a time that depends on the members that it reports, not on the size of the storm.
 func BenchmarkStorm(b *testing.B) {
 	for _, size := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -177,23 +177,23 @@ func BenchmarkStorm(b *testing.B) {
 				}
 				require.NoError(b, s.Apply(context.Background(), batch))
 			}
-			message := func() {
+			notice := func() {
 				notices, err := s.Claim(context.Background(), start, 1, narrow)
 				require.NoError(b, err)
 				require.Len(b, notices, 1)
 				require.NoError(b, s.Settle(context.Background(), []alerting.Answer{{Notice: notices[0], Result: alerting.NotTaken, Retry: start}}))
 			}
-			for range 10 { // until all have joined
-				message()
+			for range 10 { // until all alerts have joined the storm
+				notice()
 			}
 			for b.Loop() {
-				message()
+				notice()
 			}
 		})
 	}
 }
 
-// The end of a rule that has very many alerts holds up no message for long.
+// The end of a rule that has very many alerts must not hold up messages for long.
 func BenchmarkEndOfARule(b *testing.B) {
 	const alerts = 50_000
 	var longest, all time.Duration

@@ -7,8 +7,8 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// The tables hold times in Unix milliseconds, 0 being never, durations in milliseconds, and
-// integration keys as their Text.
+// The tables hold times in Unix milliseconds, with 0 for never, durations in milliseconds, and integration keys as
+// the texts that their method Text returns.
 
 func millis(t time.Time) int64 {
 	if t.IsZero() {
@@ -24,7 +24,7 @@ func timeOf(millis int64) time.Time {
 	return time.UnixMilli(millis)
 }
 
-// blob returns bytes as a column holds them: never NULL.
+// blob returns bytes as a column holds them, which is never NULL.
 func blob(bytes []byte) []byte {
 	if bytes == nil {
 		return []byte{}
@@ -32,8 +32,8 @@ func blob(bytes []byte) []byte {
 	return bytes
 }
 
-// row is a row of a result, whose methods return one column after the other, and the zero value for NULL. It
-// spares the reflection that Scan needs for variables of other types.
+// row is a row of a result. Each call of a method returns the next column, and the zero value for NULL. Scan would need
+// reflection to write into variables of other types than SQLite's.
 type row struct {
 	values, into []any // into has pointers to values
 	next         int
@@ -95,7 +95,7 @@ func (r *row) keyOrNull() (k ilert.IntegrationKey, is bool) {
 
 func (r *row) uint64() uint64 { return uint64(r.int64()) }
 
-// orNever returns a time in milliseconds, and never for NULL.
+// orNever returns a time in milliseconds, or never for NULL.
 func (r *row) orNever() int64 {
 	if n, there := r.value().(int64); there {
 		return n

@@ -6,13 +6,13 @@ import (
 	"errors"
 )
 
-// connection is a connection to the file, with the statements that were prepared on it: to read the text
-// of a statement costs SQLite several times as much as to execute it. The caller that has its turn uses it alone.
+// connection is a connection to the file with the statements that were prepared on it: SQLite takes several times as
+// long to parse the text of a statement as to execute it. One transaction at a time uses the connection.
 type connection struct {
 	db    *sql.DB
 	conn  *sql.Conn
-	begin string                 // of a transaction
-	turn  chan struct{}          // holds a value while someone uses the connection
+	begin string                 // statement that begins a transaction
+	turn  chan struct{}          // holds a value while a transaction uses the connection
 	ready map[string]*sql.Stmt   // by text
 	lists map[listQuery][]string // texts of list queries, see listLengths
 }
@@ -26,7 +26,7 @@ func connect(ctx context.Context, db *sql.DB, begin string) (*connection, error)
 	return &connection{db: db, conn: conn, begin: begin, turn: make(chan struct{}, 1), ready: map[string]*sql.Stmt{}, lists: map[listQuery][]string{}}, nil
 }
 
-// take waits for the turn.
+// take waits until no other transaction uses the connection. The caller must call release in the end.
 func (c *connection) take(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -41,9 +41,10 @@ func (c *connection) take(ctx context.Context) error {
 
 func (c *connection) release() { <-c.turn }
 
-// statement returns a statement of this package, which is prepared when it is used first. SQLite prepares a
-// statement anew for each value of a LIMIT ?, and of a column that a partial index has in its condition, since it
-// plans by them. Therefore the statements have LIMIT ? + 0, and literals for such columns.
+// statement returns a prepared statement. It prepares each text once and keeps it, so texts must be few: values go
+// into arguments. But SQLite prepares a statement anew for each value of a LIMIT ?, and of a column that the condition
+// of a partial index has, since it plans by them. Therefore the statements have LIMIT ? + 0, and literals for such
+// columns.
 func (c *connection) statement(text string) (*sql.Stmt, error) {
 	if ready := c.ready[text]; ready != nil {
 		return ready, nil
@@ -56,7 +57,7 @@ func (c *connection) statement(text string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// exec executes a statement. Like query, it cannot be stopped: that would cost a goroutine.
+// exec executes a statement. Like query, it cannot be stopped: the driver would need a goroutine for that.
 func (c *connection) exec(text string, args ...any) (sql.Result, error) {
 	stmt, err := c.statement(text) //nolint:sqlclosecheck // close does
 	if err != nil {
@@ -74,7 +75,7 @@ func (c *connection) query(text string, args ...any) (*sql.Rows, error) {
 	return stmt.QueryContext(context.Background(), args...)
 }
 
-// close closes the connection, once the caller that has its turn is done.
+// close closes the connection after the transaction that uses it has ended.
 func (c *connection) close() error {
 	c.turn <- struct{}{}
 	defer c.release()
@@ -82,6 +83,6 @@ func (c *connection) close() error {
 		_ = stmt.Close()
 	}
 	clear(c.ready)
-	_ = c.conn.Close() // has its turn with db, too
+	_ = c.conn.Close() // db.Close closes it, too, and returns the error
 	return c.db.Close()
 }

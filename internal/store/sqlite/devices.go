@@ -30,7 +30,7 @@ func (t *tx) saveDevices(c *alerting.Changes) error {
 	return nil
 }
 
-// FindDevices returns the devices that were not seen for longest.
+// FindDevices returns the devices that were not seen after a time, and the total number of devices.
 func (t *tx) FindDevices(_ context.Context, before time.Time, limit int) (guids []string, total int, err error) {
 	err = t.each(func(r *row) { guids = append(guids, r.text()) }, `SELECT guid FROM device WHERE seen_at <= ? ORDER BY seen_at, guid LIMIT ? + 0`, millis(before), limit)
 	if err != nil {

@@ -24,7 +24,7 @@ func scanGroup(r *row) *alerting.Group {
 	return g
 }
 
-// groupsOf returns the names of groups by their rules, as statements name them.
+// groupsOf returns the names of groups by rule: a statement is about the groups of one rule.
 func groupsOf(ids []alerting.GroupID) map[string][]string {
 	names := map[string][]string{}
 	for _, id := range ids {
@@ -109,8 +109,8 @@ func (t *tx) saveGroups(c *alerting.Changes) error {
 	return nil
 }
 
-// membersPerInsert is the number of members that one statement writes. To bind the arguments of
-// a statement takes a time that grows with the square of their number.
+// membersPerInsert is the number of members that one statement writes. It is small, because the driver binds
+// arguments in a time that grows with the square of their number.
 const membersPerInsert = 16
 
 const insertMember = `INSERT OR REPLACE INTO member (rule, grp, member, at, told) VALUES (?,?,?,?,?)`
@@ -126,7 +126,7 @@ func (t *tx) saveMembers(c *alerting.Changes) error {
 	if len(c.Members) == 0 {
 		return nil
 	}
-	// In the order of the table, neighbours go to the same page.
+	// In the order of the table, rows that are neighbours are written to the same page of the file.
 	ids := slices.SortedFunc(maps.Keys(c.Members), func(a, b alerting.MemberID) int {
 		return cmp.Or(cmp.Compare(a.Group.Rule, b.Group.Rule), cmp.Compare(a.Group.Group, b.Group.Group), cmp.Compare(a.Name, b.Name))
 	})

@@ -14,18 +14,18 @@ import (
 // lane is the state of an integration key, with times in milliseconds.
 type lane struct {
 	due [alerting.Classes]int64 // when the first alert of each send class is due
-	out int64                   // when the first outbox item is
+	out int64                   // when the first outbox item is due
 
-	exists                     bool // there is a row, with these
+	exists                     bool // there is a row; any, singles, at and unproven are its columns
 	any, singles, at, unproven int64
 	proven                     bool
 }
 
-// never is later than all times.
+// never is a time that is later than all others.
 const never = math.MaxInt64
 
-// laneQuery is the query that reads a lane. It has a column for each send class: asked for them one by one, the
-// index has the first alert of each at hand, however many others wait.
+// laneQuery is the query that reads a lane. It has a column for each send class, because SQLite finds the first alert
+// of one class in an index at once, however many others wait.
 var laneQuery = func() string {
 	text := new(strings.Builder)
 	text.WriteString(`SELECT `)
@@ -59,7 +59,7 @@ func isLiteral(key ilert.IntegrationKey) bool {
 	return literal
 }
 
-// next returns when something may be sent, or never.
+// next returns the time at which a notice may be sent, or never.
 func (l *lane) next() int64 {
 	singles := max(l.any, l.singles)
 	next := int64(never)
@@ -87,7 +87,7 @@ func (t *tx) saveLanes(c *alerting.Changes) error {
 	return t.deriveLanes()
 }
 
-// deriveLanes writes when the lanes that have been touched are due, as far as that has changed.
+// deriveLanes writes the lanes that were touched, if they have changed.
 func (t *tx) deriveLanes() error {
 	for key, hold := range t.lanes {
 		if err := t.deriveLane(key, hold); err != nil {
@@ -120,7 +120,7 @@ func (t *tx) deriveLane(key ilert.IntegrationKey, hold *alerting.LaneHold) error
 	return nil
 }
 
-// loadBusy reads for which integration keys something waits or is claimed.
+// loadBusy reads whether an alert or outbox item of an integration key waits or is claimed.
 func (t *tx) loadBusy(keys *alerting.Keys, rows *alerting.Rows) error {
 	for _, key := range keys.Busy {
 		err := t.each(func(r *row) { mapIn(&rows.Busy)[key] = r.bool() }, `
@@ -134,14 +134,7 @@ func (t *tx) loadBusy(keys *alerting.Keys, rows *alerting.Rows) error {
 	return nil
 }
 
-// dueLanes returns the integration keys for which something is due.
-func (t *tx) dueLanes(now time.Time, limit int) (keys []ilert.IntegrationKey, err error) {
-	err = t.each(func(r *row) { keys = append(keys, r.key()) },
-		`SELECT integration_key FROM lane WHERE at <= ? ORDER BY unproven, at, integration_key LIMIT ? + 0`, millis(now), limit)
-	return keys, err
-}
-
-// FindWork returns what is due of lanes.
+// FindWork returns the rows of lanes that are due.
 func (t *tx) FindWork(_ context.Context, now time.Time, lanes []alerting.LaneQuery) ([]alerting.LaneWork, error) {
 	all := make([]alerting.LaneWork, len(lanes))
 	for i := range lanes {
@@ -187,7 +180,8 @@ func (t *tx) findWork(now time.Time, q *alerting.LaneQuery, work *alerting.LaneW
 	return t.countWaiting(key, until, q.Minute, firsts, work)
 }
 
-// countWaiting counts what waits of an integration key. Of a first class there is something only if firsts.
+// countWaiting counts the alerts of an integration key that wait for their first notice, and those of each rule if they
+// are many. If not firsts, none is of the kind Firsts and due.
 func (t *tx) countWaiting(key string, until int64, minute int, firsts bool, work *alerting.LaneWork) error {
 	if minute <= 0 {
 		return nil

@@ -60,12 +60,12 @@ func (t *tx) addLetter(l *alerting.Letter) (err error) {
 	return err
 }
 
-// overtake marks dead letters of the outbox that later events contradict.
+// overtake marks the dead letters of the outbox that later events contradict.
 func (t *tx) overtake(all []alerting.Overtaking) error {
 	if len(all) == 0 {
 		return nil
 	}
-	some := false // mostly there are none
+	some := false // a store rarely has such letters
 	err := t.each(func(r *row) { some = r.bool() }, `SELECT EXISTS (SELECT 1 FROM dead_letter WHERE kind = 'send' AND folded_key <> '')`)
 	if err != nil || !some {
 		return err
@@ -84,7 +84,7 @@ func (t *tx) overtake(all []alerting.Overtaking) error {
 	return nil
 }
 
-// whereLetters returns the conditions for dead letters, and their order.
+// whereLetters returns the conditions and the order of a query for dead letters.
 func whereLetters(which *alerting.LetterQuery) (where conditions, order string, err error) {
 	if len(which.IDs) > 0 {
 		ids, err := json.Marshal(which.IDs)
@@ -112,7 +112,7 @@ func whereLetters(which *alerting.LetterQuery) (where conditions, order string, 
 	return where, order, nil
 }
 
-// FindLetters returns the chosen dead letters, as far as it is needed to purge them.
+// FindLetters returns what the engine needs to purge the chosen dead letters.
 func (t *tx) FindLetters(_ context.Context, which alerting.LetterQuery) (found []alerting.Stored, err error) {
 	if !which.ChoosesLetters() {
 		return nil, nil
@@ -143,7 +143,7 @@ func (s *Store) Letters(ctx context.Context, which alerting.LetterQuery) (found 
 	return found, err
 }
 
-// propertiesText returns properties as alerting.Properties has them.
+// propertiesText returns the text of alerting.Properties.
 func propertiesText(all []decision.Property) (string, error) {
 	if len(all) == 0 {
 		return "", nil

@@ -15,7 +15,7 @@ func (t *tx) saveArrivals(c *alerting.Changes) (err error) {
 		for _, print := range c.Arrival.Prints {
 			prints = binary.BigEndian.AppendUint64(prints, print)
 		}
-		// Inserted before the others are deleted, it has a higher number than all of them.
+		// The insertion comes before the deletions, so that the new row gets a higher ID than the old ones.
 		if added, err = t.insert(`INSERT INTO arrival (at, prints) VALUES (?, ?)`, millis(c.Arrival.At), prints); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (t *tx) saveReceipts(c *alerting.Changes) error {
 	return t.exec(`INSERT OR REPLACE INTO receipt (id, session, receipts) VALUES (?, ?, ?)`, c.Receipt.ID, c.Receipt.Session, blob(c.Receipt.Receipts))
 }
 
-// savePace writes the requests to ilert, and the times before which it has asked for none.
+// savePace writes the requests to ilert, and the times until which ilert has asked for none.
 func (t *tx) savePace(c *alerting.Changes) error {
 	if !c.NoRequests.IsZero() {
 		if err := t.exec(`DELETE FROM request WHERE at <= ?`, millis(c.NoRequests)); err != nil {
@@ -105,7 +105,7 @@ func (t *tx) saveSubscriptions(c *alerting.Changes) error {
 	return nil
 }
 
-// Recover begins the work of an engine.
+// Recover prepares the rows for a new engine.
 func (t *tx) Recover(_ context.Context, m *alerting.Memory) error {
 	for _, text := range []string{
 		`UPDATE alert SET claimed = 0 WHERE claimed = 1`, `UPDATE outbox SET claimed = 0 WHERE claimed = 1`, `DELETE FROM lane`,

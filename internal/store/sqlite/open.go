@@ -1,6 +1,6 @@
-// Package sqlite keeps the rows of alerting in one SQLite file, for one process. A transaction is on
-// the disk when Update returns. Files of earlier versions are brought up to date when they are opened;
-// files of later versions, damaged ones and those that another process uses are refused and left as they are.
+// Package sqlite keeps the rows of alerting in one SQLite file, for one process. A transaction is on the disk when
+// Update returns. Open brings files of earlier versions up to date. It refuses files of later versions, damaged
+// files, and files that another process uses, and leaves them as they are.
 package sqlite
 
 import (
@@ -25,10 +25,10 @@ import (
 // Store is an alerting.Store in a file.
 type Store struct {
 	writer  *connection
-	reader  *connection // beside the writer
-	lock    *sql.DB     // nil beside another process
+	reader  *connection // reads while the writer writes
+	lock    *sql.DB     // nil if the store was opened beside another process
 	locked  atomic.Pointer[locked]
-	damaged atomic.Pointer[error] // the reason why nothing more is written
+	damaged atomic.Pointer[error] // the reason why the store writes nothing more
 }
 
 var _ alerting.Store = (*Store)(nil)
@@ -36,8 +36,8 @@ var _ alerting.Store = (*Store)(nil)
 //go:embed migrations
 var migrations embed.FS
 
-// Open opens or creates the file at path, brings its schema up to date and keeps other processes from
-// opening it so.
+// Open opens or creates the file at path, and brings its schema up to date. Other processes cannot Open it until
+// Close.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -63,8 +63,8 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenBeside opens an existing store beside the process that uses it, to read, to purge and to mark
-// dead letters. It neither creates the file nor changes its schema.
+// OpenBeside opens an existing file beside the process that works on it, to read, to purge and to mark dead letters.
+// It neither creates the file nor changes its schema.
 func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	absolute, err := filepath.Abs(path)
 	if err == nil {
@@ -80,11 +80,11 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// openStore opens both connections to a file, after prepare has seen to its schema.
+// openStore calls prepare, which checks or changes the schema of a file, and opens both connections to the file.
 func openStore(ctx context.Context, path string, prepare func(context.Context, *sql.DB) error) (*Store, error) {
 	s := new(Store)
 	db, err := openFile(path, url.Values{
-		// FULL, because what has been acknowledged to the broker must survive a loss of power.
+		// FULL, because a message that the consumer has acknowledged must survive a loss of power.
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
 	})
 	if err != nil {
@@ -93,8 +93,8 @@ func openStore(ctx context.Context, path string, prepare func(context.Context, *
 	if err := prepare(ctx, db); err != nil {
 		return nil, errors.Join(s.fault(err), db.Close())
 	}
-	// IMMEDIATE, because a transaction that reads first and writes then would fail if another process
-	// has written in between.
+	// IMMEDIATE, because SQLite refuses the write of a transaction that has read before, if another process has
+	// written in between.
 	if s.writer, err = connect(ctx, db, "BEGIN IMMEDIATE"); err != nil {
 		return nil, errors.Join(s.fault(err), db.Close())
 	}
@@ -109,8 +109,8 @@ func openStore(ctx context.Context, path string, prepare func(context.Context, *
 }
 
 func openFile(path string, options url.Values) (*sql.DB, error) {
-	// Messages may hold the keys of alert sources; SQLite gives the files that it puts beside this
-	// one the same permissions.
+	// Only the owner may read the file, as messages may hold integration keys. SQLite gives the same permissions to
+	// the files that it puts beside this one.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -127,10 +127,9 @@ func openFile(path string, options url.Values) (*sql.DB, error) {
 	return db, nil
 }
 
-// acquire keeps a second process away from the store, whose claims it would take for those of a dead
-// one. The lock is a transaction in a file beside the store that never ends: SQLite knows how to lock on
-// every system, and the system lets go of it however the process dies. The store itself stays open
-// to readers.
+// acquire locks the store against a second process, which would take the claims of the first for those of a dead
+// one. The lock is a transaction that never ends, in a file beside the store: SQLite knows how to lock a file on
+// every system, and the system unlocks it however the process dies. Other processes can still read the store.
 func acquire(ctx context.Context, path string) (*sql.DB, error) {
 	lock, err := openFile(path, url.Values{"_pragma": {"busy_timeout(0)"}})
 	if err != nil {
@@ -171,7 +170,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// isOfThisVersion returns an error unless the schema is the one of this program.
+// isOfThisVersion returns an error unless the schema has the version that this program knows.
 func isOfThisVersion(ctx context.Context, db *sql.DB) error {
 	var tables int
 	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'dead_letter'`).Scan(&tables)
@@ -192,8 +191,8 @@ func isOfThisVersion(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// fault puts an error of SQLite in words that help. After one that a damaged file has caused nothing
-// more is written: the good parts of the file must not get worse.
+// fault returns an error of SQLite in words that help. After an error that a damaged file has caused, the store writes
+// nothing more, so that the good parts of the file do not get worse.
 func (s *Store) fault(err error) error {
 	if code := codeOf(err); code != sqlite3.SQLITE_CORRUPT && code != sqlite3.SQLITE_NOTADB {
 		return err
@@ -203,7 +202,7 @@ func (s *Store) fault(err error) error {
 	return err
 }
 
-// codeOf returns SQLite's code of an error, without the details of the extended one; 0 if there is none.
+// codeOf returns SQLite's primary result code of an error; 0 if it is no error of SQLite.
 func codeOf(err error) int {
 	var failed *sqlite.Error
 	if !errors.As(err, &failed) {
@@ -214,7 +213,7 @@ func codeOf(err error) int {
 
 func isBusy(err error) bool { return codeOf(err) == sqlite3.SQLITE_BUSY }
 
-// Close closes the file, after the transactions that are under way.
+// Close closes the file after the transactions that are under way have ended.
 func (s *Store) Close() error {
 	err := errors.Join(s.reader.close(), s.writer.close())
 	if s.lock != nil {

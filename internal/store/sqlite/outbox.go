@@ -7,7 +7,8 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Column unproven is the number of bytes of an item that is, else 0.
+// itemColumns holds the columns of an outbox item. Column unproven is the size of the item if its integration key is
+// unproven, else 0.
 const itemColumns = `id, integration_key, folded_key, path, body, event_type, queued_at, unproven, claimed, tries, next_try,
 	filter, topic, payload, received_at, properties`
 
@@ -78,7 +79,7 @@ func (t *tx) saveOutbox(c *alerting.Changes) error {
 }
 
 func (t *tx) addItem(item *alerting.OutboxItem) (err error) {
-	bytes := item.Bytes() // that the INSERT returned it would cost three times as much
+	bytes := item.Bytes() // an INSERT that returns the column bytes takes three times as long
 	t.grow(outbox, 1, bytes)
 	unproven := int64(0)
 	if item.Unproven {
@@ -140,7 +141,7 @@ func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (found []
 	if which.Unproven {
 		where.add("unproven > 0")
 		if which.Key == nil {
-			index = " INDEXED BY outbox_unproven" // SQLite would rather look through all items in their order
+			index = " INDEXED BY outbox_unproven" // SQLite would otherwise read all items in their order
 		}
 	}
 	err = t.each(func(r *row) {

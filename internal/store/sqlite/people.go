@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/alerting"
@@ -54,7 +53,7 @@ func (t *tx) status(now time.Time) (all alerting.Status, err error) {
 	return all, err
 }
 
-// Alerts returns alerts with the number of members of each.
+// Alerts returns the alerts of a rule, or all, with the number of members of each.
 func (s *Store) Alerts(ctx context.Context, rule string, limit int) (all []alerting.AlertWithMembers, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		return t.each(func(r *row) { all = append(all, alerting.AlertWithMembers{Alert: *scanAlert(r), Members: r.int()}) }, `
@@ -70,13 +69,13 @@ func (s *Store) Alerts(ctx context.Context, rule string, limit int) (all []alert
 	return all, err
 }
 
-// WaitingKeys returns the literal integration keys that ilert does not take.
+// WaitingKeys returns the literal integration keys for which chosen outbox items wait.
 func (s *Store) WaitingKeys(ctx context.Context, which alerting.LetterQuery) (all []alerting.WaitingKey, err error) {
 	if !which.ChoosesWaiting() {
 		return nil, nil
 	}
 	var where conditions
-	where.add("integration_key >= 'key:' AND integration_key < 'key;'") // as literal ones begin
+	where.add("integration_key >= 'key:' AND integration_key < 'key;'") // the texts of literal keys begin with "key:"
 	where.text("filter = ?", which.Filter)
 	where.text("topic = ?", which.Topic)
 	where.before("queued_at < ?", which.Before)
@@ -93,30 +92,4 @@ func (s *Store) WaitingKeys(ctx context.Context, which alerting.LetterQuery) (al
 			ORDER BY since, integration_key`, where.args...)
 	})
 	return all, err
-}
-
-// NextDue returns when something is due.
-func (s *Store) NextDue(ctx context.Context) (at time.Time, some bool, err error) {
-	if err := s.writer.take(ctx); err != nil {
-		return at, false, fmt.Errorf("store: %w", err)
-	}
-	defer s.writer.release()
-	t := &tx{conn: s.writer}
-	err = t.each(func(r *row) {
-		if some = r.bool(); some {
-			at = time.UnixMilli(r.int64())
-		}
-	}, `
-		SELECT min(at) IS NOT NULL, min(at) FROM (
-			SELECT min(at) AS at FROM lane
-			UNION ALL
-			SELECT min(ends_at) FROM alert WHERE ends_at > 0
-			UNION ALL
-			SELECT min(check_at) FROM window_group WHERE check_at > 0
-			UNION ALL
-			SELECT min(arrived) FROM rule_end)`)
-	if err != nil {
-		return at, false, fmt.Errorf("store: %w", s.fault(err))
-	}
-	return at, some, nil
 }

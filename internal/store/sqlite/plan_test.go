@@ -16,7 +16,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// everything calls each method of a transaction that work repeats, with all that it may ask for.
+// everything calls each method of a transaction that the engine calls often, with each kind of row and query.
 func everything(t *testing.T, tx alerting.Tx) {
 	t.Helper()
 	ctx, now, key := t.Context(), time.UnixMilli(1), ilert.LiteralKey("k")
@@ -53,8 +53,8 @@ func everything(t *testing.T, tx alerting.Tx) {
 	}
 }
 
-// A statement that looks through a whole table, or through all alerts of an integration key, is fast enough in
-// each test and too slow on the bad day that the store is for.
+// A statement that reads a whole table, or all alerts of an integration key, is fast enough in tests, and too slow
+// when many alerts wait.
 func TestStatementsFindTheirRowsByIndices(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
 	require.NoError(t, err)
@@ -71,7 +71,8 @@ func TestStatementsFindTheirRowsByIndices(t *testing.T) {
 	seen := 0
 	for _, c := range []*connection{s.writer, s.reader} {
 		for _, text := range slices.Collect(maps.Keys(c.ready)) {
-			if strings.Contains(text, "SELECT EXISTS (SELECT 1 FROM dead_letter") || !strings.Contains(text, "WHERE") && !strings.Contains(text, "SELECT") { // the one stops at the first row
+			// The first of these statements stops at the first row, the others have no rows to find.
+			if strings.Contains(text, "SELECT EXISTS (SELECT 1 FROM dead_letter") || !strings.Contains(text, "WHERE") && !strings.Contains(text, "SELECT") {
 				continue
 			}
 			seen++

@@ -7,16 +7,14 @@ import (
 	"time"
 )
 
-// listQuery is a statement about rows with one of many values: the list of these stands in place of
-// "(LIST)". To execute a statement costs far more than to find one more row.
+// listQuery is a statement about rows with one of many values. Their list takes the place of "(LIST)". One statement
+// about many rows is much faster than many statements about one.
 type listQuery string
 
-// listLengths are the lengths of lists for which statements are prepared. A list that is shorter repeats
-// its last value.
+// listLengths holds the lengths of lists for which statements are prepared. A shorter list repeats its last value.
 var listLengths = []int{1, 8, 64}
 
-// lists returns statements with their arguments that together name all values; other arguments stand
-// before these.
+// lists returns statements that are about all values together, with their arguments: those in before, then values.
 func lists[V any](t *tx, query listQuery, values []V, before ...any) iter.Seq2[string, []any] {
 	return func(yield func(string, []any) bool) {
 		if len(values) == 0 {
@@ -99,7 +97,7 @@ func (c *conditions) where() string {
 	return " WHERE " + strings.Join(c.all, " AND ")
 }
 
-// limit returns the conditions with an order and a limit, of which 0 is none.
+// limit returns the conditions as a clause with an order and a limit, of which 0 is none.
 func (c *conditions) limit(order string, limit int) string {
 	if limit == 0 {
 		limit = -1

@@ -71,7 +71,7 @@ func (t *tx) recoverRules(m *alerting.Memory) error {
 	return t.each(func(r *row) { m.Epoch = r.int64() }, `SELECT epoch FROM last_epoch`)
 }
 
-// FindRules returns the rules that the store knows, with the number of open alerts.
+// FindRules returns the rules that the store has rows of, with the number of open alerts.
 func (t *tx) FindRules(context.Context) (found []alerting.RuleCount, err error) {
 	err = t.each(func(r *row) {
 		found = append(found, alerting.RuleCount{Rule: r.text(), Key: r.key(), Open: r.int()})

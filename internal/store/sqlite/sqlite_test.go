@@ -30,7 +30,7 @@ var (
 	third      = ilert.LiteralKey("third")
 )
 
-// open opens a new store, whose path has characters that mean something in the address of a file.
+// open opens a new store, whose path has characters with a meaning in the URL of a file.
 func open(t *testing.T) (s *sqlite.Store, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "store ?%.db")
@@ -39,7 +39,7 @@ func open(t *testing.T) (s *sqlite.Store, path string) {
 	return s, path
 }
 
-// checkVolumes holds the volumes against the rows.
+// checkVolumes asserts that the volumes are those of the rows.
 func checkVolumes(t *testing.T, path string) {
 	t.Helper()
 	rows, err := raw(t, path).QueryContext(context.Background(), `
@@ -80,7 +80,7 @@ func waiting(id alerting.AlertID) *alerting.Alert {
 	return &alerting.Alert{ID: id, AlertKey: id.Folded, Rule: "r", Desired: ilert.Alert, Pending: true, NextTry: start, Priority: "LOW", Body: "{}"}
 }
 
-// raw opens the file beside the store, without its pragmas.
+// raw opens the file beside the store, without the store's pragmas.
 func raw(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path}).String())
@@ -130,7 +130,7 @@ func TestRowsComeBackAsTheyWereSaved(t *testing.T) {
 		Outbox: []*alerting.OutboxItem{item}, Letters: []*alerting.Letter{letter},
 		Devices: []alerting.Device{{GUID: "d", SeenAt: start}},
 	}
-	for i := range 100 { // more than one statement takes
+	for i := range 100 { // more than one statement writes
 		name := strings.Repeat("m", i+1)
 		m := alerting.GroupMember{At: start.Add(time.Duration(i) * time.Second), Told: i%2 == 0}
 		changes.Members[alerting.MemberID{Group: group.ID, Name: name}] = m
@@ -316,7 +316,7 @@ func TestOnlyWaitingForTheTurnEndsWithTheContext(t *testing.T) {
 	assert.NotNil(t, load(t, s, alerting.Keys{Alerts: []alerting.AlertID{id}}).Alerts[id])
 }
 
-// A reader sees one moment, and neither holds up the other.
+// A View sees one moment. It does not hold up an Update, nor the other way round.
 func TestAViewHoldsUpNoUpdate(t *testing.T) {
 	s, _ := open(t)
 	id := alerting.AlertID{Folded: "a"}
@@ -414,7 +414,7 @@ func TestAFileThatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	garbage := bytes.Repeat([]byte("this is no database"), 1000)
 	require.NoError(t, os.WriteFile(path, garbage, 0o600))
-	for range 2 { // the first leaves no lock behind
+	for range 2 { // the first attempt leaves no lock behind
 		_, err := sqlite.Open(t.Context(), path)
 		require.ErrorContains(t, err, "store: "+path+": the file is damaged, and left as it is")
 	}
@@ -423,15 +423,15 @@ func TestAFileThatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {
 	assert.True(t, bytes.Equal(garbage, after), "untouched")
 }
 
-// A page in the middle is bad. That shows only when it is read, and then nothing more is written,
-// though other pages are good.
+// A damaged page in the middle of the file shows only when SQLite reads it. From then on the store writes nothing
+// more, even to pages that are good.
 func TestADamagedPageStopsAllWriting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	s := reopen(t, path)
 	for range 20 {
 		save(t, s, &alerting.Changes{Letters: []*alerting.Letter{{Payload: bytes.Repeat([]byte("x"), 3000)}}})
 	}
-	require.NoError(t, s.Close()) // all is in the file itself
+	require.NoError(t, s.Close()) // writes all into the file itself
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	const page = 4096
@@ -455,8 +455,8 @@ func TestALockedFileIsUsedAgainOnceItIsFree(t *testing.T) {
 	s, path := open(t)
 	db := raw(t, path)
 	execute(t, db, `BEGIN IMMEDIATE`)
-	// The file has one writer: if each of those that wait in line waited for the lock in its turn, the last would
-	// learn of it after minutes.
+	// The file has one writer. If each of the waiting transactions waited for the lock in its turn, the last one would
+	// fail only after minutes.
 	began := time.Now()
 	var waiting sync.WaitGroup
 	for range 8 {
@@ -471,7 +471,8 @@ func TestALockedFileIsUsedAgainOnceItIsFree(t *testing.T) {
 	save(t, s, &alerting.Changes{Matched: map[string]uint64{"r": 1}})
 }
 
-// SQLite writes to no file whose header asks for a newer version to write with, whoever it belongs to.
+// SQLite does not write to a file whose header asks for a newer version of SQLite to write with. Unlike permissions,
+// that also stops root.
 func TestAFileThatCannotBeWrittenSaysSo(t *testing.T) {
 	s, path := open(t)
 	save(t, s, &alerting.Changes{Letters: []*alerting.Letter{{Topic: "t"}}})
@@ -488,7 +489,7 @@ func TestAFileThatCannotBeWrittenSaysSo(t *testing.T) {
 	require.ErrorContains(t, err, "store: attempt to write a readonly database")
 	letters, err := s.Letters(t.Context(), alerting.LetterQuery{})
 	require.NoError(t, err)
-	assert.Len(t, letters, 1, "it is read all the same")
+	assert.Len(t, letters, 1, "it can still be read")
 	_, err = sqlite.Open(t.Context(), t.TempDir())
 	require.ErrorContains(t, err, "is a directory")
 }
@@ -510,7 +511,7 @@ func TestAStoreOfVersion1IsBroughtUpToDate(t *testing.T) {
 	execute(t, db, `INSERT INTO window_group VALUES ('r', 'g', '{"Length":60000000000}', '[[1,2,3]]', '', 'b', 0, 0, 0, 0, 1, 0, 0)`)
 
 	s := reopen(t, path)
-	foreign := ilert.LiteralKey("env:DOORS_KEY") // a message has brought it, so it names no variable
+	foreign := ilert.LiteralKey("env:DOORS_KEY") // a message has brought it, so it does not name a variable
 	require.NoError(t, s.Update(t.Context(), func(tx alerting.Tx) error {
 		var m alerting.Memory
 		require.NoError(t, tx.Recover(t.Context(), &m))
@@ -544,7 +545,7 @@ func TestAStoreOfVersion1IsBroughtUpToDate(t *testing.T) {
 	assert.Equal(t, "#rules", found[0].Filter)
 }
 
-// lanesDue returns the lanes for which something is due.
+// lanesDue returns the integration keys whose lanes are due.
 func lanesDue(ctx context.Context, tx alerting.Tx, now time.Time, limit int) ([]ilert.IntegrationKey, error) {
 	due, err := tx.FindDue(ctx, now, 0, limit)
 	return due.Lanes, err

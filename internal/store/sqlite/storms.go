@@ -8,12 +8,11 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// firstsDue is the condition for alerts of an integration key (?1) that are of a first class and due at
-// a time (?2).
+// firstsDue is the condition for alerts of an integration key (?1) that are due at a time (?2) and of the kind Firsts.
 const firstsDue = `integration_key = ?1 AND turn IN (1, 4, 7) AND pending = 1 AND claimed = 0 AND next_try <= ?2`
 
-// The queries for members of a storm. They name the index, since SQLite would rather look through all alerts of
-// the key in their order.
+// The queries for members of a storm. They name the index, since SQLite would otherwise read all alerts of the
+// integration key in their order.
 const (
 	membersOfStorm = `SELECT ` + alertColumns + ` FROM alert INDEXED BY alert_storm
 		WHERE integration_key = ? AND pending = 0 AND rule = ? AND storm = 1 ORDER BY folded_key LIMIT ? + 0`
@@ -54,7 +53,7 @@ func (t *tx) JoinStorms(_ context.Context, now time.Time, joins []alerting.Storm
 	t.lanes = map[ilert.IntegrationKey]*alerting.LaneHold{}
 	for i, j := range joins {
 		t.touchLane(j.Key)
-		// A member has no send class of its own: -1.
+		// A member has the send class NoClass, which is -1.
 		err := t.each(func(*row) { joined[i]++ }, `
 			UPDATE alert SET storm = 1, turn = -1
 			WHERE integration_key = ?1 AND folded_key IN (

@@ -4,7 +4,7 @@ import "github.com/mps-events/mps-events/internal/alerting"
 
 func (t *tx) saveTallies(c *alerting.Changes) error {
 	for filter, n := range c.Tallies {
-		// The conversion makes a number below zero of one that has wrapped.
+		// The conversion to int64 turns a number that has wrapped around into one below zero, which subtracts.
 		err := t.exec(`
 			INSERT INTO tally (filter, received, ignored, duplicate, merged, delivered, dead, purged) VALUES (?,?,?,?,?,?,?,?)
 			ON CONFLICT (filter) DO UPDATE SET

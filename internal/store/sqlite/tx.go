@@ -10,22 +10,22 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// tx is a transaction. Its methods do not look at their contexts, since a transaction is short.
+// tx is a transaction. Its methods ignore their contexts, since a transaction is short.
 type tx struct {
 	conn  *connection
 	lanes map[ilert.IntegrationKey]*alerting.LaneHold // to be derived by the Save that is under way
-	grown [volumes]alerting.Volume                    // by it
+	grown [volumes]alerting.Volume                    // changes of the volumes by the Save that is under way
 	epoch int64                                       // the highest that was saved
 }
 
-// locked is the finding that another process holds the file for longer than we wait.
+// locked is the finding that another process has locked the file for longer than the store waits.
 type locked struct {
 	found time.Time
 	err   error
 }
 
-// Update calls do in a transaction that may write. Beside another process it waits afterwards as long as that
-// took: a process that waits for the file only looks now and then whether it is free.
+// Update calls do in a transaction that may write. If the store was opened beside another process, Update then waits
+// as long as the transaction took: a process that waits for the file looks only now and then whether it is free.
 func (s *Store) Update(ctx context.Context, do func(alerting.Tx) error) error {
 	began := time.Now()
 	if err := s.update(ctx, do); err != nil {
@@ -34,7 +34,7 @@ func (s *Store) Update(ctx context.Context, do func(alerting.Tx) error) error {
 	if s.lock == nil {
 		select {
 		case <-time.After(time.Since(began)):
-		case <-ctx.Done(): // what was to be done is done
+		case <-ctx.Done(): // the transaction is committed all the same
 		}
 	}
 	return nil
@@ -50,7 +50,7 @@ func (s *Store) update(ctx context.Context, do func(alerting.Tx) error) error {
 	}
 	defer s.writer.release()
 	if lock := s.locked.Load(); lock != nil && lock.found.After(began) {
-		return lock.err // to wait for it in turn would hold up those behind
+		return lock.err // if each transaction waited for the lock in its turn, the last would wait for minutes
 	}
 	t := &tx{conn: s.writer}
 	if err := t.exec(s.writer.begin); err != nil {
@@ -83,12 +83,12 @@ func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 	return nil
 }
 
-// run calls do in the transaction that has begun, and ends it, however do ends.
+// run calls do in a transaction that has begun, and commits it, or rolls it back if do fails or panics.
 func (t *tx) run(do func(alerting.Tx) error) error {
 	committed := false
 	defer func() {
 		if !committed {
-			_ = t.exec(`ROLLBACK`) // fails if the error has rolled back already
+			_ = t.exec(`ROLLBACK`) // fails if SQLite has rolled back because of the error
 		}
 	}()
 	if err := do(t); err != nil {
@@ -107,7 +107,7 @@ func (t *tx) exec(text string, args ...any) error {
 	return err
 }
 
-// insert executes an INSERT and returns the number of the new row.
+// insert executes an INSERT and returns the ID of the new row.
 func (t *tx) insert(text string, args ...any) (id int64, err error) {
 	result, err := t.conn.exec(text, args...)
 	if err != nil {
@@ -153,6 +153,7 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 	return nil
 }
 
+// loads holds the parts of Load.
 var loads = []func(*tx, *alerting.Keys, *alerting.Rows) error{
 	(*tx).loadAlerts, (*tx).loadGroups, (*tx).loadStorms, (*tx).loadRules, (*tx).loadOutbox, (*tx).loadBehind,
 	(*tx).loadLetters, (*tx).loadProven, (*tx).loadDevices, (*tx).loadVolumes, (*tx).loadBusy,
@@ -172,8 +173,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 	return nil
 }
 
-// saves are in an order in which each finds what it needs: the lanes and the volumes follow from the
-// rows before them.
+// saves holds the parts of Save in order: the volumes and the lanes follow from the rows that the others write.
 var saves = []func(*tx, *alerting.Changes) error{
 	(*tx).saveAlerts, (*tx).saveEnded, (*tx).saveGroups, (*tx).saveMembers, (*tx).saveOutbox, (*tx).saveProven,
 	(*tx).saveLetters, (*tx).saveRules, (*tx).saveDevices, (*tx).saveArrivals, (*tx).saveReceipts, (*tx).savePace,
@@ -187,7 +187,7 @@ func (t *tx) touchLane(key ilert.IntegrationKey) {
 	}
 }
 
-// mapIn returns a map, which it makes if there is none.
+// mapIn returns the map in a variable, and makes one if that is nil.
 func mapIn[K comparable, V any](in *map[K]V) map[K]V {
 	if *in == nil {
 		*in = map[K]V{}

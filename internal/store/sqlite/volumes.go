@@ -2,17 +2,17 @@ package sqlite
 
 import "github.com/mps-events/mps-events/internal/alerting"
 
-// The volumes, as indices of volumeNames.
+// The numbers of the volumes, which are indices of volumeNames.
 const (
 	letters = iota
 	outbox
-	unprovenItems // of the outbox
+	unprovenItems // a part of the outbox
 	volumes
 )
 
 var volumeNames = [volumes]string{"dead_letter", "outbox", "unproven"}
 
-// grow notes that rows are added, or that a number below zero of them is deleted.
+// grow adds to the changes of a volume. Numbers below zero stand for deleted rows.
 func (t *tx) grow(volume int, rows, bytes int64) {
 	t.grown[volume].Rows += rows
 	t.grown[volume].Bytes += bytes

@@ -121,16 +121,16 @@ func testWhatChangesWhileARequestIsUnderWay(t *testing.T, open opener) {
 		result    alerting.Result
 		then      []string
 	}{
-		"ended, and ilert took the alert":          {end("a"), alerting.Taken, []string{"RESOLVE a"}},
-		"ended, and nobody knows":                  {end("a"), alerting.Unknown, []string{"RESOLVE a"}},
-		"ended, and it had not arrived":            {end("a"), alerting.NotTaken, nil},
-		"ended, and ilert called it invalid":       {end("a"), alerting.Refused, nil},
-		"repeated, and ilert took it":              {raise("a"), alerting.Taken, nil},
-		"repeated, and nobody knows":               {raise("a"), alerting.Unknown, []string{"ALERT a"}},
-		"repeated, and it had not arrived":         {raise("a"), alerting.NotTaken, []string{"ALERT a"}},
-		"repeated, and ilert called it invalid":    {raise("a"), alerting.Refused, nil},
-		"another one ended, and ilert took it":     {end("b"), alerting.Taken, nil},
-		"another one was raised, and nobody knows": {raise("b"), alerting.Unknown, []string{"ALERT a", "ALERT b"}},
+		"ended, and ilert took the alert":           {end("a"), alerting.Taken, []string{"RESOLVE a"}},
+		"ended, without an answer":                  {end("a"), alerting.Unknown, []string{"RESOLVE a"}},
+		"ended, and it had not arrived":             {end("a"), alerting.NotTaken, nil},
+		"ended, and ilert called it invalid":        {end("a"), alerting.Refused, nil},
+		"repeated, and ilert took it":               {raise("a"), alerting.Taken, nil},
+		"repeated, without an answer":               {raise("a"), alerting.Unknown, []string{"ALERT a"}},
+		"repeated, and it had not arrived":          {raise("a"), alerting.NotTaken, []string{"ALERT a"}},
+		"repeated, and ilert called it invalid":     {raise("a"), alerting.Refused, nil},
+		"another one ended, and ilert took it":      {end("b"), alerting.Taken, nil},
+		"another one was raised, without an answer": {raise("b"), alerting.Unknown, []string{"ALERT a", "ALERT b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)

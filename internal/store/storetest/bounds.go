@@ -116,8 +116,8 @@ func testWhatWaitsToBeSentIsBounded(t *testing.T, open opener) {
 	b.bound(func(l *alerting.Bounds) { l.Waiting = 2000 })
 	b.apply(send(doors, "the first"))
 	underWay := b.claim()
-	b.flood(15, 1000, func(n int) alerting.Message { return send(ilert.LiteralKey(fmt.Sprint(n)), "a stranger's") })
-	assert.EqualValues(t, 1+10_000, b.tally().Pending, "strangers push out none but their own")
+	b.flood(15, 1000, func(n int) alerting.Message { return send(ilert.LiteralKey(fmt.Sprint(n)), "unproven") })
+	assert.EqualValues(t, 1+10_000, b.tally().Pending, "items of unproven keys push out no others")
 	b.flood(5, 1000, func(n int) alerting.Message { return send(configured, fmt.Sprint(n)) })
 	tally := b.tally()
 	assert.EqualValues(t, 12_000, tally.Pending)
@@ -131,7 +131,7 @@ func testWhatWaitsToBeSentIsBounded(t *testing.T, open opener) {
 	b.bound(func(l *alerting.Bounds) { l.WaitingBytes = -64 << 20 }) // which leaves room for unproven keys only
 	b.within(1, unlimited(configured))
 	b.tidy()
-	assert.EqualValues(t, 10_000+1, b.tally().Pending, "strangers', and what is under way")
+	assert.EqualValues(t, 10_000+1, b.tally().Pending, "items of unproven keys, and what is under way")
 }
 
 // Whoever can publish can make up devices.

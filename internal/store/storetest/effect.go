@@ -15,7 +15,7 @@ import (
 
 var effectTests = []test{
 	testAMessageWithSeveralEffectsHasOneFate,
-	testARefusedEffectThatIsNobodysIsKeptAsItWasSent,
+	testARefusedNoticeWithoutAMessageIsKeptAsItWasSent,
 	testAnAlertMayHaveToLastBeforeItIsSent,
 	testARuleHasItsOwnReminder,
 	testAnAlertThatGetsWorseIsSentAtOnce,
@@ -56,7 +56,7 @@ func testAMessageWithSeveralEffectsHasOneFate(t *testing.T, open opener) {
 	assert.Zero(t, b.tally().Pending)
 }
 
-func testARefusedEffectThatIsNobodysIsKeptAsItWasSent(t *testing.T, open opener) {
+func testARefusedNoticeWithoutAMessageIsKeptAsItWasSent(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("b")
 	r.Key.Integration, r.Event.Details = doors, "what happened"
@@ -207,7 +207,7 @@ func testWhatBecomesOfAnAcceptance(t *testing.T, open opener) {
 		then      []string
 	}{
 		"taken":                               {nil, alerting.Taken, nil},
-		"nobody knows":                        {nil, alerting.Unknown, []string{"ACCEPT a"}},
+		"without an answer":                   {nil, alerting.Unknown, []string{"ACCEPT a"}},
 		"not taken":                           {nil, alerting.NotTaken, []string{"ACCEPT a"}},
 		"refused":                             {nil, alerting.Refused, nil},
 		"ended, and taken":                    {[]decision.Effect{ending("a")}, alerting.Taken, []string{"RESOLVE a"}},
@@ -232,8 +232,8 @@ func testWhatBecomesOfAnAcceptance(t *testing.T, open opener) {
 	}
 }
 
-// An alert that ends and begins again sends a page
-// again, whatever becomes of the requests: what somebody looked after is over.
+// If an alert ends and begins again, the engine sends it again, whatever ilert answers: the person who had accepted
+// the alert does not know that it has begun again.
 func testAnAlertThatBeginsAgainIsNoLongerAccepted(t *testing.T, open opener) {
 	for name, c := range map[string]struct {
 		result alerting.Result

@@ -293,7 +293,7 @@ func testARestartLosesNoMember(t *testing.T, open opener) {
 	n := b.claim()
 	require.Len(t, n, 1)
 	b.restart()
-	assert.Equal(t, []string{"ALERT 3: a, b, c"}, b.texts(), "nobody knows whether it arrived")
+	assert.Equal(t, []string{"ALERT 3: a, b, c"}, b.texts(), "without an answer the notice reports the same members")
 	b.hits(w, "d")
 	b.restart()
 	b.later(minute)

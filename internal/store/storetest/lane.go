@@ -18,7 +18,7 @@ var laneTests = []test{
 	testWhatEndsAnAlertMayTakeWhatIsKeptFromAlerts,
 	testAnAnswerMayChangeTheBudget,
 	testWhatAnOperatorMayHaveMendedIsTriedAtOnce,
-	testAHeldKeyIsLookedAtByTheNextProcess,
+	testAHeldKeyIsDueForTheNextProcess,
 	testWhatEndedWhileItsKeyWasHeldWaitsNoMore,
 	testKeysTakeTurns,
 	testAKeyGivesHighBeforeLowAndThenWhatIsDueLongest,
@@ -80,7 +80,7 @@ func testAnAnswerMayChangeTheBudget(t *testing.T, open opener) {
 	given := b.within(100, map[ilert.IntegrationKey]alerting.Budget{configured: {Any: 1, Singles: 1}})
 	require.Len(t, given, 1)
 	assert.Greater(t, b.next(), 100*365*24*time.Hour, "an answer comes first")
-	assert.Empty(t, b.claim(), "nobody looks before")
+	assert.Empty(t, b.claim(), "it is not due before")
 	b.settle(given[0], alerting.Taken)
 	assert.Equal(t, time.Duration(0), b.next())
 	assert.Len(t, b.claim(), 1)
@@ -96,7 +96,7 @@ func testWhatAnOperatorMayHaveMendedIsTriedAtOnce(t *testing.T, open opener) {
 	assert.Len(t, b.claim(), 1)
 }
 
-func testAHeldKeyIsLookedAtByTheNextProcess(t *testing.T, open opener) {
+func testAHeldKeyIsDueForTheNextProcess(t *testing.T, open opener) {
 	b := open(t)
 	b.does(raising("a"), decision.Send{IntegrationKey: doors})
 	assert.Empty(t, b.within(100, nil))

@@ -14,7 +14,7 @@ import (
 
 var outboxTests = []test{
 	testALetterMayBeSettledTwice,
-	testWhatIsSentJustSoGoesOutInOrderWithinItsKey,
+	testOutboxItemsGoOutInOrderWithinTheirKey,
 	testWhatIlertRefusesHoldsUpNothingAndIsKept,
 	testWhatWasUnderWayWhenTheProcessDiedIsSentAgain,
 }
@@ -43,7 +43,7 @@ func testALetterMayBeSettledTwice(t *testing.T, open opener) {
 	assert.Equal(t, alerting.Tally{Received: 1, Delivered: 1}, b.tally())
 }
 
-func testWhatIsSentJustSoGoesOutInOrderWithinItsKey(t *testing.T, open opener) {
+func testOutboxItemsGoOutInOrderWithinTheirKey(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(configured, "1"), send(third, "2"), send(configured, "3"), send(configured, "4"), send(third, "5"))
 	assert.EqualValues(t, 5, b.tally().Pending)

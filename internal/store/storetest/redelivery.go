@@ -57,9 +57,9 @@ func testARedeliveryIsADuplicateOnlyOfItself(t *testing.T, open opener) {
 		"the same under another identifier":    {[]alerting.Message{sent(1, opened), sent(2, closed)}, again(3, opened), 0},
 		"another under the same identifier":    {[]alerting.Message{sent(1, opened)}, again(1, closed), 0},
 		"the identifier was another's since":   {[]alerting.Message{sent(1, opened), sent(1, closed)}, again(1, opened), 0},
-		"one that nobody has stored":           {nil, again(1, opened), 0},
+		"one that is not stored":               {nil, again(1, opened), 0},
 		"one of QoS 0 stands in no one's way":  {[]alerting.Message{sent(1, opened), sent(0, opened)}, again(1, opened), 1},
-		"one of QoS 0 is nobody's redelivery":  {[]alerting.Message{sent(0, opened)}, again(0, opened), 0},
+		"one of QoS 0 is no redelivery":        {[]alerting.Message{sent(0, opened)}, again(0, opened), 0},
 		"both times it was marked as repeated": {[]alerting.Message{again(1, opened)}, again(1, opened), 1},
 	} {
 		for where, between := range map[string]func(*book){
@@ -146,7 +146,7 @@ func testCopiesOfAMessageHaveOneEffect(t *testing.T, open opener) {
 		"two messages, one after the other": {[]alerting.Message{a(1), a(2), b2(3), b2(4)}, 2},
 		"two messages by one subscription":  {[]alerting.Message{a(1), a(2)}, 0},
 		"messages that say other things":    {[]alerting.Message{a(1), bySubscription(2, sent(2, closed))}, 0},
-		"nobody says by which subscription": {[]alerting.Message{sent(1, opened), sent(2, opened)}, 0},
+		"the subscription is unknown":       {[]alerting.Message{sent(1, opened), sent(2, opened)}, 0},
 		"the copy comes again":              {[]alerting.Message{a(1), b2(2), bySubscription(2, again(2, opened))}, 2},
 		"the first comes again":             {[]alerting.Message{a(1), bySubscription(1, again(1, opened)), b2(2)}, 2},
 		"a subscription is new":             {[]alerting.Message{a(1), a(2), b2(3), a(4), b2(5)}, 2},

@@ -20,7 +20,7 @@ var reviveTests = []test{
 	testARefusedEndIsForgottenInTheEnd,
 	testALetterOfAnAlertDoesNothingElseAgain,
 	testARefusedWindowIsRaisedAgainWithItsNumbers,
-	testTheNoticeOfNobodyIsSentAgainToItsSource,
+	testANoticeWithoutAMessageIsSentAgainToItsAlertSource,
 	testTheRefusedEndOfAStormIsSentAgain,
 	testALetterThatCouldNotBeReadIsOvertakenByWhatCameSince,
 	testALetterThatHasAnEffectIsTakenIn,
@@ -56,7 +56,7 @@ func (b *book) retried(effects ...decision.Effect) (keep string) {
 	assert.Equal(b.t, letters[0].ID, letter.ID, "it stays")
 	assert.Equal(b.t, letters[0].Reason, letter.Reason)
 	assert.Equal(b.t, keep, letter.Kept)
-	assert.False(b.t, letter.Retry, "until somebody asks again")
+	assert.False(b.t, letter.Retry, "until a person asks again")
 	return keep
 }
 
@@ -181,7 +181,7 @@ func testARefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T, open opener) {
 }
 
 // An alert that ends by time makes a notice without a message. Its dead letter must keep the integration key.
-func testTheNoticeOfNobodyIsSentAgainToItsSource(t *testing.T, open opener) {
+func testANoticeWithoutAMessageIsSentAgainToItsAlertSource(t *testing.T, open opener) {
 	b := open(t)
 	r := of(doors, "a", "LOW")
 	r.Age = time.Minute
@@ -276,7 +276,7 @@ func testAnOutboxItemIsSentAgainUnlessOvertaken(t *testing.T, open opener) {
 	}{
 		"its end":                  {sends(third, ilert.Alert, "a"), sends(third, ilert.Resolve, " A"), true},
 		"raised again":             {sends(third, ilert.Resolve, "a"), sends(third, ilert.Alert, "a"), true},
-		"nobody looks any more":    {sends(third, ilert.Accept, "a"), sends(third, ilert.Resolve, "a"), true},
+		"nothing left to accept":   {sends(third, ilert.Accept, "a"), sends(third, ilert.Resolve, "a"), true},
 		"the same again":           {sends(third, ilert.Alert, "a"), sends(third, ilert.Alert, "a"), false},
 		"a comment":                {sends(third, ilert.Alert, "a"), sends(third, ilert.Comment, "a"), false},
 		"of another":               {sends(third, ilert.Alert, "a"), sends(third, ilert.Resolve, "b"), false},

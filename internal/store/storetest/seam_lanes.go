@@ -294,7 +294,7 @@ func testTheBacklogOfAMinuteIsCounted(t *testing.T, s *seam) {
 	assert.Equal(t, 9, n)
 	assert.Empty(t, all, "that is what goes out")
 	n, _ = count(0)
-	assert.Zero(t, n, "nobody asks")
+	assert.Zero(t, n, "without a Minute the store does not count")
 }
 
 func testAlertsJoinStorms(t *testing.T, s *seam) {
@@ -388,7 +388,7 @@ func testAnIntegrationKeyIsBusyWhileAnythingWaits(t *testing.T, s *seam) {
 	assert.False(t, busy(), "another key is")
 }
 
-// lanesDue returns the lanes for which something is due.
+// lanesDue returns the integration keys whose lanes are due.
 func lanesDue(ctx context.Context, tx alerting.Tx, now time.Time, limit int) ([]ilert.IntegrationKey, error) {
 	due, err := tx.FindDue(ctx, now, 0, limit)
 	return due.Lanes, err

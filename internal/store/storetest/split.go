@@ -73,7 +73,7 @@ func (p *picky) answer(b *book, n alerting.Notice) (same bool) {
 	}
 	named := names(n.Event)
 	if n.Event.EventType == ilert.Alert {
-		require.NotEmpty(b.t, strings.Join(named, ""), "a notice that lists nobody")
+		require.NotEmpty(b.t, strings.Join(named, ""), "a notice that reports no member")
 	}
 	if p.dislikes(n.Event) {
 		b.settle(n, alerting.Refused)

@@ -13,7 +13,7 @@ import (
 
 var statusTests = []test{
 	testStatusSaysWhereTheAlertsStand,
-	testWhatIsSentJustSoWaitsToo,
+	testOutboxItemsWaitToo,
 }
 
 func (b *book) status() alerting.Status {
@@ -65,7 +65,7 @@ func testStatusSaysWhereTheAlertsStand(t *testing.T, open opener) {
 	assert.Equal(t, s, b.status())
 }
 
-func testWhatIsSentJustSoWaitsToo(t *testing.T, open opener) {
+func testOutboxItemsWaitToo(t *testing.T, open opener) {
 	b := open(t)
 	b.apply(send(doors, "x"))
 	came := b.now

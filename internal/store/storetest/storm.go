@@ -32,7 +32,7 @@ var stormTests = []test{
 	testRulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn,
 	testAStormTakesNoKeyThatAnAlertHas,
 	testTheNamesOfAStormAreHarmless,
-	testAStormThatListsNobodyIsNeverSent,
+	testAStormThatReportsNoMemberIsNeverSent,
 	testNoAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany,
 }
 
@@ -344,7 +344,7 @@ func testTheNamesOfAStormAreHarmless(t *testing.T, open opener) {
 
 // The row of a storm may count other members than the store has: in the stores of an earlier version, rules
 // whose names differ by case had one storm.
-func testAStormThatListsNobodyIsNeverSent(t *testing.T, open opener) {
+func testAStormThatReportsNoMemberIsNeverSent(t *testing.T, open opener) {
 	b := open(t)
 	b.fails("r", 0, 6)
 	b.passes()

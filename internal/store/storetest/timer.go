@@ -16,8 +16,8 @@ var timerTests = []test{
 	testTheWindowOfARefusedAlertIsForgottenWhenItEnds,
 	testMembersOfABusyWindowAreForgotten,
 	testABacklogWaitsForNothing,
-	testASecondLookIsNeverDueBeforeTheFirst,
-	testACrowdOfTimersTakesSeveralLooks,
+	testASecondClaimIsNeverDueBeforeTheFirst,
+	testACrowdOfTimersTakesSeveralClaims,
 }
 
 func testWhatHasPassedIsForgotten(t *testing.T, open opener) {
@@ -93,7 +93,7 @@ func testABacklogWaitsForNothing(t *testing.T, open opener) {
 	assert.Equal(t, 15*minute, b.next())
 }
 
-func testASecondLookIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
+func testASecondClaimIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Age = minute
@@ -111,7 +111,7 @@ func testASecondLookIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
 	assert.Fail(t, "it never comes to rest")
 }
 
-func testACrowdOfTimersTakesSeveralLooks(t *testing.T, open opener) {
+func testACrowdOfTimersTakesSeveralClaims(t *testing.T, open opener) {
 	b := open(t)
 	const crowd = 5000
 	messages := make([]alerting.Message, crowd)

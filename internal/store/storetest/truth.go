@@ -47,7 +47,7 @@ type world struct {
 	open, accepted map[string]bool
 	named          map[string]bool // members of the site that the alert reports
 	listed         map[string]bool // alerts that an open storm reports
-	refused        bool            // ilert has refused an acceptance or an end, so it may look after an alert that has begun since
+	refused        bool            // the model has refused an acceptance or an end, so an alert that has begun since may be accepted there
 }
 
 // fact is the true state of an alert.

@@ -150,7 +150,7 @@ func testHitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
 		b.does(w.hit("g", "b"))
 		b.does(w.hit("g", ""))
 	}
-	assert.Empty(t, b.taken(), "nobody is no member")
+	assert.Empty(t, b.taken(), "a hit without a member adds none")
 	b.later(9 * minute)
 	b.does(w.hit("g", "a"), w.hit("g", "a"))
 	b.later(minute)
@@ -242,7 +242,7 @@ func testAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open op
 		}
 	}
 	assert.InDelta(t, 15*minute, b.now.Sub(began), float64(15*time.Second))
-	assert.Equal(t, alerting.Tally{Received: 2, Ignored: 1, Delivered: 1}, b.tally(), "the end is nobody's")
+	assert.Equal(t, alerting.Tally{Received: 2, Ignored: 1, Delivered: 1}, b.tally(), "no message is counted with the end")
 	b.later(b.next())
 	assert.Empty(t, b.taken())
 	assert.EqualValues(t, -1, b.next(), "all is forgotten")
