@@ -15,3 +15,10 @@ func BoundReceipts(limit int) (restore func()) {
 	maxReceipts = limit
 	return func() { maxReceipts = before }
 }
+
+// BoundPages bounds the pages in which rules and alerts end until restore is called.
+func BoundPages(limit int) (restore func()) {
+	before := maxPage
+	maxPage = limit
+	return func() { maxPage = before }
+}

@@ -209,7 +209,7 @@ func (v *visit) candidates() (all []candidate) {
 func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 	hold := LaneHold{}
 	for _, one := range v.candidates() {
-		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now)) {
+		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now) || one.alert.Storm == IsStorm && w.isEnding(one.alert.Group)) {
 			continue // the next Claim finds the notice of its end
 		}
 		switch {

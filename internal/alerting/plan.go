@@ -5,8 +5,8 @@ import (
 )
 
 // maxPage is the number of alerts, and of windows, that one transaction ends because their time or their rule
-// has ended. It is small enough that no message waits long for the transaction.
-const maxPage = 2000
+// has ended. It is small enough that no message waits long for the transaction. A test sets a lower number.
+var maxPage = 2000
 
 // plan loads all rows that the effects of messages can touch.
 func (w *work) plan(messages []Message) error {

@@ -73,11 +73,30 @@ func (w *work) endWithRule(id AlertID, now time.Time) {
 		if end.Kept != nil && a.ID.Integration == *end.Kept {
 			continue
 		}
-		if o := end.origin(now); !a.Report.stale(o) {
-			a.Report.renew(o)
-			w.end(a, o)
+		o := end.origin(now)
+		if a.Report.stale(o) {
+			w.spareGroup(a, end.Epoch)
+			continue
 		}
+		a.Report.renew(o)
+		w.end(a, o)
 	}
+}
+
+// spareGroup lets the window of an alert outlive the end of its rule, since the alert does.
+func (w *work) spareGroup(a *Alert, epoch int64) {
+	if !a.Windowed {
+		return
+	}
+	if g := w.group(GroupID{a.Rule, a.Group}); g != nil && w.alertOf(g) == a {
+		g.Epoch = epoch
+		w.changeOf(g.ID).dirty = true
+	}
+}
+
+// isEnding reports whether a rule has ended and alerts are left of it.
+func (w *work) isEnding(rule string) bool {
+	return slices.ContainsFunc(w.allEnds(), func(end RuleEnd) bool { return end.Rule == rule })
 }
 
 // endGroupWithRule deletes the window of a group if its rule has ended since it began, and ends its alert. It returns
@@ -92,8 +111,10 @@ func (w *work) endGroupWithRule(id GroupID, now time.Time) *Group {
 			if g.Alert != (AlertID{}) {
 				w.endWithRule(g.Alert, now)
 			}
-			w.forgetGroup(id)
-			return nil
+			if g.Epoch < end.Epoch {
+				w.forgetGroup(id)
+				return nil
+			}
 		}
 	}
 	return g
@@ -125,20 +146,31 @@ func (w *work) endAll(rule string, o *origin) {
 			w.endByID(id, o)
 		}
 	}
-	for _, id := range page.Groups {
-		w.forgetGroup(id)
-	}
 	for id, g := range w.rows.Groups {
-		if g != nil && id.Rule == rule {
+		if g != nil && id.Rule == rule && w.alertOf(g) == nil { // also what this transaction has counted
 			w.forgetGroup(id)
 		}
 	}
+	w.forgetGroups(page, func(g *Group) bool { return w.alertOf(g) != nil })
 	if max(len(page.Alerts), len(page.Groups)) == maxPage {
 		end := RuleEnd{Rule: rule, At: o.at, Arrived: o.arrived, Windows: true}
 		if o.message != nil {
 			end.Source, end.MaxSkew = o.message.Source, o.message.MaxSkew
 		}
 		w.addEnd(end)
+	}
+}
+
+// forgetGroups forgets the windows of a page, unless they are spared, once all alerts of the rule have ended: each alert
+// tells ilert what its window has counted.
+func (w *work) forgetGroups(page RulePage, spared func(*Group) bool) {
+	if len(page.Alerts) == maxPage {
+		return
+	}
+	for _, id := range page.Groups {
+		if g := w.rows.Groups[id]; g == nil || !spared(g) {
+			w.forgetGroup(id)
+		}
 	}
 }
 
@@ -149,9 +181,7 @@ func (w *work) endPage(end RuleEnd, now time.Time) {
 		w.endWithRule(id, now)
 	}
 	if end.Windows {
-		for _, id := range page.Groups {
-			w.forgetGroup(id)
-		}
+		w.forgetGroups(page, func(g *Group) bool { return g.Epoch >= end.Epoch })
 	}
 	if len(page.Alerts) == maxPage || end.Windows && len(page.Groups) == maxPage {
 		return

@@ -63,6 +63,9 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 	var lane []int      // of each join: its index in lanes
 	for i := range lanes {
 		for _, backlog := range lanes[i].work.Rules {
+			if w.isEnding(backlog.Rule) {
+				continue // these alerts end with it
+			}
 			s, free := w.findStorm(lanes[i].key, backlog.Rule)
 			if s.open() || backlog.N > 1 && (s != nil || free != "") {
 				if s == nil {

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"outbox", outboxTests},
 		{"redelivery", redeliveryTests},
 		{"repeat", repeatTests},
+		{"ruleend", ruleEndTests},
 		{"revive", reviveTests},
 		{"split", splitTests},
 		{"stale", staleTests},
