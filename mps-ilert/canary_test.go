@@ -118,7 +118,7 @@ func TestNoSecretIsEverSeen(t *testing.T) {
 				require.NoError(t, errors.Join(err, response.Body.Close()))
 			}
 			if name == "dry run" {
-				require.Eventually(t, func() bool { return strings.Contains(d.log.String(), "ilert would be told") }, brokertest.Wait, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return strings.Contains(d.log.String(), "ilert would be sent") }, brokertest.Wait, 5*time.Millisecond)
 			} else {
 				require.Eventually(t, func() bool {
 					return strings.Contains(d.log.String(), "403") || strings.Contains(d.log.String(), "500")

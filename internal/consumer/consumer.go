@@ -28,17 +28,17 @@ import (
 // Consumer listens to messages and keeps ilert true to them. Its methods may be called
 // concurrently.
 type Consumer struct {
-	config   *struct{ *checked } // so that fmt does not follow it to the secrets
-	rules    atomic.Pointer[ruleset]
-	alerts   *alerting.Engine
-	pace     *pace
-	secrets  *secrets
-	incoming chan message
-	posts    chan posted
-	deaf     chan struct{}    // closed when takeIn has ended
-	lines    *loglimit.Logger // for lines that others can cause
-	wake     chan struct{}    // wakes deliver: the store has changed
-	pings    chan string      // keys of heartbeats
+	config      *struct{ *checked } // this type keeps fmt from printing the secrets
+	rules       atomic.Pointer[ruleset]
+	alerts      *alerting.Engine
+	pace        *pace
+	secrets     *secrets
+	incoming    chan message
+	posts       chan posted
+	intakeEnded chan struct{}    // closed when takeIn has ended
+	lines       *loglimit.Logger // for lines that others can cause
+	wake        chan struct{}    // wakes deliver: the store has changed
+	pings       chan string      // keys of heartbeats
 
 	connected  atomic.Bool   // there has been a connection
 	subscribed chan struct{} // wakes noteSession: the subscriptions have changed
@@ -57,18 +57,6 @@ type Consumer struct {
 	refused map[ilert.IntegrationKey]failure // the keys whose last event ilert has not taken
 }
 
-// part is a part of the work that can fail.
-type part string
-
-const (
-	subscription part = "subscription"
-	storing      part = "store"
-	claiming     part = "store, what is due"
-	settling     part = "store, what ilert answered"
-	delivering   part = "ilert"
-	reaching     part = "ilert, at the start"
-)
-
 // New opens the store. The error names the field of config, or the file, that is wrong; a broker
 // or an ilert that is away is no error. The caller must call Run then.
 func New(config Config) (*Consumer, error) {
@@ -85,16 +73,16 @@ func New(config Config) (*Consumer, error) {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
 	c := &Consumer{
-		config:   &struct{ *checked }{&complete},
-		alerts:   opened,
-		pace:     newPace(complete.Rate),
-		secrets:  newSecrets(),
-		incoming: make(chan message, receiveMaximum),
-		posts:    make(chan posted),
-		deaf:     make(chan struct{}),
-		lines:    loglimit.New(complete.Logger),
-		wake:     make(chan struct{}, 1),
-		pings:    make(chan string, maxPings),
+		config:      &struct{ *checked }{&complete},
+		alerts:      opened,
+		pace:        newPace(complete.Rate),
+		secrets:     newSecrets(),
+		incoming:    make(chan message, receiveMaximum),
+		posts:       make(chan posted),
+		intakeEnded: make(chan struct{}),
+		lines:       loglimit.New(complete.Logger),
+		wake:        make(chan struct{}, 1),
+		pings:       make(chan string, maxPings),
 
 		subscribed: make(chan struct{}, 1),
 		skew:       newSkew(complete.MaxSkew, complete.Logger),
@@ -110,7 +98,7 @@ func New(config Config) (*Consumer, error) {
 	if err := c.restore(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
 	}
-	if err := c.use(context.Background(), set); err != nil {
+	if err := c.useRules(context.Background(), set); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
 	return c, nil
@@ -143,17 +131,17 @@ func (c *Consumer) restore(ctx context.Context) error {
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.config.ilert.CloseIdle()
 	defer c.lines.Close()
-	hangUp, err := c.listen(ctx)
+	disconnect, err := c.listen(ctx)
 	if err != nil {
-		close(c.deaf)
+		close(c.intakeEnded)
 		return errors.Join(fmt.Errorf("consumer: %w", err), c.alerts.Close())
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() { c.takeIn(ctx) })
 	loops.Go(func() { c.deliver(ctx) })
-	loops.Go(func() { c.beat(ctx) })
+	loops.Go(func() { c.pingHeartbeats(ctx) })
 	loops.Go(func() { c.revive(ctx) })
-	loops.Go(func() { c.watch(ctx) })
+	loops.Go(func() { c.watchBroker(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })
 	loops.Go(func() { c.reach(ctx) })
 	loops.Go(func() { c.tidy(ctx) })
@@ -163,11 +151,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 	const goodbye = 2 * time.Second
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	return errors.Join(hangUp(closing), c.alerts.Close())
+	return errors.Join(disconnect(closing), c.alerts.Close())
 }
 
 // listen connects to the broker, if there is one, and returns the function that disconnects.
-func (c *Consumer) listen(ctx context.Context) (hangUp func(context.Context) error, err error) {
+func (c *Consumer) listen(ctx context.Context) (disconnect func(context.Context) error, err error) {
 	if c.config.Address == "" {
 		return func(context.Context) error { return nil }, nil
 	}
@@ -205,7 +193,7 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 		Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
 			c.connectedAt(time.Now())
 			up = link
-			c.skew.anew()
+			c.skew.forgetLags()
 			if !limits.SessionPresent {
 				c.alerts.EndSession(link.Serial())
 			}
@@ -216,7 +204,7 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 		},
 		Subscribed: func() {
 			c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
-			c.set(subscription, nil)
+			c.setFault(subscription, nil)
 			select {
 			case c.subscribed <- struct{}{}:
 			default:
@@ -228,10 +216,10 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 			}
 		},
 		// The connection logs these two by itself.
-		Failed: func(err error) { c.set(subscription, err) },
+		Failed: func(err error) { c.setFault(subscription, err) },
 		Down: func(*mqttconn.Link, mqttconn.Ending) {
 			c.connectedAt(time.Time{})
-			c.set(subscription, errNotConnected)
+			c.setFault(subscription, errNotConnected)
 		},
 		Message: func(link *mqttconn.Link, p *packets.Publish) {
 			select {
@@ -269,43 +257,4 @@ func (c *Consumer) connectedAt(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.since = at
-}
-
-// Ready returns nil while the consumer is subscribed, stores messages and can send events to
-// ilert. Otherwise it returns the kinds of the faults without details, because anybody may ask.
-func (c *Consumer) Ready() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var all []error
-	for _, p := range []part{subscription, storing, claiming, settling, delivering} {
-		err := c.faults[p]
-		if p == delivering && err == nil {
-			err = c.faults[reaching]
-		}
-		if err != nil {
-			all = append(all, fmt.Errorf("%s: %w", p, outside(p, err)))
-		}
-	}
-	return errors.Join(all...)
-}
-
-// set notes that a part works (nil) or why it does not.
-func (c *Consumer) set(p part, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.faults[p] = err
-}
-
-// report does the same and logs the change.
-func (c *Consumer) report(p part, err error) {
-	c.mu.Lock()
-	was := c.faults[p]
-	c.faults[p] = err
-	c.mu.Unlock()
-	switch {
-	case err == nil && was != nil:
-		c.lines.Info(string(p)+" works", "works again", slog.String("part", string(p)))
-	case err != nil && (was == nil || was.Error() != err.Error()):
-		c.lines.Warn(string(p), "does not work, trying again", slog.String("part", string(p)), slog.Any("error", err))
-	}
 }

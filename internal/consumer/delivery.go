@@ -28,7 +28,7 @@ func (c *Consumer) deliver(ctx context.Context) {
 		notices, next := c.due(ctx, free)
 		free -= len(notices)
 		for _, n := range notices {
-			requests.Go(func() { answers <- c.tell(ctx, n) })
+			requests.Go(func() { answers <- c.sendNotice(ctx, n) })
 		}
 		select {
 		case answer := <-answers:
@@ -63,15 +63,15 @@ func (c *Consumer) due(ctx context.Context, limit int) (notices []alerting.Notic
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
-			c.report(claiming, err)
+			c.reportFault(claiming, err)
 		}
 		return notices, time.After(time.Second) // the claimed notices have to be sent
 	case waiting:
 		again = time.After(time.Until(next))
 	case limit == workers && len(notices) == 0:
-		c.nothingWaits()
+		c.forgetAllFailures()
 	}
-	c.report(claiming, nil)
+	c.reportFault(claiming, nil)
 	return notices, again
 }
 
@@ -96,7 +96,7 @@ func collect(first alerting.Answer, answers <-chan alerting.Answer) []alerting.A
 func (c *Consumer) settle(ctx context.Context, answers []alerting.Answer) int {
 	for tries := 0; ; tries++ {
 		err := c.alerts.Settle(context.WithoutCancel(ctx), answers)
-		c.report(settling, err)
+		c.reportFault(settling, err)
 		if err == nil || ctx.Err() != nil {
 			return len(answers)
 		}
@@ -107,19 +107,19 @@ func (c *Consumer) settle(ctx context.Context, answers []alerting.Answer) int {
 	}
 }
 
-// tell sends one notice and returns the answer. When ctx ends it still waits a moment for the
+// sendNotice sends one notice and returns the answer. When ctx ends it still waits a moment for the
 // answer, because an unknown one costs a repeated event.
-func (c *Consumer) tell(ctx context.Context, n alerting.Notice) alerting.Answer {
+func (c *Consumer) sendNotice(ctx context.Context, n alerting.Notice) alerting.Answer {
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
 	e := n.Event
-	err := c.send(grace, n, e)
+	err := c.sendEvent(grace, n, e)
 	answer := alerting.Answer{Notice: n, At: time.Now()}
 	if n.Unproven {
 		c.pace.distrust(n.IntegrationKey, answer.At)
 	}
 	c.pace.answered(n.IntegrationKey, err, answer.At)
-	answer.Hold = c.pace.asked(n.IntegrationKey, answer.At)
+	answer.Hold = c.pace.askedHold(n.IntegrationKey, answer.At)
 	answer.Retry = answer.At.Add(backoff(n.Tries))
 	var failed *ilert.Error
 	switch {
@@ -128,7 +128,7 @@ func (c *Consumer) tell(ctx context.Context, n alerting.Notice) alerting.Answer 
 		if !c.config.DryRun {
 			c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
 		}
-		c.taken(n.IntegrationKey)
+		c.noteTaken(n.IntegrationKey)
 		return answer
 	case !errors.As(err, &failed): // stopping
 		answer.Result = alerting.Unknown
@@ -145,22 +145,22 @@ func (c *Consumer) tell(ctx context.Context, n alerting.Notice) alerting.Answer 
 	if failed.RetryAfter > 0 {
 		answer.Retry = answer.At.Add(min(failed.RetryAfter, maxAsked))
 	}
-	c.notTaken(n, failed)
+	c.noteNotTaken(n, failed)
 	return answer
 }
 
-// send sends the event of a notice to ilert, or logs it in a dry run.
-func (c *Consumer) send(ctx context.Context, n alerting.Notice, e ilert.Event) error {
+// sendEvent sends the event of a notice to ilert, or logs it in a dry run.
+func (c *Consumer) sendEvent(ctx context.Context, n alerting.Notice, e ilert.Event) error {
 	if !c.config.DryRun {
 		secret, err := c.secretOf(n.IntegrationKey)
 		if err != nil {
 			return &ilert.Error{Class: ilert.Operator, Err: err}
 		}
 		e.IntegrationKey = secret
-		return c.counted(func() error { return c.config.ilert.Send(ctx, n.Path, e, n.TraceParent) })
+		return c.countRequest(func() error { return c.config.ilert.Send(ctx, n.Path, e, n.TraceParent) })
 	}
 	shown, err := json.Marshal(e)
-	c.config.Logger.Info("dry run: ilert would be told", slog.String("event", string(shown)))
+	c.config.Logger.Info("dry run: ilert would be sent", slog.String("event", string(shown)))
 	return err
 }
 

@@ -39,12 +39,12 @@ func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
 			"120": 2 * time.Minute, "600": 10 * time.Minute, "601": 10 * time.Minute, "31536000": 10 * time.Minute,
 		} {
 			retryAfter = after
-			answer := c.tell(t.Context(), notice)
+			answer := c.sendNotice(t.Context(), notice)
 			assert.Equal(t, want, answer.Retry.Sub(answer.At), "%d, Retry-After: %s", status, after)
 		}
 	}
 	retryAfter = ""
-	answer := c.tell(t.Context(), notice)
+	answer := c.sendNotice(t.Context(), notice)
 	assert.Less(t, answer.Retry.Sub(answer.At), firstBackoff, "ilert asks for nothing")
 }
 
@@ -89,9 +89,9 @@ func TestTheHeartbeatStopsWhileSomethingIsInTheWay(t *testing.T) {
 }
 
 func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
-	was := blindAfter
-	blindAfter = 10 * time.Millisecond
-	defer func() { blindAfter = was }()
+	was := brokerAlertDelay
+	brokerAlertDelay = 10 * time.Millisecond
+	defer func() { brokerAlertDelay = was }()
 	told := make(chan ilert.Event, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var e ilert.Event

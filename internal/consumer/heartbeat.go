@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// pingEvery is the interval of pings of HeartbeatKey while all is well. ilert's shortest
+	// pingInterval is the interval of pings of HeartbeatKey while all is well. ilert's shortest
 	// heartbeat wants one a minute.
-	pingEvery = 30 * time.Second
-	// pingLeast is the shortest time between two pings of one key: ilert takes five a minute.
-	pingLeast = 12 * time.Second
+	pingInterval = 30 * time.Second
+	// minPingInterval is the shortest time between two pings of one key: ilert takes five a minute.
+	minPingInterval = 12 * time.Second
 	// maxPings limits the pings that wait for the one under way.
 	maxPings = 100
 	// pingTimeout ends a ping that hangs, because a late one is worth nothing.
 	pingTimeout = 10 * time.Second
 )
 
-// beat pings HeartbeatKey while the consumer is ready, and passes on the pings that messages ask
+// pingHeartbeats pings HeartbeatKey while the consumer is ready, and passes on the pings that messages ask
 // for, until ctx ends. It does not repeat a ping that fails: the next one says the same.
-func (c *Consumer) beat(ctx context.Context) {
-	first, ticks := time.NewTicker(time.Second), time.NewTicker(pingEvery)
+func (c *Consumer) pingHeartbeats(ctx context.Context) {
+	first, ticks := time.NewTicker(time.Second), time.NewTicker(pingInterval)
 	defer first.Stop()
 	defer ticks.Stop()
 	if c.config.HeartbeatKey == "" {
@@ -42,7 +42,7 @@ func (c *Consumer) beat(ctx context.Context) {
 		case <-ticks.C:
 			c.pingIfReady(ctx)
 		case key := <-c.pings:
-			maps.DeleteFunc(last, func(_ string, at time.Time) bool { return time.Since(at) >= pingLeast })
+			maps.DeleteFunc(last, func(_ string, at time.Time) bool { return time.Since(at) >= minPingInterval })
 			if _, lately := last[key]; !lately {
 				last[key] = time.Now()
 				_ = c.Ping(ctx, key)

@@ -19,7 +19,7 @@ type message struct {
 	link *mqttconn.Link
 	*packets.Publish
 	at   time.Time
-	done func() // if not nil, the rest is empty: takeIn calls it when it has acknowledged all before
+	done func() // if not nil, the rest is empty: takeIn calls it when it has acknowledged the messages before
 }
 
 const (
@@ -28,17 +28,17 @@ const (
 	// maximumPacketSize limits a message with its topic and properties: 256 kB, because
 	// receiveMaximum longer ones could fill the memory. MPS's messages are below 400 bytes.
 	maximumPacketSize = 256 << 10
-	// batch is the number of messages at which a transaction is full, and batchBytes the number
+	// maxBatch is the number of messages at which a transaction is full, and maxBatchBytes the number
 	// of bytes.
-	batch      = 1024
-	batchBytes = 1 << 20
+	maxBatch      = 1024
+	maxBatchBytes = 1 << 20
 )
 
 // takeIn stores the waiting messages of the broker and of Post in one transaction, and then
 // acknowledges them. It waits for no more to come: while one transaction reaches the disk, the
 // messages of the next arrive. While the store fails it reads no more and acknowledges nothing.
 func (c *Consumer) takeIn(ctx context.Context) {
-	defer close(c.deaf)
+	defer close(c.intakeEnded)
 	var messages []message
 	var posts []posted
 	var changes []alerting.Message
@@ -75,8 +75,8 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		if done != nil {
 			done()
 		}
-		c.outlived(ctx, set)
-		c.rouse()
+		c.endReplaced(ctx, set)
+		c.wakeDelivery()
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *Consumer) gather(ctx context.Context, messages []message, posts []poste
 		default:
 			posts, size = append(posts, p), size+len(p.event.Payload)
 		}
-		if len(messages)+len(posts) == batch || size >= batchBytes {
+		if len(messages)+len(posts) == maxBatch || size >= maxBatchBytes {
 			return messages, posts, nil
 		}
 		m = message{}
@@ -125,7 +125,7 @@ func (c *Consumer) decide(set *ruleset, m message) alerting.Message {
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
 		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
-		Decision: c.meaning(set, decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
+		Decision: c.decisionOf(set, decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
 	c.omitted(m.Topic, change.Decision.Omitted)
 	if reason := change.Decision.Dead; reason != "" {
@@ -160,9 +160,9 @@ func propertiesOf(p *packets.Publish) []decision.Property {
 	return all
 }
 
-// meaning returns the decision of the rules about a message. It passes the heartbeats of others
+// decisionOf returns the decision of the rules about a message. It passes the heartbeats of others
 // on instead.
-func (c *Consumer) meaning(set *ruleset, m decision.Message) decision.Decision {
+func (c *Consumer) decisionOf(set *ruleset, m decision.Message) decision.Decision {
 	if c.config.HeartbeatTopic == "" || !mqtttopic.Matches(c.config.HeartbeatTopic, m.Topic) {
 		return set.Decide(m)
 	}
@@ -195,13 +195,13 @@ func (c *Consumer) apply(ctx context.Context, changes []alerting.Message, posts 
 		}
 		all, posts = changes, nil
 		if err == nil || len(changes) == 0 {
-			c.report(storing, err)
+			c.reportFault(storing, err)
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		c.report(storing, err)
+		c.reportFault(storing, err)
 		select {
 		case <-time.After(min(backoff(tries), maxStoreBackoff)):
 		case <-ctx.Done():
@@ -222,8 +222,8 @@ func filterOf(filters []string, topic string) (filter string, wanted bool) {
 	return "#an earlier subscription", false
 }
 
-// rouse wakes deliver, because a notice may be due.
-func (c *Consumer) rouse() {
+// wakeDelivery wakes deliver, because a notice may be due.
+func (c *Consumer) wakeDelivery() {
 	select {
 	case c.wake <- struct{}{}:
 	default:

@@ -42,7 +42,7 @@ type pace struct {
 
 	mu   sync.Mutex
 	keys map[ilert.IntegrationKey]*bucket
-	full int // the number of keys at which of forgets buckets at rest
+	full int // the number of keys at which bucketOf forgets buckets at rest
 }
 
 // bucket is the state of an integration key.
@@ -51,7 +51,7 @@ type bucket struct {
 	filled   time.Time   // the time of the last fill
 	spent    []time.Time // the times of the answers of the last minute, the oldest first
 	underWay int
-	hold     time.Time // no request is sent before
+	hold     time.Time // the time before which no request is sent
 	refused  int       // answers in a row that only an operator can mend
 	slowed   int       // answers in a row that there are too many requests
 	distrust bool      // a message brought the key, and ilert has never taken it
@@ -67,8 +67,8 @@ func (p *pace) burst() int { return min(maxBurst, p.rate) }
 // reserved returns the number of reserved requests of a burst.
 func (p *pace) reserved() int { return min(maxReserved, p.burst()/3) }
 
-// of returns the bucket of a key, which is full at first.
-func (p *pace) of(key ilert.IntegrationKey, now time.Time) *bucket {
+// bucketOf returns the bucket of a key, which is full at first.
+func (p *pace) bucketOf(key ilert.IntegrationKey, now time.Time) *bucket {
 	b := p.keys[key]
 	if b == nil {
 		if len(p.keys) >= p.full {
@@ -104,11 +104,11 @@ func (p *pace) fill(b *bucket, now time.Time) {
 	}
 }
 
-// budget limits the notices that the store may hand out for a key now.
+// budget returns the limit of the notices that the store may hand out for a key now.
 func (p *pace) budget(key ilert.IntegrationKey, now time.Time) alerting.Budget {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := p.of(key, now)
+	b := p.bucketOf(key, now)
 	free := maxUnderWay - b.underWay
 	switch {
 	case now.Before(b.hold):
@@ -142,7 +142,7 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) alerting.Budget {
 func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := p.of(key, now)
+	b := p.bucketOf(key, now)
 	b.underWay++
 	if p.rate == 0 {
 		return
@@ -155,14 +155,14 @@ func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 func (p *pace) distrust(key ilert.IntegrationKey, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.of(key, now).distrust = true
+	p.bucketOf(key, now).distrust = true
 }
 
 // answered notes the answer to a request.
 func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := p.of(key, now)
+	b := p.bucketOf(key, now)
 	b.underWay--
 	if p.rate > 0 {
 		b.spent = append(b.spent, now)
@@ -197,8 +197,8 @@ func (p *pace) answered(key ilert.IntegrationKey, err error, now time.Time) {
 	b.tokens = min(b.tokens, 1)
 }
 
-// release ends the wait of refused keys for which no event waits, so that the next event is sent at
-// once. Until then nobody would hear that ilert refuses the key.
+// release ends the wait of refused keys for which no event waits, so that the consumer sends the next
+// event at once. Otherwise the operator would learn only after the wait that ilert still refuses the key.
 func (p *pace) release(keys ...ilert.IntegrationKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

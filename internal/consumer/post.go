@@ -28,7 +28,7 @@ func (e *BadEventError) Error() string { return e.Reason }
 // sends it, in order with others of its integration key, until ilert has taken it. Post may be
 // called concurrently. The error is a *BadEventError, or that of the store.
 func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
-	m, shown, err := c.letterOf(payload, time.Now())
+	m, shown, err := c.messageOfPost(payload, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (c *Consumer) Post(ctx context.Context, payload []byte) ([]byte, error) {
 	p := posted{m, make(chan error, 1)}
 	select {
 	case c.posts <- p:
-	case <-c.deaf:
+	case <-c.intakeEnded:
 		return nil, errors.New("consumer: stopping")
 	case <-ctx.Done():
 		return nil, errors.New("consumer: the store does not take what came before")
@@ -56,9 +56,9 @@ type posted struct {
 	stored chan error // holds one
 }
 
-// letterOf returns the message that the store should apply for an event of Post, and the event as
+// messageOfPost returns the message that the store should apply for an event of Post, and the event as
 // the caller sees it.
-func (c *Consumer) letterOf(payload []byte, at time.Time) (m alerting.Message, shown []byte, err error) {
+func (c *Consumer) messageOfPost(payload []byte, at time.Time) (m alerting.Message, shown []byte, err error) {
 	e, omitted, err := parseEvent(payload)
 	if err != nil {
 		return m, nil, err

@@ -58,14 +58,14 @@ func (r *requests) count(err error, at time.Time) Outcome {
 	return Failed
 }
 
-// counted makes a request, counts it and calls the hook.
-func (c *Consumer) counted(request func() error) error {
+// countRequest makes a request, counts it and calls the hook.
+func (c *Consumer) countRequest(request func() error) error {
 	began := time.Now()
 	err := request()
 	now := time.Now()
 	outcome := c.requests.count(err, now)
-	if told := c.config.Hooks.Requested; told != nil {
-		told(outcome, now.Sub(began))
+	if hook := c.config.Hooks.Requested; hook != nil {
+		hook(outcome, now.Sub(began))
 	}
 	return err
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// retryEvery is the interval at which the consumer looks for dead letters that an administrator
+// retryInterval is the interval at which the consumer looks for dead letters that an administrator
 // wants to be taken in again.
-const retryEvery = 2 * time.Second
+const retryInterval = 2 * time.Second
 
 // revive takes dead letters in again, by the present rules, until ctx ends.
 func (c *Consumer) revive(ctx context.Context) {
-	ticker := time.NewTicker(retryEvery)
+	ticker := time.NewTicker(retryInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -37,14 +37,14 @@ func (c *Consumer) revive(ctx context.Context) {
 
 // takeInAgain takes in the dead letters that an administrator has chosen, if there are any.
 func (c *Consumer) takeInAgain(ctx context.Context) error {
-	letters, err := c.alerts.ToRetry(ctx, batch)
+	letters, err := c.alerts.ToRetry(ctx, maxBatch)
 	if err != nil || len(letters) == 0 {
 		return err
 	}
 	revivals := make([]alerting.Revival, len(letters))
 	set := c.rules.Load()
 	for i, l := range letters {
-		revivals[i] = c.again(set, l)
+		revivals[i] = c.revivalOf(set, l)
 	}
 	if err := c.alerts.Revive(ctx, time.Now(), revivals); err != nil {
 		return err
@@ -59,13 +59,13 @@ func (c *Consumer) takeInAgain(ctx context.Context) error {
 	if kept > 0 {
 		c.config.Logger.Warn("dead letters cannot be taken in again, and stay: mps-ilert store list says why", slog.Int("messages", kept))
 	}
-	c.outlived(ctx, set)
-	c.rouse()
+	c.endReplaced(ctx, set)
+	c.wakeDelivery()
 	return nil
 }
 
-// again returns the message of a dead letter by the present rules.
-func (c *Consumer) again(set *ruleset, l alerting.Letter) alerting.Revival {
+// revivalOf returns the message of a dead letter by the present rules.
+func (c *Consumer) revivalOf(set *ruleset, l alerting.Letter) alerting.Revival {
 	r := alerting.Revival{Letter: l, Message: alerting.Message{Topic: l.Topic, Payload: l.Payload, ReceivedAt: l.ReceivedAt, Properties: l.Properties}}
 	switch l.Filter {
 	case alerting.FilterRules:

@@ -114,7 +114,7 @@ func (c *Consumer) Reload(ctx context.Context) error {
 		c.reading.failed(err)
 		return fmt.Errorf("consumer: the rules stay as they were: %w", err)
 	}
-	return c.use(ctx, set)
+	return c.useRules(ctx, set)
 }
 
 // reading is the result of the last attempts to read the rules.
@@ -148,8 +148,8 @@ func (r *reading) last() (at time.Time, failure string) {
 	return r.at, failure
 }
 
-// use replaces the rules.
-func (c *Consumer) use(ctx context.Context, set *ruleset) error {
+// useRules replaces the rules.
+func (c *Consumer) useRules(ctx context.Context, set *ruleset) error {
 	c.secrets.keep(set.keys)
 	was := c.rules.Swap(set)
 	c.reading.worked(time.Now())
@@ -167,7 +167,7 @@ func (c *Consumer) use(ctx context.Context, set *ruleset) error {
 		return fmt.Errorf("consumer: %w", err)
 	}
 	c.config.Logger.Info("rules", slog.Any("names", set.names), slog.Any("topics", set.topics))
-	c.rouse()
+	c.wakeDelivery()
 	return nil
 }
 
@@ -198,8 +198,8 @@ func (c *Consumer) retain(ctx context.Context) error {
 	return err
 }
 
-// outlived ends the alerts of rules that were replaced between decision and store.
-func (c *Consumer) outlived(ctx context.Context, decided *ruleset) {
+// endReplaced ends the alerts of rules that were replaced between decision and store.
+func (c *Consumer) endReplaced(ctx context.Context, decided *ruleset) {
 	if c.rules.Load() == decided || c.config.Mapping != nil {
 		return
 	}

@@ -271,7 +271,7 @@ func TestADryRunTellsNobodyAndTakesNothingAway(t *testing.T) {
 	dry.DryRun, dry.IntegrationKey, dry.Logger = true, "", slog.New(slog.NewTextHandler(&log, nil))
 	d := start(t, dry).ready(t)
 	publishTo(t, b.Addr(), "door/1", `{"open":true}`)
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "dry run: ilert would be told") }, brokertest.Wait, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "dry run: ilert would be sent") }, brokertest.Wait, 5*time.Millisecond)
 	assert.Contains(t, log.String(), `\"alertKey\":\"door/1\"`)
 	publishTo(t, b.Addr(), "door/1", `junk`)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "would be kept as a dead letter") }, brokertest.Wait, 5*time.Millisecond)

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"slices"
 )
 
@@ -40,4 +41,13 @@ func (c *Consumer) noteSession(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// session returns the name of the session at the broker.
+func (c checked) session() string {
+	hosts := url.Values{}
+	for _, server := range c.servers {
+		hosts.Add("at", server.URL.Host)
+	}
+	return c.ClientID + "?" + hosts.Encode()
 }

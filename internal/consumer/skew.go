@@ -69,24 +69,24 @@ func newSkew(limit time.Duration, log *slog.Logger) *skew {
 	return &skew{max: limit, log: log, sources: map[string]*list.Element{}, unkept: map[string]alerting.Clock{}}
 }
 
-// anew forgets how late messages were, but not which clocks are behind, because messages that
+// forgetLags forgets how late messages were, but not which clocks are behind, because messages that
 // come by a new connection may have waited.
-func (s *skew) anew() {
+func (s *skew) forgetLags() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for e := s.heard.Front(); e != nil; e = e.Next() {
-		e.Value.(*source).anew()
+		e.Value.(*source).restart()
 	}
 }
 
-// anew begins the stretches anew.
-func (from *source) anew() { from.lags, from.before = 0, 0 }
+// restart begins the stretches anew.
+func (from *source) restart() { from.lags, from.before = 0, 0 }
 
 // note compares the event's own time with that of its arrival.
 func (s *skew) note(name string, own, arrived time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := s.source(name)
+	from := s.touchSource(name)
 	from.heard = arrived
 	s.judge(from, arrived.Sub(own), arrived)
 	if from.behind != from.kept.Behind || from.behind > 0 && arrived.Sub(from.kept.HeardAt) > keepInterval {
@@ -98,7 +98,7 @@ func (s *skew) note(name string, own, arrived time.Time) {
 // judge decides by the lateness of a message whether the clock of its source is behind.
 func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
 	if lag <= s.max || from.behind > 0 && lag < from.judged-s.max {
-		from.anew()
+		from.restart()
 		if from.behind > 0 {
 			from.behind = 0
 			text := "a server's clock is right again"
@@ -127,7 +127,7 @@ func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
 		return
 	}
 	if from.behind == 0 {
-		s.log.Warn("a server's clock is behind ours: what it says counts so much later", slog.String("source", from.name), slog.Duration("behind", from.least))
+		s.log.Warn("a server's clock is behind ours: the times of its events are corrected by that", slog.String("source", from.name), slog.Duration("behind", from.least))
 	}
 	from.behind, from.judged = min(before, from.least), min(before, from.least)
 }
@@ -137,13 +137,13 @@ func (s *skew) restore(clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range clocks {
-		from := s.source(c.Source)
+		from := s.touchSource(c.Source)
 		from.behind, from.judged, from.heard, from.kept = c.Behind, c.Behind, c.HeardAt, c
 	}
 }
 
-// toKeep returns the clocks that the store does not know yet, and takes them for stored.
-func (s *skew) toKeep() (clocks []alerting.Clock) {
+// takeUnkept returns the clocks that the store does not know yet, and marks them as stored.
+func (s *skew) takeUnkept() (clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.unkept {
@@ -153,8 +153,8 @@ func (s *skew) toKeep() (clocks []alerting.Clock) {
 	return clocks
 }
 
-// notKept takes back the clocks that toKeep has returned.
-func (s *skew) notKept(clocks []alerting.Clock) {
+// putBack marks the clocks of takeUnkept as not stored, because the store has failed.
+func (s *skew) putBack(clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range clocks {
@@ -166,12 +166,12 @@ func (s *skew) notKept(clocks []alerting.Clock) {
 
 // keepClocks stores the changes of clocks. If it fails, the next messages try again.
 func (c *Consumer) keepClocks(ctx context.Context) {
-	clocks := c.skew.toKeep()
+	clocks := c.skew.takeUnkept()
 	if len(clocks) == 0 {
 		return
 	}
 	if err := c.alerts.KeepClocks(ctx, clocks); err != nil {
-		c.skew.notKept(clocks)
+		c.skew.putBack(clocks)
 	}
 }
 
@@ -185,8 +185,8 @@ func (s *skew) behind(name string) time.Duration {
 	return 0
 }
 
-// source returns the state of a server and makes it the most recently heard.
-func (s *skew) source(name string) *source {
+// touchSource returns the state of a server and makes it the most recently heard.
+func (s *skew) touchSource(name string) *source {
 	if e, known := s.sources[name]; known {
 		s.heard.MoveToFront(e)
 		return e.Value.(*source)

@@ -55,7 +55,7 @@ func TestAClockThatIsBehindIsFound(t *testing.T) {
 	}
 	assert.Equal(t, time.Hour, l.behind("s"))
 
-	l.anew() // a backlog of that server
+	l.forgetLags() // a backlog of that server
 	l.reads(1000, 50*time.Millisecond, l.now.Add(-2*time.Hour), 3600*time.Millisecond)
 	assert.Equal(t, time.Hour, l.behind("s"))
 
@@ -73,7 +73,7 @@ func TestAClockThatIsBehindIsFound(t *testing.T) {
 func TestClocksAreJudgedAnewAfterEachConnection(t *testing.T) {
 	l := listenAt(noon)
 	for range 20 {
-		l.anew()
+		l.forgetLags()
 		assert.Zero(t, l.reads(25, time.Second, l.now.Add(-time.Hour), time.Second))
 	}
 }
@@ -81,17 +81,17 @@ func TestClocksAreJudgedAnewAfterEachConnection(t *testing.T) {
 func TestTheStoreIsToldOfClocksOnlyWhenTheyChange(t *testing.T) {
 	l := listenAt(noon)
 	l.reads(100, 3*time.Second, noon.Add(-time.Hour), 3*time.Second)
-	kept := l.toKeep()
+	kept := l.takeUnkept()
 	assert.Len(t, kept, 1)
 	l.reads(100, 3*time.Second, l.now.Add(-time.Hour), 3*time.Second)
-	assert.Empty(t, l.toKeep())
-	l.notKept(kept)
-	assert.Equal(t, kept, l.toKeep())
+	assert.Empty(t, l.takeUnkept())
+	l.putBack(kept)
+	assert.Equal(t, kept, l.takeUnkept())
 	l.reads(1500, 3*time.Second, l.now.Add(-time.Hour), 3*time.Second)
-	assert.NotEmpty(t, l.toKeep(), "it is still heard of")
+	assert.NotEmpty(t, l.takeUnkept(), "it is still heard of")
 	next := listenAt(l.now)
 	next.restore(kept)
 	assert.Equal(t, time.Hour, next.behind("s"))
 	next.reads(1, time.Second, next.now, time.Second)
-	assert.Zero(t, next.toKeep()[0].Behind)
+	assert.Zero(t, next.takeUnkept()[0].Behind)
 }

@@ -25,17 +25,17 @@ func (f failure) counts() bool { return !f.unproven || f.err.NoConn }
 // maxUnprovenFailures limits the unproven keys whose failures the consumer remembers and shows.
 const maxUnprovenFailures = 100
 
-// taken notes that ilert takes the events of an integration key.
-func (c *Consumer) taken(key ilert.IntegrationKey) {
+// noteTaken notes that ilert takes the events of an integration key.
+func (c *Consumer) noteTaken(key ilert.IntegrationKey) {
 	c.mu.Lock()
 	delete(c.refused, key)
 	c.mu.Unlock()
 	c.reportDelivery()
 }
 
-// notTaken notes why ilert has not taken the event of a notice. It keeps the failures by key,
+// noteNotTaken notes why ilert has not taken the event of a notice. It keeps the failures by key,
 // because a key that works must not hide another that is refused.
-func (c *Consumer) notTaken(n alerting.Notice, err *ilert.Error) {
+func (c *Consumer) noteNotTaken(n alerting.Notice, err *ilert.Error) {
 	if err.Class == ilert.Operator {
 		c.secrets.refresh(n.IntegrationKey)
 	}
@@ -53,8 +53,8 @@ func (c *Consumer) notTaken(n alerting.Notice, err *ilert.Error) {
 	c.reportDelivery()
 }
 
-// nothingWaits forgets all failures, since no event waits for an answer.
-func (c *Consumer) nothingWaits() {
+// forgetAllFailures forgets all failures, since no event waits for an answer.
+func (c *Consumer) forgetAllFailures() {
 	c.mu.Lock()
 	keys := slices.Collect(maps.Keys(c.refused))
 	clear(c.refused)
@@ -108,7 +108,7 @@ func (c *Consumer) reportDelivery() {
 		fault = fmt.Errorf("%w (and so for %d more integration keys)", fault, n-1)
 	}
 	c.mu.Unlock()
-	c.report(delivering, fault)
+	c.reportFault(delivering, fault)
 }
 
 // failingKeys lists the integration keys whose last event ilert has not taken.

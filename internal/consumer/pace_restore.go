@@ -16,7 +16,7 @@ func (p *pace) restore(paces map[ilert.IntegrationKey]alerting.Pace, now time.Ti
 		if len(kept.Requests) > 0 {
 			began = kept.Requests[0]
 		}
-		b := p.of(key, began)
+		b := p.bucketOf(key, began)
 		for _, at := range kept.Requests {
 			p.fill(b, at)
 			b.tokens = max(b.tokens-1, 0)
@@ -29,12 +29,12 @@ func (p *pace) restore(paces map[ilert.IntegrationKey]alerting.Pace, now time.Ti
 	}
 }
 
-// asked returns the time before which ilert wants no request of a key, and zero if it has not
+// askedHold returns the time before which ilert wants no request of a key, and zero if it has not
 // asked. For a key that ilert refuses it returns zero: the next process tries it at once.
-func (p *pace) asked(key ilert.IntegrationKey, now time.Time) time.Time {
+func (p *pace) askedHold(key ilert.IntegrationKey, now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if b := p.of(key, now); b.refused == 0 && b.hold.After(now) {
+	if b := p.bucketOf(key, now); b.refused == 0 && b.hold.After(now) {
 		return b.hold
 	}
 	return time.Time{}

@@ -12,16 +12,16 @@ import (
 // ownRule is the rule name of the consumer's own alert.
 const ownRule = "mps-ilert"
 
-// maxBlindAge is the age at which the alert of a consumer ends that was never started again.
-const maxBlindAge = 30 * 24 * time.Hour
+// maxBrokerAlertAge is the age at which the alert of a consumer ends that was never started again.
+const maxBrokerAlertAge = 30 * 24 * time.Hour
 
-// blindAfter is the time that the broker may be away before the alert is sent. Silence is the
+// brokerAlertDelay is the time that the broker may be away before the alert is sent. Silence is the
 // worst failure, because it looks like a quiet night. It is a variable because a test cannot wait
 // for it.
-var blindAfter = 2 * time.Minute
+var brokerAlertDelay = 2 * time.Minute
 
-// watch raises and ends the consumer's own alert, about an absent broker, until ctx ends.
-func (c *Consumer) watch(ctx context.Context) {
+// watchBroker raises and ends the consumer's own alert, about an absent broker, until ctx ends.
+func (c *Consumer) watchBroker(ctx context.Context) {
 	if c.config.Address == "" || c.config.Mapping != nil {
 		return // ilagent sends only the events of messages
 	}
@@ -30,15 +30,15 @@ func (c *Consumer) watch(ctx context.Context) {
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	var known, blind bool
+	var known, raised bool
 	for {
 		c.mu.Lock()
 		fault := c.faults[subscription]
 		c.mu.Unlock()
-		if !known || blind != (fault != nil) {
+		if !known || raised != (fault != nil) {
 			if err := c.alerts.Do(ctx, time.Now(), c.brokerAlert(fault)); err == nil {
-				known, blind = true, fault != nil
-				c.rouse()
+				known, raised = true, fault != nil
+				c.wakeDelivery()
 			} else if ctx.Err() == nil {
 				c.config.Logger.Warn("the alert about the broker cannot be stored yet", slog.Any("error", err))
 			}
@@ -58,10 +58,10 @@ func (c *Consumer) brokerAlert(fault error) decision.Effect {
 		return decision.End{Key: key}
 	}
 	return decision.Raise{
-		Rule: ownRule, Key: key, For: blindAfter, Age: maxBlindAge,
+		Rule: ownRule, Key: key, For: brokerAlertDelay, Age: maxBrokerAlertAge,
 		Event: ilert.Event{
 			Summary:  "mps-ilert hears nothing: the MQTT broker is away",
-			Details:  "Until it is back no alert will tell of the devices. " + fault.Error(),
+			Details:  "Until it is back, mps-ilert raises no alerts about devices. " + fault.Error(),
 			Priority: "HIGH",
 		},
 	}
