@@ -18,12 +18,12 @@ func (f *storeFlags) alertsCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "alerts",
-		Short: "List the alerts that are open or wait to be told, in the order of their keys",
-		Long: `List the alerts that are open or wait to be told, in the order of their keys. SINCE is
-when ilert was told last, or, of what it was not told yet, since when that waits. MEMBERS
-are those of a window, or the alerts that one speaks for when there were too many to be
-told one by one. SOURCE is the alert source: where its integration key stands, as the rules say it.
-An alert is refused when ilert called what it was told invalid: "store list" has the dead letter.`,
+		Short: "List the alerts that are open or wait to be sent, in the order of their keys",
+		Long: `List the alerts that are open or wait to be sent, in the order of their keys. SINCE is the
+time at which the alert was sent last or, if it waits, since when. MEMBERS counts the
+members of its window, or the alerts that it stands for, when there were too many to send
+each. SOURCE is the alert source: the variable or file of its integration key, as the rules
+name it. An alert is refused if ilert called it invalid: "store list" has the dead letter.`,
 		Example: `  mps-ilert store alerts --rule silent
   mps-ilert store alerts --json --limit 0 | jq -r 'select(.state == "waits").key'`,
 		Args: noArguments,
@@ -42,11 +42,11 @@ func (f *storeFlags) alerts(cmd *cobra.Command, rule string, limit int) error {
 		return err
 	}
 	defer s.Close()
-	most := -1 // any number, to SQLite
+	maxRows := -1 // any number, to SQLite
 	if limit > 0 {
-		most = limit + 1
+		maxRows = limit + 1
 	}
-	all, err := s.Alerts(cmd.Context(), time.Now(), rule, most)
+	all, err := s.Alerts(cmd.Context(), time.Now(), rule, maxRows)
 	if err != nil {
 		return err
 	}
@@ -77,13 +77,13 @@ func alertTable(out io.Writer, all []alerting.AlertState) error {
 				members = strconv.Itoa(a.Members)
 			}
 			_, _ = fmt.Fprintf(w, "%.200q\t%s\t%s\t%s\t%s\t%s\t%s\n",
-				a.Key.Alert, orDash(a.Rule), orDash(a.Priority), howItStands(a), since.Format(time.DateTime), members, a.Key.Integration.String())
+				a.Key.Alert, orDash(a.Rule), orDash(a.Priority), describeState(a), since.Format(time.DateTime), members, a.Key.Integration.String())
 		}
 	})
 }
 
-// howItStands describes the state of an alert.
-func howItStands(a alerting.AlertState) string {
+// describeState describes the state of an alert.
+func describeState(a alerting.AlertState) string {
 	switch {
 	case a.State == alerting.StateDelayed:
 		return "waits for its time until " + a.Until.Format(time.DateTime)

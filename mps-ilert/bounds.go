@@ -13,7 +13,7 @@ import (
 func (f *daemonFlags) letterFlags(flags *pflag.FlagSet) {
 	flags.Uint32Var(&f.maxLetters, "max_dead_letters", uint32(alerting.DefaultBounds.Letters), "dead letters that are kept; the oldest are purged")
 	flags.Uint32Var(&f.maxLetterMiB, "max_dead_letter_mib", uint32(alerting.DefaultBounds.LetterBytes>>20), "MiB of dead letters that are kept")
-	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", alerting.DefaultBounds.LetterAge, "how long dead letters are kept")
+	flags.DurationVar(&f.maxLetterAge, "max_dead_letter_age", alerting.DefaultBounds.LetterAge, "age at which dead letters are purged")
 }
 
 // checkBounds returns an error if a bound is zero, so that nothing would fit.

@@ -31,13 +31,13 @@ func checkCommand(g *globals) *cobra.Command {
 	f := &checkFlags{globals: g}
 	cmd := &cobra.Command{
 		Use:   "check [FILE...]",
-		Short: "Try rules: find mistakes, run their tests, say what messages would do",
-		Long: `Try rules. All mistakes in the rules are named with their lines, and the tests that the
-files of --config hold are run, with the options of their file whatever --option says; -v
-shows what the messages of a test that fails did. Then for each message of the FILEs (- is
-the standard input) it is said which rules match, why the others do not, and what ilert
-would be told when; in the end, what would still be open if nothing more came. Time passes
-as the messages say; nobody is told anything.
+		Short: "Try rules: find mistakes, run their tests, show what messages would do",
+		Long: `Try rules. The command lists all mistakes in the rules with their lines, and runs the tests
+in the files of --config, with the options of the file, not those of --option; -v shows what
+the messages of a failing test did. For each message of the FILEs (- is the standard input)
+it then shows which rules match, why the others do not, and what ilert would be sent, and
+when; at the end, which alerts would stay open if no more message came. Time passes as the
+messages have it. The command sends nothing to ilert.
 
 A FILE holds JSON values, one after the other: events as they stand in a payload, or
 messages with topic and payload, such as
@@ -53,7 +53,7 @@ the rules are right and their tests pass.`,
 	f.rules.add(cmd.Flags())
 	f.rules.complete(cmd, rulefile.PresetNames)
 	cmd.Flags().StringVar(&f.topic, "topic", mqtttopic.DefaultTopic, "topic of messages that do not say theirs")
-	cmd.Flags().BoolVar(&f.brief, "brief", false, "say only what ilert would be told, and how many messages would be dead")
+	cmd.Flags().BoolVar(&f.brief, "brief", false, "show only what ilert would be sent, and the number of messages that would be dead")
 	return cmd
 }
 

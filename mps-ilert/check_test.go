@@ -67,12 +67,12 @@ rules:
 
 func TestATestThatFailsIsNamedWithItsLine(t *testing.T) {
 	for want, test := range map[string]string{
-		`rules.yaml:9: test "t": line 10: ilert should be told ALERT door/2, and is told ALERT LOW door/1 after 5m0s "door/1 is open"`: `
+		`rules.yaml:9: test "t": line 10: ilert should be sent ALERT door/2, and is sent ALERT LOW door/1 after 5m0s "door/1 is open"`: `
   - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h, want: [
       {type: ALERT, key: door/2}]}`,
-		`rules.yaml:9: test "t": line 9: ilert should be told RESOLVE, and is told no more`: `
+		`rules.yaml:9: test "t": line 9: ilert should be sent RESOLVE, and is sent nothing more`: `
   - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h, want: [{at: 5m, type: ALERT}, {type: RESOLVE}]}`,
-		`rules.yaml:9: test "t": ilert is told ALERT LOW door/1 after 5m0s "door/1 is open", and should not be`: `
+		`rules.yaml:9: test "t": ilert is sent ALERT LOW door/1 after 5m0s "door/1 is open", and should not be`: `
   - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h}`,
 		`rules.yaml:9: test "t": the message at 0s is dead: `: `
   - {name: t, messages: [{topic: door/1, payload: junk}]}`,
@@ -102,11 +102,11 @@ func TestMessagesAreExplained(t *testing.T) {
 
 2026-01-02 03:04:05  door/1  {"open":true}
   * open: raises the alert door/1
-2026-01-02 03:09:05  ilert is told ALERT LOW door/1: door/1 is open
+2026-01-02 03:09:05  ilert is sent ALERT LOW door/1: door/1 is open
 
 2026-01-02 03:10:00  door/1  {"open":false}
   * open: ends the alert door/1
-2026-01-02 03:10:00  ilert is told RESOLVE LOW door/1: door/1 is open
+2026-01-02 03:10:00  ilert is sent RESOLVE LOW door/1: door/1 is open
 
 2026-01-02 03:10:01  door/2  [
     dead, no rule has an effect: the payload is not JSON: unexpected EOF
@@ -115,12 +115,12 @@ func TestMessagesAreExplained(t *testing.T) {
   * open: raises the alert door/3
 
 if nothing more comes:
-2026-01-02 03:15:02  ilert is told ALERT LOW door/3: door/3 is open
+2026-01-02 03:15:02  ilert is sent ALERT LOW door/3: door/3 is open
 still open: door/3
 `, out)
 	brief, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--brief", messages)
 	require.NoError(t, err)
-	assert.Equal(t, 3, strings.Count(brief, "ilert is told"))
+	assert.Equal(t, 3, strings.Count(brief, "ilert is sent"))
 	assert.NotContains(t, brief, "raises")
 	assert.True(t, strings.HasSuffix(brief, `
 still open: door/3
@@ -215,7 +215,7 @@ func TestTestsThatFailDoNotHideWhatMessagesDo(t *testing.T) {
 	messages := write(t, "capture", `{"topic":"door/3","payload":{"open":true},"tst":"2026-01-02T03:10:02Z"}`)
 	out, err := check(t, "", "--config", rules, messages)
 	assert.EqualError(t, err, "tests: 1 of 1 failed")
-	assert.Contains(t, out, "2026-01-02 03:15:02  ilert is told ALERT LOW door/3: door/3 is open\n")
+	assert.Contains(t, out, "2026-01-02 03:15:02  ilert is sent ALERT LOW door/3: door/3 is open\n")
 	assert.NotContains(t, out, "5m0s  ilert")
 
 	out, err = check(t, "", "--config", rules, "-v")
@@ -224,7 +224,7 @@ func TestTestsThatFailDoNotHideWhatMessagesDo(t *testing.T) {
 
 0s  door/1  {"open":true}
   * open: raises the alert door/1
-5m0s  ilert is told ALERT LOW door/1: door/1 is open
+5m0s  ilert is sent ALERT LOW door/1: door/1 is open
 `)
 }
 
@@ -236,7 +236,7 @@ func TestTestsRunWithTheOptionsOfTheirFile(t *testing.T) {
 	messages := write(t, "capture", `{"topic":"door/3","payload":{"open":true},"tst":"2026-01-02T03:10:02Z"}`)
 	out, err := check(t, "", "--config", rules, "--option", "name=gate", messages)
 	require.NoError(t, err, out)
-	assert.Contains(t, out, "ilert is told ALERT LOW door/3: gate is open")
+	assert.Contains(t, out, "ilert is sent ALERT LOW door/3: gate is open")
 	assert.Contains(t, out, "tests: 1 passed")
 }
 
@@ -254,12 +254,12 @@ rules:
 	out, err := check(t, "", "--config", config, "--brief", first, second)
 	require.NoError(t, err)
 	assert.Equal(t, `rules: 1 without mistakes, for mps/events
-2026-11-22 04:40:00  ilert is told ALERT s1/server: m
+2026-11-22 04:40:00  ilert is sent ALERT s1/server: m
                      A g
-2026-11-22 04:40:00  ilert is told ALERT s2/device: m
+2026-11-22 04:40:00  ilert is sent ALERT s2/device: m
                      A g
-2026-11-23 04:31:42  ilert is told RESOLVE s1/server: m
-2026-11-23 04:31:42  ilert is told RESOLVE s2/device: m
+2026-11-23 04:31:42  ilert is sent RESOLVE s1/server: m
+2026-11-23 04:31:42  ilert is sent RESOLVE s2/device: m
 nothing is open
 messages: 2, none would be dead
 `, out)
@@ -273,7 +273,7 @@ func TestTheCaptureOfMPSRaisesNothingButWhatItShould(t *testing.T) {
 	out, err := check(t, "", "--brief", "../testdata/mps-capture.jsonl")
 	require.NoError(t, err)
 	for line := range strings.Lines(out) {
-		if strings.Contains(line, "ilert is told") {
+		if strings.Contains(line, "ilert is sent") {
 			assert.Contains(t, line, "LOW deactivation/")
 		}
 	}
@@ -282,7 +282,7 @@ func TestTheCaptureOfMPSRaisesNothingButWhatItShould(t *testing.T) {
 func TestEventsComeFromTheStandardInput(t *testing.T) {
 	out, err := check(t, `{"type":"fail","message":"m","methods":["AMT_Unprovision"],"guid":"1","timestamp":1795321902892}`, "-")
 	require.NoError(t, err)
-	assert.Contains(t, out, "2026-11-22 04:31:42  ilert is told ALERT LOW deactivation/1: 1 could not be deactivated: m")
+	assert.Contains(t, out, "2026-11-22 04:31:42  ilert is sent ALERT LOW deactivation/1: 1 could not be deactivated: m")
 	_, err = check(t, doorRules, "-")
 	assert.ErrorContains(t, err, "value 1 is no JSON")
 }
@@ -349,7 +349,7 @@ func TestOptionsMayBeThoseOfAPresetThatIsNamedElsewhere(t *testing.T) {
 	} {
 		out, err := check(t, "", append(args, "--brief", gone)...)
 		require.NoError(t, err, name+out)
-		assert.Contains(t, out, "ilert is told ALERT HIGH device/d1", name)
+		assert.Contains(t, out, "ilert is sent ALERT HIGH device/d1", name)
 	}
 	file := write(t, "rules.yaml", "settings: {preset: mps}\n")
 	err := run(t.Context(), []string{"daemon", "--config", file, "--option", "critical=d1", "--option", "x=y", "-m", "h"},

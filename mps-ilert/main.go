@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "./mps-ilert.db", "SQLite file that holds the state")
-	flags.CountVarP(&g.verbose, "verbose", "v", "three of them log the messages one by one; with check, one shows what tests that fail did")
+	flags.CountVarP(&g.verbose, "verbose", "v", "-vvv logs the messages one by one; with check, -v shows the messages of tests that fail")
 	group(root)
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -36,21 +36,22 @@ func storeCommand(g *globals) *cobra.Command {
 	f := &storeFlags{globals: g}
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Look into the store: what became of the messages, the alerts, and the dead letters",
-		Long: `Look into the store (--file): what became of the messages, which alerts are open or wait,
-and the dead letters, which are messages that could not be understood or that ilert called
-invalid. It may be used while the daemon runs.
+		Short: "Show the store: the fates of the messages, the alerts, and the dead letters",
+		Long: `Show the store (--file): the fates of the messages, the alerts that are open or wait, and the
+dead letters, which are messages that could not be understood or that ilert called invalid.
+The commands may run while the daemon runs.
 
-"list" also shows the integration keys that messages brought and that ilert does not take, as
-message: and the first 8 digits of their SHA-256, and how many events wait for each. "purge"
-drops what waits for one that is named, or, where flags or --all choose, for those that ilert
-has never taken. Of these the daemon keeps 10,000 events, 64 MiB and a day at most; of dead
-letters as many as its flags --max_dead_letters, --max_dead_letter_mib and
---max_dead_letter_age say. The oldest are purged, and counted so.
+"list" also shows the integration keys that messages brought and that ilert does not accept, as
+message: and the first 8 digits of their SHA-256, with the number of events that wait for each.
+"purge" drops the events that wait for a key that you name or, with flags or --all, for keys
+that ilert has never accepted. For these keys the daemon keeps at most 10,000 events of 64 MiB
+in all, each for at most a day; --max_dead_letters, --max_dead_letter_mib and
+--max_dead_letter_age of the daemon limit the dead letters. The daemon purges the oldest first
+and counts them as purged.
 
-"retry" decides dead letters anew: by the rules of now, and against what has come since. One
-that cannot be taken in again stays, and "list" and "show" say why: because its alert has ended
-since, for instance, or because nothing listens to its topic any more.`,
+"retry" lets the daemon decide about dead letters again, by its present rules and the present
+alerts. One that it cannot take in again stays, and "list" and "show" give the reason: its
+alert has ended since, for instance, or no rule listens to its topic any more.`,
 		Example: `  mps-ilert store stats
   mps-ilert store alerts
   mps-ilert store list --reason 'want a text'
@@ -61,12 +62,12 @@ since, for instance, or because nothing listens to its topic any more.`,
 	group(cmd)
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "write JSON, a line each")
 	cmd.AddCommand(
-		&cobra.Command{Use: "stats", Short: "Count what became of the messages of each topic filter, and how often each rule matched", Args: noArguments, RunE: f.stats},
+		&cobra.Command{Use: "stats", Short: "Count the fates of the messages of each topic filter, and the matches of each rule", Args: noArguments, RunE: f.stats},
 		f.alertsCommand(),
-		f.choosing(&cobra.Command{Use: "list [ID|KEY...]", Short: "List dead letters, the oldest first, and integration keys that ilert does not take", RunE: f.list}),
+		f.choosing(&cobra.Command{Use: "list [ID|KEY...]", Short: "List dead letters, the oldest first, and integration keys that ilert does not accept", RunE: f.list}),
 		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", RunE: f.show},
-		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon decide dead letters anew and take them in again", RunE: f.retry}),
-		f.changing(&cobra.Command{Use: "purge [ID|KEY...]", Short: "Throw away dead letters, and what waits for integration keys that ilert does not take", RunE: f.purge}),
+		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon decide about dead letters again", RunE: f.retry}),
+		f.changing(&cobra.Command{Use: "purge [ID|KEY...]", Short: "Delete dead letters, and events that wait for integration keys that ilert does not accept", RunE: f.purge}),
 	)
 	return cmd
 }
@@ -83,7 +84,7 @@ func (f *storeFlags) choosing(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// changing does the same for a command that changes the letters, which must be chosen.
+// changing adds the same flags and --all to a command that changes letters, for which the caller must choose some.
 func (f *storeFlags) changing(cmd *cobra.Command) *cobra.Command {
 	f.choosing(cmd)
 	cmd.Flags().BoolVar(&f.all, "all", false, "all of them")
@@ -119,7 +120,7 @@ func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*alerting.Engine, e
 	return alerting.Beside(s), nil
 }
 
-// stats prints what became of the messages.
+// stats prints the fates of the messages and the matches of the rules.
 func (f *storeFlags) stats(cmd *cobra.Command, _ []string) error {
 	s, err := f.open(cmd, nil)
 	if err != nil {

@@ -63,7 +63,7 @@ func (e *engine) decide(m decision.Message) decision.Decision {
 		}
 	}
 	for _, c := range candidates {
-		if w.raised && c.first() {
+		if w.raised && c.firstOnly() {
 			continue
 		}
 		matched, err := w.matches(c)
@@ -272,7 +272,7 @@ func (w *work) add(c *clause, d *decision.Decision) error {
 	if r.Window != nil {
 		return w.addToWindow(c, d)
 	}
-	w.raised = w.raised || c.first()
+	w.raised = w.raised || c.firstOnly()
 	if r.Action == Ignore {
 		return nil
 	}

@@ -41,12 +41,12 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 				if c.is == begins && !v.Matched {
 					v.Reasons = append(v.Reasons, why)
 				}
-			case c.first() && raisedBy != "":
+			case c.firstOnly() && raisedBy != "":
 				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s has matched before it", raisedBy))
 			default:
 				v.Matched = true
 				v.Reasons = append(v.Reasons, w.says(c))
-				if c.first() {
+				if c.firstOnly() {
 					raisedBy = rule.Name
 				}
 			}

@@ -43,15 +43,15 @@ func (r *Rule) clauses() (all []*clause) {
 		{rule: r, is: begins, when: r.When},
 	} {
 		if c.when != nil || c.is == begins {
-			c.needs = c.asksFor()
+			c.needs = c.allNeeds()
 			all = append(all, c)
 		}
 	}
 	return all
 }
 
-// asksFor returns the needs of the condition and of the templates that its purpose evaluates.
-func (c *clause) asksFor() (n needs) {
+// allNeeds returns the needs of the condition and of the templates that its purpose evaluates.
+func (c *clause) allNeeds() (n needs) {
 	r := c.rule
 	if c.when != nil {
 		n = c.when.needs
@@ -90,8 +90,8 @@ func (c *clause) order() int {
 	}
 }
 
-// first reports whether only the first matching clause of this kind has an effect.
-func (c *clause) first() bool {
+// firstOnly reports whether only the first matching clause of this kind has an effect.
+func (c *clause) firstOnly() bool {
 	return c.is == begins && c.rule.Window == nil && (c.rule.Action == Raise || c.rule.Action == Ignore)
 }
 

@@ -137,7 +137,7 @@ func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {
 func TestAnAlertDoesNotEndBeforeItIsTold(t *testing.T) {
 	const rule = "rules: [{name: a, raise: {key: k, summary: s}, for: 5m, ends: {age: %s}}]"
 	for _, age := range []string{"1m", "5m"} {
-		assert.Equal(t, `f:1:57: rule "a": ends.age has to be longer than for, or the alert ends before ilert is told`, mistakes(t, fmt.Sprintf(rule, age)))
+		assert.Equal(t, `f:1:57: rule "a": ends.age has to be longer than for, or the alert ends before it is sent`, mistakes(t, fmt.Sprintf(rule, age)))
 	}
 	load(t, fmt.Sprintf(rule, "5m1s"))
 }

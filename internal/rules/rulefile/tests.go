@@ -24,7 +24,7 @@ type Test struct {
 	Line     int
 	Messages []TestMessage
 	Until    time.Duration // the end of the test
-	Want     []Told
+	Want     []Notice
 }
 
 // TestMessage is a message of a test.
@@ -33,9 +33,9 @@ type TestMessage struct {
 	Message decision.Message
 }
 
-// Told is an event that ilert should be sent, or was sent. In a wanted one empty fields match
+// Notice is an event that ilert should be sent, or was sent. In a wanted one empty fields match
 // anything.
-type Told struct {
+type Notice struct {
 	Line     int
 	At       time.Duration // since the test began; -1: any time
 	Type     ilert.Type
@@ -63,7 +63,7 @@ func (l *loader) test(n ast.Node) Test {
 		"name":     l.text(&t.Name, "name"),
 		"messages": func(n ast.Node) { l.list(n, func(n ast.Node) { l.testMessage(&t, n) }) },
 		"until":    l.moment(&t.Until, "until"),
-		"want":     func(n ast.Node) { l.list(n, func(n ast.Node) { t.Want = append(t.Want, l.told(n)) }) },
+		"want":     func(n ast.Node) { l.list(n, func(n ast.Node) { t.Want = append(t.Want, l.notice(n)) }) },
 	})
 	if t.Name == "" {
 		l.fail(n, "a test: want name")
@@ -203,9 +203,9 @@ func (l *loader) testEvent(n ast.Node) *event.Event {
 // farAhead is a timestamp later than every arrival, so that the time of arrival counts.
 const farAhead = 4_102_444_800_000 // the year 2100, Unix milliseconds
 
-// told reads an entry of want.
-func (l *loader) told(n ast.Node) Told {
-	w := Told{Line: l.place(n).Line, At: -1}
+// notice reads an entry of want.
+func (l *loader) notice(n ast.Node) Notice {
+	w := Notice{Line: l.place(n).Line, At: -1}
 	if _, isObject := l.pairs(n); !isObject {
 		l.fail(n, "want: want a mapping, such as {type: ALERT, at: 5m, key: door-7}")
 		return w

@@ -43,7 +43,7 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 		l.fail(has["ends"], "%s: ends.all goes with ends.when", r.called())
 	}
 	if r.Age > 0 && r.Age <= r.For {
-		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before ilert is told", r.called())
+		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before it is sent", r.called())
 	}
 	if r.Window != nil {
 		l.checkWindow(r, has)

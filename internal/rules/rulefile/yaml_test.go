@@ -198,7 +198,7 @@ tests:
 		`2m0s mps/events {"type":"fail","message":"m","methods":["a","b"],"guid":"1","timestamp":4102444800000}`,
 	}, got)
 	assert.Equal(t, []decision.Property{{Key: "id", Value: "0"}, {Key: "number", Value: "5"}}, test.Messages[0].Message.Properties)
-	assert.Equal(t, []rulefile.Told{
+	assert.Equal(t, []rulefile.Notice{
 		{Line: 11, At: 3 * 60e9, Type: "ALERT", Key: "k", Priority: "LOW", Summary: "s", Details: "d"},
 		{Line: 12, At: -1, Type: "RESOLVE"},
 	}, test.Want)

@@ -27,7 +27,7 @@ type Metrics struct {
 // consumer.
 func NewMetrics(version string) *Metrics {
 	return &Metrics{version: version, durations: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "mps_ilert_request_duration_seconds", Help: "How long requests to ilert took, whatever came of them.",
+		Name: "mps_ilert_request_duration_seconds", Help: "Duration of the requests to ilert, whatever their outcome.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 	}), closed: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "mps_ilert_http_connections_closed_total", Help: "HTTP connections that were closed because there were more than --max_connections, since the start.",
@@ -57,16 +57,16 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo   = describe("build_info", "The version of mps-ilert and of Go; always 1.", "version", "goversion")
 	ready       = describe("ready", "Whether a part of the work works: 1 or 0.", "part")
-	received    = describe("messages_received_total", "Messages received: all that have a fate, are pending or are dead letters.", "filter")
-	fates       = describe("messages_total", "Messages by what became of them in the end.", "filter", "fate")
-	pending     = describe("messages_pending", "Messages that wait to be told.", "filter")
+	received    = describe("messages_received_total", "Messages received: those with a fate, those pending, and the dead letters.", "filter")
+	fates       = describe("messages_total", "Messages by their final fate.", "filter", "fate")
+	pending     = describe("messages_pending", "Messages whose notices wait to be sent.", "filter")
 	deadLetters = describe("dead_letters", "Messages that could not be understood or that ilert called invalid, and that are neither retried nor purged.", "filter")
 	letterBytes = describe("dead_letter_bytes", "Bytes of the dead letters: of their topics, payloads and properties.")
 	outboxBytes = describe("outbox_bytes", "Bytes of the events that are only passed on and wait.")
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
-	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be told, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
-	oldest      = describe("oldest_waiting_seconds", "How long what waits longest has waited to be told; 0 if nothing waits.")
-	requests    = describe("requests_total", "Requests that gave ilert an event, since the start.", "outcome")
+	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
+	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
+	requests    = describe("requests_total", "Requests with an event to ilert, by outcome, since the start.", "outcome")
 	leftOut     = describe("fields_left_out_total", "Optional fields that alerts and events went out without because ilert would not take them, since the start.", "field")
 	reloaded    = describe("rules_last_reload_successful", "Whether the last attempt to read the rules was successful: 1 or 0.")
 	reloadedAt  = describe("rules_last_reload_success_timestamp_seconds", "When the rules in force were read, in Unix seconds.")

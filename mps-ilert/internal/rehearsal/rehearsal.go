@@ -26,12 +26,12 @@ type rehearsal struct {
 
 // audience observes a rehearsal.
 type audience interface {
-	// comes receives a message before its effects.
-	comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error
-	// done receives the decision about a message after its effects.
-	done(ctx context.Context, play *rehearsal, d decision.Decision) error
-	// told receives each event that ilert would be sent.
-	told(at time.Time, n alerting.Notice)
+	// begins receives a message before its effects.
+	begins(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error
+	// ends receives the decision about a message after its effects.
+	ends(ctx context.Context, play *rehearsal, d decision.Decision) error
+	// sends receives each event that ilert would be sent.
+	sends(at time.Time, n alerting.Notice)
 }
 
 // rehearse begins a rehearsal.
@@ -52,12 +52,12 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 		return decision.Decision{}, err
 	}
 	d := r.rules.Decide(m)
-	if err := r.audience.comes(ctx, r, m, d); err != nil {
+	if err := r.audience.begins(ctx, r, m, d); err != nil {
 		return d, err
 	}
 	err := r.store.Apply(ctx, []alerting.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
 	if err == nil {
-		err = errors.Join(r.audience.done(ctx, r, d), r.look(ctx))
+		err = errors.Join(r.audience.ends(ctx, r, d), r.look(ctx))
 	}
 	if err != nil {
 		return d, err
@@ -65,7 +65,7 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	return d, r.until(ctx, r.now)
 }
 
-// look asks the store when something is due next.
+// look asks the store for the time at which something is due next.
 func (r *rehearsal) look(ctx context.Context) error {
 	next, waiting, err := r.store.NextDue(ctx)
 	if !waiting {
@@ -75,7 +75,7 @@ func (r *rehearsal) look(ctx context.Context) error {
 	return err
 }
 
-// until lets time pass, and sends what falls due.
+// until lets time pass up to end, and sends what falls due.
 func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 	for idle := 0; !r.next.IsZero() && !r.next.After(end); idle++ {
 		if r.next.After(r.now) {
@@ -87,7 +87,7 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 		}
 		answers := make([]alerting.Answer, len(notices))
 		for i, n := range notices {
-			r.audience.told(r.now, n)
+			r.audience.sends(r.now, n)
 			answers[i] = alerting.Answer{Notice: n, Result: alerting.Taken, At: r.now}
 		}
 		if len(notices) > 0 {
@@ -96,7 +96,7 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 		if err := errors.Join(r.store.Settle(ctx, answers), r.look(ctx)); err != nil {
 			return err
 		}
-		if idle > 1000 { // crowds take several looks
+		if idle > 1000 { // many alerts take several claims
 			return errors.New("a timer does not end")
 		}
 	}

@@ -37,8 +37,8 @@ func (s *shower) moment(at time.Time) string {
 	return at.Sub(s.since).String()
 }
 
-// comes prints a message, what each rule makes of it, and which effects change nothing.
-func (s *shower) comes(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error {
+// begins prints a message, what each rule makes of it, and which effects change nothing.
+func (s *shower) begins(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error {
 	s.messages++
 	if d.Dead != "" {
 		if s.dead == nil {
@@ -67,15 +67,15 @@ func (s *shower) comes(ctx context.Context, play *rehearsal, m decision.Message,
 		s.say("  %s %s: %s\n", sign, v.Rule, shortened(strings.Join(v.Reasons, "; ")))
 	}
 	for _, effect := range d.Effects {
-		if err := s.inVain(ctx, play.store, effect); err != nil {
+		if err := s.noteInVain(ctx, play.store, effect); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// inVain prints that an effect changes nothing, if so.
-func (s *shower) inVain(ctx context.Context, in *alerting.Engine, effect decision.Effect) error {
+// noteInVain prints that an effect changes nothing, if so.
+func (s *shower) noteInVain(ctx context.Context, in *alerting.Engine, effect decision.Effect) error {
 	isRaised := func(k decision.Key, want bool, what string) error {
 		raised, err := in.IsRaised(ctx, k)
 		if err == nil && raised == want {
@@ -107,8 +107,8 @@ func (s *shower) inVain(ctx context.Context, in *alerting.Engine, effect decisio
 	return nil
 }
 
-// done prints how much the windows contain in which a message has counted.
-func (s *shower) done(ctx context.Context, play *rehearsal, d decision.Decision) error {
+// ends prints how much the windows contain in which the message has counted.
+func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision) error {
 	if s.brief || d.Dead != "" {
 		return nil
 	}
@@ -176,9 +176,9 @@ func percent(share float64) string {
 	return fmt.Sprintf("%g%%", math.Floor(share*1000+hair)/10)
 }
 
-// told prints an event that ilert would be sent.
-func (s *shower) told(at time.Time, n alerting.Notice) {
-	s.say("%s  ilert is told %s", s.moment(at), n.Event.EventType)
+// sends prints an event that ilert would be sent.
+func (s *shower) sends(at time.Time, n alerting.Notice) {
+	s.say("%s  ilert is sent %s", s.moment(at), n.Event.EventType)
 	if n.Event.Priority != "" {
 		s.say(" %s", n.Event.Priority)
 	}

@@ -48,16 +48,16 @@ func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbos
 var testStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // examiner is the audience that records the events for ilert.
-type examiner struct{ all []rulefile.Told }
+type examiner struct{ all []rulefile.Notice }
 
-func (*examiner) comes(context.Context, *rehearsal, decision.Message, decision.Decision) error {
+func (*examiner) begins(context.Context, *rehearsal, decision.Message, decision.Decision) error {
 	return nil
 }
 
-func (*examiner) done(context.Context, *rehearsal, decision.Decision) error { return nil }
+func (*examiner) ends(context.Context, *rehearsal, decision.Decision) error { return nil }
 
-func (e *examiner) told(at time.Time, n alerting.Notice) {
-	e.all = append(e.all, rulefile.Told{
+func (e *examiner) sends(at time.Time, n alerting.Notice) {
+	e.all = append(e.all, rulefile.Notice{
 		At: at.Sub(testStart), Type: n.Event.EventType, Key: n.Event.AlertKey, Priority: n.Event.Priority, Summary: n.Event.Summary, Details: n.Event.Details,
 	})
 }
@@ -65,12 +65,12 @@ func (e *examiner) told(at time.Time, n alerting.Notice) {
 // runTest runs a test and returns the difference between the events that it wants and those that
 // ilert was sent.
 func runTest(ctx context.Context, r rules.Rules, t rulefile.Test) (failure string, err error) {
-	var told examiner
-	dead, err := perform(ctx, r, t, &told)
+	var sent examiner
+	dead, err := perform(ctx, r, t, &sent)
 	if err != nil || dead != "" {
 		return dead, err
 	}
-	return difference(t.Want, told.all), nil
+	return difference(t.Want, sent.all), nil
 }
 
 // perform plays the messages of a test. If one is dead, it returns the reason.
@@ -94,29 +94,29 @@ func perform(ctx context.Context, r rules.Rules, t rulefile.Test, a audience) (d
 }
 
 // difference returns the first difference between wanted and sent events, or "".
-func difference(want, told []rulefile.Told) string {
-	for i := range max(len(want), len(told)) {
+func difference(want, sent []rulefile.Notice) string {
+	for i := range max(len(want), len(sent)) {
 		switch {
-		case i >= len(told):
-			return fmt.Sprintf("line %d: ilert should be told %s, and is told no more", want[i].Line, shown(want[i]))
+		case i >= len(sent):
+			return fmt.Sprintf("line %d: ilert should be sent %s, and is sent nothing more", want[i].Line, shown(want[i]))
 		case i >= len(want):
-			return "ilert is told " + shown(told[i]) + ", and should not be"
-		case !fulfills(told[i], want[i]):
-			return fmt.Sprintf("line %d: ilert should be told %s, and is told %s", want[i].Line, shown(want[i]), shown(told[i]))
+			return "ilert is sent " + shown(sent[i]) + ", and should not be"
+		case !fulfills(sent[i], want[i]):
+			return fmt.Sprintf("line %d: ilert should be sent %s, and is sent %s", want[i].Line, shown(want[i]), shown(sent[i]))
 		}
 	}
 	return ""
 }
 
 // fulfills reports whether an event is the wanted one.
-func fulfills(told, want rulefile.Told) bool {
-	return told.Type == want.Type && (want.At < 0 || told.At == want.At) &&
-		(want.Key == "" || told.Key == want.Key) && (want.Priority == "" || told.Priority == want.Priority) &&
-		strings.Contains(told.Summary, want.Summary) && strings.Contains(told.Details, want.Details)
+func fulfills(sent, want rulefile.Notice) bool {
+	return sent.Type == want.Type && (want.At < 0 || sent.At == want.At) &&
+		(want.Key == "" || sent.Key == want.Key) && (want.Priority == "" || sent.Priority == want.Priority) &&
+		strings.Contains(sent.Summary, want.Summary) && strings.Contains(sent.Details, want.Details)
 }
 
 // shown returns the text of an event.
-func shown(t rulefile.Told) string {
+func shown(t rulefile.Notice) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", t.Type)
 	if t.Priority != "" {

@@ -32,7 +32,7 @@ var phrases = []struct {
 		return "event has no field " + m[1] + Suggestion(m[1], eventFields)
 	}},
 	{regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types (.+) and (.+)\)`), func(m []string) string {
-		return together(m[1], kindOfType(m[2]), kindOfType(m[3]), "")
+		return cannotCombine(m[1], kindOfType(m[2]), kindOfType(m[3]), "")
 	}},
 	{regexp.MustCompile(`^invalid operation: (\S+) \(mismatched type (.+)\)`), func(m []string) string {
 		if m[1] == "-" || m[1] == "+" {

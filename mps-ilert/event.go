@@ -27,7 +27,7 @@ func (f *onceFlags) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVarP(&f.key, "integration_key", "k", "", "integration key (default: "+keyVariable+")")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
-	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "where ilert takes heartbeats")
+	flags.StringVar(&f.heartbeatURL, "heartbeat_url", ilert.DefaultHeartbeatURL, "base URL of ilert's heartbeats")
 }
 
 // client returns a client of ilert and the integration key.
@@ -69,8 +69,8 @@ func eventCommand(g *globals) *cobra.Command {
 	var eventType, alertKey, priority, details, image, link string
 	cmd := &cobra.Command{
 		Use:     "event",
-		Short:   "Tell ilert one event",
-		Long:    "Tell ilert one event. It is tried once: the exit code is 0, and nothing is printed, when\nilert has taken it; 2 when a flag is missing or wrong, and 1 when ilert has not taken it.",
+		Short:   "Send one event to ilert",
+		Long:    "Send one event to ilert, once. The exit code is 0, and nothing is printed, if ilert has accepted\nit; 2 if a flag is missing or wrong, and 1 if ilert has not accepted it.",
 		Example: `  mps-ilert event -t ALERT -s 'disk full' -i disk-1 -o LOW`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -101,10 +101,10 @@ func eventCommand(g *globals) *cobra.Command {
 	flags := cmd.Flags()
 	f.add(flags)
 	flags.StringVarP(&eventType, "event_type", "t", "", eventTypes+" (required)")
-	flags.StringVarP(&e.Summary, "summary", "s", "", "what has happened (required)")
-	flags.StringVarP(&alertKey, "alert_key", "i", "", "which alert it belongs to")
+	flags.StringVarP(&e.Summary, "summary", "s", "", "one line about what has happened (required)")
+	flags.StringVarP(&alertKey, "alert_key", "i", "", "key of the alert that the event belongs to")
 	flags.StringVarP(&priority, "priority", "o", "", "HIGH or LOW; anything else is left out, with a warning")
-	flags.StringVarP(&details, "details", "d", "", "more of it")
+	flags.StringVarP(&details, "details", "d", "", "further text")
 	flags.StringVarP(&image, "image", "g", "", "URL of an image")
 	flags.StringVarP(&link, "link", "l", "", "URL of a page")
 	completes(cmd.RegisterFlagCompletionFunc("event_type", cobra.FixedCompletions([]string{"ALERT", "ACCEPT", "RESOLVE", "COMMENT"}, cobra.ShellCompDirectiveNoFileComp)))

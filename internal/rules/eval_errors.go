@@ -75,7 +75,7 @@ func unevenOperands(n *ast.BinaryNode, message string) string {
 			return fmt.Sprintf("%.80s is missing; write %[1]s != nil && ... where it may be, or default(%[1]s, ...)", operand.node)
 		}
 	}
-	return together(n.Operator, left, right, textOperand(n, left, right))
+	return cannotCombine(n.Operator, left, right, textOperand(n, left, right))
 }
 
 // textOperand returns the operand that is a text, or "".
@@ -89,9 +89,9 @@ func textOperand(n *ast.BinaryNode, left, right string) string {
 	return ""
 }
 
-// together returns the error text for values of two kinds that an operator cannot combine, with
+// cannotCombine returns the error text for values of two kinds that an operator cannot combine, with
 // what to write instead.
-func together(operator, left, right, text string) string {
+func cannotCombine(operator, left, right, text string) string {
 	kinds := []string{left, right}
 	has := func(kind string) bool { return slices.Contains(kinds, kind) }
 	both := left + " and " + right
