@@ -81,9 +81,9 @@ func (e *Engine) Settle(ctx context.Context, answers []Answer) error {
 		if err := w.loadAll(keysOfAnswers(answers)); err != nil {
 			return err
 		}
-		for i := range answers {
-			w.keepHold(&answers[i])
-			w.settleAnswer(&answers[i])
+		for _, answer := range answers { // a copy: if the transaction fails, it is settled again
+			w.keepHold(&answer)
+			w.settleAnswer(&answer)
 		}
 		return nil
 	})

@@ -34,7 +34,7 @@ func (e *Engine) Revive(ctx context.Context, at time.Time, revivals []Revival) e
 			}
 			w.noteDevice(&r.Message)
 		}
-		if err := w.load(k); err != nil {
+		if err := w.loadAll(k); err != nil {
 			return err
 		}
 		if err := w.plan(messages); err != nil {
@@ -75,7 +75,7 @@ func (w *work) revive(r *Revival, at time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	r.Keep = keep
+	w.onCommit(func() { r.Keep = keep })
 	if keep != "" {
 		l.Retry, l.Kept = false, keep
 		w.changes.Letters = append(w.changes.Letters, l)

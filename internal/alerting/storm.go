@@ -3,6 +3,8 @@ package alerting
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
@@ -103,15 +105,11 @@ func (v *visit) replaceByStorm(w *work, rule string, s *Alert, n int, now time.T
 			priority = Priorities[backlog.Priority]
 		}
 	}
-	others := v.work.Alerts[:0]
-	for _, a := range v.work.Alerts {
-		if a.Rule == rule && a.Class().Kind() == Firsts {
-			delete(w.rows.Alerts, a.ID) // the store has changed the row
-		} else {
-			others = append(others, a)
-		}
+	hasJoined := func(a *Alert) bool {
+		return a != nil && a.ID.Integration == v.key && a.Rule == rule && a.Class().Kind() == Firsts
 	}
-	v.work.Alerts = others
+	v.work.Alerts = slices.DeleteFunc(v.work.Alerts, hasJoined)
+	maps.DeleteFunc(w.rows.Alerts, func(_ AlertID, a *Alert) bool { return hasJoined(a) }) // the store has changed them
 	s.grow(n, priority, now, w.counts)
 	w.keep(s)
 	v.addIfDue(s, now)

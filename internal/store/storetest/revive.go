@@ -25,6 +25,7 @@ var reviveTests = []test{
 	testALetterThatCouldNotBeReadIsOvertakenByWhatCameSince,
 	testALetterThatHasAnEffectIsTakenIn,
 	testAnOutboxItemIsSentAgainUnlessOvertaken,
+	testLettersAreTakenInTogether,
 }
 
 // refused claims the only notice that is due, and settles it as called invalid by ilert.
@@ -301,4 +302,27 @@ func testAnOutboxItemIsSentAgainUnlessOvertaken(t *testing.T, open opener) {
 			})
 		}
 	}
+}
+
+// The letters of one transaction: one that still cannot be read, and one of an alert with a window that time has ended.
+func testLettersAreTakenInTogether(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Length: 10 * time.Hour, AtLeast: 1})
+	hit := w.hit("g", "")
+	hit.Raise.Silence = 2 * time.Hour
+	b.apply(dead("t", "no JSON"))
+	b.does(hit)
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+	b.later(time.Hour)
+	b.does(hit)
+	b.refused("ALERT g")
+	b.later(3 * time.Hour)
+	letters := b.letters()
+	require.Len(t, letters, 2)
+	revivals := []alerting.Revival{{Letter: letters[0], Message: dead("t", "no rule")}, {Letter: letters[1], Message: message()}}
+	require.NoError(t, b.Revive(t.Context(), b.now, revivals))
+	b.check()
+	assert.Equal(t, "no rule", revivals[0].Keep)
+	assert.Equal(t, "its alert has ended since", revivals[1].Keep)
+	assert.Equal(t, "no rule", b.letters()[0].Reason)
 }

@@ -317,6 +317,19 @@ func testAnAnswerIsLeftAsItIs(t *testing.T, open opener) {
 	answers := []alerting.Answer{{Notice: b.narrowly()[0], Result: alerting.Refused, At: b.now}}
 	require.NoError(t, b.Settle(t.Context(), answers))
 	assert.Equal(t, alerting.Refused, answers[0].Result)
+
+	b = open(t)
+	b.does(raising("a"))
+	b.taken()
+	b.does(accepting("a"))
+	b.taken()
+	b.does(ending("a"))
+	end := b.claim()
+	b.does(raising("a"))
+	answers = []alerting.Answer{{Notice: end[0], Result: alerting.Refused, At: b.now}}
+	before := answers[0]
+	require.NoError(t, b.Settle(t.Context(), answers))
+	assert.Equal(t, before, answers[0])
 }
 
 // Two rules whose names differ by case have storms, with two alerts that ilert refuses. Messages, answers and

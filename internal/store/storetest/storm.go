@@ -31,6 +31,7 @@ var stormTests = []test{
 	testStormsOfIntegrationKeysAreApart,
 	testRulesWhoseNamesDifferByLittleHaveStormsOfTheirOwn,
 	testAStormTakesNoKeyThatAnAlertHas,
+	testAnAlertWithTheKeyOfItsStormIsAMember,
 	testTheNamesOfAStormAreHarmless,
 	testAStormThatReportsNoMemberIsNeverSent,
 	testNoAlertOfAStormGoesOutAloneBecauseTheyAreVeryMany,
@@ -316,6 +317,29 @@ func testAStormTakesNoKeyThatAnAlertHas(t *testing.T, open opener) {
 	b.settle(due[0], alerting.Taken)
 	b.does(ending("storm/r"))
 	assert.Equal(t, []string{"RESOLVE LOW Storm/R Storm/R failed"}, b.passes())
+}
+
+// A rule may raise an alert that has the alert key of the rule's own storm. It joins the storm as the others do, though it is
+// not among the first that wait.
+func testAnAlertWithTheKeyOfItsStormIsAMember(t *testing.T, open opener) {
+	b := open(t)
+	b.fails("r", 0, 20)
+	b.later(time.Second)
+	b.does(raising("storm/r"))
+	due := b.narrowly()
+	require.Len(t, due, 1)
+	assert.Equal(t, "21 alerts of rule r", due[0].Event.Summary)
+	assert.Contains(t, due[0].Event.Details, "storm/r")
+	b.settle(due[0], alerting.Taken)
+	assert.Empty(t, b.narrowly())
+	assert.Equal(t, alerting.Tally{Received: 21, Delivered: 21}, b.tally())
+	for n := range 20 {
+		b.does(ending(fmt.Sprintf("r%04d", n)))
+	}
+	assert.Empty(t, b.passes())
+	b.does(ending("storm/r"))
+	assert.Len(t, b.passes(), 1)
+	assert.Zero(t, b.tally().Pending)
 }
 
 // A message must not be able to break the list of a storm, or to make ilert refuse it.
