@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -71,6 +72,9 @@ func WebSocketConn(ws *websocket.Conn) net.Conn { return &webSocketConn{Conn: ws
 type webSocketConn struct {
 	*websocket.Conn
 	message io.Reader // rest of the message that is being read
+	// writeDeadline is the deadline of the next Write. The WebSocket keeps its own in a plain field, which only the
+	// goroutine that writes may touch, while a net.Conn takes a deadline from any.
+	writeDeadline atomic.Pointer[time.Time]
 }
 
 func (c *webSocketConn) Read(p []byte) (int, error) {
@@ -104,6 +108,9 @@ func (c *webSocketConn) refuseText() error {
 }
 
 func (c *webSocketConn) Write(p []byte) (int, error) {
+	if deadline := c.writeDeadline.Load(); deadline != nil {
+		_ = c.Conn.SetWriteDeadline(*deadline) // never fails
+	}
 	if err := c.WriteMessage(websocket.BinaryMessage, p); err != nil {
 		return 0, err
 	}
@@ -115,4 +122,9 @@ func (c *webSocketConn) SetDeadline(t time.Time) error {
 		return err
 	}
 	return c.SetWriteDeadline(t)
+}
+
+func (c *webSocketConn) SetWriteDeadline(t time.Time) error {
+	c.writeDeadline.Store(&t)
+	return nil
 }
