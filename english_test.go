@@ -17,7 +17,7 @@ import (
 
 // unconverted lists the folders whose comments and names do not follow the rules yet. The test fails
 // for a folder that follows them, so the list only shrinks.
-var unconverted = []string{"mps-sim"}
+var unconverted []string
 
 // TestCommentsAndNamesArePlainEnglish checks the rules for comments and names in CONTRIBUTING.md that a
 // program can check.

@@ -17,18 +17,21 @@ import (
 	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
-// This file is all that mps-sim knows of the consumer and of its store.
+// Only this file of mps-sim uses the consumer and its store.
 
 //go:embed demo.yaml
 var demoRules string
 
-// alertingPart is the consumer and its files; the zero value is none.
-type alertingPart struct {
+// embeddedConsumer is the consumer that mps-sim runs, and the folder with its rules. The zero value
+// has no consumer, as with --consumer=false.
+type embeddedConsumer struct {
 	consumer *consumer.Consumer
 	tempDir  string
 }
 
-func openAlerting(o *options, topics []string, critical, ilertURL string, logger *slog.Logger) (a alertingPart, err error) {
+// openConsumer makes a consumer that reads these topics with the rules of the demo. It does not
+// connect before run.
+func openConsumer(o *options, topics []string, critical, ilertURL string, logger *slog.Logger) (a embeddedConsumer, err error) {
 	if a.tempDir, err = os.MkdirTemp("", "mps-sim-"); err != nil {
 		return a, err
 	}
@@ -37,15 +40,15 @@ func openAlerting(o *options, topics []string, critical, ilertURL string, logger
 	if err = os.WriteFile(rules, []byte(text), 0o600); err != nil {
 		return a, err
 	}
-	rate := 0 // as ilert wants it
+	rate := 0 // the default, which suits ilert
 	if o.ilertURL == "" {
-		rate = -1 // the stand-in takes all, and people watch
+		rate = -1 // no limit: the stand-in accepts any rate, and people watch
 	}
 	a.consumer, err = consumer.New(consumer.Config{
 		Address: o.broker.Address, Username: o.broker.Username, Password: o.broker.Password,
 		CAFile: o.broker.TLS.CA, CertFile: o.broker.TLS.Cert, KeyFile: o.broker.TLS.Key,
-		// The store ends with the process, and the session soon after: nobody would read what a broker that
-		// is not ours keeps for it.
+		// The alerts are lost when the process ends, so the broker soon drops the session: a broker of the user's
+		// own must not keep messages that no process will read.
 		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
 		Topics: topics, RulesFiles: []string{rules}, Options: map[string]string{"critical": critical},
 		OpenStore: func(context.Context) (alerting.Store, error) { return memory.New(), nil },
@@ -55,27 +58,27 @@ func openAlerting(o *options, topics []string, critical, ilertURL string, logger
 	return a, err
 }
 
-// manyDevices returns how many devices of a fleet are disconnected together only when something has
-// happened, and not because people go home.
+// manyDevices returns the number of disconnected devices from which the demo raises an alert. It is
+// more than the devices that are disconnected because people go home.
 func manyDevices(devices int) int { return max(3, min(devices/8, 8), devices/20) }
 
-func (a alertingPart) run(ctx context.Context) error {
+func (a embeddedConsumer) run(ctx context.Context) error {
 	if err := a.consumer.Run(ctx); err != nil {
 		return fmt.Errorf("consumer: %w", err)
 	}
 	return nil
 }
 
-func (a alertingPart) close() error {
+func (a embeddedConsumer) close() error {
 	if a.tempDir == "" {
 		return nil
 	}
 	return os.RemoveAll(a.tempDir)
 }
 
-// await waits until the consumer has subscribed for the first time, so that the first call's
-// events are not missed. A broker that is away is not waited for: the page says so.
-func (a alertingPart) await(ctx context.Context) {
+// await waits up to 3 seconds until the consumer has subscribed, so that it gets the events of the
+// first call. If the broker is away, mps-sim starts all the same, and the page shows it.
+func (a embeddedConsumer) await(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -89,20 +92,21 @@ func (a alertingPart) await(ctx context.Context) {
 	}
 }
 
-// decisions counts what the rules have made of the events, and how ilert stands.
+// decisions counts the messages by what the rules did with them, and the alerts at ilert.
 type decisions struct {
 	Read          uint64 `json:"read"`
-	Counted       uint64 `json:"counted"`       // had no effect on an alert
-	About         uint64 `json:"about"`         // raised, repeated or ended an alert
+	Counted       uint64 `json:"counted"`       // messages without an effect on an alert
+	About         uint64 `json:"about"`         // messages that raised, repeated or ended an alert
 	NotUnderstood uint64 `json:"notUnderstood"` // dead letters
-	Open          uint64 `json:"open"`          // alerts that ilert knows as open
-	Untold        uint64 `json:"untold"`        // alerts that wait to be sent, after an attempt or not
-	Delivered     uint64 `json:"delivered"`     // requests that ilert took
-	Failing       bool   `json:"failing"`       // ilert does not take what it is sent
+	Open          uint64 `json:"open"`          // alerts that are open at ilert
+	Unsent        uint64 `json:"unsent"`        // alerts that wait to be sent, before or after an attempt
+	Delivered     uint64 `json:"delivered"`     // requests that ilert accepted
+	Failing       bool   `json:"failing"`       // ilert does not accept requests
 }
 
-// decided returns the counts of the messages that came on these topics. Read is their sum.
-func (a alertingPart) decided(ctx context.Context, topics []string) decisions {
+// countDecisions counts the messages that came on these topics. Read is the sum of the other counts of
+// messages.
+func (a embeddedConsumer) countDecisions(ctx context.Context, topics []string) decisions {
 	var d decisions
 	if a.consumer == nil {
 		return d
@@ -115,7 +119,7 @@ func (a alertingPart) decided(ctx context.Context, topics []string) decisions {
 		d.About += t.Merged + t.Delivered + t.Pending
 		d.NotUnderstood += t.Dead + t.Purged
 	}
-	d.Open, d.Untold = status.Alerts.Open, status.Alerts.Waiting+status.Alerts.UnderWay
+	d.Open, d.Unsent = status.Alerts.Open, status.Alerts.Waiting+status.Alerts.UnderWay
 	d.Delivered = status.Requests.Delivered
 	for _, part := range status.Parts {
 		d.Failing = d.Failing || part.Name == "ilert" && !part.Ready

@@ -10,8 +10,8 @@ import (
 	"github.com/mps-events/mps-events/internal/webguard"
 )
 
-// handler returns what answers all requests: the router, behind a guard that refuses what web
-// pages of others send, but for pages of --allowed-origins, which may call the REST API.
+// handler returns the handler for all requests: the router behind a guard, which refuses requests
+// that foreign web pages make a browser send. Pages of --allowed-origins may call the REST API.
 func (s *simulator) handler() http.Handler {
 	guard := webguard.New(s.options.hosts...)
 	router := s.router()
@@ -34,7 +34,7 @@ func (s *simulator) handler() http.Handler {
 	})
 }
 
-// checkOrigins looks at --allowed-origins.
+// checkOrigins returns an error if a value of --allowed-origins is not an origin.
 func checkOrigins(origins []string) error {
 	for _, origin := range origins {
 		u, err := url.Parse(origin)

@@ -8,12 +8,12 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
-// numbers is all that the page counts. Each is read where it is made: the calls at the front
-// door, the events at the publishers, the messages at the broker, the decisions at the consumer.
+// numbers holds all numbers of the page. Each part counts its own: the front door the calls, the
+// publishers the events, the broker the messages, and the consumer the decisions.
 type numbers struct {
 	Calls        uint64  `json:"calls"`
-	CallRate     float64 `json:"callRate"`     // a second, over the last seconds
-	AnsweredWell float64 `json:"answeredWell"` // the share of the calls of the last ten seconds
+	CallRate     float64 `json:"callRate"`     // per second, over the last two seconds
+	AnsweredWell float64 `json:"answeredWell"` // the share of such calls in the last ten seconds
 	ServersUp    int     `json:"serversUp"`
 	Servers      int     `json:"servers"`
 
@@ -24,25 +24,25 @@ type numbers struct {
 
 	Messages    uint64  `json:"messages"`
 	MessageRate float64 `json:"messageRate"`
-	Listening   int     `json:"listening"` // clients; -1: the broker is not ours to ask
+	Listening   int     `json:"listening"` // clients that subscribe; -1: unknown, because the broker is not embedded
 	BrokerUp    bool    `json:"brokerUp"`
 
 	decisions
 
-	Pages  uint64        `json:"pages"`  // alerts that were opened at ilert
-	Bridge uint64        `json:"bridge"` // what a bridge that maps one to one would have sent
+	Pages  uint64        `json:"pages"`  // alerts opened at the stand-in; at the real ilert, requests that it accepted
+	Bridge uint64        `json:"bridge"` // alerts that a bridge with one alert per event would have sent
 	Ilert  ilertsim.Mode `json:"ilert"`
 
 	Connected int    `json:"connected"` // devices
 	Devices   int    `json:"devices"`
 	Failing   int    `json:"failingDevices"`
-	Clock     string `json:"clock"` // of the fleet
+	Clock     string `json:"clock"` // the fleet's time of day
 }
 
-// events adds up what the publishers count. In every snapshot of a publisher accepted is the sum
-// of the other three, and so it is of the sums.
+// events adds up the counts of all publishers. For each publisher accepted is the sum of the other
+// three, so this is true of the sums too.
 func (s *simulator) events() (accepted, acknowledged, waiting, dropped uint64) {
-	for _, v := range s.speakers() {
+	for _, v := range s.publishers() {
 		stats := v.pub.Stats()
 		accepted += stats.Accepted
 		acknowledged += stats.Acknowledged
@@ -52,7 +52,7 @@ func (s *simulator) events() (accepted, acknowledged, waiting, dropped uint64) {
 	return accepted, acknowledged, waiting, dropped
 }
 
-// count returns the numbers of now.
+// count returns the current numbers.
 func (s *simulator) count(ctx context.Context) numbers {
 	n := numbers{Servers: len(s.servers), Listening: -1, Ilert: s.ilert.Mode(), Bridge: s.counts.bridge.Load(), Calls: s.counts.calls.Load()}
 	for _, v := range s.servers {
@@ -60,7 +60,7 @@ func (s *simulator) count(ctx context.Context) numbers {
 			n.ServersUp++
 		}
 	}
-	n.decisions = s.alerting.decided(ctx, s.options.eventFilters())
+	n.decisions = s.alerting.countDecisions(ctx, s.options.eventFilters())
 	n.BrokerUp, n.Messages = s.stream.state()
 	n.Accepted, n.Acknowledged, n.Waiting, n.Dropped = s.events()
 	if s.broker != nil {
@@ -78,12 +78,13 @@ func (s *simulator) count(ctx context.Context) numbers {
 	return n
 }
 
-// rates remembers the counts of the last seconds.
+// rates keeps samples of the counts, from which now computes rates.
 type rates struct {
 	mu      sync.Mutex
 	samples []sample // one each sampleInterval, oldest first
 }
 
+// sample holds the counts at one time.
 type sample struct {
 	at                    time.Time
 	calls, well, messages uint64
@@ -101,7 +102,7 @@ func (s *simulator) measure(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		_, messages := s.stream.state()
-		well := s.counts.answeredWell.Load() // before the calls, of which it is a part
+		well := s.counts.answeredWell.Load() // read before the calls, so that it is never larger
 		s.rates.add(sample{time.Now(), s.counts.calls.Load(), well, messages})
 		select {
 		case <-ticker.C:
@@ -120,8 +121,8 @@ func (r *rates) add(now sample) {
 	}
 }
 
-// now returns calls and messages a second over two seconds, and the share of the calls of ten
-// seconds that were answered well; 1 if there were none.
+// now returns the calls and messages per second over the last two seconds, and the share of the
+// calls of the last ten seconds that were answered well. Without calls the share is 1.
 func (r *rates) now() (calls, messages, well float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,36 +13,36 @@ import (
 )
 
 const (
-	// feedInterval is the time between two messages to a page. Faster than this nobody reads.
+	// feedInterval is the time between two messages to a page. Nobody reads faster than this.
 	feedInterval = 200 * time.Millisecond
-	// maxFeedEvents is the number of events in one of them. What is left out is counted.
+	// maxFeedEvents is the largest number of events in one message. The message counts those left out.
 	maxFeedEvents = 100
-	// maxFeedAlerts is the number of alerts, the newest, that a page gets.
+	// maxFeedAlerts is the largest number of alerts in one message; the oldest are left out.
 	maxFeedAlerts = 100
-	// writeTimeout is the time in which a client has to take an answer, and the page each message
-	// of its feed.
+	// writeTimeout is the time in which a client must read an answer, and a page each message of
+	// its feed.
 	writeTimeout = 10 * time.Second
 )
 
-// news is one message to a page: what has changed since the one before. Devices and events are
-// arrays, because there may be very many.
-type news struct {
-	About   *about           `json:"about,omitempty"` // in the first message
-	Numbers numbers          `json:"numbers"`
-	Acts    []act            `json:"acts"`
-	Devices [][5]any         `json:"devices,omitempty"` // guid, name, site, state, role
-	Gone    []string         `json:"gone,omitempty"`    // guids
-	Events  [][7]any         `json:"events,omitempty"`  // number, time, type, message, method, guid, outcome
-	LeftOut int              `json:"leftOut,omitempty"` // events since the last message that are not among Events
-	Alerts  []ilertsim.Alert `json:"alerts,omitempty"`  // all, if any has changed
+// feedMessage is a message to a page with the changes since the message before. Devices and events
+// are arrays, which are shorter in JSON than objects, because there may be very many.
+type feedMessage struct {
+	About     *about           `json:"about,omitempty"` // in the first message
+	Numbers   numbers          `json:"numbers"`
+	Scenarios []scenarioState  `json:"scenarios"`
+	Devices   [][5]any         `json:"devices,omitempty"` // guid, name, site, state, role
+	Gone      []string         `json:"gone,omitempty"`    // guids
+	Events    [][7]any         `json:"events,omitempty"`  // number, time, type, message, method, guid, outcome
+	LeftOut   int              `json:"leftOut,omitempty"` // events since the last message that are not among Events
+	Alerts    []ilertsim.Alert `json:"alerts,omitempty"`  // all, if any has changed
 }
 
-// about is what does not change while mps-sim runs.
+// about is the part of the first message that never changes while mps-sim runs.
 type about struct {
 	Version   string   `json:"version"`
-	Started   int64    `json:"started"` // tells a page that this is another mps-sim than before
+	Started   int64    `json:"started"` // a page that reconnects sees by it that mps-sim was restarted
 	Topic     string   `json:"topic"`
-	Broker    string   `json:"broker"` // to be typed into a client
+	Broker    string   `json:"broker"` // the address to type into an MQTT client; empty unless the broker is embedded
 	Sites     []string `json:"sites"`
 	Servers   []string `json:"servers"`
 	Speed     float64  `json:"speed"`
@@ -58,6 +58,7 @@ const (
 	stateFailing
 )
 
+// stateOf returns the state that the page shows for a device.
 func stateOf(d fleet.Device) int {
 	switch {
 	case !d.Connected:
@@ -71,8 +72,8 @@ func stateOf(d fleet.Device) int {
 	}
 }
 
-// reader remembers what a page has been told.
-type reader struct {
+// feedCursor keeps the versions up to which a page has got the changes.
+type feedCursor struct {
 	sim     *simulator
 	devices uint64 // the version of the fleet
 	events  uint64 // the number of the newest event
@@ -80,10 +81,10 @@ type reader struct {
 	greeted bool
 }
 
-// next returns what is new.
-func (r *reader) next(c *gin.Context) news {
+// next returns the next message and moves the cursor on.
+func (r *feedCursor) next(c *gin.Context) feedMessage {
 	s := r.sim
-	n := news{Numbers: s.count(c), Acts: s.stage.list()}
+	n := feedMessage{Numbers: s.count(c), Scenarios: s.player.list()}
 	if !r.greeted {
 		r.greeted = true
 		r.alerts = ^uint64(0)
@@ -94,7 +95,7 @@ func (r *reader) next(c *gin.Context) news {
 	for _, d := range changed {
 		n.Devices = append(n.Devices, [5]any{d.GUID, d.Hostname, d.Server, stateOf(d), d.Role})
 	}
-	var events []seen
+	var events []arrivedEvent
 	events, n.LeftOut, r.events = s.stream.after(r.events, maxFeedEvents)
 	for _, m := range events {
 		method := ""
@@ -110,6 +111,7 @@ func (r *reader) next(c *gin.Context) news {
 	return n
 }
 
+// about describes this mps-sim for the first message.
 func (s *simulator) about() *about {
 	a := &about{
 		Version: version(), Started: s.started.UnixMilli(), Topic: s.options.eventFilters()[0], Sites: s.options.sites,
@@ -124,13 +126,14 @@ func (s *simulator) about() *about {
 	return a
 }
 
-// feed sends news as server-sent events, for as long as the page takes them.
+// feed sends messages to a page as server-sent events until the page closes the connection or stops
+// reading.
 func (s *simulator) feed(c *gin.Context) {
 	conn := http.NewResponseController(c.Writer)
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("Cache-Control", "no-store")
-	_, _ = fmt.Fprint(c.Writer, "retry: 1000\n") // milliseconds, after which the page looks again
-	r := reader{sim: s}
+	_, _ = fmt.Fprint(c.Writer, "retry: 1000\n") // milliseconds after which the browser reconnects
+	r := feedCursor{sim: s}
 	ticker := time.NewTicker(feedInterval)
 	defer ticker.Stop()
 	for {

@@ -1,7 +1,7 @@
-// Command mps-sim is a simulated MPS to look at: an MQTT broker, devices that can
-// be called by MPS's REST API, the middleware and the publisher that make events
-// of the calls, the consumer that makes alerts of the events, and a stand-in for
-// ilert, with a page that shows them all.
+// Command mps-sim simulates an installation of Open AMT, from a call of MPS's REST API to an alert:
+// simulated devices, the middleware and the publisher that make events from the calls, an MQTT
+// broker, the consumer that makes alerts from the events, and a stand-in for ilert. Its page shows
+// all of them at work.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
@@ -24,11 +24,10 @@ func main() {
 	}
 }
 
-// run is the command but for the process: it returns when ctx ends. Logs go to
-// stderr.
+// run runs the command until ctx ends, and writes logs to stderr. Tests call it in their own process.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
 	o, err := parseOptions(args, env, stdout)
-	if err != nil || o == nil { // nil: --help
+	if err != nil || o == nil { // nil: --help or --version
 		return err
 	}
 	s, err := newSimulator(o, stderr)

@@ -28,7 +28,7 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
-// A test may start this binary as the command itself.
+// TestMain runs the command instead of the tests if a test has started this binary for that.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_COMMAND") != "" {
 		main()
@@ -37,10 +37,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// noEnv is an environment without any variable.
+// noEnv returns an empty value for every environment variable.
 func noEnv(string) string { return "" }
 
-// running is a simulator, and what it has printed.
+// running is a running mps-sim with the addresses that it has printed.
 type running struct {
 	t                     *testing.T
 	page, mqtt, webSocket string
@@ -61,7 +61,7 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 	stop := sync.OnceFunc(func() {
 		cancel()
 		assert.NoError(t, <-done)
-		assert.Empty(t, stderr.String(), "a quiet simulator")
+		assert.Empty(t, stderr.String(), "the simulator logs nothing")
 		http.DefaultClient.CloseIdleConnections()
 	})
 	t.Cleanup(stop)
@@ -82,7 +82,7 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 	return r
 }
 
-// untilLast ends the reading behind the last line that is printed at the start.
+// untilLast is a Reader that ends after the last line of the greeting.
 type untilLast struct{ io.Reader }
 
 func (u untilLast) Read(p []byte) (int, error) {
@@ -146,7 +146,7 @@ func TestACallIsSeenAtTheBroker(t *testing.T) {
 	}
 }
 
-func TestWhatGoesWrongByHand(t *testing.T) {
+func TestTheButtonsOfADevice(t *testing.T) {
 	r := start(t, noEnv, "--rate=0", "--devices=3")
 	devices := r.devices()
 	require.Len(t, devices, 3)
@@ -210,7 +210,7 @@ func (r running) numbers() (n numbers) {
 	return n
 }
 
-// On an ordinary day people come and go, and a device's AMT is in trouble now and then.
+// On an ordinary day people come and go, and now and then the AMT of a device is in trouble.
 func TestAnOrdinaryDayPagesNobody(t *testing.T) {
 	r := start(t, noEnv, "--rate=400", "--speed=600")
 	var n numbers
@@ -230,14 +230,15 @@ func TestTheLowestRateIsNoFlood(t *testing.T) {
 	}
 }
 
-func TestWhatListensEverywhereIsReachedOnThisMachine(t *testing.T) {
+func TestListenersOnAllInterfacesArePrintedAsLoopback(t *testing.T) {
 	r := start(t, noEnv, "--rate=0", "--http=0.0.0.0:0", "--mqtt=0.0.0.0:0", "--mqtt-ws=0.0.0.0:0")
 	assert.Contains(t, r.mqtt, "127.0.0.1:")
 	assert.Contains(t, r.page, "127.0.0.1:")
 }
 
-// feed returns the messages to a page, until the test ends.
-func (r running) feed() func() news {
+// feed opens the feed of the page until the test ends, and returns a function that reads the next
+// message.
+func (r running) feed() func() feedMessage {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 2*brokertest.Wait)
 	r.t.Cleanup(cancel)
@@ -248,7 +249,7 @@ func (r running) feed() func() news {
 	r.t.Cleanup(func() { _ = response.Body.Close() })
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 8<<20)
-	return func() (n news) {
+	return func() (n feedMessage) {
 		r.t.Helper()
 		for lines.Scan() {
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
@@ -262,7 +263,7 @@ func (r running) feed() func() news {
 	}
 }
 
-func TestThePageIsToldWhatIsAtTheBroker(t *testing.T) {
+func TestThePageGetsTheEventsAtTheBroker(t *testing.T) {
 	r := start(t, noEnv, "--rate=0")
 	for path, want := range map[string]string{
 		"/": "<title>mps-sim", "/style.css": ":root", "/main.js": "EventSource", "/openapi.json": `"/api/v1/devices"`,
@@ -312,15 +313,15 @@ func TestWithABrokerOfItsOwnNoneIsEmbedded(t *testing.T) {
 	assert.Contains(t, answer, "not mps-sim's to stop")
 }
 
-// The first signal stops the command, which waits a few seconds for an ilert that
-// hangs; whoever does not want to wait sends another.
+// After the first signal the command waits a few seconds for an ilert that hangs. A second signal ends
+// it at once.
 func TestASecondSignalKills(t *testing.T) {
 	b := brokertest.Start(t, "")
 	asked := make(chan struct{}, 1)
 	ilert := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		asked <- struct{}{}
-		<-r.Context().Done() // until its client is gone
+		<-r.Context().Done() // until the client closes the connection
 	}))
 	defer ilert.Close()
 	command := exec.Command(os.Args[0], "--http=127.0.0.1:0", "--rate=0", "--ilert="+ilert.URL)
@@ -328,7 +329,7 @@ func TestASecondSignalKills(t *testing.T) {
 	stdout, err := command.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
-	defer command.Process.Kill() //nolint:errcheck // it is gone
+	defer command.Process.Kill() //nolint:errcheck // it has ended
 	_, err = io.ReadAll(untilLast{stdout})
 	require.NoError(t, err)
 	failed := `{"type":"fail","message":"no","methods":["AMT_PowerAction"],"guid":"123","timestamp":1}`

@@ -19,24 +19,25 @@ import (
 	"github.com/mps-events/mps-events/internal/redact"
 )
 
-// options is what the flags and the environment ask for.
+// options holds the values of the flags and of the environment.
 type options struct {
 	redact.All
 	http, mqtt, webSocket string
-	hosts                 []string // names of this machine, in any case and form
-	origins               []string // of pages that may call the REST API
+	hosts                 []string // names by which requests may address this machine
+	origins               []string // web pages that may call the REST API
 	devices               int
 	sites                 []string
 	rate, speed           float64
 	seed                  uint64
-	scenario              string // empty: none at the start
+	scenario              string // started at once; empty: none
 	topicTree             bool
 	consumer              bool
 	ilertURL, ilertKey    string // empty: the stand-in
 	broker                mqttconn.Broker
 }
 
-// parseOptions returns nil without an error when help was asked for and printed.
+// parseOptions reads the flags and the environment. It returns nil without an error after --help or
+// --version, whose text it prints.
 func parseOptions(args []string, env func(string) string, stdout io.Writer) (*options, error) {
 	var o options
 	flags := pflag.NewFlagSet("mps-sim", pflag.ContinueOnError)
@@ -106,7 +107,7 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	return &o, nil
 }
 
-// checkFleet looks at what the flags say of the fleet, and names the sites where they do not.
+// checkFleet checks the flags about the fleet, and sets the default of --sites.
 func (o *options) checkFleet() error {
 	switch {
 	case o.devices < 1 || o.devices > maxDevices:
@@ -138,12 +139,13 @@ func (o *options) checkFleet() error {
 	return nil
 }
 
+// siteName matches the names that a site may have, because they become part of topics.
 var siteName = regexp.MustCompile(`^[\pL\pN-]{1,30}$`)
 
-// rpsTopic is where RPS publishes.
+// rpsTopic is the topic to which RPS publishes.
 const rpsTopic = "rps/events"
 
-// topicOf returns the topic, or its template, of the server at a site.
+// topicOf returns the topic or the topic template of the server at a site.
 func (o *options) topicOf(site string) string {
 	if o.topicTree {
 		return mqtttopic.DefaultTopic + "/" + site + "/{guid}/{method}"
@@ -151,7 +153,7 @@ func (o *options) topicOf(site string) string {
 	return o.broker.Topic
 }
 
-// eventFilters returns the topic filters for all events; the first is that of MPS.
+// eventFilters returns the topic filters of all events; the first one is for those of MPS.
 func (o *options) eventFilters() []string {
 	filter := o.broker.Filter()
 	if o.topicTree {
@@ -163,7 +165,8 @@ func (o *options) eventFilters() []string {
 	return []string{filter, rpsTopic}
 }
 
-// nameHosts adds the names by which this machine is known without being told.
+// nameHosts adds the names of this machine that need no flag: its host name and the hosts of --http
+// and --mqtt-ws.
 func (o *options) nameHosts() {
 	if name, err := os.Hostname(); err == nil {
 		o.hosts = append(o.hosts, name)
@@ -175,6 +178,7 @@ func (o *options) nameHosts() {
 	}
 }
 
+// The limits of the flags.
 const (
 	maxDevices = 10_000
 	maxRate    = 10_000

@@ -41,7 +41,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		`--ilert: ilert: URL "x": want`:    {"--ilert=x"},
 		"--ilert needs the consumer":       {"--ilert=http://127.0.0.1:1", "--consumer=false"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), brokertest.Wait/4) // what is no mistake runs
+		ctx, cancel := context.WithTimeout(t.Context(), brokertest.Wait/4) // without a mistake the command runs
 		err := run(ctx, append(free, args...), noEnv, io.Discard, io.Discard)
 		cancel()
 		assert.ErrorContains(t, err, want, "%v", args)

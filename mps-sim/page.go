@@ -15,19 +15,19 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// serveIlert adds the stand-in for ilert. It is no part of MPS, so its calls make no
-// events.
+// serveIlert adds the routes of the stand-in for ilert. They are not behind the middleware, so calls
+// of them make no events.
 func (s *simulator) serveIlert(router gin.IRoutes) {
 	router.POST("/api/events", gin.WrapF(s.ilert.Events))
 	router.POST("/api/v1/mqtt/:key", gin.WrapF(s.ilert.MQTT))
 	router.POST("/api/v1/events/mqtt/:key", gin.WrapF(s.ilert.MQTT))
-	taken := func(c *gin.Context) { c.Status(http.StatusAccepted) } // a heartbeat is not shown
-	router.GET("/api/heartbeats/:key", taken)
-	router.HEAD("/api/pings/:key", taken)
+	accept := func(c *gin.Context) { c.Status(http.StatusAccepted) } // the page shows no heartbeats
+	router.GET("/api/heartbeats/:key", accept)
+	router.HEAD("/api/pings/:key", accept)
 	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.ilert.Alerts()) })
 }
 
-// servePage adds the page, what it shows and what its buttons do.
+// servePage adds the routes of the page: its files, its data, and the actions of its buttons.
 func (s *simulator) servePage(router gin.IRoutes) {
 	files, err := fs.Sub(pageFiles, "page")
 	if err != nil {
@@ -55,38 +55,39 @@ func (s *simulator) servePage(router gin.IRoutes) {
 	router.GET("/openapi.json", func(c *gin.Context) { c.JSON(http.StatusOK, mps.Document()) })
 	router.GET("/sim/feed", s.feed)
 	router.GET("/sim/numbers", func(c *gin.Context) { c.JSON(http.StatusOK, s.count(c)) })
-	router.GET("/sim/scenarios", func(c *gin.Context) { c.JSON(http.StatusOK, s.stage.list()) })
+	router.GET("/sim/scenarios", func(c *gin.Context) { c.JSON(http.StatusOK, s.player.list()) })
 	router.POST("/sim/scenarios/:id", s.pressScenario)
-	router.POST("/sim/devices/:guid/:happening", s.happen)
+	router.POST("/sim/devices/:guid/:change", s.changeDevice)
 }
 
+// pressScenario starts or stops the scenario in the path.
 func (s *simulator) pressScenario(c *gin.Context) {
-	if err := s.stage.press(c.Param("id")); err != nil {
+	if err := s.player.press(c.Param("id")); err != nil {
 		c.JSON(http.StatusNotFound, gin.H{"error": err.Error()})
 		return
 	}
 	c.Status(http.StatusNoContent)
 }
 
-// happen lets something happen to a device, by hand.
-func (s *simulator) happen(c *gin.Context) {
-	guid, happening := c.Param("guid"), c.Param("happening")
-	trouble := func(is bool) bool {
-		_, _, ok := s.fleet.Change(guid, func(d *fleet.Device) { d.Trouble = is })
+// changeDevice connects or disconnects a device, or lets its AMT fail or recover.
+func (s *simulator) changeDevice(c *gin.Context) {
+	guid, change := c.Param("guid"), c.Param("change")
+	setTrouble := func(trouble bool) bool {
+		_, _, ok := s.fleet.Change(guid, func(d *fleet.Device) { d.Trouble = trouble })
 		return ok
 	}
 	var ok bool
-	switch happening {
+	switch change {
 	case "trouble":
-		ok = trouble(true)
+		ok = setTrouble(true)
 	case "recover":
-		ok = trouble(false)
+		ok = setTrouble(false)
 	case "disconnect":
 		ok = s.connect(guid, false)
 	case "connect":
 		ok = s.connect(guid, true)
 	default:
-		c.JSON(http.StatusNotFound, gin.H{"error": fmt.Sprintf("%q: want trouble, recover, disconnect or connect", happening)})
+		c.JSON(http.StatusNotFound, gin.H{"error": fmt.Sprintf("%q: want trouble, recover, disconnect or connect", change)})
 		return
 	}
 	if !ok {

@@ -18,7 +18,7 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// ask sends a request with headers, of which Host is one, and returns the answer.
+// ask sends a request with headers, which may include Host, and returns the answer.
 func (r running) ask(method, path string, headers map[string]string) (status int, answer string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), brokertest.Wait) // a stream would not end
@@ -63,7 +63,7 @@ func TestWebPagesOfOthersReachNothing(t *testing.T) {
 			method, path, _ := strings.Cut(call, " ")
 			status, answer := r.ask(method, path, headers)
 			assert.Equal(t, http.StatusForbidden, status, "%s: %s", name, call)
-			assert.Contains(t, answer, "mps-sim", "the mend, or whose page may")
+			assert.Contains(t, answer, "mps-sim", "the answer says who refuses")
 		}
 	}
 	status, answer := r.ask("GET", "/", map[string]string{"Host": "lab2"})
@@ -86,16 +86,16 @@ func TestWebPagesOfOthersReachNothing(t *testing.T) {
 		assert.Equal(t, http.StatusOK, status, name)
 		status, _ = r.ask("POST", "/api/v1/amt/power/action/"+guid, headers)
 		assert.Equal(t, http.StatusOK, status, name)
-		for range 4 { // and no event of those before
+		for range 4 { // the refused calls made no events
 			assert.Contains(t, string(brokertest.Receive(t, messages).Payload), guid)
 		}
 	}
 	status, _ = r.ask("GET", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
-	assert.Equal(t, http.StatusOK, status, "the page itself may be linked to")
+	assert.Equal(t, http.StatusOK, status, "other pages may link to the page")
 	assert.Len(t, r.devices(), 60)
 }
 
-// Open AMT's Sample Web UI, a page of another origin, can be pointed at the REST API, and at nothing else.
+// A page of an allowed origin, such as Open AMT's Sample Web UI, can call the REST API and nothing else.
 func TestPagesOfAllowedOriginsCallTheRESTAPI(t *testing.T) {
 	const ui = "http://localhost:4200"
 	r := start(t, noEnv, "--rate=0", "--allowed-origins="+ui)
@@ -156,11 +156,11 @@ func TestSlowClientsAreCutAndStreamsAreNot(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, conn.SetReadDeadline(time.Now().Add(brokertest.Wait)))
 		_, err = io.Copy(io.Discard, conn)
-		assert.NotErrorIs(t, err, os.ErrDeadlineExceeded, "%q keeps its connection", sent)
+		assert.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection with %q stays open", sent)
 	}
 
 	r.devices()
-	for n := next(); len(n.Events) == 0; n = next() { // the feed is older than all time-outs
+	for n := next(); len(n.Events) == 0; n = next() { // the feed outlives all timeouts
 	}
 }
 
@@ -185,7 +185,7 @@ func TestSlowClientsHoldUpNoEnd(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	r.devices() // so the server has seen them
+	r.devices() // after this the server has accepted the connections
 	began := time.Now()
 	r.stop() // asserts that there is no error
 	assert.Less(t, time.Since(began), brokertest.Wait)

@@ -12,10 +12,10 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-func (r running) act(id string) (a act) {
+func (r running) scenario(id string) (a scenarioState) {
 	r.t.Helper()
 	_, answer := r.call("GET", "/sim/scenarios", "")
-	var all []act
+	var all []scenarioState
 	require.NoError(r.t, json.Unmarshal([]byte(answer), &all))
 	for _, a := range all {
 		if a.ID == id {
@@ -26,22 +26,22 @@ func (r running) act(id string) (a act) {
 	return a
 }
 
-// play presses a scenario and returns how it ended.
-func (r running) play(id string) (a act) {
+// play presses a scenario and returns its state when it has ended.
+func (r running) play(id string) (a scenarioState) {
 	r.t.Helper()
 	status, answer := r.call("POST", "/sim/scenarios/"+id, "")
 	require.Equal(r.t, http.StatusNoContent, status, answer)
-	require.Eventually(r.t, func() bool { a = r.act(id); return a.State == "ended" }, 2*brokertest.Wait, 50*time.Millisecond)
+	require.Eventually(r.t, func() bool { a = r.scenario(id); return a.State == "ended" }, 2*brokertest.Wait, 50*time.Millisecond)
 	return a
 }
 
-// Each scenario ends with as many pages as it should have, and in the end all its events are
-// delivered and read, and every alert has ended. (How soon depends on the machine and on the race
-// detector; that it is within the time that is promised the tests with a browser look at.)
+// Each scenario ends with the right number of pages. In the end the rules have read all its events, and
+// every alert has ended. (How long this takes depends on the machine and the race detector; the browser
+// tests check the time.)
 func TestScenariosEndAsTheySay(t *testing.T) {
 	for _, c := range []struct {
 		id            string
-		pages, bridge uint64 // the bridge sends that many at least
+		pages, bridge uint64 // the bridge sends at least that many
 	}{{"site", 1, 40}, {"server", 1, 1}, {"reconnect", 0, 10_000}} {
 		t.Run(c.id, func(t *testing.T) {
 			r := start(t, noEnv, "--rate=20", "--speed=1")
@@ -62,12 +62,12 @@ func TestAScenarioStopsWhenItIsPressedAgain(t *testing.T) {
 	r := start(t, noEnv, "--rate=0", "--scenario=site")
 	require.Eventually(t, func() bool { return r.numbers().Connected == 20 }, brokertest.Wait, 10*time.Millisecond)
 	r.call("POST", "/sim/scenarios/laptop", "")
-	require.Eventually(t, func() bool { return r.act("laptop").State == "running" }, brokertest.Wait, 10*time.Millisecond)
-	assert.Equal(t, "stopped for another", r.act("site").Told)
+	require.Eventually(t, func() bool { return r.scenario("laptop").State == "running" }, brokertest.Wait, 10*time.Millisecond)
+	assert.Equal(t, "stopped for another", r.scenario("site").Reason)
 	r.call("POST", "/sim/scenarios/laptop", "")
-	require.Eventually(t, func() bool { return r.act("laptop").State == "stopped" }, brokertest.Wait, 10*time.Millisecond)
-	assert.Equal(t, "stopped by you", r.act("laptop").Told)
-	assert.Equal(t, 60, r.numbers().Connected, "all is put right")
+	require.Eventually(t, func() bool { return r.scenario("laptop").State == "stopped" }, brokertest.Wait, 10*time.Millisecond)
+	assert.Equal(t, "stopped by you", r.scenario("laptop").Reason)
+	assert.Equal(t, 60, r.numbers().Connected, "every device is connected again")
 }
 
 func TestTheEndMayComeInTheMiddleOfAScenario(t *testing.T) {

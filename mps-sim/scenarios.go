@@ -11,7 +11,7 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
-// scenarios returns every "What if ..." in the order of the page.
+// scenarios returns all scenarios, the cards "What if ..." of the page, in their order.
 func scenarios(o *options) []scenario {
 	first := fleet.New(fleet.Config{Devices: o.devices, Sites: o.sites, Seed: o.seed})
 	largest := 0
@@ -34,7 +34,7 @@ func scenarios(o *options) []scenario {
 	}
 }
 
-// thousands returns n with commas.
+// thousands formats n with commas, such as 10,000.
 func thousands(n int) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -43,8 +43,8 @@ func thousands(n int) string {
 	return s
 }
 
-// chosen returns the connected and healthy devices that fulfil a condition, n at most.
-func (p *performance) chosen(n int, which func(fleet.Device) bool) []fleet.Device {
+// healthyDevices returns at most n devices that are connected, not in trouble, and accepted by which.
+func (p *scenarioRun) healthyDevices(n int, which func(fleet.Device) bool) []fleet.Device {
 	var all []fleet.Device
 	for _, d := range p.sim.fleet.List() {
 		if len(all) < n && d.Connected && !d.Trouble && which(d) {
@@ -56,56 +56,58 @@ func (p *performance) chosen(n int, which func(fleet.Device) bool) []fleet.Devic
 
 func anyDevice(fleet.Device) bool { return true }
 
-// lose disconnects devices until the repair.
-func (p *performance) lose(devices []fleet.Device) {
+// disconnect disconnects devices until the repair.
+func (p *scenarioRun) disconnect(devices []fleet.Device) {
 	for _, d := range devices {
 		p.sim.connect(d.GUID, false)
-		p.finally(func() { p.sim.connect(d.GUID, true) })
+		p.onRepair(func() { p.sim.connect(d.GUID, true) })
 	}
 }
 
-// look calls the REST API for devices, so many times a second, for d.
-func (p *performance) look(devices []fleet.Device, perSecond int, d time.Duration) {
+// readStates reads the power states of devices by the REST API, in turn, perSecond times a second,
+// for the time d.
+func (p *scenarioRun) readStates(devices []fleet.Device, perSecond int, d time.Duration) {
 	for i := range int(d.Seconds() * float64(perSecond)) {
 		if !p.wait(time.Second/time.Duration(perSecond)) || len(devices) == 0 {
 			return
 		}
-		p.lookAt(devices[i%len(devices)])
+		p.readState(devices[i%len(devices)])
 	}
 }
 
-func (p *performance) lookAt(d fleet.Device) {
+// readState reads the power state of a device by the REST API.
+func (p *scenarioRun) readState(d fleet.Device) {
 	p.sim.traffic.call(p, fleet.Call{Method: "GET", Path: "/api/v1/amt/power/state/" + d.GUID, GUID: d.GUID})
 }
 
-func laptopGoesOffline(p *performance) {
-	devices := p.chosen(1, func(d fleet.Device) bool { return d.Role == fleet.Office && d.GUID != p.sim.critical })
+func laptopGoesOffline(p *scenarioRun) {
+	devices := p.healthyDevices(1, func(d fleet.Device) bool { return d.Role == fleet.Office && d.GUID != p.sim.critical })
 	if len(devices) == 0 {
-		devices = p.chosen(1, anyDevice)
+		devices = p.healthyDevices(1, anyDevice)
 	}
-	p.lose(devices)
-	p.look(devices, 1, 6*time.Second)
+	p.disconnect(devices)
+	p.readStates(devices, 1, 6*time.Second)
 }
 
-func siteDropsOut(p *performance) {
-	p.lose(p.chosen(p.before.Devices, func(d fleet.Device) bool { return d.Server == 0 }))
+func siteDropsOut(p *scenarioRun) {
+	p.disconnect(p.healthyDevices(p.before.Devices, func(d fleet.Device) bool { return d.Server == 0 }))
 	p.awaitPage()
 	p.wait(4 * time.Second)
 }
 
-// serverDies takes the power from the server of the second site. Its devices lose their
-// connection, which nobody is there to say; when it is back they connect again.
-func serverDies(p *performance) {
+// serverDies stops the server of the second site as a power cut would. Its devices lose their
+// connections, but no server publishes that; they connect again when the server is back.
+func serverDies(p *scenarioRun) {
 	site := min(1, len(p.sim.servers)-1)
 	v := p.sim.servers[site]
-	lost := p.chosen(p.before.Devices, func(d fleet.Device) bool { return d.Server == site })
+	lost := p.healthyDevices(p.before.Devices, func(d fleet.Device) bool { return d.Server == site })
 	v.dead.Store(true)
 	p.sim.broker.Kill(v.name)
 	p.sim.counts.bridge.Add(1) // its Last Will
 	for _, d := range lost {
 		p.sim.fleet.Change(d.GUID, func(d *fleet.Device) { d.Connected = false })
 	}
-	p.finally(func() {
+	p.onRepair(func() {
 		p.sim.broker.Revive(v.name)
 		v.dead.Store(false)
 		for _, d := range lost {
@@ -116,41 +118,41 @@ func serverDies(p *performance) {
 	p.wait(4 * time.Second)
 }
 
-// failHalf lets the AMT of every second device answer with errors until the repair, and calls
-// them all, as a tool does that reads the state of a fleet.
-func (p *performance) failHalf() (all []fleet.Device) {
-	all = p.chosen(40, func(d fleet.Device) bool { return !d.Role.IsSwitched() })
-	if len(all) < 10 { // of a very small fleet
-		all = p.chosen(40, anyDevice)
+// failHalf lets the AMT of every second one of up to 40 devices answer with errors until the repair,
+// and returns all of them.
+func (p *scenarioRun) failHalf() (all []fleet.Device) {
+	all = p.healthyDevices(40, func(d fleet.Device) bool { return !d.Role.IsSwitched() })
+	if len(all) < 10 { // a very small fleet
+		all = p.healthyDevices(40, anyDevice)
 	}
 	for i, d := range all {
 		if i%2 == 0 {
 			p.sim.fleet.Change(d.GUID, func(d *fleet.Device) { d.Trouble = true })
-			p.finally(func() { p.sim.fleet.Change(d.GUID, func(d *fleet.Device) { d.Trouble = false }) })
+			p.onRepair(func() { p.sim.fleet.Change(d.GUID, func(d *fleet.Device) { d.Trouble = false }) })
 		}
 	}
 	return all
 }
 
-func halfOfCallsFail(p *performance) {
+func halfOfCallsFail(p *scenarioRun) {
 	all := p.failHalf()
-	p.look(all, 20, 6*time.Second)
+	p.readStates(all, 20, 6*time.Second)
 	p.repair()
-	p.look(all, 20, 4*time.Second)
+	p.readStates(all, 20, 4*time.Second)
 }
 
-func brokerStops(p *performance) {
+func brokerStops(p *scenarioRun) {
 	p.sim.broker.Pause()
-	p.finally(p.sim.broker.Resume)
+	p.onRepair(p.sim.broker.Resume)
 	p.wait(6 * time.Second)
 }
 
-func ilertIsDown(p *performance) {
+func ilertIsDown(p *scenarioRun) {
 	p.sim.ilert.SetMode(ilertsim.Down)
 	back := func() { p.sim.ilert.SetMode(ilertsim.Working) }
-	p.finally(back)
-	kiosks := p.chosen(1, func(d fleet.Device) bool { return d.GUID == p.sim.critical })
-	p.lose(kiosks)
+	p.onRepair(back)
+	kiosks := p.healthyDevices(1, func(d fleet.Device) bool { return d.GUID == p.sim.critical })
+	p.disconnect(kiosks)
 	p.wait(7 * time.Second)
 	back()
 	if len(kiosks) > 0 {
@@ -159,35 +161,36 @@ func ilertIsDown(p *performance) {
 	}
 }
 
-func ilertInMaintenance(p *performance) {
+func ilertInMaintenance(p *scenarioRun) {
 	p.sim.ilert.SetMode(ilertsim.Maintenance)
 	back := func() { p.sim.ilert.SetMode(ilertsim.Working) }
-	p.finally(back)
+	p.onRepair(back)
 	all := p.failHalf()
-	p.look(all, 20, 5*time.Second)
+	p.readStates(all, 20, 5*time.Second)
 	back()
 	for n := 0; n < 12 && p.Err() == nil && p.sim.count(p).Pages == p.before.Pages; n++ {
-		p.look(all, 20, time.Second/2)
+		p.readStates(all, 20, time.Second/2)
 	}
 	p.repair()
-	p.look(all, 20, 4*time.Second)
+	p.readStates(all, 20, 4*time.Second)
 }
 
-// manyReconnect lets ten thousand devices of elsewhere lose their connection and open it again.
-func manyReconnect(p *performance) {
-	const devices, atOnce = 10_000, 50
+// manyReconnect publishes that 10,000 devices from outside the fleet have lost their connections and
+// connected again.
+func manyReconnect(p *scenarioRun) {
+	const devices, batch = 10_000, 50
 	r := rand.New(rand.NewPCG(p.sim.options.seed, 2))
 	for i := range devices {
 		guid, v := fleet.NewGUID(r), p.sim.servers[i%len(p.sim.servers)]
 		_ = v.Publish(event.Disconnected(guid, "connection reset"))
 		_ = v.Publish(event.Connected(guid))
-		if i%atOnce == atOnce-1 && !p.wait(20*time.Millisecond) {
+		if i%batch == batch-1 && !p.wait(20*time.Millisecond) {
 			return
 		}
 	}
 }
 
-func rollout(p *performance) {
+func rollout(p *scenarioRun) {
 	r := rand.New(rand.NewPCG(p.sim.options.seed, 3))
 	for i := range 30 {
 		guid := fleet.NewGUID(r)
@@ -203,21 +206,21 @@ func rollout(p *performance) {
 	}
 }
 
-// deviceIsDeactivated deactivates a device by MPS's API; in the end RPS activates it again.
-func deviceIsDeactivated(p *performance) {
-	for _, d := range p.chosen(1, func(d fleet.Device) bool { return d.GUID != p.sim.critical }) {
+// deviceIsDeactivated deactivates a device by MPS's REST API. RPS activates it again in the repair.
+func deviceIsDeactivated(p *scenarioRun) {
+	for _, d := range p.healthyDevices(1, func(d fleet.Device) bool { return d.GUID != p.sim.critical }) {
 		p.sim.traffic.call(p, fleet.Call{Method: "DELETE", Path: "/api/v1/amt/deactivate/" + d.GUID, GUID: d.GUID})
-		p.finally(func() {
+		p.onRepair(func() {
 			p.sim.fleet.Add(d)
 			_ = p.sim.rps.Publish(event.Activated(d.GUID, "admin control mode"))
-			p.sim.say(d, fleet.Connected)
+			p.sim.publishDeviceEvent(d, fleet.Connected)
 		})
 	}
 	p.awaitPage()
 	p.wait(3 * time.Second)
 }
 
-// scenarioIDs returns the names that --scenario takes.
+// scenarioIDs lists the values of --scenario.
 func scenarioIDs() string {
 	var ids []string
 	for _, sc := range scenarios(&options{sites: []string{""}}) {

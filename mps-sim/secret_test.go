@@ -24,7 +24,7 @@ func TestNoSecretOfTheEnvironmentIsSeen(t *testing.T) {
 	o, err := parseOptions([]string{"--http", "127.0.0.1:0", "--ilert", "http://127.0.0.1:1", "--rate", "0"}, func(name string) string { return env[name] }, nil)
 	require.NoError(t, err)
 	assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s %d", o, *o, *o, o, o), "canary")
-	o.broker.Password = "" // the address holds a user
+	o.broker.Password = "" // because the address has a user
 	var stderr bytes.Buffer
 	s, err := newSimulator(o, &stderr)
 	require.NoError(t, err)

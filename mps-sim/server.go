@@ -15,8 +15,8 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-// server is one simulated MPS, made as a real one is: a router with the middleware, and a
-// publisher with a retained status and a Last Will. One stands at each site.
+// server is the simulated MPS of one site, made like a real one: a router with the middleware, and a
+// publisher with a retained status and a Last Will.
 type server struct {
 	name    string
 	pub     *publisher.Publisher
@@ -25,8 +25,8 @@ type server struct {
 	counts  *counts
 }
 
-// newServer returns the server of that name, whose routes are added by serve; nil adds none, as
-// for RPS, which only speaks.
+// newServer makes a server, to which serve adds the routes. If serve is nil, the server only
+// publishes and has no status, as RPS.
 func (s *simulator) newServer(name, topic string, logger *slog.Logger, serve func(gin.IRoutes)) (*server, error) {
 	b := s.options.broker
 	v := &server{name: name, counts: &s.counts}
@@ -42,14 +42,14 @@ func (s *simulator) newServer(name, topic string, logger *slog.Logger, serve fun
 	}
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	// The two lines that a server needs are this one and publisher.New above.
+	// A server needs two lines for its events: this one and publisher.New above.
 	router.Use(gin.Recovery(), middleware.New(v))
 	serve(router)
 	v.handler = router
 	return v, nil
 }
 
-// Publish publishes an event, and counts it if a bridge that maps one to one would page for it.
+// Publish publishes an event, and counts it if a bridge with one alert per event would page for it.
 func (v *server) Publish(e event.Event) error {
 	if pagesOneToOne(e) {
 		v.counts.bridge.Add(1)
@@ -57,14 +57,14 @@ func (v *server) Publish(e event.Event) error {
 	return v.pub.Publish(e)
 }
 
-// pagesOneToOne reports whether a bridge that makes an alert of each message about something that
-// has gone wrong would page for this one.
+// pagesOneToOne reports whether a bridge that makes an alert from each event about a failure would
+// page for this event.
 func pagesOneToOne(e event.Event) bool {
 	return e.Type == event.Fail || e.Type == event.Success && len(e.Methods) > 0 &&
 		(e.Methods[0] == "CIRA_Disconnected" || e.Methods[0] == "AMT_Unprovision")
 }
 
-// unlessDead discards what a dead server would log.
+// unlessDead is a log handler that discards all records while its server is dead.
 type unlessDead struct {
 	slog.Handler
 	dead *atomic.Bool
@@ -81,32 +81,32 @@ func (u unlessDead) Handle(ctx context.Context, r slog.Record) error {
 	return u.Handler.Handle(ctx, r)
 }
 
-// counts is what the front door counts of all calls, whichever server they are for.
+// counts holds the numbers of all servers together.
 type counts struct {
-	calls, answeredWell atomic.Uint64
-	bridge              atomic.Uint64 // events for which a bridge that maps one to one would page
+	calls, answeredWell atomic.Uint64 // counted by the front door
+	bridge              atomic.Uint64 // events for which a bridge with one alert per event would page
 }
 
 var errNoServer = errors.New("no server is up")
 
-// ServeHTTP passes a call on to the server of the device in its path, as the router in front of
-// several MPS does.
+// ServeHTTP passes a call on to the server of the device in its path. It stands for the router in
+// front of several MPS.
 func (s *simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.counts.calls.Add(1)
-	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	recorder := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	if v, err := s.serverFor(r.URL.Path); err != nil {
-		seen.Header().Set("Content-Type", "application/json; charset=utf-8")
-		seen.WriteHeader(http.StatusBadGateway)
-		_, _ = seen.Write([]byte(`{"error":"Bad Gateway","errorDescription":"` + err.Error() + `"}`))
+		recorder.Header().Set("Content-Type", "application/json; charset=utf-8")
+		recorder.WriteHeader(http.StatusBadGateway)
+		_, _ = recorder.Write([]byte(`{"error":"Bad Gateway","errorDescription":"` + err.Error() + `"}`))
 	} else {
-		v.handler.ServeHTTP(seen, r)
+		v.handler.ServeHTTP(recorder, r)
 	}
-	if seen.status < http.StatusBadRequest {
+	if recorder.status < http.StatusBadRequest {
 		s.counts.answeredWell.Add(1)
 	}
 }
 
-// serverFor returns the server of the device that the path names, or the first one that is up.
+// serverFor returns the server of the device in the path, or else the first server that is up.
 func (s *simulator) serverFor(path string) (*server, error) {
 	for segment := range strings.SplitSeq(path, "/") {
 		if len(segment) != guidLength {
@@ -130,13 +130,13 @@ func (s *simulator) serverFor(path string) (*server, error) {
 
 const guidLength = 36
 
-// statusWriter remembers the status of an answer.
+// statusWriter is a ResponseWriter that keeps the status of the answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
 }
 
-// WriteHeader remembers the status and passes it on.
+// WriteHeader keeps the status and passes it on.
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)

@@ -22,28 +22,29 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/mps"
 )
 
-// simulator is all the parts, put together as an Open AMT installation puts them
-// together: what it does, a real server does in the same way.
+// simulator connects all parts of mps-sim as an installation of Open AMT does. Middleware,
+// publisher and consumer are the real ones.
 type simulator struct {
 	options  *options
 	fleet    *fleet.Fleet
 	broker   *broker.Broker // nil with MPS_MQTT_ADDRESS
 	api      *mps.API
 	servers  []*server // one at each site
-	rps      *server   // what activates devices; it takes no calls
+	rps      *server   // publishes activations; it has no REST API
 	counts   counts
-	alerting alertingPart // without a consumer with --consumer=false
+	alerting embeddedConsumer // without a consumer if --consumer=false
 	ilert    *ilertsim.Server
 	stream   *stream
 	traffic  *traffic
-	stage    *stage
+	player   *scenarioPlayer
 	rates    rates
-	critical string // the guid of a device whose absence is an alert
+	critical string // the guid of the device for whose absence the rules raise an alert
 	started  time.Time
 	listener net.Listener
 }
 
-// newSimulator takes every port and opens every file, or says which it could not.
+// newSimulator listens on all ports and writes the rules. Its error names the flag whose address it
+// could not listen on.
 func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s = &simulator{
@@ -53,7 +54,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	s.api = mps.New(s.fleet, s.connect)
 	s.critical = s.fleet.Critical()
 	s.traffic = newTraffic(s)
-	s.stage = newStage(s)
+	s.player = newScenarioPlayer(s)
 	defer func() {
 		if err != nil {
 			_ = s.close(context.Background())
@@ -75,12 +76,12 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		return s, err
 	}
 	if o.consumer {
-		s.alerting, err = openAlerting(o, append(o.eventFilters(), "mps/status/+"), s.critical, s.url(), logger)
+		s.alerting, err = openConsumer(o, append(o.eventFilters(), "mps/status/+"), s.critical, s.url(), logger)
 	}
 	return s, err
 }
 
-// openServers makes a server for each site, and RPS.
+// openServers makes the server of each site, and RPS.
 func (s *simulator) openServers(logger *slog.Logger) error {
 	prefix := s.options.broker.ClientID
 	if prefix != "" {
@@ -98,6 +99,7 @@ func (s *simulator) openServers(logger *slog.Logger) error {
 	return err
 }
 
+// nameFlag adds the flag of the address to an error of the embedded broker.
 func nameFlag(err error, o *options) error {
 	var listen *broker.ListenError
 	switch {
@@ -110,11 +112,11 @@ func nameFlag(err error, o *options) error {
 	}
 }
 
-// url is where the simulator reaches itself.
+// url returns the address of the page, which the consumer also uses for the stand-in.
 func (s *simulator) url() string { return "http://" + reachable(s.listener.Addr().String()) }
 
-// reachable is an address that was listened on as this machine dials it: to listen
-// on all interfaces is no address to type into MQTT Explorer.
+// reachable returns an address by which this machine reaches a listener. It replaces the address for
+// all interfaces, which a user cannot type into MQTT Explorer.
 func reachable(addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
@@ -123,7 +125,8 @@ func reachable(addr string) string {
 	return addr
 }
 
-// greeting says where to look.
+// greeting returns the text that mps-sim prints when it has started: the addresses of the page and of
+// the broker.
 func (s *simulator) greeting() string {
 	var broker, explorer string
 	if s.broker != nil {
@@ -135,8 +138,8 @@ func (s *simulator) greeting() string {
 			broker += ", by WebSocket ws://" + reachable(webSocket)
 		}
 	} else {
-		servers, _ := mqttconn.ParseAddress(s.options.broker.Address) // openStream has done so
-		first := servers[0].URL                                       // holds no user and no password
+		servers, _ := mqttconn.ParseAddress(s.options.broker.Address) // openStream has parsed it without an error
+		first := servers[0].URL                                       // without user and password
 		broker = first.String() + " (MPS_MQTT_ADDRESS)"
 		explorer = fmt.Sprintf("protocol %s://, host %s, port %s", first.Scheme, first.Hostname(), first.Port())
 	}
@@ -144,16 +147,16 @@ func (s *simulator) greeting() string {
 		s.url(), broker, explorer, s.options.eventFilters()[0])
 }
 
-// run serves until ctx ends, then stops what makes events before what takes them.
+// run serves until ctx ends. It then stops the parts that make events before those that receive them.
 func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	server := &http.Server{
-		// The page's stream sets times of its own.
+		// The feed sets a write deadline of its own for each message.
 		Handler:     http.MaxBytesHandler(s.handler(), 1<<20),
 		ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
-		BaseContext:    func(net.Listener) context.Context { return working }, // ends the page's streams
+		BaseContext:    func(net.Listener) context.Context { return working }, // ends the feeds of the pages
 	}
 	errs := make(chan error, 3)
 	var workers sync.WaitGroup
@@ -167,7 +170,7 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 		s.alerting.await(working)
 	}
 	workers.Go(func() { s.traffic.run(working) })
-	workers.Go(func() { s.stage.run(working) })
+	workers.Go(func() { s.player.run(working) })
 	workers.Go(func() { s.measure(working) })
 	if _, err := io.WriteString(stdout, s.greeting()); err != nil {
 		errs <- err
@@ -199,8 +202,8 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	}
 }
 
-// stopServing lets calls that are under way end, but cuts those that do not within a second,
-// such as one whose body never comes.
+// stopServing waits up to a second for running calls, and then closes their connections: the body of
+// a call might never arrive.
 func stopServing(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -209,16 +212,15 @@ func stopServing(server *http.Server) {
 	}
 }
 
-// close closes what newSimulator has opened, but for the consumer, which closes
-// its store by itself. That events are left because the broker is away is said by
-// the log, and is no failure of a simulator.
+// close closes everything that newSimulator has opened except the consumer, which ends with run. It
+// returns no error for undelivered events, which the publishers log.
 func (s *simulator) close(ctx context.Context) error {
 	var errs []error
 	if s.listener != nil {
-		_ = s.listener.Close() // the HTTP server may have done so
+		_ = s.listener.Close() // the HTTP server may have closed it already
 	}
 	var stopping sync.WaitGroup
-	for _, v := range s.speakers() {
+	for _, v := range s.publishers() {
 		stopping.Go(func() { _ = v.pub.Shutdown(ctx) })
 	}
 	stopping.Wait()
@@ -231,8 +233,8 @@ func (s *simulator) close(ctx context.Context) error {
 	return errors.Join(append(errs, s.alerting.close())...)
 }
 
-// speakers returns all that publish: the servers and RPS.
-func (s *simulator) speakers() []*server {
+// publishers returns the servers of the sites and RPS.
+func (s *simulator) publishers() []*server {
 	all := slices.Clone(s.servers)
 	if s.rps != nil {
 		all = append(all, s.rps)
@@ -240,6 +242,7 @@ func (s *simulator) speakers() []*server {
 	return all
 }
 
+// router returns the handler of all routes: the page, the stand-in for ilert, and the REST API.
 func (s *simulator) router() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
@@ -251,7 +254,7 @@ func (s *simulator) router() http.Handler {
 	s.servePage(router)
 	front := http.NewServeMux()
 	front.Handle("/api/v1/", s)
-	front.Handle("/api/v1/mqtt/", router) // ilert's
+	front.Handle("/api/v1/mqtt/", router) // the stand-in for ilert
 	front.Handle("/api/v1/events/", router)
 	front.Handle("/", router)
 	return front

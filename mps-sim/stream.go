@@ -13,31 +13,31 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// stream is what any MQTT client sees at the broker, for those who look at the page. It listens
-// by itself, so that the page shows what has really arrived.
+// stream is an MQTT client that collects the events for the page. It subscribes as any client does,
+// so the page shows the events that have really arrived at the broker.
 type stream struct {
 	conn *mqttconn.Conn
 
 	mu        sync.Mutex
 	connected bool
-	messages  uint64 // that have arrived since the start
-	recent    []seen // a ring of the newest
-	oldest    int    // where it begins
+	messages  uint64         // received since the start
+	recent    []arrivedEvent // a ring with the newest events
+	oldest    int            // the index of the oldest event in recent
 }
 
-// seen is an event that has arrived, as the nth message.
-type seen struct {
+// arrivedEvent is an event that has arrived, with the number n of its message.
+type arrivedEvent struct {
 	n       uint64
 	event   event.Event
 	outcome string
 }
 
-// maxRecent is how many events are kept for a page that is opened later, and the most that a
-// page which is slow may lag behind without missing any.
-const maxRecent = 2000
+// maxRecentEvents is the number of events that the stream keeps for pages that are opened later or
+// read slowly.
+const maxRecentEvents = 2000
 
-// openStream listens to these topics at QoS 1, in a session that outlives a broken connection,
-// so that what the broker keeps for others is also counted here.
+// openStream subscribes to these topics at QoS 1. Its session outlives a broken connection, so that
+// the stream also counts messages that the broker keeps in the meantime.
 func openStream(b mqttconn.Broker, filters []string) (*stream, error) {
 	servers, err := mqttconn.ParseAddress(b.Address)
 	if err != nil {
@@ -66,26 +66,27 @@ func openStream(b mqttconn.Broker, filters []string) (*stream, error) {
 
 func (s *stream) close(ctx context.Context) error { return s.conn.Close(ctx) }
 
+// set sets whether the stream is subscribed.
 func (s *stream) set(connected bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connected = connected
 }
 
-// state returns whether the stream is connected, and how many messages have arrived.
+// state returns whether the stream is subscribed, and the number of messages that have arrived.
 func (s *stream) state() (connected bool, messages uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connected, s.messages
 }
 
-// take takes a message in and acknowledges it. What is no event is counted and not shown.
+// take counts a message, keeps it if it is an event, and acknowledges it.
 func (s *stream) take(link *mqttconn.Link, p *packets.Publish) {
 	e, err := event.Parse(p.Payload)
 	s.mu.Lock()
 	s.messages++
 	if err == nil {
-		m := seen{n: s.messages, event: e}
+		m := arrivedEvent{n: s.messages, event: e}
 		if p.Properties != nil {
 			for _, user := range p.Properties.User {
 				if user.Key == "outcome" {
@@ -99,22 +100,23 @@ func (s *stream) take(link *mqttconn.Link, p *packets.Publish) {
 	if ack := mqttconn.AppendAck(nil, p); len(ack) > 0 {
 		link.Lock()
 		defer link.Unlock()
-		_, _ = link.Write(ack) // if the connection is gone the message comes again
+		_, _ = link.Write(ack) // if the connection is lost, the broker sends the message again
 	}
 }
 
-func (s *stream) keep(m seen) {
-	if len(s.recent) < maxRecent {
+// keep adds an event to the ring. The caller holds the lock.
+func (s *stream) keep(m arrivedEvent) {
+	if len(s.recent) < maxRecentEvents {
 		s.recent = append(s.recent, m)
 		return
 	}
 	s.recent[s.oldest] = m
-	s.oldest = (s.oldest + 1) % maxRecent
+	s.oldest = (s.oldest + 1) % maxRecentEvents
 }
 
-// after returns the events that arrived after message n, the newest limit of them, oldest first;
-// how many of them are left out because of limit; and the number of the newest message.
-func (s *stream) after(n uint64, limit int) (events []seen, leftOut int, newest uint64) {
+// after returns the events that arrived after message n, oldest first and at most limit; the number of
+// messages that it leaves out; and the number of the newest message.
+func (s *stream) after(n uint64, limit int) (events []arrivedEvent, leftOut int, newest uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.recent {

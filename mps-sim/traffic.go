@@ -11,13 +11,12 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
-// traffic calls the REST API as administrators and their tools would, and lets the fleet live
-// meanwhile. What a call cannot show, such as a device's connection, is published as an MPS would
-// publish it.
+// traffic calls the REST API as administrators and their tools do, and runs the life of the fleet.
+// Events that no call makes, such as those of a connection, it lets the servers publish as MPS does.
 type traffic struct {
 	sim *simulator
 
-	mu   sync.Mutex // a scenario that goes wrong with a device may not come in between
+	mu   sync.Mutex // protects life, which scenarios also change
 	life *fleet.Life
 }
 
@@ -25,20 +24,21 @@ func newTraffic(s *simulator) *traffic {
 	return &traffic{sim: s, life: fleet.NewLife(s.fleet, s.options.seed)}
 }
 
-// maxCatchUp is how many calls are made at once when the machine could not keep up with the rate.
-const maxCatchUp = 100
+// maxCatchUpCalls is the largest number of calls that traffic makes at once when the machine has fallen
+// behind the rate.
+const maxCatchUpCalls = 100
 
-// run makes the calls of the fleet's rate until ctx ends. Each is made when the one before was
-// answered, so that the same seed makes the same events in the same order.
+// run makes the calls at --rate until ctx ends. It waits for each answer before the next call, so that
+// the same seed makes the same events in the same order.
 func (t *traffic) run(ctx context.Context) {
 	o := t.sim.options
 	if o.rate == 0 {
 		<-ctx.Done()
 		return
 	}
-	passed := time.Duration(o.speed / o.rate * float64(time.Second)) // of the fleet's time, at each call
-	const longest = 1e9                                              // seconds, which a Duration holds
-	interval := max(time.Duration(min(1/o.rate, longest)*float64(time.Second)), 2*time.Millisecond)
+	passed := time.Duration(o.speed / o.rate * float64(time.Second)) // of the fleet's time, per call
+	const maxInterval = 1e9                                          // seconds; a Duration holds no more than 9e9
+	interval := max(time.Duration(min(1/o.rate, maxInterval)*float64(time.Second)), 2*time.Millisecond)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	began, made := time.Now(), 0.0
@@ -49,9 +49,9 @@ func (t *traffic) run(ctx context.Context) {
 			return
 		}
 		due := time.Since(began).Seconds()*o.rate - made
-		if due > maxCatchUp { // too slow: the rest is not made up for
-			made += due - maxCatchUp
-			due = maxCatchUp
+		if due > maxCatchUpCalls { // the machine is too slow: skip the rest
+			made += due - maxCatchUpCalls
+			due = maxCatchUpCalls
 		}
 		for n := 0; n == 0 || n < int(due); n++ {
 			if ctx.Err() != nil {
@@ -63,12 +63,13 @@ func (t *traffic) run(ctx context.Context) {
 	}
 }
 
+// step makes the next call, and publishes and calls what the life of the fleet asks for.
 func (t *traffic) step(ctx context.Context, passed time.Duration) {
 	t.mu.Lock()
-	happened, calls := t.life.Next(passed)
+	occurrences, calls := t.life.Next(passed)
 	t.mu.Unlock()
-	for _, h := range happened {
-		t.sim.say(h.Device, h.What)
+	for _, o := range occurrences {
+		t.sim.publishDeviceEvent(o.Device, o.Kind)
 	}
 	for _, c := range calls {
 		if t.call(ctx, c) >= http.StatusInternalServerError {
@@ -85,48 +86,49 @@ func (t *traffic) setQuiet(quiet bool) {
 	t.life.SetQuiet(quiet)
 }
 
-// clock returns the time of day of the fleet.
+// clock returns the fleet's time of day.
 func (t *traffic) clock() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.life.Clock()
 }
 
-// call makes a call and returns the status of its answer. It knocks at the front door itself,
-// without the detour over a socket, which would cost more than all that is simulated.
+// call makes a call and returns the status of its answer. It calls ServeHTTP directly, because a
+// socket would cost more than the rest of the simulation.
 func (t *traffic) call(ctx context.Context, c fleet.Call) (status int) {
 	request, err := http.NewRequestWithContext(ctx, c.Method, c.Path, strings.NewReader(c.Body))
 	if err != nil {
 		return 0
 	}
-	answer := unread{header: http.Header{}, status: http.StatusOK}
+	answer := statusOnly{header: http.Header{}, status: http.StatusOK}
 	t.sim.ServeHTTP(&answer, request)
 	return answer.status
 }
 
-// unread is an answer of which only the status is looked at.
-type unread struct {
+// statusOnly is a ResponseWriter that keeps only the status of the answer.
+type statusOnly struct {
 	header http.Header
 	status int
 }
 
-// Header is part of http.ResponseWriter.
-func (u *unread) Header() http.Header { return u.header }
+// Header implements http.ResponseWriter.
+func (u *statusOnly) Header() http.Header { return u.header }
 
-// WriteHeader is part of http.ResponseWriter.
-func (u *unread) WriteHeader(status int) { u.status = status }
+// WriteHeader implements http.ResponseWriter.
+func (u *statusOnly) WriteHeader(status int) { u.status = status }
 
-// Write is part of http.ResponseWriter.
-func (u *unread) Write(p []byte) (int, error) { return len(p), nil }
+// Write implements http.ResponseWriter.
+func (u *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
 
-// say lets the server of a device publish what no call shows. A dead server says nothing.
-func (s *simulator) say(d fleet.Device, what fleet.What) {
+// publishDeviceEvent lets the server of a device publish an event that no call makes. A dead server
+// publishes nothing.
+func (s *simulator) publishDeviceEvent(d fleet.Device, kind fleet.OccurrenceKind) {
 	v := s.servers[d.Server]
 	if v.dead.Load() {
 		return
 	}
 	e := event.Connected(d.GUID)
-	switch what {
+	switch kind {
 	case fleet.Connected:
 	case fleet.Disconnected:
 		e = event.Disconnected(d.GUID, "keep-alive timed out")
@@ -135,18 +137,18 @@ func (s *simulator) say(d fleet.Device, what fleet.What) {
 	case fleet.SessionEnded:
 		e = event.RedirectionEnded(d.GUID)
 	}
-	_ = v.Publish(e) // the publisher counts and reports what it cannot take
+	_ = v.Publish(e) // the publisher counts and logs events that it refuses
 }
 
-// connect connects or disconnects a device, and lets its server say so if that changes anything.
+// connect connects or disconnects a device. If that changes the device, its server publishes it.
 func (s *simulator) connect(guid string, connected bool) bool {
 	before, after, ok := s.fleet.Change(guid, func(d *fleet.Device) { d.Connected = connected })
 	if ok && before.Connected != connected {
-		what := fleet.Disconnected
+		kind := fleet.Disconnected
 		if connected {
-			what = fleet.Connected
+			kind = fleet.Connected
 		}
-		s.say(after, what)
+		s.publishDeviceEvent(after, kind)
 	}
 	return ok
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// With --topic-tree the topics of MQTT Explorer are a tree: site, device, method.
+// With --topic-tree MQTT Explorer shows the topics as a tree of site, device and method.
 func TestTheTopicsAreATree(t *testing.T) {
 	r := start(t, noEnv, "--rate=0", "--topic-tree", "--sites=Köln,Lyon")
 	messages := brokertest.Subscribe(t, r.mqtt, "mps/events/#")
@@ -37,11 +37,11 @@ func TestTheTopicsAreATree(t *testing.T) {
 	assert.Equal(t, map[string]bool{"mps/status/mps-köln": true, "mps/status/mps-lyon": true}, names)
 }
 
-// The same seed makes the same events but for their times, so that a run can be a fixture. The
-// number in the id says which event of its server it is.
+// The same seed makes the same events except for their times, so a run can serve as a fixture. The
+// number in the id counts the events of a server.
 func TestTheSameSeedMakesTheSameEvents(t *testing.T) {
 	const from, to = 200, 800
-	tell := func(seed string) map[int64]string {
+	eventsOf := func(seed string) map[int64]string {
 		r := start(t, noEnv, "--rate=200", "--speed=6000", "--seed="+seed, "--sites=Hamburg")
 		defer r.stop()
 		messages := brokertest.Subscribe(t, r.mqtt, "mps/events")
@@ -61,8 +61,8 @@ func TestTheSameSeedMakesTheSameEvents(t *testing.T) {
 			}
 		}
 	}
-	once := tell("7")
+	once := eventsOf("7")
 	assert.Equal(t, to-from, len(once)) //nolint:testifylint // nobody wants to read 600 events
-	assert.True(t, maps.Equal(once, tell("7")))
-	assert.False(t, maps.Equal(once, tell("8")))
+	assert.True(t, maps.Equal(once, eventsOf("7")))
+	assert.False(t, maps.Equal(once, eventsOf("8")))
 }

@@ -1,6 +1,6 @@
-// Returns what is wrong with the page as it stands, by the rules of WCAG 2.2 AA that a program can
-// look at: contrast of texts (1.4.3), names of controls (4.1.2), ids, headings, size of targets
-// (2.5.8), and that nothing scrolls sideways (1.4.10).
+// Returns the faults of the current page by the rules of WCAG 2.2 AA that a program can check: contrast
+// of texts (1.4.3), names of controls (4.1.2), ids, headings, size of targets (2.5.8), and no sideways
+// scrolling (1.4.10).
 (() => {
   const wrong = []
   const probe = document.createElement('canvas').getContext('2d', { willReadFrequently: true })

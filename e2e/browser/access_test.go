@@ -15,8 +15,8 @@ import (
 //go:embed access.js
 var access string
 
-// In every theme and at every width texts have contrast, controls have names and are large enough,
-// and nothing scrolls sideways.
+// In both themes and at every width all texts have enough contrast, all controls have names and are
+// large enough, and the page does not scroll sideways.
 func TestEverybodyCanReadAndReachThePage(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		for _, width := range []int64{390, 768, 1440, 2560} {
@@ -27,13 +27,13 @@ func TestEverybodyCanReadAndReachThePage(t *testing.T) {
 				p.do(Script(`document.querySelector(".tile").click()`), Until(patience, `!document.querySelector("#drawer").hidden`))
 				assert.Empty(t, value[[]string](p, `%s`, access))
 				p.do(Script(`document.documentElement.style.setProperty("--soft", "light-dark(#888, #555)")`))
-				assert.NotEmpty(t, value[[]string](p, `%s`, access), "the look finds what is wrong")
+				assert.NotEmpty(t, value[[]string](p, `%s`, access), "the check finds a text with too little contrast")
 			})
 		}
 	}
 }
 
-// Every part is reached by Tab alone, in the order of the page, and shows where the focus is.
+// The Tab key reaches every part of the page, and the focus is visible everywhere.
 func TestTheKeyboardReachesEverything(t *testing.T) {
 	p := open(t, 1440, 900, "light", "--rate=20")
 	p.failOnErrors()
@@ -44,7 +44,7 @@ func TestTheKeyboardReachesEverything(t *testing.T) {
 		assert.True(t, value[bool](p, `document.activeElement === document.body || parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2`))
 	}
 	for _, want := range []string{"skip", "scenario", "map", "tile", "pause", "type", "method", "device", "list"} {
-		assert.True(t, seen[want], "%s is not reached: %v", want, seen)
+		assert.True(t, seen[want], "Tab does not reach %s: %v", want, seen)
 	}
 	p.do(
 		Script(`document.querySelector("#list").focus()`), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown),
@@ -52,7 +52,7 @@ func TestTheKeyboardReachesEverything(t *testing.T) {
 	)
 	held := value[string](p, `document.activeElement.textContent`)
 	p.do(Until(patience, `document.querySelector("#left-out").textContent.startsWith("Holding still")`))
-	assert.Equal(t, held, value[string](p, `document.activeElement.textContent`), "the list is still while somebody reads")
+	assert.Equal(t, held, value[string](p, `document.activeElement.textContent`), "the list stands still while a row has the focus")
 	p.do(
 		Script(`document.querySelector("canvas[tabindex]").focus()`), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.Enter),
 		Until(patience, `document.activeElement.id === "drawer-title"`), chromedp.KeyEvent(kb.Escape),

@@ -1,5 +1,5 @@
-// Package browser runs mps-sim and looks at its page with a real Chromium, for the tests beside it
-// and for the pictures of the documents.
+// Package browser starts mps-sim and opens its page in a real Chromium. The tests of this folder and
+// the command screenshots use it.
 package browser
 
 import (
@@ -21,10 +21,10 @@ import (
 // Step is an action without a result.
 type Step = chromedp.Action[chromedp.Void]
 
-// Build compiles mps-sim from the repository at root into a folder and returns its path.
+// Build compiles mps-sim from the repository at root into a folder, and returns the path of the binary.
 func Build(root, folder string, flags ...string) (string, error) {
 	path := filepath.Join(folder, "mps-sim")
-	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./mps-sim")...) //nolint:gosec // by tests, of the repository
+	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./mps-sim")...) //nolint:gosec // only tests call it
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build mps-sim: %w\n%s", err, out)
@@ -39,15 +39,16 @@ type Simulator struct {
 	output output
 }
 
+// pageLine matches the line with the address of the page.
 var pageLine = regexp.MustCompile(`(?m)^Page: +(http://\S+)$`)
 
-// maxStart is the time in which mps-sim has to say where its page is.
+// maxStart is the longest time until mps-sim prints the address of its page.
 const maxStart = 30 * time.Second
 
-// Start runs mps-sim on free ports of the loopback interface, unless flags say otherwise.
+// Start starts mps-sim on free ports of the loopback interface. Flags override the addresses.
 func Start(path string, flags ...string) (*Simulator, error) {
 	s := &Simulator{}
-	s.cmd = exec.Command(path, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws="}, flags...)...) //nolint:gosec // what Build has made
+	s.cmd = exec.Command(path, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws="}, flags...)...) //nolint:gosec // the binary of Build
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -68,6 +69,7 @@ func (s *Simulator) Kill() {
 	_ = s.cmd.Wait()
 }
 
+// output collects the output of mps-sim. Its methods may be called concurrently.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -86,10 +88,10 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// Open starts Chromium. The returned context is that of the browser; cancel ends it.
+// Open starts Chromium. Tab opens tabs with the returned context; cancel ends Chromium.
 func Open(ctx context.Context) (browser context.Context, cancel func(), err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.Flag("hide-scrollbars", true))
-	if os.Getuid() == 0 { // as in a container, where Chromium's sandbox does not work
+	if os.Getuid() == 0 { // Chromium's sandbox does not work for root, as in a container
 		options = append(options, chromedp.NoSandbox)
 	}
 	allocator, stop := chromedp.NewExecAllocator(ctx, options...)
@@ -101,7 +103,7 @@ func Open(ctx context.Context) (browser context.Context, cancel func(), err erro
 	return browser, cancel, err
 }
 
-// Tab opens a tab of that size and theme ("light" or "dark").
+// Tab opens a tab with a size and a theme, "light" or "dark".
 func Tab(browser context.Context, width, height int64, theme string) (tab context.Context, closeTab func(), err error) {
 	tab, closeTab = chromedp.NewContext(browser)
 	if err = chromedp.Do(tab, chromedp.EmulateViewport(width, height, chromedp.EmulateScale(1))); err == nil {
@@ -120,7 +122,7 @@ func Script(format string, args ...any) Step {
 	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(format, args...))
 }
 
-// Until returns a step that waits until a JavaScript expression is true.
+// Until returns a step that waits until a JavaScript expression is true, at most for the time d.
 func Until(d time.Duration, format string, args ...any) Step {
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(format, args...), chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(d))
 }

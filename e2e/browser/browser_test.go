@@ -18,7 +18,7 @@ import (
 	. "github.com/mps-events/mps-events/e2e/browser"
 )
 
-// patience is the time in which the page has to show what must happen.
+// patience is the longest time for which a step waits for the page.
 const patience = 60 * time.Second
 
 var simulator, chromium = "", context.Context(nil)
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// page is a tab with the page of an mps-sim of the test's own.
+// page is a tab with the page of an mps-sim that the test has started.
 type page struct {
 	t   *testing.T
 	tab context.Context
@@ -63,8 +63,8 @@ func open(t *testing.T, width, height int64, theme string, flags ...string) page
 	return p
 }
 
-// failOnErrors fails the test if the page or the browser writes an error or a warning to the
-// console until the test ends, but for those that hold one of expected.
+// failOnErrors fails the test if the console of the page shows an error or a warning that contains none
+// of the expected texts.
 func (p page) failOnErrors(expected ...string) {
 	watching, stop := context.WithCancel(p.tab)
 	messages := chromedp.Console(watching)
@@ -99,8 +99,8 @@ func value[T any](p page, format string, args ...any) T {
 	return v
 }
 
-// press presses the mouse at the middle of an element, holds it for a tenth of a second, as people
-// do, and releases it.
+// press presses the mouse button in the middle of an element and releases it after a tenth of a second,
+// as people do.
 func (p page) press(element string, args ...any) {
 	p.t.Helper()
 	js := fmt.Sprintf(element, args...)
@@ -115,8 +115,7 @@ func (p page) press(element string, args ...any) {
 
 const button = `[...document.querySelectorAll("#calls button")].find(b => b.textContent === %q)`
 
-// A device that is told to switch off and does not obey makes an event and an alert, both to be
-// seen; when it obeys the alert ends.
+// When a device does not switch off, the page shows an event and an alert. When it does, the alert ends.
 func TestPowerOffMakesAnEventAndAnAlertAppear(t *testing.T) {
 	p := open(t, 1440, 900, "light", "--speed=1")
 	p.failOnErrors("status of 500")
@@ -145,7 +144,7 @@ func TestPowerOffMakesAnEventAndAnAlertAppear(t *testing.T) {
 	)
 }
 
-// What cannot be taken back is asked twice; Escape goes back to where the drawer was opened.
+// Deactivation needs two clicks. Escape closes the drawer and returns the focus to the tile.
 func TestTheDrawer(t *testing.T) {
 	p := open(t, 1440, 900, "light", "--speed=1")
 	p.failOnErrors()
@@ -179,7 +178,7 @@ func TestEachWhatIfEndsAsItSays(t *testing.T) {
 		began := time.Now()
 		p.press("%s", card)
 		p.do(Until(patience, `%s.className === "running"`, card), Until(patience, `%s.className === "ended"`, card))
-		assert.Less(t, time.Since(began), 25*time.Second, c.id) // 20 of its own, and a machine that is busy
+		assert.Less(t, time.Since(began), 25*time.Second, c.id) // 20 at most, and some for a busy machine
 		assert.Regexp(t, c.line, value[string](p, `%s.querySelector("p").textContent`, card), c.id)
 	}
 	p.do(Until(patience, `document.querySelector("#alerts-count").textContent === "none open"`))
@@ -188,7 +187,7 @@ func TestEachWhatIfEndsAsItSays(t *testing.T) {
 	assert.Equal(t, "7 pages", sum[4])
 }
 
-// At twenty calls a second every press reaches the thing that it was meant for.
+// At 20 calls a second every click reaches the element below the pointer.
 func TestNoPressIsLost(t *testing.T) {
 	p := open(t, 1440, 1400, "light", "--rate=20", "--speed=600")
 	p.failOnErrors()
@@ -204,15 +203,15 @@ func TestNoPressIsLost(t *testing.T) {
 		p.do(Until(patience, `document.querySelector("#pause").getAttribute("aria-pressed") === "%v"`, i%2 == 0))
 	}
 	assert.Equal(t, 2*each, value[int](p, `clicks.filter(c => c).length`))
-	for range each { // a row stays under the pointer
+	for range each { // a row does not move away under the pointer
 		row := `[...document.querySelectorAll(".event:not([hidden])")].find(r => r.event.device && r.getBoundingClientRect().y > document.querySelector("#list").getBoundingClientRect().y + 40)`
 		p.press("%s", row)
 		p.do(Until(patience, `!document.querySelector("#drawer").hidden`), chromedp.KeyEvent(kb.Escape), Until(patience, `document.querySelector("#drawer").hidden`))
 	}
 }
 
-// With ten thousand devices and a thousand events a second the tab stays below half a core and
-// 200 MB, and says what it leaves out.
+// With 10,000 devices and 1,000 events a second the tab takes less than half a core and 200 MB, and the
+// page shows which events and alerts it leaves out.
 func TestThePageStaysWithinItsBounds(t *testing.T) {
 	p := open(t, 1440, 900, "light", "--devices=10000", "--rate=500")
 	p.failOnErrors()
@@ -246,12 +245,12 @@ func (p page) metrics() (busySeconds, heapBytes float64) {
 	return busySeconds, heapBytes
 }
 
-func TestThePageFindsBack(t *testing.T) {
+func TestThePageReconnects(t *testing.T) {
 	p := open(t, 1440, 900, "light")
 	address := strings.TrimPrefix(p.sim.URL, "http://")
 	p.sim.Kill()
 	p.do(Until(patience, `document.querySelector("#live").textContent.includes("does not answer")`))
-	assert.Positive(t, value[int](p, `document.querySelectorAll(".tile").length`), "all stays on the screen")
+	assert.Positive(t, value[int](p, `document.querySelectorAll(".tile").length`), "the page keeps showing the devices")
 	again, err := Start(simulator, "--http="+address, "--devices=20")
 	require.NoError(t, err)
 	t.Cleanup(again.Kill)

@@ -1,6 +1,5 @@
-// Command screenshots takes the pictures of the documents from a running mps-sim, which it builds
-// and starts: of the page as it stands and in the middle of scenarios, at several widths, light
-// and dark.
+// Command screenshots takes the pictures for the documents. It builds and starts mps-sim and takes its
+// page at rest and during scenarios, at several widths, light and dark.
 //
 //	go run ./screenshots --out ../docs/images
 package main
@@ -18,16 +17,17 @@ import (
 	"github.com/mps-events/mps-events/e2e/browser"
 )
 
-// picture is one picture: the size of the window, the theme, and what happens before.
+// picture is a picture to take: its name, the size and theme of the window, and the steps before.
 type picture struct {
 	name          string
 	width, height int64
 	theme         string
 	scenario      string // empty: none
-	when          string // a JavaScript expression that is true when it is time
-	then          string // JavaScript to be run then
+	when          string // a JavaScript expression that is true when the page is ready
+	then          string // JavaScript to run before the picture is taken
 }
 
+// The JavaScript expressions of the pictures.
 const (
 	quiet     = `document.querySelector("[data-n=accepted]").textContent > 200`
 	alerting  = `document.querySelector("#alert-list .open")`
@@ -54,7 +54,7 @@ func main() {
 	}
 }
 
-// run takes all pictures, or those of these names.
+// run takes all pictures, or only the one with the first of names.
 func run(root, out string, names []string) error {
 	folder, err := os.MkdirTemp("", "screenshots-")
 	if err != nil {
@@ -85,7 +85,7 @@ func run(root, out string, names []string) error {
 	return nil
 }
 
-// maxWait is the time in which a picture has to be there.
+// maxWait is the longest time until the page is ready for a picture.
 const maxWait = time.Minute
 
 func (p picture) take(chromium context.Context, simulator string) ([]byte, error) {

@@ -8,26 +8,26 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// gate keeps clients out for a while, so that a simulator can show a broker that stops and a
-// client that dies. A client that comes to a closed gate waits before it, its CONNECT
-// unanswered, and goes on as soon as the gate opens.
+// gate is a hook of mochi that keeps clients out for a while, so that a simulator can show a broker
+// that stops and a client that dies. The broker answers the CONNECT of a client only when the gate is
+// open for it.
 type gate struct {
 	mochi.HookBase
 
 	mu     sync.Mutex
 	closed bool                // for everybody
-	dead   map[string]struct{} // the client ids for which it is closed
-	opened chan struct{}       // closed when the gate opens for somebody
+	dead   map[string]struct{} // the ids of clients that it keeps out
+	opened chan struct{}       // replaced and closed with each change of the gate
 }
 
 func newGate() *gate { return &gate{dead: map[string]struct{}{}, opened: make(chan struct{})} }
 
 func (*gate) ID() string { return "gate" }
 
-// Provides names the hooks of mochi that the gate takes part in.
+// Provides reports whether the gate implements a hook of mochi.
 func (*gate) Provides(b byte) bool { return b == mochi.OnConnect || b == mochi.OnWill }
 
-// OnConnect waits until the gate is open for the client, but no longer than a client waits.
+// OnConnect waits until the gate is open for the client, at most for connectTimeout.
 func (g *gate) OnConnect(client *mochi.Client, _ packets.Packet) error {
 	timeout := time.NewTimer(connectTimeout)
 	defer timeout.Stop()
@@ -46,8 +46,8 @@ func (g *gate) OnConnect(client *mochi.Client, _ packets.Packet) error {
 	}
 }
 
-// OnWill lets the Last Will of a dead client be published without its delay: nobody who looks
-// at a simulator waits half a minute for it.
+// OnWill removes the delay from the Last Will of a dead client. Publishers set half a minute, which is
+// too long for somebody who watches a simulator.
 func (g *gate) OnWill(client *mochi.Client, will mochi.Will) (mochi.Will, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -62,7 +62,7 @@ func (g *gate) isDead(id string) bool {
 	return ok
 }
 
-// set changes the gate and wakes all that wait before it.
+// set changes the gate and wakes all clients that wait.
 func (g *gate) set(change func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -71,26 +71,27 @@ func (g *gate) set(change func()) {
 	g.opened = make(chan struct{})
 }
 
-// Pause cuts every connection and lets nobody in until Resume. Sessions, and what is retained,
-// outlive it, as at a broker that keeps them on disk.
+// Pause closes every connection and keeps all clients out until Resume. Sessions and retained messages
+// stay, as at a broker that keeps them on disk.
 func (b *Broker) Pause() {
 	b.gate.set(func() { b.gate.closed = true })
 	b.cut(func(string) bool { return true })
 }
 
-// Resume lets the clients in again that Pause keeps out.
+// Resume ends Pause and lets all clients in.
 func (b *Broker) Resume() { b.gate.set(func() { b.gate.closed = false }) }
 
-// Kill cuts the connection of a client as if its machine had lost its power, publishes its
-// Last Will at once, and does not let it in until Revive.
+// Kill closes the connection of a client as a power cut would, publishes its Last Will at once, and
+// keeps the client out until Revive.
 func (b *Broker) Kill(clientID string) {
 	b.gate.set(func() { b.gate.dead[clientID] = struct{}{} })
 	b.cut(func(id string) bool { return id == clientID })
 }
 
-// Revive lets a client in again that Kill keeps out.
+// Revive ends Kill and lets the client in.
 func (b *Broker) Revive(clientID string) { b.gate.set(func() { delete(b.gate.dead, clientID) }) }
 
+// cut closes the connections of the chosen clients.
 func (b *Broker) cut(chosen func(id string) bool) {
 	for id, client := range b.server.Clients.GetAll() {
 		if chosen(id) {
@@ -99,7 +100,7 @@ func (b *Broker) cut(chosen func(id string) bool) {
 	}
 }
 
-// Listeners returns how many clients are connected and subscribed to something.
+// Listeners returns the number of connected clients that subscribe to anything.
 func (b *Broker) Listeners() int {
 	n := 0
 	for _, client := range b.server.Clients.GetAll() {

@@ -11,21 +11,21 @@ import (
 	"github.com/mps-events/mps-events/publisher"
 )
 
-func TestADeadClientsWillIsSpokenAtOnceAndItComesBack(t *testing.T) {
+func TestTheWillOfADeadClientIsPublishedAtOnce(t *testing.T) {
 	b := brokertest.Start(t, "")
 	statuses := brokertest.Subscribe(t, b.Addr(), "mps/status/+")
 	pub, err := publisher.New(publisher.Config{Address: "mqtt://" + b.Addr(), ClientID: "mps-1", Status: true})
 	require.NoError(t, err)
 	defer func() { _ = pub.Shutdown(t.Context()) }()
 	assert.Contains(t, string(brokertest.Receive(t, statuses).Payload), `"online"`)
-	assert.Equal(t, 1, b.Listeners(), "who only publishes does not listen")
+	assert.Equal(t, 1, b.Listeners(), "a client that only publishes does not count")
 	b.Kill("mps-1")
 	assert.Contains(t, string(brokertest.Receive(t, statuses).Payload), `"status":"offline","planned":false`)
 	b.Revive("mps-1")
 	assert.Contains(t, string(brokertest.Receive(t, statuses).Payload), `"online"`)
 }
 
-func TestAPausedBrokerForgetsNothing(t *testing.T) {
+func TestAPausedBrokerKeepsRetainedMessages(t *testing.T) {
 	b := brokertest.Start(t, "")
 	pub, err := publisher.New(publisher.Config{Address: "mqtt://" + b.Addr(), ClientID: "mps-1", Status: true})
 	require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestAPausedBrokerForgetsNothing(t *testing.T) {
 	assert.Zero(t, b.Listeners())
 	b.Resume()
 	again := brokertest.Subscribe(t, b.Addr(), "mps/status/+")
-	assert.Contains(t, string(brokertest.Receive(t, again).Payload), `"online"`, "a server is not gone because the broker was")
+	assert.Contains(t, string(brokertest.Receive(t, again).Payload), `"online"`, "the pause publishes no Last Will")
 	_, err = brokertest.Connect(t, b.Addr(), nil).Publish(t.Context(), &paho.Publish{Topic: "mps/status/x", QoS: 1, Payload: []byte("{}")})
 	assert.NoError(t, err)
 }

@@ -3,26 +3,27 @@
 import { byId, clock, element, look, number, order, plural, say, span } from './dom.js'
 import { named, world } from './world.js'
 
-const mostAlerts = 12, mostNames = 3
-const largeNumber = /(?<![\w-])\d{4,}(?![\w-])/g // not those in guids and names
+const maxAlerts = 12, maxNames = 3
+const largeNumber = /(?<![\w-])\d{4,}(?![\w-])/g // not in guids and names
 const items = new Map() // by id
-const waits = element('li', 'high waits', element('b'), element('p'))
+const waiting = element('li', 'high waits', element('b'), element('p'))
 
 function makeItem() {
   return element('li', '', element('b'), element('p'), element('p'))
 }
 
-// members returns whom an alert lists: a few names, and how many more.
+// members shortens the list of members in the details of an alert: a few names, and the number of the rest.
 function members(details = '') {
   const names = details.split(/, | and (?=\d)/), more = Number(/^(\d+) more/.exec(names.at(-1))?.[1] ?? 0)
   const all = more ? names.slice(0, -1) : names
-  if (all.length + more <= mostNames) return named(details)
-  return `${all.slice(0, mostNames).map(named).join(', ')} and ${number(all.length - mostNames + more)} more`
+  if (all.length + more <= maxNames) return named(details)
+  return `${all.slice(0, maxNames).map(named).join(', ')} and ${number(all.length - maxNames + more)} more`
 }
 
+// paintAlerts shows the newest alerts, and whether alerts wait to be sent.
 export function paintAlerts() {
   const isOpen = a => a.status !== 'RESOLVED'
-  const newest = world.alerts.toReversed().sort((a, b) => isOpen(b) - isOpen(a)).slice(0, mostAlerts)
+  const newest = world.alerts.toReversed().sort((a, b) => isOpen(b) - isOpen(a)).slice(0, maxAlerts)
   const shown = newest.map(a => {
     if (!items.has(a.id)) items.set(a.id, makeItem())
     const item = items.get(a.id), [summary, list, state] = item.children
@@ -35,11 +36,11 @@ export function paintAlerts() {
     return item
   })
   const n = world.numbers
-  if (n.untold && (n.failing || n.ilert !== 'working')) {
-    say(waits.children[0], `${plural(n.untold, 'alert')} ${n.untold === 1 ? 'waits' : 'wait'} to be sent`)
-    say(waits.children[1], n.ilert === 'maintenance' ? 'ilert is in maintenance.' : 'ilert does not answer.')
-    shown.unshift(waits)
-  } else waits.remove()
+  if (n.unsent && (n.failing || n.ilert !== 'working')) {
+    say(waiting.children[0], `${plural(n.unsent, 'alert')} ${n.unsent === 1 ? 'waits' : 'wait'} to be sent`)
+    say(waiting.children[1], n.ilert === 'maintenance' ? 'ilert is in maintenance.' : 'ilert does not answer.')
+    shown.unshift(waiting)
+  } else waiting.remove()
   const list = byId('alert-list')
   for (const [id, item] of items) if (!shown.includes(item)) { item.remove(); items.delete(id) }
   order(list, shown)

@@ -1,5 +1,5 @@
-// What all parts of the page use. One rule above all: an element lives as long as the thing that
-// it shows, so that no press and no focus is ever lost to a repaint.
+// Functions that all parts of the page use. An element lives as long as the thing that it shows, so
+// that a repaint never loses a click or the focus.
 
 export const byId = id => document.getElementById(id)
 
@@ -11,12 +11,13 @@ const clockFormat = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' })
 
 export const clock = ms => clockFormat.format(ms)
 
-// span returns a time in words: 9 s, 2 min, 3 h.
+// span formats a duration, such as 9 s, 2 min or 3 h.
 export function span(ms) {
   const s = Math.max(1, Math.round(ms / 1000))
   return s < 120 ? `${s} s` : s < 7200 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`
 }
 
+// element makes an element with a class and children.
 export function element(tag, className, ...children) {
   const e = document.createElement(tag)
   if (className) e.className = className
@@ -24,7 +25,7 @@ export function element(tag, className, ...children) {
   return e
 }
 
-// The three ways in which anything on the page changes: only where it differs.
+// say, look and order set the text, the class and the children of an element, but only if they differ.
 export function say(e, text) { if (e.textContent !== text) e.textContent = text }
 export function look(e, className) { if (e.className !== className) e.className = className }
 export function order(parent, children) {
@@ -33,5 +34,5 @@ export function order(parent, children) {
   })
 }
 
-// post asks the server to do something and returns its answer.
+// post sends a POST request to mps-sim and returns the answer.
 export const post = path => fetch(path, { method: 'POST' })

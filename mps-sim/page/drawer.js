@@ -1,4 +1,4 @@
-// The drawer: one device, the calls that matter, and its last events.
+// The drawer: a device with buttons for calls, and its last events.
 
 import { byId, clock, element, look, say } from './dom.js'
 import { away, failing, off, states, world } from './world.js'
@@ -8,7 +8,7 @@ let opened = null, opener = null
 const api = '/api/v1/amt/'
 const power = action => ['POST', g => `${api}power/action/${g}`, { action }]
 
-// The calls: the words for a device, and what to send. What is not MPS's is below /sim.
+// calls lists the buttons: the label and the request for a device. Paths below /sim are not part of MPS.
 const calls = [
   [() => 'Read power state', () => ['GET', g => `${api}power/state/${g}`]],
   [d => d.state === off ? 'Switch on' : 'Switch off', d => power(d.state === off ? 2 : 8)],
@@ -27,28 +27,30 @@ const buttons = calls.map(([words, request]) => {
   return [button, words]
 })
 
-// What cannot be taken back is asked twice, in the same place.
+// Deactivation cannot be undone, so the button asks for a second click.
 const deactivate = element('button', 'quiet danger', 'Deactivate')
-let asked = 0
+let confirmTimer = 0
 deactivate.onclick = () => {
-  if (!asked) {
+  if (!confirmTimer) {
     look(deactivate, 'quiet danger sure')
     say(deactivate, 'Deactivate for good?')
-    asked = setTimeout(forget, 4000)
+    confirmTimer = setTimeout(stopAsking, 4000)
     return
   }
-  forget()
+  stopAsking()
   send('DELETE', g => `${api}deactivate/${g}`)
 }
 byId('calls').append(deactivate)
 
-function forget() {
-  clearTimeout(asked)
-  asked = 0
+// stopAsking resets the button.
+function stopAsking() {
+  clearTimeout(confirmTimer)
+  confirmTimer = 0
   look(deactivate, 'quiet danger')
   say(deactivate, 'Deactivate')
 }
 
+// send makes a call for the device and shows the status of the answer.
 async function send(method, path, body) {
   const guid = opened.guid, began = performance.now()
   const shown = path(`${guid.slice(0, 8)}…`)
@@ -62,10 +64,11 @@ async function send(method, path, body) {
   }
 }
 
+// openDrawer shows a device. When the drawer closes, the focus returns to the element from.
 export function openDrawer(device, from) {
   opened = device
   opener = from
-  forget()
+  stopAsking()
   say(byId('answer'), '')
   say(byId('drawer-title'), device.name)
   byId('drawer').hidden = false

@@ -1,27 +1,29 @@
-// The events: a list of which only the rows in sight exist, and in which an event keeps its row
-// while it moves down.
+// The list of events. Only the visible rows exist as elements, and an event keeps its row while it
+// moves down.
 
 import { byId, clock, element, look, number, plural, say } from './dom.js'
 import { openDrawer } from './drawer.js'
-import { kept, world } from './world.js'
+import { maxEvents, world } from './world.js'
 
 const rowHeight = 28, list = byId('list'), rows = byId('rows'), pool = [], filter = byId('filter').elements
 let shown = [], until = 0, paused = false, pointing = false, wanted = ''
 
 function makeRow() {
   const row = element('button', 'event', ...Array.from({ length: 5 }, () => element('span')))
-  row.tabIndex = -1 // the list is one stop of Tab; arrow keys go through it
+  row.tabIndex = -1 // Tab stops once at the list; arrow keys move in it
   row.onclick = () => { if (row.event.device) openDrawer(row.event.device, row) }
   rows.append(row)
   return row
 }
 
-// Whoever points at a row, holds one by the keyboard or has scrolled away reads: the list holds still.
+// reading reports whether the visitor reads: the pointer is on the list, a row has the focus, or the
+// list is scrolled. The list then stands still.
 const reading = () => paused || pointing || list.scrollTop > 0 || rows.contains(document.activeElement)
 
-function choose() {
+// filterEvents filters the events.
+function filterEvents() {
   const device = filter.device.value.trim().toLowerCase(), type = filter.type.value, method = filter.method.value
-  shown = world.events.slice(-kept).filter(e =>
+  shown = world.events.slice(-maxEvents).filter(e =>
     (!type || e.type === type) && (!method || e.method === method) && (!device || e.name.includes(device) || e.guid.includes(device)))
   until = world.events.at(-1)?.n ?? 0
   rows.style.height = `${shown.length * rowHeight}px`
@@ -29,14 +31,14 @@ function choose() {
 
 export function paintEvents() {
   const now = [filter.type.value, filter.method.value, filter.device.value].join('\n')
-  if (now !== wanted || !reading()) { wanted = now; choose() }
+  if (now !== wanted || !reading()) { wanted = now; filterEvents() }
   place()
   addMethods()
-  say(byId('left-out'), words())
+  say(byId('left-out'), status())
   say(byId('topic'), world.about.topic)
 }
 
-// place puts the events in sight into rows; one that has a row already keeps it.
+// place assigns the visible events to rows. An event that has a row keeps it.
 function place() {
   const first = Math.floor(list.scrollTop / rowHeight), count = Math.ceil(list.clientHeight / rowHeight) + 1
   while (pool.length < count) pool.push(makeRow())
@@ -59,12 +61,13 @@ function place() {
   for (const row of free) { row.hidden = true; row.event = null }
 }
 
-function words() {
+// status returns the line below the list.
+function status() {
   const n = world.numbers, newer = (world.events.at(-1)?.n ?? 0) - until
   if (!n.brokerUp) return `The broker is away: ${plural(n.waiting, 'event')} wait before it.`
   if (reading() && newer > 0) return `Holding still: ${number(newer)} newer.`
   if (!shown.length) return world.events.length ? 'No event like this yet.' : 'No event yet.'
-  const here = Math.min(kept, world.events.length)
+  const here = Math.min(maxEvents, world.events.length)
   return `${world.leftOut ? '' : 'The newest '}${number(here)} of ${number(n.messages)} are here${world.leftOut ? '; what came too fast was left out' : ''}.`
 }
 
@@ -77,7 +80,7 @@ function addMethods() {
   for (const method of [...world.methods].sort()) if (!known.has(method)) filter.method.append(element('option', '', method))
 }
 
-list.onscroll = () => { if (world.numbers) { place(); say(byId('left-out'), words()) } }
+list.onscroll = () => { if (world.numbers) { place(); say(byId('left-out'), status()) } }
 list.onkeydown = e => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[e.key], at = shown.indexOf(document.activeElement.event)
   if (!step || !shown.length) return

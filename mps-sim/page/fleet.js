@@ -1,10 +1,10 @@
-// The fleet: few devices of a site are tiles with names, many are a map of cells.
+// The fleet. The devices of a small site are tiles with names, those of a large site cells of a map.
 
 import { byId, element, look, number, order, plural, say } from './dom.js'
 import { openDrawer } from './drawer.js'
 import { away, failing, off, states, well, world } from './world.js'
 
-const mostTiles = 24 // of one site
+const maxTiles = 24 // of one site
 const classes = ['well', 'off', 'away', 'failing']
 const sites = new Map() // by the index of the site
 let colours = {}
@@ -15,8 +15,8 @@ const counts = states.map((words, state) => {
   return n => say(count, `${number(n)} ${words}`)
 })
 
-// gather sorts the devices into their sites.
-function gather() {
+// updateSites sorts the devices by site, and adds and removes the sites on the page.
+function updateSites() {
   const members = new Map()
   for (const d of world.devices.values()) {
     if (!members.has(d.site)) members.set(d.site, [])
@@ -24,7 +24,7 @@ function gather() {
   }
   for (const [index, site] of sites) if (!members.has(index)) { site.part.remove(); sites.delete(index) }
   for (const [index, devices] of [...members].sort(([a], [b]) => a - b)) {
-    const isMap = devices.length > mostTiles, site = sites.get(index)
+    const isMap = devices.length > maxTiles, site = sites.get(index)
     if (!site || site.isMap !== isMap) { site?.part.remove(); sites.set(index, makeSite(index, isMap)) }
     arrange(sites.get(index), devices)
   }
@@ -39,6 +39,7 @@ function makeSite(index, isMap) {
   return site
 }
 
+// arrange updates the tiles of a site, or marks its map to be laid out again.
 function arrange(site, devices) {
   const same = devices.length === site.devices.length && devices.every((d, i) => d === site.devices[i])
   if (same) return
@@ -82,13 +83,13 @@ function makeMap(site) {
   site.body.append(canvas, cursor)
 }
 
-// layMap gives every device of a site a cell; all maps have cells of one size.
+// layMap assigns a cell to every device of a site. The cells of all maps have the same size.
 function layMap(site, width) {
   const scale = devicePixelRatio, pitch = Math.min(25, Math.max(4, Math.floor(Math.sqrt(width * 460 / world.devices.size))))
   site.pitch = pitch
   site.size = pitch - Math.ceil(pitch / 8)
-  const most = Math.max(1, Math.floor(width / pitch))
-  site.columns = Math.ceil(site.devices.length / Math.ceil(site.devices.length / most)) // rows of one length
+  const maxColumns = Math.max(1, Math.floor(width / pitch))
+  site.columns = Math.ceil(site.devices.length / Math.ceil(site.devices.length / maxColumns)) // so that all rows have about the same length
   const height = Math.ceil(site.devices.length / site.columns) * pitch
   site.canvas.width = width * scale
   site.canvas.height = height * scale
@@ -98,14 +99,14 @@ function layMap(site, width) {
   site.laid = true
 }
 
-// settleFleet lays all maps anew, for another width or other colours.
+// settleFleet makes paintFleet lay out all maps again, after a change of the width or the colours.
 export function settleFleet(read) {
   colours = read
   for (const site of sites.values()) site.laid = false
 }
 
-// Size as well as colour tells a state: off is a point, well a tile, and what is not well fills
-// its gap, so that many make a block.
+// paintCell paints the cell of a device. Size shows the state as well as colour: a small square for off,
+// a larger one for well, and the whole cell for the others, so that neighbours form a block.
 function paintCell({ paper, pitch, size, columns }, d) {
   const x = d.cell % columns * pitch, y = Math.floor(d.cell / columns) * pitch
   paper.clearRect(x, y, pitch, pitch)
@@ -115,10 +116,11 @@ function paintCell({ paper, pitch, size, columns }, d) {
   if (d.state === away && pitch > 6) paper.clearRect(x + 3, y + 3, size - 6, size - 6)
 }
 
+// ringTime is the time in milliseconds for which a tile shows a call.
 const ringTime = 350
 
 export function paintFleet() {
-  gather()
+  updateSites()
   const width = byId('sites').clientWidth, small = world.devices.size <= 100, now = Date.now()
   for (const site of sites.values()) if (site.isMap && !site.laid) layMap(site, width)
   for (const d of world.changed) {
@@ -138,10 +140,10 @@ export function paintFleet() {
 function paintCounts() {
   const all = [0, 0, 0, 0]
   for (const site of sites.values()) {
-    let ill = 0
-    for (const d of site.devices) { all[d.state]++; if (d.state === away || d.state === failing) ill++ }
-    say(site.count, ill ? `${number(ill)} of ${number(site.devices.length)} not well` : number(site.devices.length))
-    look(site.count, ill ? 'bad' : '')
+    let unwell = 0
+    for (const d of site.devices) { all[d.state]++; if (d.state === away || d.state === failing) unwell++ }
+    say(site.count, unwell ? `${number(unwell)} of ${number(site.devices.length)} not well` : number(site.devices.length))
+    look(site.count, unwell ? 'bad' : '')
     const label = `${site.name}, ${site.count.textContent}. Arrow keys move, Enter opens a device.`
     if (site.canvas && site.canvas.getAttribute('aria-label') !== label) site.canvas.setAttribute('aria-label', label)
   }

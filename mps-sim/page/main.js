@@ -1,5 +1,5 @@
-// mps-sim's page. The server tells what is new five times a second; numbers and rows are painted
-// as often, dots thirty times a second.
+// The page of mps-sim. The server sends changes five times a second, and the page repaints numbers and
+// rows as often. It repaints the dots thirty times a second.
 
 import { paintAlerts } from './alerts.js'
 import { byId, look, number, say } from './dom.js'
@@ -8,7 +8,7 @@ import { paintEvents } from './events.js'
 import { paintFleet, settleFleet } from './fleet.js'
 import { measure, paintFlow, paintWay, pulse, readColours } from './way.js'
 import { paintScenarios } from './whatif.js'
-import { kept, take, world } from './world.js'
+import { maxEvents, take, world } from './world.js'
 
 const frameTime = 30, paintTime = 190 // milliseconds
 
@@ -18,7 +18,7 @@ feed.onmessage = message => {
   world.connected = true
   pulse(fresh)
 }
-feed.onerror = () => { world.connected = false } // the browser tries again by itself
+feed.onerror = () => { world.connected = false } // the browser reconnects by itself
 
 function paintLive() {
   document.body.classList.toggle('lost', !world.connected)
@@ -28,7 +28,7 @@ function paintLive() {
 
 function paintFooter() {
   const dots = world.numbers.messageRate / 10
-  say(byId('leaves-out'), `What this page leaves out: ${dots > 2 ? `one dot on the line is about ${number(dots)} events; ` : ''}of the events it keeps the newest ${number(kept)}, of the alerts it shows the newest 12. The counts above leave out nothing.`)
+  say(byId('leaves-out'), `What this page leaves out: ${dots > 2 ? `one dot on the line is about ${number(dots)} events; ` : ''}of the events it keeps the newest ${number(maxEvents)}, of the alerts it shows the newest 12. The counts above leave out nothing.`)
   const [host, port] = world.about.broker.split(':'), topic = world.about.topic
   say(byId('watch-along'), port ? `Watch along: mosquitto_sub -V 5 -p ${port} -t '${topic}' -F '%p %P', or MQTT Explorer at mqtt://${host}:${port}` : `Watch along: any MQTT client, topic ${topic}`)
 }
@@ -47,6 +47,7 @@ function frame(now) {
   for (const paint of [paintWay, paintScenarios, paintFleet, paintEvents, paintAlerts, paintDrawer, paintFooter]) paint()
 }
 
+// settle adapts the page to another width or theme.
 function settle() {
   settleFleet(readColours())
   measure()

@@ -1,11 +1,11 @@
-// The way: five stations on one line, the numbers of each, and dots for what passes.
+// The way: five stations on a line with their numbers, and dots for passing calls, events and pages.
 
 import { byId, element, look, number, plural, say } from './dom.js'
 import { world } from './world.js'
 
 const percent = share => `${Math.floor(share * 100)}%`
 
-// Each station: its name, what it is, how it is, its large number, and its rows.
+// stations lists for each station its name, description, state, large number and rows.
 const stations = [
   ['Call', a => `REST, to one of ${plural(a.servers.length, 'server')}`,
     n => n.serversUp < n.servers ? ['broken', 'a server is gone'] : n.answeredWell < 0.8 ? ['busy', 'many fail'] : ['well', 'well'],
@@ -28,7 +28,7 @@ const stations = [
   ['ilert', a => a.realIlert ? 'the real one: people are paged' : 'pages whoever is on call',
     n => n.ilert === 'down' || n.failing ? ['broken', 'does not answer'] : n.ilert === 'maintenance' ? ['busy', 'in maintenance'] : n.open ? ['busy', 'alerting'] : ['well', 'well'],
     n => [number(n.open), n.open === 1 ? 'alert open' : 'alerts open'],
-    (n, a) => [[a.realIlert ? 'requests taken' : 'pages sent', number(n.pages)], ['waiting to be sent', number(n.untold), n.untold > 0 && (n.failing || n.ilert !== 'working')]]],
+    (n, a) => [[a.realIlert ? 'requests taken' : 'pages sent', number(n.pages)], ['waiting to be sent', number(n.unsent), n.unsent > 0 && (n.failing || n.ilert !== 'working')]]],
 ]
 
 let places = []
@@ -73,11 +73,11 @@ export function paintWay() {
   for (const b of counted) say(b, b.dataset.n === 'pages' ? plural(n.pages, about.realIlert ? 'request' : 'page') : number(n[b.dataset.n]))
 }
 
-// The dots: at most ten begin a second on each leg, whatever passes; one that comes to a broken
-// station queues before it.
+// The dots. At most ten start per second on each leg between two stations, except pages, which all
+// start. Dots queue before a broken station.
 const still = matchMedia('(prefers-reduced-motion: reduce)')
 const flow = byId('flow'), ink = flow.getContext('2d')
-const travel = 1100, gap = 100, mostDots = 160 // milliseconds of a leg, and between two dots
+const travel = 1100, gap = 100, maxDots = 160 // travel: milliseconds for a leg; gap: milliseconds between two dots
 const dots = [], last = [0, 0, 0, 0]
 let marks = [], colours = {}, clean = false
 
@@ -85,12 +85,12 @@ function spawn(leg, kind) {
   const now = performance.now()
   if (still.matches || kind !== 'page' && now - last[leg] < gap) return
   last[leg] = now
-  if (dots.length < mostDots) dots.push({ leg, at: 0, kind })
+  if (dots.length < maxDots) dots.push({ leg, at: 0, kind })
 }
 
 let before = null
 
-// pulse starts a dot on each leg where something has passed since the last time.
+// pulse starts a dot on each leg that something has passed since the last call of pulse.
 export function pulse(fresh) {
   const n = world.numbers, then = before ?? n
   before = n
@@ -100,6 +100,7 @@ export function pulse(fresh) {
   if (n.pages > then.pages) spawn(3, 'page')
 }
 
+// measure fits the canvas to its size and finds the stations on it.
 export function measure() {
   const box = flow.getBoundingClientRect(), scale = devicePixelRatio
   flow.width = box.width * scale
@@ -112,6 +113,7 @@ export function measure() {
   clean = false
 }
 
+// readColours reads the colours of the theme from the style sheet.
 export function readColours() {
   const probe = document.body.appendChild(element('i'))
   for (const name of ['line', 'edge', 'flow', 'alarm', 'tile', 'amber']) {
@@ -123,6 +125,7 @@ export function readColours() {
   return colours
 }
 
+// blocked reports whether the station behind a leg is broken.
 const blocked = leg => leg === 1 && places[2].state === 'broken' || leg === 3 && places[4].state === 'broken'
 
 export function paintFlow(passed) {

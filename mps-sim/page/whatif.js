@@ -1,46 +1,46 @@
-// What if ...: a card for each scenario, with its progress and the line in which it ended.
+// What if ...: a card for each scenario with its progress and its outcome.
 
 import { byId, element, look, number, plural, post, say } from './dom.js'
 import { world } from './world.js'
 
 const cards = new Map() // by id
-const said = new Map() // what was said aloud of each
+const announced = new Map() // by id: the state that a screen reader has last heard
 
-function makeCard(act) {
-  const c = { name: element('b', '', act.title), time: element('small'), line: element('span'), pages: element('em'), rest: element('span'), bar: element('i') }
+function makeCard(scenario) {
+  const c = { name: element('b', '', scenario.title), time: element('small'), line: element('span'), pages: element('em'), rest: element('span'), bar: element('i') }
   c.button = element('button', '', c.name, c.time, element('p', '', c.line, c.pages, c.rest), c.bar)
-  c.button.dataset.scenario = act.id
-  c.button.onclick = () => post(`/sim/scenarios/${act.id}`).catch(() => {}) // the page says when mps-sim is away
+  c.button.dataset.scenario = scenario.id
+  c.button.onclick = () => post(`/sim/scenarios/${scenario.id}`).catch(() => {}) // the page shows when mps-sim does not answer
   byId('scenarios').append(element('li', '', c.button))
-  cards.set(act.id, c)
+  cards.set(scenario.id, c)
   return c
 }
 
 const sentence = text => `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, '')}.`
 
-// rest is the end of the line: what a bridge would have sent, or what became of the events.
-function rest(act) {
-  if (act.bridge > act.pages) return `, not ${number(act.bridge)}`
-  if (act.waiting) return `, ${number(act.waiting)} still wait`
-  if (act.dropped) return `, ${number(act.dropped)} dropped`
-  if (act.unread) return `, ${number(act.unread)} not read`
+// rest returns the end of the outcome: the number of alerts from a bridge, or the fate of the events.
+function rest(scenario) {
+  if (scenario.bridge > scenario.pages) return `, not ${number(scenario.bridge)}`
+  if (scenario.waiting) return `, ${number(scenario.waiting)} still wait`
+  if (scenario.dropped) return `, ${number(scenario.dropped)} dropped`
+  if (scenario.unread) return `, ${number(scenario.unread)} not read`
   return ', none lost'
 }
 
 export function paintScenarios() {
   if (!world.about.consumer) say(byId('rules-note'), 'Press one and watch the line above. The rules are those of your mps-ilert, which may wait minutes before they page.')
-  for (const act of world.acts) {
-    const c = cards.get(act.id) ?? makeCard(act), runs = act.state === 'running', ended = act.state === 'ended'
-    const seconds = (act.passed ?? 0) / 1000
-    look(c.button, act.state)
-    say(c.name, act.title)
-    c.button.setAttribute('aria-disabled', act.state === 'unavailable')
-    c.bar.style.setProperty('--part', runs ? Math.min(1, seconds / act.seconds) : 0)
-    say(c.time, runs ? `${Math.max(1, Math.ceil(act.seconds - seconds))} s` : ended || act.state === 'stopped' ? 'again' : `${act.seconds} s`)
-    say(c.line, ended ? `${plural(act.events, 'event')}, ` : !runs && act.told ? sentence(act.told) : act.watch)
-    say(c.pages, ended ? plural(act.pages, 'page') : '')
-    say(c.rest, ended ? rest(act) : '')
-    if (ended && said.get(act.id) === 'running') say(byId('said'), `${act.title}: ${c.line.textContent}${c.pages.textContent}${c.rest.textContent}.`)
-    said.set(act.id, act.state)
+  for (const scenario of world.scenarios) {
+    const c = cards.get(scenario.id) ?? makeCard(scenario), runs = scenario.state === 'running', ended = scenario.state === 'ended'
+    const seconds = (scenario.passed ?? 0) / 1000
+    look(c.button, scenario.state)
+    say(c.name, scenario.title)
+    c.button.setAttribute('aria-disabled', scenario.state === 'unavailable')
+    c.bar.style.setProperty('--part', runs ? Math.min(1, seconds / scenario.seconds) : 0)
+    say(c.time, runs ? `${Math.max(1, Math.ceil(scenario.seconds - seconds))} s` : ended || scenario.state === 'stopped' ? 'again' : `${scenario.seconds} s`)
+    say(c.line, ended ? `${plural(scenario.events, 'event')}, ` : !runs && scenario.reason ? sentence(scenario.reason) : scenario.watch)
+    say(c.pages, ended ? plural(scenario.pages, 'page') : '')
+    say(c.rest, ended ? rest(scenario) : '')
+    if (ended && announced.get(scenario.id) === 'running') say(byId('said'), `${scenario.title}: ${c.line.textContent}${c.pages.textContent}${c.rest.textContent}.`)
+    announced.set(scenario.id, scenario.state)
   }
 }

@@ -1,27 +1,27 @@
-// What the server has told so far. The other modules read it and paint.
+// The state that the server has sent so far. The other modules read and paint it.
 
-export const kept = 5000 // events
+export const maxEvents = 5000
 export const states = ['connected', 'switched off', 'disconnected', 'failing']
 export const [well, off, away, failing] = states.keys()
 
 export const world = {
   about: null, // null: not connected yet
   numbers: null,
-  acts: [],
+  scenarios: [],
   alerts: [],
   devices: new Map(), // by guid
   changed: new Set(), // devices to be painted
   events: [], // oldest first
   methods: new Set(),
-  leftOut: 0, // events that came too fast to be sent here
+  leftOut: 0, // events that the server did not send because there were too many
   connected: false,
 }
 
-// take takes in a message of the server.
+// take applies a message of the server, and returns the new events unless it is the first message.
 export function take(news) {
   const w = world
   if (news.about) greet(news.about)
-  Object.assign(w, { numbers: news.numbers, acts: news.acts })
+  Object.assign(w, { numbers: news.numbers, scenarios: news.scenarios })
   for (const [guid, name, site, state, role] of news.devices ?? []) {
     const device = w.devices.get(guid) ?? { guid, name, site, role, called: 0 }
     device.state = state
@@ -39,12 +39,12 @@ export function take(news) {
     fresh.push(event)
   }
   w.events.push(...fresh)
-  if (w.events.length > kept * 1.2) w.events.splice(0, w.events.length - kept)
+  if (w.events.length > maxEvents * 1.2) w.events.splice(0, w.events.length - maxEvents)
   w.leftOut += news.leftOut ?? 0
   return news.about ? [] : fresh
 }
 
-// greet begins anew if this is another mps-sim than before.
+// greet starts with an empty state if mps-sim was restarted.
 function greet(about) {
   const w = world
   if (w.about && w.about.started !== about.started) {
@@ -56,10 +56,10 @@ function greet(about) {
   w.about = about
 }
 
-// nameOf returns the name of a device, or the beginning of a guid that the fleet does not know.
+// nameOf returns the name of a device, or the beginning of its guid if the fleet has no such device.
 export const nameOf = guid => world.devices.get(guid)?.name ?? (guid ? `${guid.slice(0, 8)}…` : '')
 
 const guids = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g
 
-// named returns a text in which the devices have names.
+// named replaces the guids in a text by the names of the devices.
 export const named = text => text.replace(guids, guid => nameOf(guid))

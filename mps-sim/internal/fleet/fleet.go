@@ -1,6 +1,6 @@
-// Package fleet is the simulated devices: what they are called, where they stand, which server
-// they belong to, and whether they are connected, on and well. What happens to them by
-// themselves follows from the seed alone.
+// Package fleet simulates devices: their names, sites and servers, and whether they are connected,
+// switched on and in trouble. It draws everything that happens to them from a seed, so the same seed
+// gives the same fleet and the same life. It opens no connection and reads no clock.
 package fleet
 
 import (
@@ -16,55 +16,57 @@ type Device struct {
 	Hostname   string
 	Site       string
 	Role       Role
-	Server     int // the index of its site, at each of which a server stands
+	Server     int // the index of its site, which is also that of its server
 	Connected  bool
 	PowerState PowerState
 	Trouble    bool // its AMT answers every call with an error
 
-	version uint64 // that of the fleet when the device last changed
+	version uint64 // the version of the fleet at the last change of the device
 }
 
-// PowerState is the power state of CIM, as MPS reports it.
+// PowerState is a power state by its number in CIM, as MPS reports it.
 type PowerState int
 
-// On and Off are the two states that a simulated device knows.
+// On and Off are the two power states of a simulated device.
 const (
 	On  PowerState = 2
 	Off PowerState = 8
 )
 
-// Role is what a device is for, the first part of its name.
+// Role is the purpose of a device and the first part of its name.
 type Role string
 
-// The roles decide how a device lives; see Life.
+// The roles decide when a device connects and who switches it; see Life.
 const (
 	Office    Role = "office"    // laptops, which go home with their people
 	Lab       Role = "lab"       // switched on in the morning and off in the evening
 	Meeting   Role = "meeting"   // the same
 	Reception Role = "reception" // the same
 	Warehouse Role = "warehouse" // always on
-	Kiosk     Role = "kiosk"     // always on, and missed as soon as it is away
+	Kiosk     Role = "kiosk"     // always on; its absence is an alert
 )
 
+// roles lists the roles from which New draws, the frequent ones more than once.
 var roles = []Role{Office, Office, Office, Lab, Meeting, Reception, Warehouse, Kiosk}
 
-// Config says how large a fleet is and where it stands.
+// Config holds the size and the sites of a fleet.
 type Config struct {
 	Devices int
 	Sites   []string // the first is the largest
 	Seed    uint64
 }
 
-// Fleet is the devices. Its methods may be called concurrently.
+// Fleet is a set of devices. Its methods may be called concurrently.
 type Fleet struct {
 	mu      sync.Mutex
-	devices []*Device // in their order
+	devices []*Device // in the order in which they were added
 	byGUID  map[string]*Device
 	version uint64
-	gone    map[string]uint64 // the guids of removed devices, and the version since which they are
+	gone    map[string]uint64 // guids of removed devices, with the version of the removal
 }
 
-// New makes a fleet whose devices are all connected and well. The same Config makes the same one.
+// New makes a fleet whose devices are all connected and not in trouble. The same Config makes the
+// same fleet.
 func New(c Config) *Fleet {
 	r := rand.New(rand.NewPCG(c.Seed, 0))
 	f := &Fleet{version: 1, byGUID: map[string]*Device{}, gone: map[string]uint64{}}
@@ -88,8 +90,8 @@ func New(c Config) *Fleet {
 	return f
 }
 
-// siteOf returns the index of the site of the ith of n devices: two thirds stand in the first,
-// two thirds of the others in the second, and so on.
+// siteOf returns the index of the site of the ith of n devices. Two thirds belong to the first site,
+// two thirds of the others to the second, and so on.
 func siteOf(i, n, sites int) int {
 	site := 0
 	for n > 0 && site < sites-1 {
@@ -102,7 +104,7 @@ func siteOf(i, n, sites int) int {
 	return site
 }
 
-// NewGUID makes a UUID of version 4 out of random numbers of the caller's own.
+// NewGUID makes a UUID of version 4 from the random numbers of r.
 func NewGUID(r *rand.Rand) string {
 	a, b := r.Uint64(), r.Uint64()
 	a = a&^0xf000 | 0x4000
@@ -110,14 +112,14 @@ func NewGUID(r *rand.Rand) string {
 	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
 }
 
-// List returns all devices in their order.
+// List returns all devices in the order in which they were added.
 func (f *Fleet) List() []Device {
 	all, _, _ := f.Changes(0)
 	return all
 }
 
-// Changes returns the devices that have changed after a version, the guids of those that were
-// removed, and the version of now. After version 0 these are all devices.
+// Changes returns the devices that have changed since a version, the guids of the devices removed
+// since then, and the current version. For version 0 it returns all devices.
 func (f *Fleet) Changes(since uint64) (changed []Device, gone []string, now uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,8 +142,7 @@ func (f *Fleet) Changes(since uint64) (changed []Device, gone []string, now uint
 	return changed, gone, f.version
 }
 
-// Count returns how many devices there are, how many of them are connected, and how many of
-// these are in trouble.
+// Count returns the number of devices, of connected devices, and of connected devices in trouble.
 func (f *Fleet) Count() (total, connected, failing int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,7 +157,7 @@ func (f *Fleet) Count() (total, connected, failing int) {
 	return len(f.devices), connected, failing
 }
 
-// Get returns a device, and false if there is none of that guid.
+// Get returns the device with that guid, and false if there is none.
 func (f *Fleet) Get(guid string) (Device, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -166,8 +167,8 @@ func (f *Fleet) Get(guid string) (Device, bool) {
 	return Device{}, false
 }
 
-// Critical returns the guid of the device whose absence is to be noticed at once: the kiosk that is
-// the last device of the last site.
+// Critical returns the guid of the device for whose absence the rules of the demo raise an alert: the
+// kiosk that is the last device of the last site.
 func (f *Fleet) Critical() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -177,7 +178,7 @@ func (f *Fleet) Critical() string {
 	return f.devices[len(f.devices)-1].GUID
 }
 
-// At returns the ith device, modulo their number, and false if there is none at all.
+// At returns the device at i modulo the number of devices, and false if the fleet is empty.
 func (f *Fleet) At(i int) (Device, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,8 +188,8 @@ func (f *Fleet) At(i int) (Device, bool) {
 	return *f.devices[i%len(f.devices)], true
 }
 
-// Change changes a device and returns it as it was and as it is then, and false if there is
-// none of that guid.
+// Change changes the device with that guid. It returns the device before and after the change, and
+// false if there is none.
 func (f *Fleet) Change(guid string, change func(*Device)) (before, after Device, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -204,7 +205,7 @@ func (f *Fleet) Change(guid string, change func(*Device)) (before, after Device,
 	return before, *d, true
 }
 
-// Remove takes a device out of the fleet. Add may bring it back.
+// Remove removes a device from the fleet. Add may bring it back.
 func (f *Fleet) Remove(guid string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -217,7 +218,7 @@ func (f *Fleet) Remove(guid string) {
 	f.devices = slices.DeleteFunc(f.devices, func(d *Device) bool { return d.GUID == guid })
 }
 
-// Add adds a device, unless one of its guid is there.
+// Add adds a device unless the fleet has one with its guid.
 func (f *Fleet) Add(d Device) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -231,7 +232,8 @@ func (f *Fleet) Add(d Device) {
 	f.devices = append(f.devices, &d)
 }
 
-// NewRecord returns a device that has never connected, as it is when only its record was added.
+// NewRecord makes a device that has never connected, for a client that adds only a record. It does not
+// add it to the fleet.
 func (f *Fleet) NewRecord(guid string, hostname any) Device {
 	name, _ := hostname.(string)
 	if name == "" {

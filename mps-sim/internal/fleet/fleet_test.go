@@ -15,27 +15,27 @@ func newFleet(n int, seed uint64) *fleet.Fleet {
 	return fleet.New(fleet.Config{Devices: n, Sites: []string{"Hamburg", "Lyon", "Austin"}, Seed: seed})
 }
 
-// hour is twelve steps.
+// step is the time of one step; an hour has twelve.
 const step = 5 * time.Minute
 
-func TestTheSameSeedTellsTheSameStory(t *testing.T) {
-	story := func(seed uint64) (all []any) {
+func TestTheSameSeedMakesTheSameLife(t *testing.T) {
+	lifeOf := func(seed uint64) (all []any) {
 		f := newFleet(60, seed)
 		life := fleet.NewLife(f, seed)
 		for range 500 {
-			happened, calls := life.Next(step)
+			occurrences, calls := life.Next(step)
 			for _, c := range calls {
 				if d, _ := f.Get(c.GUID); d.Trouble {
 					life.Failed(c)
 				}
 			}
-			all = append(all, happened, calls, f.List())
+			all = append(all, occurrences, calls, f.List())
 		}
 		return all
 	}
-	once, again := story(7), story(7)
+	once, again := lifeOf(7), lifeOf(7)
 	assert.Equal(t, once, again)
-	assert.NotEqual(t, once, story(8))
+	assert.NotEqual(t, once, lifeOf(8))
 }
 
 func TestSitesBecomeSmallerAndDevicesHaveNames(t *testing.T) {
@@ -60,17 +60,17 @@ func TestSitesBecomeSmallerAndDevicesHaveNames(t *testing.T) {
 	}
 }
 
-// In the evening laptops go home and others are switched off; in the morning all are back, in the
-// meantime administrators have sat down at some, and no trouble stays.
+// Laptops disconnect in the evening and connect in the morning. In the meantime administrators switch
+// devices and take over screens, and every trouble ends.
 func TestADay(t *testing.T) {
 	f := newFleet(60, 1)
 	life := fleet.NewLife(f, 1)
-	happened, calls := map[fleet.What]int{}, map[string]int{}
+	counts, calls := map[fleet.OccurrenceKind]int{}, map[string]int{}
 	connectedAt := map[int]int{} // hour of the day
 	for range 24 * 12 {
-		what, made := life.Next(step)
-		for _, h := range what {
-			happened[h.What]++
+		occurrences, made := life.Next(step)
+		for _, o := range occurrences {
+			counts[o.Kind]++
 		}
 		for _, c := range made {
 			calls[c.Method+" "+strings.TrimSuffix(c.Path, c.GUID)+c.Body]++
@@ -80,9 +80,9 @@ func TestADay(t *testing.T) {
 		connectedAt[int(life.Clock().Hours())] = connected
 	}
 	assert.Greater(t, connectedAt[10]-connectedAt[22], 10, "laptops go home")
-	assert.Greater(t, happened[fleet.Connected], 10)
-	assert.InDelta(t, happened[fleet.Disconnected], happened[fleet.Connected], 15)
-	assert.Positive(t, happened[fleet.SessionStarted])
+	assert.Greater(t, counts[fleet.Connected], 10)
+	assert.InDelta(t, counts[fleet.Disconnected], counts[fleet.Connected], 15)
+	assert.Positive(t, counts[fleet.SessionStarted])
 	assert.Positive(t, calls[`POST /api/v1/amt/power/action/{"action":8}`])
 	assert.Positive(t, calls[`POST /api/v1/amt/power/action/{"action":2}`])
 	assert.Positive(t, calls[`POST /api/v1/amt/userConsentCode/{"consentCode":"123456"}`])
@@ -90,7 +90,7 @@ func TestADay(t *testing.T) {
 	assert.Greater(t, calls["GET /api/v1/amt/power/state/"], 50)
 }
 
-func TestNothingGoesWrongInQuietTimes(t *testing.T) {
+func TestQuietMakesNoTrouble(t *testing.T) {
 	f := newFleet(60, 1)
 	life := fleet.NewLife(f, 1)
 	life.SetQuiet(true)
@@ -101,7 +101,7 @@ func TestNothingGoesWrongInQuietTimes(t *testing.T) {
 	}
 }
 
-func TestChangesAreToldOnce(t *testing.T) {
+func TestChangesReturnsEachChangeOnce(t *testing.T) {
 	f := newFleet(3, 1)
 	all, gone, version := f.Changes(0)
 	assert.Len(t, all, 3)
@@ -126,7 +126,7 @@ func TestChangesAreToldOnce(t *testing.T) {
 	assert.Len(t, f.List(), 3)
 }
 
-func TestAFleetThatIsGoneHarmsNothing(t *testing.T) {
+func TestTheLifeOfAnEmptyFleetGoesOn(t *testing.T) {
 	f := newFleet(2, 1)
 	life := fleet.NewLife(f, 1)
 	for _, d := range f.List() {

@@ -1,6 +1,6 @@
-// Package ilertsim stands in for ilert: it takes events as ilert does, groups
-// them by alert key, and shows the alerts that ilert would have. It keeps the
-// newest thousand, in memory. It can be down, or in maintenance, as ilert can.
+// Package ilertsim stands in for ilert. It accepts events as ilert does, groups them by alert key, and
+// returns the alerts that ilert would have. It keeps the newest thousand alerts, in memory. The caller
+// can set it to be down or in maintenance.
 package ilertsim
 
 import (
@@ -15,57 +15,57 @@ import (
 	"time"
 )
 
-// Alert is one alert.
+// Alert is an alert with the members that ilert shows.
 type Alert struct {
 	ID        uint64    `json:"id"` // counts up from 1
 	AlertKey  string    `json:"alertKey"`
 	Summary   string    `json:"summary"`
 	Details   string    `json:"details,omitempty"`
 	Status    Status    `json:"status"`
-	Events    int       `json:"events"` // how many it got
+	Events    int       `json:"events"` // the number of events that ilert has merged into it
 	Priority  string    `json:"priority,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
-// Status is that of an alert at ilert.
+// Status is the state of an alert, spelled as by ilert.
 type Status string
 
-// ilert's states of an alert.
+// The states of an alert.
 const (
 	Pending  Status = "PENDING"
 	Accepted Status = "ACCEPTED"
 	Resolved Status = "RESOLVED"
 )
 
-// Mode is how the stand-in answers.
+// Mode is the condition of the stand-in, which decides on its answers.
 type Mode string
 
 // The modes.
 const (
 	Working     Mode = "working"
 	Down        Mode = "down"        // answers 503
-	Maintenance Mode = "maintenance" // answers 202, and opens no alert
+	Maintenance Mode = "maintenance" // answers 202 and opens no alert
 )
 
-// Server is the stand-in. The zero value is ready; its methods may be called
-// concurrently.
+// Server is the stand-in for ilert. Its zero value is ready, and its methods may be called concurrently.
 type Server struct {
 	mu      sync.Mutex
 	alerts  []*Alert // oldest first
-	opened  uint64
-	version uint64
+	opened  uint64   // the number of alerts ever opened
+	version uint64   // grows with each change
 	mode    Mode
 }
 
 const (
 	maxAlerts = 1000
-	maxBytes  = 1 << 20
+	maxBytes  = 1 << 20 // of a request
 )
 
+// request is an event as clients send it to ilert.
 type request struct {
 	IntegrationKey string `json:"integrationKey"`
-	APIKey         string `json:"apiKey"` // its old name
+	APIKey         string `json:"apiKey"` // the old name of integrationKey
 	EventType      string `json:"eventType"`
 	Summary        string `json:"summary"`
 	Details        string `json:"details"`
@@ -73,7 +73,7 @@ type request struct {
 	Priority       string `json:"priority"`
 }
 
-// SetMode sets how the stand-in answers from now on.
+// SetMode sets the mode.
 func (s *Server) SetMode(m Mode) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *Server) SetMode(m Mode) {
 	s.version++
 }
 
-// Mode returns how the stand-in answers.
+// Mode returns the current mode.
 func (s *Server) Mode() Mode {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +91,7 @@ func (s *Server) Mode() Mode {
 	return s.mode
 }
 
-// Events is the handler of POST /api/events.
+// Events handles POST /api/events.
 func (s *Server) Events(w http.ResponseWriter, r *http.Request) {
 	s.handle(w, r, func(e *request, err error) error {
 		switch {
@@ -111,9 +111,8 @@ func (s *Server) Events(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// MQTT is the handler of the endpoints for an MQTT alert source. Its events are
-// free JSON: a member of another type counts as missing, and without an eventType
-// they are alerts.
+// MQTT handles the endpoints for an MQTT alert source, which accept any JSON. A member of another type
+// counts as missing, and an event without eventType is an alert.
 func (s *Server) MQTT(w http.ResponseWriter, r *http.Request) {
 	s.handle(w, r, func(e *request, err error) error {
 		var otherType *json.UnmarshalTypeError
@@ -130,8 +129,8 @@ func (s *Server) MQTT(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// handle takes an event unless check, which gets it with the error of reading it,
-// returns an error.
+// handle applies the event in the body if check accepts it. check gets the event and the error of
+// parsing it, and may fill in missing members.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, check func(*request, error) error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBytes))
 	if err != nil {
@@ -148,17 +147,18 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, check func(*requ
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.take(e, time.Now(), mode == Maintenance)
+	s.apply(e, time.Now(), mode == Maintenance)
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (s *Server) take(e request, now time.Time, opensNone bool) {
+// apply opens an alert, changes an open one, or does nothing.
+func (s *Server) apply(e request, now time.Time, inMaintenance bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.open(e.AlertKey)
+	a := s.findOpen(e.AlertKey)
 	if a == nil {
-		if e.EventType != "ALERT" || opensNone {
-			return // ilert takes it, and nothing comes of it
+		if e.EventType != "ALERT" || inMaintenance {
+			return // ilert accepts the event without an effect
 		}
 		s.opened++
 		a = &Alert{ID: s.opened, AlertKey: strings.TrimSpace(e.AlertKey), Summary: e.Summary, Details: e.Details, Status: Pending, Priority: e.Priority, CreatedAt: now}
@@ -178,9 +178,9 @@ func (s *Server) take(e request, now time.Time, opensNone bool) {
 	s.version++
 }
 
-// open returns the alert of that key which is not resolved, or nil. Without a key
-// every event is an alert of its own.
-func (s *Server) open(key string) *Alert {
+// findOpen returns the alert with that key that is not resolved, or nil. An event without a key always
+// makes a new alert.
+func (s *Server) findOpen(key string) *Alert {
 	key = strings.TrimSpace(key)
 	if key == "" {
 		return nil
@@ -199,8 +199,8 @@ func (s *Server) Alerts() []Alert {
 	return all
 }
 
-// Changed returns a copy of all alerts, oldest first, and the version of now. It returns nil if
-// nothing has changed since that version.
+// Changed returns a copy of all alerts, oldest first, and the current version. It returns no alerts if
+// nothing has changed since the given version.
 func (s *Server) Changed(since uint64) ([]Alert, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +214,7 @@ func (s *Server) Changed(since uint64) ([]Alert, uint64) {
 	return all, s.version
 }
 
-// Count returns how many alerts were opened since the start, and how many are open now.
+// Count returns the number of alerts opened since the start, and of those that are open now.
 func (s *Server) Count() (opened uint64, open int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
-// amt is what AMT on one device remembers.
+// amt holds the state of AMT on one device.
 type amt struct {
-	record       JSON // what a client has changed of the device's record
+	record       JSON // the fields of the device's record that clients have changed
 	features     features
 	consentState int
 	alarms       []JSON
@@ -22,9 +22,10 @@ type amt struct {
 	localSync    bool
 	uefiSync     bool
 	profiles     []profile
-	number       uint32 // a number of the device's own, for addresses and serial numbers
+	number       uint32 // a number from the guid, for addresses and serial numbers
 }
 
+// features holds the features of AMT as POST sets them.
 type features struct {
 	UserConsent string `json:"userConsent"`
 	EnableSOL   bool   `json:"enableSOL"`
@@ -33,7 +34,7 @@ type features struct {
 	OCR         *bool  `json:"ocr"`
 }
 
-// amtOf returns AMT of a device. The API is locked.
+// amtOf returns the state of AMT on a device, and makes it at the first call. The caller holds a.mu.
 func (a *API) amtOf(d fleet.Device) *amt {
 	m := a.amts[d.GUID]
 	if m == nil {
@@ -43,20 +44,20 @@ func (a *API) amtOf(d fleet.Device) *amt {
 			record: JSON{}, number: h.Sum32(), wireless: "WifiEnabledS0SxAC", localSync: true,
 			features: features{UserConsent: "kvm", EnableSOL: true, EnableIDER: true, EnableKVM: true},
 		}
-		m.note(16, 2, "Security Admin", "Provisioning Completed")
+		m.addAuditRecord(16, 2, "Security Admin", "Provisioning Completed")
 		a.amts[d.GUID] = m
 	}
 	return m
 }
 
-// maxAudit is the number of records that the audit log of a device keeps.
+// maxAudit is the largest number of records in the audit log of a device.
 const maxAudit = 100
 
-// note adds a record to the audit log.
-func (m *amt) note(app, id int, appName, name string) {
+// addAuditRecord adds a record to the audit log.
+func (m *amt) addAuditRecord(app, id int, appName, name string) {
 	m.audit = slices.Insert(m.audit, 0, JSON{
 		"AuditAppID": app, "EventID": id, "InitiatorType": 0, "AuditApp": appName, "Event": name, "Initiator": "admin",
-		"Time": iso(time.Now()), "MCLocationType": 0, "NetAddress": "127.0.0.1", "Ex": "", "ExStr": nil,
+		"Time": isoTime(time.Now()), "MCLocationType": 0, "NetAddress": "127.0.0.1", "Ex": "", "ExStr": nil,
 	})
 	m.audit = m.audit[:min(len(m.audit), maxAudit)]
 }
@@ -102,14 +103,14 @@ func getFeatures(k *call) (int, any) {
 
 func setFeatures(k *call) (int, any) {
 	var f features
-	if !k.read(&f) || !slices.Contains([]string{"none", "kvm", "all"}, f.UserConsent) {
+	if !k.readBody(&f) || !slices.Contains([]string{"none", "kvm", "all"}, f.UserConsent) {
 		return invalid("userConsent", "User consent value should be either kvm, all or none")
 	}
 	if f.OCR == nil {
 		f.OCR = k.amt.features.OCR
 	}
 	k.amt.features = f
-	k.amt.note(18, 10, "Redirection Manager", "KVM Enabled")
+	k.amt.addAuditRecord(18, 10, "Redirection Manager", "KVM Enabled")
 	return http.StatusOK, JSON{"status": "AMT Features updated"}
 }
 
@@ -149,7 +150,7 @@ func hardwareInfo(k *call) (int, any) {
 	}
 }
 
-// deactivate takes AMT from the device, which then is no device of the server's any more.
+// deactivate deactivates AMT on a device and removes the device from the fleet.
 func deactivate(k *call) (int, any) {
 	k.api.fleet.Remove(k.device.GUID)
 	delete(k.api.amts, k.device.GUID)
@@ -157,7 +158,7 @@ func deactivate(k *call) (int, any) {
 }
 
 func auditLog(k *call) (int, any) {
-	start, wrongNumber := k.number("startIndex", 1)
+	start, wrongNumber := k.queryNumber("startIndex", 1)
 	if wrongNumber {
 		return invalid("startIndex", "startIndex should be an integer")
 	}

@@ -22,13 +22,13 @@ func newSecret() []byte {
 	return secret
 }
 
-// tokenLife is the time for which a token says that it is valid. Nobody asks for one here.
+// tokenLife is the time until a token expires. The simulator asks for no token, and checks none.
 const tokenLife = 24 * time.Hour
 
-// token returns a JSON Web Token in the form of MPS's.
+// token returns a JSON Web Token like that of MPS.
 func (a *API) token(device string) string {
 	part := func(v any) string {
-		text, _ := json.Marshal(v) // of texts and numbers
+		text, _ := json.Marshal(v) // texts and numbers cannot fail
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
 	signed := part(JSON{"alg": "HS256", "typ": "JWT"}) + "." +
@@ -38,10 +38,10 @@ func (a *API) token(device string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// authorize lets everybody in, for a simulator has no secrets, but asks as MPS does.
+// authorize accepts any user name and password, because a simulator has no secrets.
 func authorize(k *call) (int, any) {
 	var body struct{ Username, Password string }
-	switch ok := k.read(&body); {
+	switch ok := k.readBody(&body); {
 	case !ok || body.Username == "":
 		return invalid("username", "User name is required")
 	case body.Password == "":
@@ -72,15 +72,16 @@ func health(*call) (int, any) {
 
 func serviceVersion(*call) (int, any) { return http.StatusOK, JSON{"serviceVersion": "2.34.0"} }
 
-// deviceJSON returns the record of a device, in which a client may have changed some fields.
+// deviceJSON returns the record of a device with the fields that clients have changed. The caller holds
+// a.mu.
 func (a *API) deviceJSON(d fleet.Device) JSON {
 	record := JSON{
 		"guid": d.GUID, "hostname": d.Hostname, "friendlyName": d.Hostname, "connectionStatus": d.Connected,
 		"tags": []string{d.Site, string(d.Role)}, "mpsInstance": "mps-" + strings.ToLower(d.Site), "mpsusername": "admin",
-		"tenantId": "", "dnsSuffix": "example.com", "lastConnected": iso(time.Now()), "lastSeen": iso(time.Now()), "lastDisconnected": nil,
+		"tenantId": "", "dnsSuffix": "example.com", "lastConnected": isoTime(time.Now()), "lastSeen": isoTime(time.Now()), "lastDisconnected": nil,
 		"deviceInfo": JSON{
 			"fwVersion": "16.1.25", "fwBuild": "2124", "fwSku": "16392", "currentMode": "0",
-			"features": "AMT Pro Corporate", "ipAddress": "", "lastUpdated": iso(time.Now()),
+			"features": "AMT Pro Corporate", "ipAddress": "", "lastUpdated": isoTime(time.Now()),
 		},
 	}
 	if kept := a.amts[d.GUID]; kept != nil {
@@ -93,23 +94,23 @@ func (a *API) deviceJSON(d fleet.Device) JSON {
 	return record
 }
 
-// editable are the fields of a record that POST and PATCH change.
+// editable lists the fields of a record that POST and PATCH change.
 var editable = []string{"tags", "friendlyName", "dnsSuffix", "mpsusername", "tenantId", "deviceInfo"}
 
-// listDevices knows the parameters of MPS: $top, $skip, $count, status, hostname, friendlyName,
-// and tags with method AND or OR.
+// listDevices answers with the devices that match the parameters of MPS: $top, $skip, $count, status,
+// hostname, friendlyName, and tags with method AND or OR.
 func listDevices(k *call) (int, any) {
 	a := k.api
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	list := []JSON{}
 	for _, d := range a.fleet.List() {
-		if record := a.deviceJSON(d); k.wants(d, record) {
+		if record := a.deviceJSON(d); k.matches(d, record) {
 			list = append(list, record)
 		}
 	}
-	skip, err := k.number("$skip", 0)
-	top, err2 := k.number("$top", len(list))
+	skip, err := k.queryNumber("$skip", 0)
+	top, err2 := k.queryNumber("$top", len(list))
 	if err || err2 {
 		return invalid("$top", "The default value of top should be integer")
 	}
@@ -122,16 +123,18 @@ func listDevices(k *call) (int, any) {
 	return http.StatusOK, list
 }
 
-func (k *call) number(name string, without int) (n int, wrong bool) {
+// queryNumber reads a number of the query that is not negative.
+func (k *call) queryNumber(name string, byDefault int) (n int, wrong bool) {
 	text := k.Query(name)
 	if text == "" {
-		return without, false
+		return byDefault, false
 	}
 	n, err := strconv.Atoi(text)
 	return n, err != nil || n < 0
 }
 
-func (k *call) wants(d fleet.Device, record JSON) bool {
+// matches reports whether a device matches the parameters of the query.
+func (k *call) matches(d fleet.Device, record JSON) bool {
 	if s := k.Query("status"); s != "" && (s == "1") != d.Connected {
 		return false
 	}
@@ -189,7 +192,7 @@ func getDevice(k *call) (int, any) {
 	return http.StatusOK, k.api.deviceJSON(d)
 }
 
-// createDevice adds the record of a device, or changes that which is there.
+// createDevice adds the record of a device, or changes it if there is one.
 func createDevice(k *call) (int, any) { return keepRecord(k, true) }
 
 func editDevice(k *call) (int, any) { return keepRecord(k, false) }
@@ -197,7 +200,7 @@ func editDevice(k *call) (int, any) { return keepRecord(k, false) }
 func keepRecord(k *call, create bool) (int, any) {
 	record := JSON{}
 	guid := ""
-	if k.read(&record) {
+	if k.readBody(&record) {
 		guid, _ = record["guid"].(string)
 	}
 	if guid == "" {
@@ -233,7 +236,7 @@ func refreshDevice(k *call) (int, any) {
 	return http.StatusOK, JSON{"success": 200, "description": "Device info refreshed : " + k.device.GUID}
 }
 
-// disconnectDevice ends the CIRA connection, which the server then says by itself.
+// disconnectDevice ends the CIRA connection of a device. Its server publishes that.
 func disconnectDevice(k *call) (int, any) {
 	k.api.connect(k.device.GUID, false)
 	return http.StatusOK, JSON{"success": 200, "description": "Device CIRA connection disconnected : " + k.device.GUID}

@@ -1,6 +1,6 @@
-// Package mps answers the REST API of Intel's MPS: every route of it, by MPS's paths, with its
-// status codes and the JSON that its OpenAPI document describes. What a client sets it reads back,
-// as from a real device; the devices themselves are those of the fleet.
+// Package mps simulates the REST API of Intel's MPS: every route, with the paths and status codes of
+// MPS and the JSON that its OpenAPI document describes. A client reads back the values that it has
+// set, as from a real device. The devices come from package fleet.
 package mps
 
 import (
@@ -15,49 +15,50 @@ import (
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
-// API is what all servers of a fleet know together, as several MPS share a database. Its methods
-// may be called concurrently.
+// API is the REST API with the state that all servers of a fleet share, as several MPS share a
+// database. Its methods may be called concurrently.
 type API struct {
 	fleet   *fleet.Fleet
-	connect func(guid string, connected bool) bool // lets the server say that the connection has changed
+	connect func(guid string, connected bool) bool // also lets the server publish the change
 	secret  []byte                                 // signs tokens
 
 	mu   sync.Mutex
-	amts map[string]*amt // by guid; made when a device is first asked
+	amts map[string]*amt // by guid; made at the first call for a device
 }
 
-// New returns the API of a fleet. connect changes the CIRA connection of a device.
+// New makes the API of a fleet. It calls connect to change the CIRA connection of a device.
 func New(f *fleet.Fleet, connect func(guid string, connected bool) bool) *API {
 	return &API{fleet: f, connect: connect, secret: newSecret(), amts: map[string]*amt{}}
 }
 
-// JSON is an object of an answer.
+// JSON is a JSON object in an answer.
 type JSON = map[string]any
 
 // call is one call of the API.
 type call struct {
 	*gin.Context
 	api    *API
-	device fleet.Device // of a route that needs one
-	amt    *amt         // of that device, locked
+	device fleet.Device // set for routes that need a device
+	amt    *amt         // of that device; set for the same routes, and locked
 }
 
-// Route is one route and what a client has to know of it.
+// Route is a route of the REST API with an example of a call.
 type Route struct {
 	Method, Path string
-	NeedsDevice  bool // it fails with 404 unless the device is connected
-	Status       int  // of a call that works
-	Body         string
+	NeedsDevice  bool   // the answer is 404 unless the device is connected
+	Status       int    // of a successful call
+	Body         string // the body of the example
 	answer       func(*call) (int, any)
 }
 
-// Serve adds the routes to the router of a server, whose name devices show as their instance.
+// Serve adds the routes to the router of a server.
 func (a *API) Serve(router gin.IRoutes) {
 	for _, r := range Routes() {
 		router.Handle(r.Method, r.Path, func(c *gin.Context) { a.serve(c, r) })
 	}
 }
 
+// serve answers a call of a route.
 func (a *API) serve(c *gin.Context, r Route) {
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, 1<<20)
 	k := &call{Context: c, api: a}
@@ -81,7 +82,7 @@ func (a *API) serve(c *gin.Context, r Route) {
 	}
 	status, answer := r.answer(k)
 	if status == http.StatusNotFound {
-		middleware.SetOutcome(c, event.OutcomeClient) // the device is there; what was asked for is not
+		middleware.SetOutcome(c, event.OutcomeClient) // the fault is not that of an absent device
 	}
 	if answer == nil {
 		c.Status(status)
@@ -94,14 +95,15 @@ func (a *API) serve(c *gin.Context, r Route) {
 	c.JSON(status, answer)
 }
 
-// read reads the body of the call into a value, and returns false if it is not JSON for it.
-func (k *call) read(into any) bool { return k.ShouldBindJSON(into) == nil }
+// readBody parses the body of the call into a value, and returns false if that fails.
+func (k *call) readBody(into any) bool { return k.ShouldBindJSON(into) == nil }
 
-func wrong(description string) (int, any) {
+// badRequest returns the answer of MPS to other mistakes of a client.
+func badRequest(description string) (int, any) {
 	return http.StatusBadRequest, JSON{"error": "Incorrect URI or Bad Request", "errorDescription": description}
 }
 
-// invalid is the answer of MPS's validators.
+// invalid returns the answer of MPS's validators.
 func invalid(field, message string) (int, any) {
 	return http.StatusBadRequest, JSON{"errors": []JSON{{"type": "field", "msg": message, "path": field, "location": "body"}}}
 }
@@ -110,7 +112,7 @@ func notFound(what string) (int, any) {
 	return http.StatusNotFound, JSON{"error": what, "errorDescription": what}
 }
 
-// header is the part of an answer that MPS passes on from AMT.
+// header returns the header of an answer of AMT, which MPS passes on.
 func header(class, method string) JSON {
 	return JSON{
 		"To": "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous", "RelatesTo": "1",
@@ -120,7 +122,8 @@ func header(class, method string) JSON {
 	}
 }
 
-func returned(class, method string, value int) JSON {
+// returnValue returns an answer of AMT that has only a ReturnValue.
+func returnValue(class, method string, value int) JSON {
 	text := "SUCCESS"
 	if value != 0 {
 		text = "INVALID_PARAMETER"
@@ -128,4 +131,4 @@ func returned(class, method string, value int) JSON {
 	return JSON{"Header": header(class, method), "Body": JSON{"ReturnValue": value, "ReturnValueStr": text}}
 }
 
-func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -72,12 +72,12 @@ func shape(v any) string {
 	}
 }
 
-// Every route answers a call that is right with MPS's status and JSON of MPS's shape. The shapes are
-// those of MPS's OpenAPI document and of its handlers.
+// Every route answers a correct call with the status of MPS and with JSON of the same shape. The shapes
+// come from the OpenAPI document and the handlers of MPS.
 func TestEveryRouteHasTheShapeOfMPS(t *testing.T) {
 	s := newService(t)
 	var shapes strings.Builder
-	after := map[string]string{ // what is called for once all others are
+	after := map[string]string{ // calls to make after all others
 		"DELETE /api/v1/devices/disconnect/:guid": "", "DELETE /api/v1/amt/deactivate/:guid": "", "DELETE /api/v1/devices/:guid": "",
 	}
 	var last []mps.Route
@@ -113,7 +113,7 @@ func TestEveryRouteHasTheShapeOfMPS(t *testing.T) {
 	assert.Equal(t, string(want), shapes.String())
 }
 
-// The routes are those of MPS, no more and no less.
+// The routes are exactly those of MPS.
 func TestAllRoutesOfMPSAreThere(t *testing.T) {
 	content, err := os.ReadFile("../../../testdata/facts/mps-events.json")
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestAllRoutesOfMPSAreThere(t *testing.T) {
 	require.NoError(t, json.Unmarshal(content, &facts))
 	var want, got []string
 	for _, f := range facts {
-		// refresh answers 404 by itself for a device that is not connected.
+		// The handler of refresh checks itself that the device is connected.
 		if f.Route != "" && f.Route != "/api/v1/devices/refresh/:guid" {
 			want = append(want, fmt.Sprint(f.Method, f.Route, f.NeedsDevice))
 		}
@@ -142,7 +142,7 @@ func TestWhatIsSetIsReadBack(t *testing.T) {
 	for _, c := range []struct {
 		method, path, body string
 		status             int
-		answer             string // a part of it
+		answer             string // a part of the answer
 	}{
 		{"POST", "/api/v1/amt/power/action/:guid", `{"action":8}`, 200, `"ReturnValueStr":"SUCCESS"`},
 		{"GET", "/api/v1/amt/power/state/:guid", "", 200, `"powerstate":8`},

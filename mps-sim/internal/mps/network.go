@@ -31,7 +31,7 @@ func addCertificate(k *call) (int, any) {
 		Cert      string `json:"cert"`
 		IsTrusted bool   `json:"isTrusted"`
 	}
-	if !k.read(&body) || body.Cert == "" {
+	if !k.readBody(&body) || body.Cert == "" {
 		return invalid("cert", "Certificate is required")
 	}
 	handle := fmt.Sprintf("Intel(r) AMT Certificate: Handle: %d", len(k.amt.certificates)+1)
@@ -45,7 +45,7 @@ func addCertificate(k *call) (int, any) {
 func deleteCertificate(k *call) (int, any) {
 	handle := k.Param("instanceId")
 	if handle == "Intel(r) AMT Certificate: Handle: 0" {
-		return wrong("Cannot delete certificate '" + handle + "': Certificate is read-only and cannot be removed")
+		return badRequest("Cannot delete certificate '" + handle + "': Certificate is read-only and cannot be removed")
 	}
 	before := len(k.amt.certificates)
 	k.amt.certificates = slices.DeleteFunc(k.amt.certificates, func(c JSON) bool { return c["instanceID"] == handle })
@@ -58,7 +58,7 @@ func deleteCertificate(k *call) (int, any) {
 func linkPreference(k *call) (int, any) {
 	var body struct{ LinkPreference, Timeout int }
 	name := ""
-	if k.read(&body) {
+	if k.readBody(&body) {
 		name = map[int]string{1: "ME", 2: "HOST"}[body.LinkPreference]
 	}
 	if name == "" {
@@ -68,7 +68,7 @@ func linkPreference(k *call) (int, any) {
 	return http.StatusOK, JSON{"ReturnValue": 0, "ReturnValueStr": "SUCCESS"}
 }
 
-// port returns what the two network ports of a device have in common.
+// port returns the settings of the network port at index: 0 wired, 1 wireless.
 func port(n uint32, index int) JSON {
 	address := fmt.Sprintf("192.168.%d.%d", n>>8%256, 1+n%254)
 	return JSON{
@@ -115,13 +115,13 @@ func setWired(k *call) (int, any) {
 		IPAddress   string `json:"ipAddress"`
 		IEEE8021x   any    `json:"ieee8021x"`
 	}
-	switch ok := k.read(&body); {
+	switch ok := k.readBody(&body); {
 	case !ok:
-		return wrong("the body is no JSON")
+		return badRequest("the body is no JSON")
 	case body.IEEE8021x != nil:
 		return http.StatusNotImplemented, JSON{"error": "Not Implemented", "errorDescription": "Wired 802.1x configuration is not supported"}
 	case body.DHCPEnabled != nil && *body.DHCPEnabled && body.IPAddress != "":
-		return wrong("ipAddress must not be set when dhcpEnabled is true")
+		return badRequest("ipAddress must not be set when dhcpEnabled is true")
 	}
 	return http.StatusNoContent, nil
 }
@@ -132,7 +132,7 @@ func wirelessState(k *call) (int, any) { return http.StatusOK, JSON{"state": k.a
 
 func setWirelessState(k *call) (int, any) {
 	var body struct{ State string }
-	if k.read(&body) {
+	if k.readBody(&body) {
 		for _, state := range wirelessStates {
 			if strings.EqualFold(state, body.State) {
 				k.amt.wireless = state
@@ -140,7 +140,7 @@ func setWirelessState(k *call) (int, any) {
 			}
 		}
 	}
-	return wrong("Unsupported wireless state: " + body.State)
+	return badRequest("Unsupported wireless state: " + body.State)
 }
 
 func profileSync(k *call) (int, any) {
@@ -149,7 +149,7 @@ func profileSync(k *call) (int, any) {
 
 func setProfileSync(k *call) (int, any) {
 	var body struct{ LocalProfileSync, UEFIProfileSync *bool }
-	if !k.read(&body) || body.LocalProfileSync == nil && body.UEFIProfileSync == nil {
+	if !k.readBody(&body) || body.LocalProfileSync == nil && body.UEFIProfileSync == nil {
 		return invalid("localProfileSync", "at least one of localProfileSync and uefiProfileSync is required")
 	}
 	if body.LocalProfileSync != nil {
@@ -170,15 +170,15 @@ type profile struct {
 	Priority             int    `json:"priority"`
 }
 
-// maxProfiles is the number of wireless profiles that AMT keeps.
+// maxProfiles is the largest number of wireless profiles that AMT keeps.
 const maxProfiles = 8
 
 func profiles(k *call) (int, any) { return http.StatusOK, append([]profile{}, k.amt.profiles...) }
 
-// readProfile reads a profile from the body, and returns where the device has one of that name,
-// and whether another one has its priority.
+// readProfile reads a profile from the body. It also returns the index of the profile of that name or
+// -1, and whether another profile has the same priority.
 func (k *call) readProfile() (p profile, at int, priorityTaken, ok bool) {
-	if !k.read(&p) || p.ProfileName == "" || p.SSID == "" || p.Priority < 1 || p.Priority > 255 {
+	if !k.readBody(&p) || p.ProfileName == "" || p.SSID == "" || p.Priority < 1 || p.Priority > 255 {
 		return p, 0, false, false
 	}
 	at = k.amt.profileAt(p.ProfileName)
@@ -198,7 +198,7 @@ func addProfile(k *call) (int, any) {
 	p, at, priorityTaken, ok := k.readProfile()
 	switch {
 	case !ok:
-		return wrong("profileName, ssid and a priority of 1 to 255 are required")
+		return badRequest("profileName, ssid and a priority of 1 to 255 are required")
 	case at >= 0:
 		return conflict("Wireless Profile already exists: " + p.ProfileName + ".")
 	case priorityTaken:
@@ -214,7 +214,7 @@ func updateProfile(k *call) (int, any) {
 	p, at, priorityTaken, ok := k.readProfile()
 	switch {
 	case !ok:
-		return wrong("profileName, ssid and a priority of 1 to 255 are required")
+		return badRequest("profileName, ssid and a priority of 1 to 255 are required")
 	case at < 0:
 		return notFound("Wireless Profile not found")
 	case priorityTaken:

@@ -9,9 +9,10 @@ import (
 	"github.com/mps-events/mps-events/internal/openamt"
 )
 
+// parameter matches a parameter in the path of a route, such as :guid.
 var parameter = regexp.MustCompile(`:(\w+)`)
 
-// Document returns the OpenAPI document of the table of routes.
+// Document returns the OpenAPI document of all routes.
 func Document() JSON {
 	paths := JSON{}
 	for _, r := range Routes() {
@@ -31,6 +32,7 @@ func Document() JSON {
 	}
 }
 
+// operation returns the description of a route.
 func operation(r Route) JSON {
 	known, _ := openamt.Lookup(r.Method, r.Path)
 	words := known.Words()

@@ -16,7 +16,7 @@ func powerState(k *call) (int, any) {
 	return http.StatusOK, JSON{"powerstate": k.device.PowerState, "OSPowerSavingState": fullPower}
 }
 
-// Power actions by their number in CIM, of which these leave a device on or off.
+// The power actions, by their number in CIM and their effect on a device.
 var (
 	switchesOn   = []int{2, 5, 9, 10, 11, 14, 15, 16, 500}
 	switchesOff  = []int{6, 8, 12, 13}
@@ -27,7 +27,7 @@ func powerAction(k *call) (int, any) {
 	var body struct {
 		Action *int `json:"action"`
 	}
-	if !k.read(&body) || body.Action == nil {
+	if !k.readBody(&body) || body.Action == nil {
 		return invalid("action", "Invalid value")
 	}
 	switch {
@@ -39,12 +39,12 @@ func powerAction(k *call) (int, any) {
 	default:
 		return invalid("action", "Invalid value")
 	}
-	return http.StatusOK, returned(powerClass, "RequestPowerStateChange", 0)
+	return http.StatusOK, returnValue(powerClass, "RequestPowerStateChange", 0)
 }
 
 func (k *call) setPower(state fleet.PowerState) {
 	k.api.fleet.Change(k.device.GUID, func(d *fleet.Device) { d.PowerState = state })
-	k.amt.note(17, 0, "RCO", "Performed Power Up")
+	k.amt.addAuditRecord(17, 0, "RCO", "Performed Power Up")
 }
 
 func powerCapabilities(*call) (int, any) {
@@ -71,11 +71,11 @@ func bootOptions(k *call) (int, any) {
 		Action *int `json:"action"`
 		UseSOL bool `json:"useSOL"`
 	}
-	if !k.read(&body) || body.Action == nil {
+	if !k.readBody(&body) || body.Action == nil {
 		return invalid("action", "Invalid value")
 	}
 	k.setPower(fleet.On)
-	return http.StatusOK, returned(powerClass, "RequestPowerStateChange", 0)
+	return http.StatusOK, returnValue(powerClass, "RequestPowerStateChange", 0)
 }
 
 const consentClass = "http://intel.com/wbem/wscim/1/ips-schema/1/IPS_OptInService"
@@ -89,27 +89,27 @@ const (
 
 func requestConsent(k *call) (int, any) {
 	k.amt.consentState = displayed
-	return http.StatusOK, returned(consentClass, "StartOptIn", 0)
+	return http.StatusOK, returnValue(consentClass, "StartOptIn", 0)
 }
 
-// sendConsent takes any code of six digits: nobody sits before a simulated screen.
+// sendConsent accepts any code of six characters, because a simulated screen shows none.
 func sendConsent(k *call) (int, any) {
 	var body struct {
 		ConsentCode any `json:"consentCode"`
 	}
-	if !k.read(&body) || body.ConsentCode == nil {
+	if !k.readBody(&body) || body.ConsentCode == nil {
 		return invalid("consentCode", "Consent code is required")
 	}
 	if k.amt.consentState != displayed || len(fmt.Sprint(body.ConsentCode)) != 6 {
-		return http.StatusBadRequest, returned(consentClass, "SendOptInCode", 2)
+		return http.StatusBadRequest, returnValue(consentClass, "SendOptInCode", 2)
 	}
 	k.amt.consentState = received
-	return http.StatusOK, returned(consentClass, "SendOptInCode", 0)
+	return http.StatusOK, returnValue(consentClass, "SendOptInCode", 0)
 }
 
 func cancelConsent(k *call) (int, any) {
 	k.amt.consentState = notStarted
-	return http.StatusOK, returned(consentClass, "CancelOptIn", 0)
+	return http.StatusOK, returnValue(consentClass, "CancelOptIn", 0)
 }
 
 func displays(k *call) (int, any) {
@@ -127,7 +127,7 @@ func setDisplay(k *call) (int, any) {
 	var body struct {
 		DisplayIndex *int `json:"displayIndex"`
 	}
-	if !k.read(&body) || body.DisplayIndex == nil || *body.DisplayIndex < 0 || *body.DisplayIndex > 3 {
+	if !k.readBody(&body) || body.DisplayIndex == nil || *body.DisplayIndex < 0 || *body.DisplayIndex > 3 {
 		return invalid("displayIndex", "displayIndex must be an integer from 0 to 3")
 	}
 	k.amt.display = *body.DisplayIndex
@@ -139,7 +139,7 @@ func setDisplay(k *call) (int, any) {
 	}}
 }
 
-// maxAlarms is the number of alarms that AMT keeps.
+// maxAlarms is the largest number of alarms that AMT keeps.
 const maxAlarms = 5
 
 func addAlarm(k *call) (int, any) {
@@ -149,11 +149,11 @@ func addAlarm(k *call) (int, any) {
 		Interval                int
 		DeleteOnCompletion      *bool
 	}
-	if !k.read(&body) || body.ElementName == "" || body.StartTime == nil {
-		return wrong("Invalid parameters for alarm add request for guid : " + k.device.GUID + ".")
+	if !k.readBody(&body) || body.ElementName == "" || body.StartTime == nil {
+		return badRequest("Invalid parameters for alarm add request for guid : " + k.device.GUID + ".")
 	}
 	if len(k.amt.alarms) == maxAlarms {
-		return wrong("Alarm add request failed, quota limit reached for guid : " + k.device.GUID + ".")
+		return badRequest("Alarm add request failed, quota limit reached for guid : " + k.device.GUID + ".")
 	}
 	id := body.InstanceID
 	if id == "" {
@@ -171,8 +171,8 @@ func alarms(k *call) (int, any) { return http.StatusOK, append([]JSON{}, k.amt.a
 
 func deleteAlarm(k *call) (int, any) {
 	var body struct{ Name string }
-	if !k.read(&body) || body.Name == "" {
-		return wrong("Invalid alarm occurrence request for guid : " + k.device.GUID + ".")
+	if !k.readBody(&body) || body.Name == "" {
+		return badRequest("Invalid alarm occurrence request for guid : " + k.device.GUID + ".")
 	}
 	before := len(k.amt.alarms)
 	k.amt.alarms = slices.DeleteFunc(k.amt.alarms, func(a JSON) bool { return a["InstanceID"] == body.Name })

@@ -2,16 +2,17 @@ package mps
 
 import "net/http"
 
+// The values of Route.NeedsDevice.
 const (
 	device = true
 	server = false
 )
 
-// Routes returns the table of all routes of MPS's REST API.
+// Routes returns all routes of MPS's REST API.
 func Routes() []Route {
 	const ok, created, none = http.StatusOK, http.StatusCreated, http.StatusNoContent
 	return []Route{
-		// Signing in, and the server itself.
+		// Login, and the server itself.
 		{"POST", "/api/v1/authorize", server, ok, `{"username":"standalone","password":"G@ppm0ym"}`, authorize},
 		{"GET", "/api/v1/authorize/redirection/:guid", server, ok, "", authorizeRedirection},
 		{"GET", "/api/v1/ciracert", server, ok, "", ciraCert},
