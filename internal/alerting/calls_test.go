@@ -235,3 +235,37 @@ func TestABatchOfMessagesMakesFewCallsOfItsStore(t *testing.T) {
 	}
 	assert.Positive(t, e.Overflow().Letters, "also when the bounds are exceeded")
 }
+
+// reading is a store that records the rules of which pages are read.
+type reading struct {
+	alerting.Store
+	rules []string
+}
+
+func (r *reading) Update(ctx context.Context, do func(alerting.Tx) error) error {
+	return r.Store.Update(ctx, func(tx alerting.Tx) error { return do(readingTx{tx, r}) })
+}
+
+type readingTx struct {
+	alerting.Tx
+	store *reading
+}
+
+func (t readingTx) Load(ctx context.Context, keys alerting.Keys, rows *alerting.Rows) error {
+	for _, q := range keys.Rules {
+		t.store.rules = append(t.store.rules, q.Rule)
+	}
+	return t.Tx.Load(ctx, keys, rows)
+}
+
+// A page is 2,000 alerts, and each message of a batch may end its rule.
+func TestARuleThatABatchEndsOftenIsReadOnce(t *testing.T) {
+	store := &reading{Store: memory.New()}
+	e := open(t, store, alerting.DefaultBounds)
+	batch := make([]alerting.Message, 1024)
+	for i := range batch {
+		batch[i] = message(decision.EndAll{Rule: "r"}, decision.EndAll{Rule: "q"})
+	}
+	require.NoError(t, e.Apply(t.Context(), batch))
+	assert.Equal(t, []string{"r", "q"}, store.rules)
+}

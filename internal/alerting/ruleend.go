@@ -129,19 +129,18 @@ func (w *work) endAll(rule string, o *origin) {
 	if !read {
 		panic(missing{Keys{Rules: []RuleQuery{{rule, w.lastEpoch() + 1, maxPage}}}})
 	}
-	ids := maps.Collect(func(yield func(AlertID, struct{}) bool) {
-		for _, id := range page.Alerts {
-			if !yield(id, struct{}{}) {
-				return
-			}
-		}
-	})
-	for id, a := range w.rows.Alerts { // the page does not have what this transaction has raised
-		if a != nil && a.Rule == rule {
-			ids[id] = struct{}{}
+	var open, ended []AlertID
+	for id, a := range w.rows.Alerts { // those of the page, and what this transaction has raised
+		switch {
+		case a == nil || a.Rule != rule:
+		case a.open():
+			open = append(open, id)
+		default:
+			ended = append(ended, id)
 		}
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(ids), compareIDs) {
+	slices.SortFunc(open, compareIDs) // the message waits with the first of them
+	for _, id := range slices.Concat(open, ended) {
 		if a := w.alert(id); a != nil && a.Rule == rule {
 			w.endByID(id, o)
 		}

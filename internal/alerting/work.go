@@ -92,6 +92,7 @@ var strictPlans bool
 
 // load reads the rows of keys that the working set does not have yet.
 func (w *work) load(k Keys) error {
+	rules := map[string]struct{}{}
 	k.Alerts = unread(k.Alerts, w.rows.Alerts)
 	k.Groups = slices.DeleteFunc(unread(k.Groups, w.rows.Groups), func(id GroupID) bool {
 		g, cached := w.takeCached(id)
@@ -99,6 +100,12 @@ func (w *work) load(k Keys) error {
 			w.rows.Groups[id] = g
 		}
 		return cached
+	})
+	k.Rules = slices.DeleteFunc(slices.Clone(k.Rules), func(q RuleQuery) bool {
+		_, read := w.rows.Rules[q.Rule]
+		_, twice := rules[q.Rule]
+		rules[q.Rule] = struct{}{}
+		return read || twice
 	})
 	k.Outbox = unread(k.Outbox, w.rows.Outbox)
 	k.Letters = unread(k.Letters, w.rows.Letters)

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"alert", alertTests},
 		{"alerts", alertsTests},
 		{"bounds", boundsTests},
+		{"concurrent", concurrentTests},
 		{"effect", effectTests},
 		{"held", heldTests},
 		{"lane", laneTests},
