@@ -32,8 +32,9 @@ type Engine struct {
 	ends     []RuleEnd
 	epoch    int64 // of the newest RuleEnd
 
-	groups   groupCache // only the transaction under way uses it
-	overflow overflow
+	groups    groupCache // only the transaction under way uses it, and claimedAt
+	claimedAt time.Time  // see noteTime
+	overflow  overflow
 }
 
 // Reminder is the default interval after which an alert that is raised again is sent to ilert again. No rule can turn

@@ -34,6 +34,7 @@ const maxLanes = 1000
 // for a key than its budget allows in a minute, those of a rule become one storm. Claim returns a notice again only
 // after Settle. Each lane has its turn, the unproven ones behind the others.
 func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Limits) (notices []Notice, err error) {
+	now = now.Round(0) // without the reading of a monotonic clock: the rows have none
 	for claimed, timers := false, true; !claimed; timers = false {
 		err = e.update(ctx, func(w *work) error {
 			notices = nil
@@ -43,7 +44,7 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 			}
 			if timers {
 				found, err := w.runTimers(due, now)
-				if found || err != nil {
+				if w.noteTime(now) || found || err != nil {
 					return err // the next transaction finds the lanes that these ends make due
 				}
 			}
@@ -56,6 +57,16 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 		}
 	}
 	return notices, nil
+}
+
+// noteTime records the time of a Claim, and reports whether the clock was put back since the last one: the times until
+// which lanes are held up may then be far away.
+func (w *work) noteTime(now time.Time) (putBack bool) {
+	e := w.engine
+	putBack = now.Before(e.claimedAt.Add(-time.Second))
+	w.changes.AllLanes = w.changes.AllLanes || putBack
+	w.onCommit(func() { e.claimedAt = now })
+	return putBack
 }
 
 // claimLanes claims notices of lanes that are due.

@@ -114,7 +114,8 @@ func keysOfAnswers(answers []Answer) (k Keys) {
 // settleAnswer changes the alert or the outbox item of a notice as its answer demands.
 func (w *work) settleAnswer(answer *Answer) {
 	n := &answer.Notice
-	w.holdLane(n.IntegrationKey, LaneHold{}) // the answer may change how much may be sent
+	// The answer may change how much may be sent. Other lanes that wait already have their turn before.
+	w.holdLane(n.IntegrationKey, LaneHold{answer.At, answer.At})
 	if n.item != 0 {
 		w.settleItem(answer)
 		return

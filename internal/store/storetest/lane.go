@@ -22,6 +22,8 @@ var laneTests = []test{
 	testWhatEndedWhileItsKeyWasHeldWaitsNoMore,
 	testKeysTakeTurns,
 	testAKeyGivesHighBeforeLowAndThenWhatIsDueLongest,
+	testALaneWithABacklogHasItsTurnAfterTheOthers,
+	testAClockThatIsPutBackHoldsUpNoLane,
 }
 
 // within claims up to limit notices that are due, each within the budget of its integration key.
@@ -159,4 +161,35 @@ func testAKeyGivesHighBeforeLowAndThenWhatIsDueLongest(t *testing.T, open opener
 		order = append(order, keysOf(given)...)
 	}
 	assert.Equal(t, []string{"ALERT 2", "ALERT 1", "RESOLVE ended", " ", "ALERT 3"}, order)
+}
+
+// Each answer frees a request, which the lane whose backlog has waited longest must not take every time.
+func testALaneWithABacklogHasItsTurnAfterTheOthers(t *testing.T, open opener) {
+	b := open(t)
+	for n := range 20 {
+		b.does(of(doors, fmt.Sprint(n), "LOW"))
+	}
+	b.later(time.Second)
+	b.does(of(configured, "other", "LOW"))
+	var sent []string
+	for range 3 {
+		b.later(time.Second)
+		notices, err := b.Claim(t.Context(), b.now, 1, alerting.Unlimited)
+		require.NoError(t, err)
+		require.Len(t, notices, 1)
+		sent = append(sent, notices[0].Event.AlertKey)
+		b.settle(notices[0], alerting.Taken)
+	}
+	assert.Contains(t, sent, "other")
+}
+
+// The time until which a lane is held up is far away if the clock is put back.
+func testAClockThatIsPutBackHoldsUpNoLane(t *testing.T, open opener) {
+	b := open(t)
+	b.does(of(doors, "a", "LOW"))
+	spent := map[ilert.IntegrationKey]alerting.Budget{doors: {Again: b.now.Add(time.Second)}}
+	assert.Empty(t, b.within(100, spent))
+	b.later(-24 * time.Hour)
+	b.does(of(doors, "b", "LOW"))
+	assert.Equal(t, []string{"ALERT b by env:DOORS_KEY"}, keysOf(b.claim()))
 }
