@@ -234,3 +234,38 @@ func TestAMessageThatComesTwiceAtTheSameTimeHasOneEffect(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, alerting.Tally{Received: 2, Duplicate: 1, Pending: 1}, tallies["f"])
 }
+
+// hooked is a store that calls after once an Update is committed, before it returns.
+type hooked struct {
+	alerting.Store
+	after func()
+}
+
+func (h *hooked) Update(ctx context.Context, do func(alerting.Tx) error) error {
+	err := h.Store.Update(ctx, do)
+	if h.after != nil {
+		h.after()
+	}
+	return err
+}
+
+// The session of the broker may end while its messages are stored: their packet identifiers mean nothing afterwards.
+func TestASessionMayEndWhileItsMessagesAreStored(t *testing.T) {
+	store := &hooked{Store: memory.New()}
+	e := open(t, store, alerting.DefaultBounds)
+	deliver := func(link uint64, again bool) {
+		m := message(send(doors, "a"))
+		m.Delivery = alerting.Delivery{Link: link, PacketID: 1, Print: 1, Again: again}
+		require.NoError(t, e.Apply(t.Context(), []alerting.Message{m}))
+	}
+	store.after = func() { e.EndSession(2) }
+	deliver(1, false)
+	store.after = nil
+	deliver(2, true) // its first delivery was lost with a connection
+	tallies, err := e.Tallies(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, alerting.Tally{Received: 2, Pending: 2}, tallies["f"])
+	var kept alerting.Memory
+	require.NoError(t, store.Update(t.Context(), func(tx alerting.Tx) error { return tx.Recover(t.Context(), &kept) }))
+	assert.Len(t, kept.Receipts, 1, "that of the session that has ended is deleted")
+}

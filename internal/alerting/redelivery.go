@@ -182,6 +182,9 @@ func (r *received) addTo(known *receipts) {
 	}
 	for _, one := range r.added {
 		known.add(one)
+		if one.Link < known.from { // its session has ended meanwhile
+			known.drop(one)
+		}
 	}
 }
 
