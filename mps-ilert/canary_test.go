@@ -19,14 +19,14 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// canaries are secrets, each of another kind. None may ever be seen.
+// canaries are secrets, one of each kind. No output may contain any of them.
 var canaries = map[string]string{
 	"integration key": "canary-integration-key", "key of a rule": "canary-rule-key", "key in a message": "canary-message-key",
 	"heartbeat key": "canary-heartbeat-key", "heartbeat key in a message": "canary-other-heartbeat",
 	"password": "canary-mqtt-password", "token": "canary-http-token", "key in a file": "canary-key-in-a-file",
 }
 
-// sings fails if a secret is in what somebody sees.
+// sings fails if an output contains a secret.
 func sings(t *testing.T, where, text string) {
 	t.Helper()
 	for name, secret := range canaries {
@@ -45,7 +45,7 @@ rules:
     ends: {age: 1h}
 `
 
-// parrot starts an ilert that repeats the whole request in its answer, whatever that is.
+// parrot starts an ilert that repeats the whole request in its answer.
 func parrot(t *testing.T) *httptest.Server {
 	t.Helper()
 	statuses := []int{403, 500, 429, 400, 202}

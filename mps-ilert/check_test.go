@@ -38,7 +38,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// What the built-in rules do on bad and on ordinary days stands in their own tests.
+// The files of the built-in rules have tests for bad and for ordinary days.
 func TestTheTestsOfAllRulesPass(t *testing.T) {
 	for _, name := range rulefile.PresetNames {
 		out, err := check(t, "", "--preset", name)

@@ -97,8 +97,8 @@ func startDaemonOn(t *testing.T, file string, env func(string) string, ilert str
 	return d
 }
 
-// The table says what ilagent 0.9 makes of each message, but for those that it throws
-// away because they cannot be understood: these we keep, with the reason.
+// The table has the requests of ilagent 0.9 for each message. ilagent drops messages that it cannot
+// understand; mps-ilert keeps these, with the reason.
 func TestACommandLineOfIlagentMakesTheSameRequests(t *testing.T) {
 	file, err := os.ReadFile("../testdata/ilagent.json")
 	require.NoError(t, err)
@@ -298,7 +298,7 @@ func TestWhatIlagentCanAndWeCannotYetIsSaid(t *testing.T) {
 	}
 }
 
-// What a command line without --preset means, which the log's first words tell.
+// The first line of the log shows what a command line without --preset means.
 func TestTheTopicTellsWhatTheMessagesAre(t *testing.T) {
 	for preset, all := range map[string][][]string{
 		"mps":     {nil, {"-e", "mps/events"}, {"-e", "rps/#"}, {"-e", "x", "--preset", "calls"}, {"-e", "x", "--config", "rules.yaml"}, {"-e", "$share/g/mps/events"}},

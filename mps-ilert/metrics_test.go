@@ -22,7 +22,7 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// watched is a daemon with secrets, and who may look at it.
+// watched is a daemon with secrets, and the token for its state.
 type watched struct {
 	daemon
 	token string

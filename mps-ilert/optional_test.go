@@ -14,8 +14,8 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// An optional field never costs a page: what ilert would not take is left out and counted,
-// whichever way an event comes.
+// An optional field never costs a page: the daemon leaves out and counts a field that ilert would not
+// accept, by whichever way the event has come.
 func TestOptionalFieldsThatIlertWouldNotTakeAreLeftOutAndCounted(t *testing.T) {
 	b := brokertest.Start(t, "")
 	ilert, requests := ilertStandIn(t)

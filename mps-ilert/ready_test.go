@@ -65,8 +65,8 @@ func answers(t *testing.T, base, text string) string {
 
 const inside = "db7.internal.example" // a name that only those inside may know
 
-// /ready asks for no token: it says which kind of thing is in the way. ilert's own words are in
-// the log, and nowhere else.
+// /ready asks for no token, so it answers only with the kind of the fault. ilert's answer is in the log,
+// and nowhere else.
 func TestReadyAndStatusDoNotQuoteIlert(t *testing.T) {
 	for status, want := range map[int]string{
 		401: `{"error":"ilert: ilert answered 401 Unauthorized: check ILERT_INTEGRATION_KEY, or the key that the rule or the message names instead"}`,

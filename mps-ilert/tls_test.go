@@ -33,7 +33,7 @@ func TestACertificateThatIsGoneIsNotBlamedOnTheBroker(t *testing.T) {
 	assert.NotContains(t, log.String(), "the port may not speak TLS")
 }
 
-// As with ilagent TLS comes from --mqtt_tls alone; who gives a certificate believes otherwise.
+// As with ilagent only --mqtt_tls turns TLS on, so a certificate without that flag needs a warning.
 func TestACertificateWithoutTLSIsWarnedOf(t *testing.T) {
 	ilert, _ := ilertStandIn(t)
 	b := brokertest.Start(t, "")

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Scripts tell by the exit code whether to try again or to mend the command line.
+// Scripts decide by the exit code whether to try again or to mend the command line.
 func TestACommandLineThatIsWrongEndsWithTwoAndNamesTheFlag(t *testing.T) {
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "rules.yaml")

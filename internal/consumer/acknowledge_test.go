@@ -15,8 +15,8 @@ import (
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 )
 
-// scripted is a broker whose every message to the consumer a test writes itself,
-// and which sees every acknowledgement.
+// scripted is a broker that sends only the messages that a test writes, and records every
+// acknowledgement.
 type scripted struct {
 	t          *testing.T
 	addr       string
@@ -114,8 +114,8 @@ func TestMessagesAreAcknowledgedInOrderAndNotBeforeTheyAreStored(t *testing.T) {
 	c.ready(t)
 }
 
-// A packet identifier belongs to its connection: on the next it may be another
-// message's, which nobody has stored.
+// A packet identifier belongs to its connection: on the next one it may be that of another
+// message, which is not stored yet.
 func TestAMessageIsAcknowledgedOnNoOtherConnection(t *testing.T) {
 	s, ilert := script(t), record(t)
 	cfg := config(t, s, ilert)

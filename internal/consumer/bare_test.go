@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bare is a client that does no more than it must.
+// bare is an MQTT client that only publishes, or only acknowledges.
 type bare struct {
 	net.Conn
 	in *bufio.Reader

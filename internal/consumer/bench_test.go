@@ -88,7 +88,7 @@ func subscribeBare(b *testing.B, address, clientID string) {
 	_ = c.Close()
 }
 
-// quiet starts an ilert that takes every event after some time.
+// quiet starts an ilert that accepts every event after a delay.
 func quiet(b *testing.B, latency time.Duration, each func(ilert.Event)) *httptest.Server {
 	b.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,7 +125,7 @@ func run(b *testing.B, c *Consumer) (stop func()) {
 	})
 }
 
-// What waits at Mosquitto is taken in durably, beside a subscriber that only acknowledges.
+// The consumer stores the messages that wait at Mosquitto; the reference is a subscriber that only acknowledges.
 func BenchmarkIntake(b *testing.B) {
 	const n = 100_000
 	for _, presets := range []string{"calls", "mps,rps"} {
@@ -171,7 +171,7 @@ func awaitReceived(b *testing.B, c *Consumer, n uint64) {
 	}, time.Minute, 5*time.Millisecond)
 }
 
-// Alerts on distinct keys are told to an ilert that answers after 20 ms, beside a client
+// Alerts with distinct keys are sent to an ilert that answers after 20 ms, beside a client
 // with as many requests under way that does nothing else; with few and with many alerts
 // that are open already.
 func BenchmarkDelivery(b *testing.B) {
@@ -238,7 +238,7 @@ func eventOf(n int) ilert.Event {
 	}
 }
 
-// raise lets alerts wait to be told.
+// raise makes alerts that wait to be sent.
 func raise(b *testing.B, c *Consumer, n int) {
 	b.Helper()
 	var messages []alerting.Message
@@ -255,7 +255,7 @@ func raise(b *testing.B, c *Consumer, n int) {
 	}
 }
 
-// openMany makes so many alerts open, all told.
+// openMany opens a number of alerts, all of them sent.
 func openMany(b *testing.B, c *Consumer, path string, n int) {
 	b.Helper()
 	raise(b, c, 1)
@@ -292,7 +292,7 @@ func resident(b *testing.B) float64 {
 	return kB / 1024
 }
 
-// From a publish to ilert's hearing of it, durably and without grace.
+// The time from a publish until ilert has the alert, with the store on disk and no `for`.
 func BenchmarkLatency(b *testing.B) {
 	address := mosquitto(b)
 	heard := make(chan string, 1)

@@ -17,7 +17,7 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// Anybody who may publish can send what cannot be understood, as often as they like.
+// Every client that may publish can send messages that the rules cannot understand, as often as it likes.
 func TestAFloodOfDeadLettersFillsNeitherStoreNorLog(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
@@ -40,7 +40,7 @@ func TestAFloodOfDeadLettersFillsNeitherStoreNorLog(t *testing.T) {
 	assert.Contains(t, log.String()[max(purged, 0):], "dead_letters_since_start=400")
 }
 
-// Those that come while one transaction reaches the disk share the next one.
+// Messages that arrive while one transaction reaches the disk share the next one.
 func TestPostsAreStoredTogether(t *testing.T) {
 	ilert := record(t)
 	var log bytes.Buffer

@@ -49,7 +49,7 @@ rules:
 	ilert.expect(t)
 }
 
-// What the broker has kept, or sends again, has waited.
+// Messages that the broker has retained, or sends again, may have waited there.
 func TestWhatHasWaitedAccusesNoClock(t *testing.T) {
 	for name, change := range map[string]func(*packets.Publish){
 		"retained": func(p *packets.Publish) { p.Retain = true },
@@ -69,7 +69,7 @@ func TestWhatHasWaitedAccusesNoClock(t *testing.T) {
 	}
 }
 
-// A success of a server that is behind ends what another one has raised, at once.
+// A success from a server whose clock is behind ends the alert that another server has raised, at once.
 func TestTheNextProcessKnowsWhichClocksAreBehind(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)

@@ -1,10 +1,10 @@
 // Package consumer takes messages from the broker and keeps ilert true to them.
 //
-// A message arrives from the broker (intake.go), the rules decide about it, the store applies the
-// decision in a transaction, and only then does the consumer acknowledge the message. Beside that
-// it sends to ilert whatever ilert should know and does not (delivery.go), and tries again until
-// ilert has accepted it. So nothing that was acknowledged is lost, whenever the process, the
-// broker or ilert fails.
+// A message arrives from the broker (intake.go), the rules decide about it (rules.go), the store
+// applies the decision in a transaction, and only then does the consumer acknowledge the message
+// (acknowledge.go). Beside that it sends to ilert the changes that ilert does not know (delivery.go,
+// at the rate of pace.go), and tries again until ilert has accepted them. So nothing that was
+// acknowledged is lost, whenever the process, the broker or ilert fails.
 package consumer
 
 import (

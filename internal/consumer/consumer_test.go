@@ -30,13 +30,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const secret = "il1api-s3cret"
 
-// recorder is an ilert that writes down what it is told, with the integration key if that is
-// not the configured one, and answers as a test says; it accepts unless told otherwise.
+// recorder is an ilert that records the events that it is sent, with the integration key if that is
+// not the configured one. It accepts them, unless a test sets another answer.
 type recorder struct {
 	*httptest.Server
 	mu     sync.Mutex
-	told   []string
-	answer func(r *http.Request, told []string) int
+	sent   []string
+	answer func(r *http.Request, sent []string) int
 	open   map[net.Conn]struct{} // the connections to it
 }
 
@@ -49,16 +49,16 @@ func record(t *testing.T) *recorder {
 			return
 		}
 		assert.NotEmpty(t, e.Summary)
-		told := e.EventType + " " + e.AlertKey
+		text := e.EventType + " " + e.AlertKey
 		if e.IntegrationKey != secret {
-			told += " by " + e.IntegrationKey
+			text += " by " + e.IntegrationKey
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.told = append(r.told, told)
+		r.sent = append(r.sent, text)
 		status := http.StatusAccepted
 		if r.answer != nil {
-			status = r.answer(request, r.told)
+			status = r.answer(request, r.sent)
 		}
 		w.WriteHeader(status)
 	}))
@@ -80,11 +80,11 @@ func (r *recorder) expect(t *testing.T, want ...string) {
 	assert.Eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return strings.Join(r.told, "\n") == strings.Join(want, "\n")
+		return strings.Join(r.sent, "\n") == strings.Join(want, "\n")
 	}, brokertest.Wait, 5*time.Millisecond)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	assert.Equal(t, want, r.told)
+	assert.Equal(t, want, r.sent)
 }
 
 // started is a running consumer that can be stopped before its test ends.
@@ -169,11 +169,11 @@ func TestTheBrokerKeepsWhatComesWhileTheConsumerIsAway(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		ilert.mu.Lock()
 		defer ilert.mu.Unlock()
-		return len(ilert.told) >= len(want)
+		return len(ilert.sent) >= len(want)
 	}, brokertest.Wait, 5*time.Millisecond)
 	ilert.mu.Lock()
 	defer ilert.mu.Unlock()
-	assert.ElementsMatch(t, want, ilert.told)
+	assert.ElementsMatch(t, want, ilert.sent)
 }
 
 // The broker has used the packet identifiers by which the consumer will subscribe again.
@@ -202,7 +202,7 @@ func TestWhatIlertDidNotTakeIsToldByTheNextProcess(t *testing.T) {
 	first.stop()
 
 	ilert.mu.Lock()
-	ilert.told, ilert.answer = nil, nil
+	ilert.sent, ilert.answer = nil, nil
 	ilert.mu.Unlock()
 	start(t, cfg)
 	ilert.expect(t, "ALERT 1/AMT_PowerState")
@@ -213,8 +213,8 @@ func TestWithinAnAlertOrderHoldsOverRetries(t *testing.T) {
 	asked := make(chan struct{})
 	ended := make(chan struct{})
 	var once sync.Once
-	ilert.answer = func(_ *http.Request, told []string) int {
-		if len(told) > 1 {
+	ilert.answer = func(_ *http.Request, sent []string) int {
+		if len(sent) > 1 {
 			return http.StatusAccepted
 		}
 		once.Do(func() { close(asked) })
@@ -232,8 +232,8 @@ func TestWithinAnAlertOrderHoldsOverRetries(t *testing.T) {
 
 func TestAWrongKeyThrowsNothingAway(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
-	ilert.answer = func(_ *http.Request, told []string) int {
-		if len(told) < 3 {
+	ilert.answer = func(_ *http.Request, sent []string) int {
+		if len(sent) < 3 {
 			return http.StatusForbidden
 		}
 		return http.StatusAccepted
@@ -248,8 +248,8 @@ func TestAWrongKeyThrowsNothingAway(t *testing.T) {
 
 func TestAMessageThatIlertCallsInvalidIsKeptWithItsAnswer(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
-	ilert.answer = func(_ *http.Request, told []string) int {
-		if len(told) == 1 {
+	ilert.answer = func(_ *http.Request, sent []string) int {
+		if len(sent) == 1 {
 			return http.StatusUnprocessableEntity
 		}
 		return http.StatusAccepted
@@ -277,7 +277,7 @@ func TestReadyForgetsAFailureThatNothingWaitsForAnyMore(t *testing.T) {
 	client := brokertest.Connect(t, b.Addr(), nil)
 	publish(t, client, call(event.Fail, "1"))
 	c.failing(t, "ilert: ilert answered 403")
-	publish(t, client, call(event.Success, "1")) // before ilert was ever told
+	publish(t, client, call(event.Success, "1")) // before anything was sent
 	c.ready(t)
 }
 

@@ -48,7 +48,7 @@ func TestTheNextTryIsWhenIlertAsksForItWithinReason(t *testing.T) {
 	assert.Less(t, answer.Retry.Sub(answer.At), firstBackoff, "ilert asks for nothing")
 }
 
-// Full jitter, so that what failed together is not tried again together.
+// Full jitter, so that requests that failed together are not tried again together.
 func TestBackoffGrowsToItsLimit(t *testing.T) {
 	for tries, limit := range map[int]time.Duration{
 		0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: time.Minute, 7: time.Minute, math.MaxInt: time.Minute,
@@ -92,11 +92,11 @@ func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
 	was := brokerAlertDelay
 	brokerAlertDelay = 10 * time.Millisecond
 	defer func() { brokerAlertDelay = was }()
-	told := make(chan ilert.Event, 10)
+	sent := make(chan ilert.Event, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var e ilert.Event
 		assert.NoError(t, json.NewDecoder(r.Body).Decode(&e))
-		told <- e
+		sent <- e
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer server.Close()
@@ -109,7 +109,7 @@ func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	raised := <-told
+	raised := <-sent
 	assert.Equal(t, ilert.Alert, raised.EventType)
 	assert.Equal(t, "mps-ilert/test", raised.AlertKey)
 	assert.Equal(t, "HIGH", raised.Priority)
@@ -119,7 +119,7 @@ func TestIlertIsToldThatTheBrokerIsAway(t *testing.T) {
 		return assert.NoError(t, err) && status.Open == 1 && status.Waiting == 0 && status.Claimed == 0
 	}, brokertest.Wait, time.Millisecond)
 	brokertest.Start(t, b.Addr())
-	ended := <-told
+	ended := <-sent
 	assert.Equal(t, ilert.Resolve, ended.EventType)
 	assert.Equal(t, raised.AlertKey, ended.AlertKey)
 	cancel()

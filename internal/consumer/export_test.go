@@ -2,7 +2,7 @@ package consumer
 
 import "time"
 
-// ProbeAfter lets keys that ilert refuses be tried again sooner than is seemly.
+// ProbeAfter replaces firstProbe, so that a test need not wait a minute.
 func (c *Consumer) ProbeAfter(d time.Duration) {
 	c.pace.mu.Lock()
 	defer c.pace.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// Somebody's tool holds the file for longer than the store waits for it.
+// Another process locks the file for longer than the store waits.
 func TestALockedStoreStopsReadingAndGoesOnByItself(t *testing.T) {
 	s, ilert := script(t), record(t)
 	cfg := config(t, s, ilert)

@@ -11,8 +11,8 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// Once nothing waits for a key that ilert has refused, /ready says yes. Then the next alert must
-// not wait for the end of a pause of which nobody hears.
+// Once no event waits for a key that ilert has refused, /ready answers 204. Then the next alert must not
+// wait for the end of the pause, which nothing shows any more.
 func TestAKeyForWhichNothingWaitedIsTriedAtOnceAgain(t *testing.T) {
 	t.Setenv("DOORS_KEY", "doors")
 	b, ilert := brokertest.Start(t, ""), record(t)

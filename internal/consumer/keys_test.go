@@ -57,7 +57,7 @@ func letters(t *testing.T, want int) []alerting.Letter {
 	return all
 }
 
-// accounted holds the identity.
+// accounted checks that each received message has one fate.
 func accounted(t *testing.T, s *alerting.Engine) {
 	t.Helper()
 	tallies, err := s.Tallies(t.Context())
@@ -95,7 +95,7 @@ func TestARuleThatIsGoneResolvesByTheKeyByWhichItRaised(t *testing.T) {
 	}
 }
 
-// What a rule has raised by another key is resolved by that: no later message would reach it.
+// The alerts that a rule has raised by another key are resolved by that key: no later message would reach them.
 func TestARuleThatGetsAnotherKeyResolvesByTheOldOne(t *testing.T) {
 	t.Setenv("DOORS_KEY", "doors")
 	t.Setenv("GATES_KEY", "gates")
@@ -165,10 +165,10 @@ func TestAKeyThatIlertRefusesIsReadAgain(t *testing.T) {
 	c.ready(t)
 	ilert.mu.Lock()
 	defer ilert.mu.Unlock()
-	assert.Equal(t, "ALERT door/1 by new", ilert.told[len(ilert.told)-1])
+	assert.Equal(t, "ALERT door/1 by new", ilert.sent[len(ilert.sent)-1])
 }
 
-// Whoever reaches the port or the broker knows no secret by its name.
+// A message cannot name the key of a rule, which would let its sender use a secret that it does not know.
 func TestNoTextOfAMessageIsTheNameOfAKey(t *testing.T) {
 	t.Setenv("DOORS_KEY", "doors")
 	path := filepath.Join(t.TempDir(), "key")
@@ -192,12 +192,12 @@ func TestNoTextOfAMessageIsTheNameOfAKey(t *testing.T) {
 	ilert.expect(t, append(want, "RESOLVE b by env:DOORS_KEY")...)
 }
 
-// The end by silence is no message's, so its dead letter is of the alert's own notice.
+// No message causes the end by silence, so its dead letter holds the notice of the alert.
 func TestADeadLetterOfAnAlertsOwnNoticeKeepsItsSource(t *testing.T) {
 	t.Setenv("DOORS_KEY", "doors")
 	b, ilert := brokertest.Start(t, ""), record(t)
-	ilert.answer = func(_ *http.Request, told []string) int {
-		if len(told) == 2 {
+	ilert.answer = func(_ *http.Request, sent []string) int {
+		if len(sent) == 2 {
 			return http.StatusBadRequest
 		}
 		return http.StatusAccepted
@@ -264,18 +264,18 @@ func TestEachSourceHearsItsOwnAfterRestartsAndReloads(t *testing.T) {
 	require.NoError(t, c.Reload(t.Context()))
 	c.stop()
 	ilert.mu.Lock()
-	for _, one := range ilert.told {
+	for _, one := range ilert.sent {
 		assert.Contains(t, []string{"ALERT door/1 by doors", "ALERT fire/1", "ALERT p by third"}, one)
 	}
-	ilert.told, ilert.answer = nil, nil
+	ilert.sent, ilert.answer = nil, nil
 	ilert.mu.Unlock()
 	start(t, cfg)
 	require.Eventually(t, func() bool {
 		ilert.mu.Lock()
 		defer ilert.mu.Unlock()
-		return len(ilert.told) == 3
+		return len(ilert.sent) == 3
 	}, brokertest.Wait, 5*time.Millisecond)
 	ilert.mu.Lock()
 	defer ilert.mu.Unlock()
-	assert.ElementsMatch(t, []string{"ALERT door/1 by doors", "ALERT fire/1", "ALERT p by third"}, ilert.told)
+	assert.ElementsMatch(t, []string{"ALERT door/1 by doors", "ALERT fire/1", "ALERT p by third"}, ilert.sent)
 }

@@ -40,11 +40,11 @@ func TestACallerThatHangsUpIsNoFaultOfTheStore(t *testing.T) {
 	assert.NoError(t, c.Ready())
 }
 
-// What comes by MQTT and what comes by HTTP for one key stands in one line.
+// Events by MQTT and by HTTP for one key are sent in the order of their arrival.
 func TestOrderHoldsBetweenMQTTAndHTTP(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
-	ilert.answer = func(_ *http.Request, told []string) int {
-		if len(told) == 1 {
+	ilert.answer = func(_ *http.Request, sent []string) int {
+		if len(sent) == 1 {
 			return http.StatusServiceUnavailable
 		}
 		return http.StatusAccepted
@@ -120,7 +120,7 @@ func TestARefusedKeyIsNotHiddenByAnotherThatWorks(t *testing.T) {
 	}
 }
 
-// Those of others need not wait until all is well with us; ours does.
+// The consumer passes on heartbeats of others even if it is not ready; its own it does not send then.
 func TestHeartbeatsOfOthersArePassedOnWhileWeAreNotReady(t *testing.T) {
 	b := brokertest.Start(t, "")
 	url, pings := refusing(t)

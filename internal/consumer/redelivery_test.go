@@ -56,7 +56,7 @@ func withSession(t *testing.T, present bool) sessions {
 	return s
 }
 
-// door sends what a door says, and waits until the consumer has acknowledged it.
+// door sends the state of a door, and waits until the consumer has acknowledged it.
 func (s sessions) door(conn net.Conn, id uint16, payload string, again bool) {
 	s.t.Helper()
 	write(s.t, conn, &packets.Publish{
@@ -272,7 +272,7 @@ func TestACopyHasNoEffectAfterARestart(t *testing.T) {
 	require.Eventually(t, func() bool { return c.Status(t.Context()).Messages["h/+/alarm"].Duplicate == 1 }, brokertest.Wait, 5*time.Millisecond)
 }
 
-// A broker says that it knows no subscription identifiers.
+// The broker announces that it does not support subscription identifiers.
 func TestABrokerWithoutSubscriptionIdentifiersIsAskedForNone(t *testing.T) {
 	subscribes := make(chan *packets.Subscribe, 10)
 	none := byte(0)

@@ -45,7 +45,7 @@ func (c *counter) of(key string) int {
 	return c.requests[key]
 }
 
-// looked waits until a consumer has looked at what waits: it has sent what came last.
+// looked waits until a consumer has sent the newest event, so it has claimed once since.
 func (c *counter) looked(t *testing.T, s started, key string) {
 	t.Helper()
 	post(t, s, key, 0)

@@ -19,30 +19,30 @@ var twoDoors = twoSources + `
   - {name: old, topics: old/+, when: msg.open, raise: {key: door/1, summary: open}, ends: {when: not msg.open}}
 `
 
-// invalid lets a recorder call invalid what it is told now, by words of it.
+// invalid makes a recorder call those events invalid that begin with words.
 func (r *recorder) invalid(words string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answer = func(_ *http.Request, told []string) int {
-		if words != "" && strings.HasPrefix(told[len(told)-1], words) {
+	r.answer = func(_ *http.Request, sent []string) int {
+		if words != "" && strings.HasPrefix(sent[len(sent)-1], words) {
 			return http.StatusBadRequest
 		}
 		return http.StatusAccepted
 	}
 }
 
-// known waits until ilert was told all of this, in any order, and forgets it.
+// known waits until ilert was sent all of these events, in any order, and empties the record.
 func (r *recorder) known(t *testing.T, want ...string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.told) >= len(want)
+		return len(r.sent) >= len(want)
 	}, brokertest.Wait, 5*time.Millisecond)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	assert.ElementsMatch(t, want, r.told)
-	r.told = nil
+	assert.ElementsMatch(t, want, r.sent)
+	r.sent = nil
 }
 
 // Each of two alert sources has the same alert; only the one by doors is refused.
@@ -138,7 +138,7 @@ func TestALetterToWhichNothingListensStays(t *testing.T) {
 	letters(t, 0)
 }
 
-// What comes by HTTP keeps its integration key, and nothing of it is sent after its end.
+// An event by HTTP keeps its integration key, and is not sent again after the end of its alert.
 func TestRetryOfWhatCameByHTTP(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	ilert.invalid("ALERT a by third")

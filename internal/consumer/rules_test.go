@@ -83,7 +83,7 @@ func TestRulesAreReadAgain(t *testing.T) {
 		require.ErrorContains(t, c.Reload(t.Context()), want)
 	}
 
-	// Another topic, and another name: what the old rule has raised could never end.
+	// Another topic, and another name: without a RESOLVE the alert of the old rule could never end.
 	other := strings.NewReplacer("topics: door/+", "topics: [window/+]", "name: open", "name: window").Replace(doorRules)
 	require.NoError(t, os.WriteFile(cfg.RulesFiles[0], []byte(other), 0o600))
 	require.NoError(t, c.Reload(t.Context()))
@@ -95,7 +95,7 @@ func TestRulesAreReadAgain(t *testing.T) {
 		publishTo(t, b.Addr(), "window/1", `{"open":true}`)
 		ilert.mu.Lock()
 		defer ilert.mu.Unlock()
-		return len(ilert.told) == 5
+		return len(ilert.sent) == 5
 	}, brokertest.Wait, 10*time.Millisecond)
 	ilert.expect(t, "ALERT door/1", "RESOLVE door/1", "ALERT door/2", "RESOLVE door/2", "ALERT window/1")
 }
@@ -124,8 +124,8 @@ func TestRulesListenBesideHeartbeats(t *testing.T) {
 	ilert.expect(t, "ALERT door/1")
 }
 
-// Of two consumers of a group one would hear that a door was opened, and the other that it was
-// closed. Where each message is an event by itself they may share.
+// Of two consumers in a group one would get the message that a door was opened, and the other that it
+// was closed. They may share a subscription only if each message is an event for ilert.
 func TestRulesTakeNoPartInASharedGroup(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	for name, change := range map[string]func(*consumer.Config){
@@ -324,7 +324,7 @@ rules:
 	require.Eventually(t, func() bool {
 		ilert.mu.Lock()
 		defer ilert.mu.Unlock()
-		return len(ilert.told) == 3 && !strings.Contains(strings.Join(ilert.told, " "), "RESOLVE")
+		return len(ilert.sent) == 3 && !strings.Contains(strings.Join(ilert.sent, " "), "RESOLVE")
 	}, brokertest.Wait, 5*time.Millisecond)
 }
 

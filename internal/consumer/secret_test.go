@@ -15,7 +15,7 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// Each text of a Config is either one that anybody may see, or is never seen.
+// Each text of a Config is either public, or never printed.
 func TestAConfigPrintsNoSecret(t *testing.T) {
 	hidden := map[string]bool{"Address": true, "Password": true, "IntegrationKey": true, "HeartbeatKey": true}
 	var config consumer.Config

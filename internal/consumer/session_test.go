@@ -14,13 +14,13 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 )
 
-// unwanted counts what has come by a subscription that is not configured any more.
+// unwanted counts the messages by a subscription that is no longer configured.
 func unwanted(t *testing.T, c started) uint64 {
 	t.Helper()
 	return c.Status(t.Context()).Messages["(an earlier subscription)"].Received
 }
 
-// One start with '#' must not cost the whole broker's messages for ever.
+// After one start with '#', the consumer must not get all messages of the broker for ever.
 func TestTopicsThatAreNoLongerConfiguredAreUnsubscribedAtTheNextStart(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)

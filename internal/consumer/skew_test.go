@@ -69,7 +69,7 @@ func TestAClockThatIsBehindIsFound(t *testing.T) {
 	assert.Zero(t, l.behind("s"), "it is right")
 }
 
-// What came by another connection says nothing of what comes by this one.
+// The lateness of messages by another connection proves nothing about those by this one.
 func TestClocksAreJudgedAnewAfterEachConnection(t *testing.T) {
 	l := listenAt(noon)
 	for range 20 {

@@ -42,14 +42,14 @@ func (j *journal) count(text string) int {
 	return strings.Count(j.lines.String(), text)
 }
 
-// say publishes what a server says that took note of it some time ago, by its own clock.
+// say publishes an event of a server whose timestamp, by its own clock, is some time ago.
 func say(t *testing.T, client *paho.Client, source string, ago time.Duration) {
 	t.Helper()
 	e := event.Event{Type: event.Request, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: "1", Timestamp: time.Now().Add(-ago).UnixMilli()}
 	tell(t, client, source, e.AppendJSON(nil))
 }
 
-// tell publishes what a server says.
+// tell publishes a payload of a server.
 func tell(t *testing.T, client *paho.Client, source string, payload []byte) {
 	t.Helper()
 	p := &paho.Publish{Topic: "mps/events", QoS: 1, Payload: payload}

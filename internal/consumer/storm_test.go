@@ -54,7 +54,7 @@ func simulate(t *testing.T) *simulation {
 	}
 }
 
-// until lets time pass.
+// until lets the simulated time pass up to end.
 func (s *simulation) until(end time.Time) {
 	s.t.Helper()
 	for {

@@ -20,9 +20,9 @@ import (
 func (r *recorder) refuse(keys ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answer = func(_ *http.Request, told []string) int {
+	r.answer = func(_ *http.Request, sent []string) int {
 		for _, key := range keys {
-			if strings.HasSuffix(told[len(told)-1], " by "+key) {
+			if strings.HasSuffix(sent[len(sent)-1], " by "+key) {
 				return http.StatusUnauthorized
 			}
 		}
@@ -46,7 +46,7 @@ func (s started) failingKey(t *testing.T, want consumer.Key) {
 	}, brokertest.Wait, 5*time.Millisecond)
 }
 
-func purge(t *testing.T, cfg consumer.Config, which alerting.LetterQuery) alerting.Purged {
+func purge(t *testing.T, which alerting.LetterQuery) alerting.Purged {
 	t.Helper()
 	s := beside(t)
 	defer s.Close()
@@ -85,7 +85,7 @@ func TestAKeyThatIlertHasNeverTakenTakesNothingDown(t *testing.T) {
 			c = start(t, cfg).ready(t) // which tries at once
 			c.failingKey(t, bogus)
 			require.NoError(t, c.Ready())
-			assert.Equal(t, alerting.Purged{Waiting: 1}, purge(t, cfg, alerting.LetterQuery{Keys: []string{bogus.Name}}))
+			assert.Equal(t, alerting.Purged{Waiting: 1}, purge(t, alerting.LetterQuery{Keys: []string{bogus.Name}}))
 			require.Eventually(t, func() bool { return len(c.Status(t.Context()).Keys) == 0 }, brokertest.Wait, 5*time.Millisecond)
 		})
 	}
@@ -94,7 +94,7 @@ func TestAKeyThatIlertHasNeverTakenTakesNothingDown(t *testing.T) {
 // keyName returns the name of an integration key of a message.
 func keyName(secret string) string { return ilert.LiteralKey(secret).String() }
 
-// A key that was taken before is one of ours, whoever brought it.
+// A key that ilert has accepted before counts as proven, even if a message brought it.
 func TestAKeyThatIlertTookBeforeIsNoLongerTaken(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
@@ -109,12 +109,12 @@ func TestAKeyThatIlertTookBeforeIsNoLongerTaken(t *testing.T) {
 	require.NoError(t, err)
 	c.failing(t, "401 Unauthorized")
 	c.failingKey(t, consumer.Key{Name: keyName("third"), Error: notTaken})
-	assert.Zero(t, purge(t, cfg, alerting.LetterQuery{}), "only by its name")
-	assert.Equal(t, alerting.Purged{Waiting: 1}, purge(t, cfg, alerting.LetterQuery{Keys: []string{keyName("third")}}))
+	assert.Zero(t, purge(t, alerting.LetterQuery{}), "only by its name")
+	assert.Equal(t, alerting.Purged{Waiting: 1}, purge(t, alerting.LetterQuery{Keys: []string{keyName("third")}}))
 	c.ready(t)
 }
 
-// Nothing can be told when ilert is not there, whoever's key it is.
+// While ilert is away the consumer can send nothing, whoever has brought the key.
 func TestAnIlertThatIsAwayIsNoMatterOfTheKey(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := config(t, b, ilert)
@@ -129,8 +129,8 @@ func TestManyKeysThatAreMadeUpHoldUpNobody(t *testing.T) {
 	t.Setenv("DOORS_KEY", "doors")
 	b, ilert := brokertest.Start(t, ""), record(t)
 	ilert.mu.Lock()
-	ilert.answer = func(_ *http.Request, told []string) int {
-		if strings.Contains(told[len(told)-1], "made up") {
+	ilert.answer = func(_ *http.Request, sent []string) int {
+		if strings.Contains(sent[len(sent)-1], "made up") {
 			return http.StatusForbidden
 		}
 		return http.StatusAccepted
@@ -147,12 +147,12 @@ func TestManyKeysThatAreMadeUpHoldUpNobody(t *testing.T) {
 		ilert.mu.Lock()
 		defer ilert.mu.Unlock()
 		own := 0
-		for _, one := range ilert.told {
+		for _, one := range ilert.sent {
 			if one == "ALERT door/1 by doors" || one == "ALERT fire/1" {
 				own++
 			}
 		}
-		return own == 2 && len(ilert.told) == 302
+		return own == 2 && len(ilert.sent) == 302
 	}, brokertest.Wait, 5*time.Millisecond)
 	require.Eventually(t, func() bool { return c.Status(t.Context()).Unproven.Keys == 300 }, brokertest.Wait, 5*time.Millisecond)
 	require.NoError(t, c.Ready())

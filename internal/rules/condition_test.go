@@ -143,7 +143,7 @@ func TestOptionsAreSetByNameAndKind(t *testing.T) {
 	}
 }
 
-// Where the message is as large as it may be, and the expression tries to make much of it.
+// The message has the maximum size, and the expression tries to make a much larger value of it.
 func TestExpressionsCostLittle(t *testing.T) {
 	const size = 250_000
 	text := strings.Repeat("aB", size/2)

@@ -176,7 +176,7 @@ func TestAtIsTheEventsOwnTime(t *testing.T) {
 }
 
 func TestWhoAsksForEventsMeetsNothingElse(t *testing.T) {
-	// In the condition or in a text: both are of events only.
+	// A rule that names event, in its condition or in a text, applies to events only.
 	loaded := load(t, `
 rules:
   - {name: text, topics: a/#, raise: {key: "{event.guid}", summary: s}, ends: {age: 1h}}
@@ -228,7 +228,7 @@ func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
 	}
 }
 
-// An alert is worth more than what it need not say.
+// An alert is worth more than its optional fields.
 func TestAnOptionalTextThatFailsIsLeftOut(t *testing.T) {
 	for raise, want := range map[string][]ilert.Omission{
 		`priority: " high "`: nil, `priority: "{msg.nothing}", severity: "{msg.nothing}", labels: {a: "{msg.nothing}"}`: nil,

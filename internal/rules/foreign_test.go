@@ -14,7 +14,7 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// What people write who know Home Assistant, Telegraf, SQL, JavaScript or Python.
+// Expressions as people write them who know Home Assistant, Telegraf, SQL, JavaScript or Python.
 func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 	for condition, want := range map[string]string{
 		`celsius > 80`:                         `at character 1: there is no celsius; what the message has is msg.celsius, and a text is "celsius" in quotes`,
@@ -122,7 +122,7 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 	}
 }
 
-// What looks like a mistake of the kinds above and is none.
+// Texts that look like a mistake of the kinds above, and are right.
 func TestWhatOnlyLooksForeignIsFine(t *testing.T) {
 	for _, condition := range []string{
 		`msg.t contains("x")`, `80 < msg.a < 90`, `msg.date > "2024-05-01"`, `msg.a == "80"`, `"AND" in msg.list`, `msg.AND == 1 and msg.is`, `msg.t matches "^a AND .+$"`,
@@ -170,7 +170,7 @@ func TestTextsWithForeignBracesAreMistakes(t *testing.T) {
 	}
 }
 
-// The documents say how large an expression may be.
+// docs/rules.md names the maximum size of an expression.
 func TestTheLimitOfAnExpressionIsTheDocumentedOne(t *testing.T) {
 	text, err := os.ReadFile("../../docs/rules.md")
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
-// all is a file that looks at all of a message.
+// all is a file of rules that use every part of a message.
 const all = `
 rules:
   - {name: seen, when: string(msg) != "", window: 5m, group: "{topic}", member: "{msg?.guid}", distinct: 1, clear: 1m, raise: {summary: "s {string(msg)}", details: "{msg}"}}
@@ -24,7 +24,7 @@ rules:
 
 const eventEnd = `"methods":["A"],"guid":"g","timestamp":1}`
 
-// hostile are payloads that nobody sends who means well, and whether they are JSON.
+// hostile maps payloads of attackers to whether they are JSON.
 var hostile = map[string]struct {
 	payload string
 	json    bool
@@ -98,7 +98,7 @@ rules:
 	assert.Equal(t, []string{"\uFFFDm", "g\uFFFD", "kg\uFFFD", "sg\uFFFD"}, []string{hit.Group, hit.Member, hit.Raise.Key.Alert, hit.Raise.Event.Summary})
 }
 
-// sound holds a decision against what every decision keeps.
+// sound checks the properties that every decision has.
 func sound(t testing.TB, d decision.Decision) {
 	t.Helper()
 	if d.Dead != "" {

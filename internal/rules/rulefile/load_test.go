@@ -208,7 +208,7 @@ func TestPresetsOnBadDays(t *testing.T) {
 	}
 }
 
-// What a real MPS published.
+// Events that a real MPS has published.
 func TestPresetsUnderstandAllThatMPSPublished(t *testing.T) {
 	text, err := os.ReadFile("../../../testdata/mps-capture.jsonl")
 	require.NoError(t, err)

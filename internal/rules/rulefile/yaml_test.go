@@ -62,7 +62,7 @@ func TestWhatIsNoYAMLIsAMistakeAtItsPlace(t *testing.T) {
 	}
 }
 
-// What many write, and YAML takes for something else.
+// Texts that many people write, and that YAML reads as something else.
 func TestWhatYAMLTakesForSomethingElseIsOneMistake(t *testing.T) {
 	const (
 		tag    = "what begins with ! is a tag to YAML: put quotes around the condition, or write not instead of !"

@@ -1,5 +1,5 @@
-// Package rulestest is for the tests of rules and of their files: it reads rules that are
-// right, makes messages, and says in a line each what a decision does.
+// Package rulestest has helpers for the tests of rules and of their files: it reads rules, makes
+// messages, and describes each effect of a decision in a line.
 package rulestest
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
-// Load reads one file of rules that is right.
+// Load reads one file of rules without mistakes.
 func Load(t testing.TB, text string) rulefile.Loaded {
 	t.Helper()
 	loaded, err := rulefile.Load{Sources: []rulefile.Source{{Name: "rules.yaml", Text: []byte(text)}}}.Do()
@@ -34,7 +34,7 @@ func Preset(t testing.TB, names ...string) rulefile.Loaded {
 	return loaded
 }
 
-// Mistakes reads one file that is wrong and returns what is wrong with it.
+// Mistakes reads one file with mistakes and returns their texts.
 func Mistakes(t testing.TB, text string) string {
 	t.Helper()
 	_, err := rulefile.Load{Sources: []rulefile.Source{{Name: "f", Text: []byte(text)}}}.Do()

@@ -59,7 +59,7 @@ func (h hanging) Ping(context.Context, string) error {
 	return nil
 }
 
-// Each takes a connection to ilert, too.
+// Each heartbeat that is passed on takes a connection to ilert.
 func TestFewHeartbeatsArePassedOnAtATime(t *testing.T) {
 	done := make(chan struct{})
 	worker := hanging{asked: make(chan struct{}), done: done}
@@ -114,7 +114,7 @@ func TestWhatCannotBeTakenIsSaid(t *testing.T) {
 	assert.Equal(t, `{"error":"Failed to create event."}`, body)
 }
 
-// Nothing was taken, so nobody may be told that it was.
+// The worker did not store the event, so the caller must not get a 200.
 func TestABodyThatDoesNotComeWholeIsAMistake(t *testing.T) {
 	server := httptest.NewServer(newTestServer(t.Context(), blind{}).Handler)
 	defer server.Close()
