@@ -45,19 +45,19 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	flags.SortFlags = false
 	flags.StringVar(&o.http, "http", "127.0.0.1:3000", "address of the page and the REST API")
 	flags.StringVar(&o.mqtt, "mqtt", "127.0.0.1:1883", "address of the embedded MQTT broker")
-	flags.StringVar(&o.webSocket, "mqtt-ws", "127.0.0.1:9001", "the same by WebSocket; empty is none")
-	flags.StringSliceVar(&o.hosts, "allowed-hosts", nil, "names by which browsers and mps-ilert may ask for the page, the REST API and the WebSocket, beside localhost, addresses, this machine's name and those of --http and --mqtt-ws")
+	flags.StringVar(&o.webSocket, "mqtt-ws", "127.0.0.1:9001", "address of the broker for MQTT by WebSocket; empty: none")
+	flags.StringSliceVar(&o.hosts, "allowed-hosts", nil, "further names by which browsers and mps-ilert may address this machine, beside localhost, IP addresses, its host name and those of --http and --mqtt-ws")
 	flags.StringSliceVar(&o.origins, "allowed-origins", nil, "web pages that may call the REST API, such as http://localhost:4200 for Open AMT's Sample Web UI")
 	flags.IntVar(&o.devices, "devices", 60, fmt.Sprintf("number of simulated devices, 1 to %s", thousands(maxDevices)))
-	flags.StringSliceVar(&o.sites, "sites", nil, "names of the sites, at each of which a server stands, the largest first (default Hamburg,Lyon,Austin; above 100 devices eight)")
-	flags.Float64Var(&o.rate, "rate", 4, fmt.Sprintf("calls a second that administrators and their tools make, up to %s; 0: neither calls nor anything else happens by itself", thousands(maxRate)))
-	flags.Float64Var(&o.speed, "speed", 60, "how many times faster than ours the day of the fleet passes")
-	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same devices and, at the same rate and speed, the same events but for their times")
-	flags.StringVar(&o.scenario, "scenario", "", "a What if to begin with: "+scenarioIDs())
-	flags.BoolVar(&o.topicTree, "topic-tree", false, "publish to mps/events/SITE/GUID/METHOD instead of mps/events, a tree to look at")
+	flags.StringSliceVar(&o.sites, "sites", nil, "names of the sites, the largest first; each has a server (default Hamburg,Lyon,Austin; eight sites for more than 100 devices)")
+	flags.Float64Var(&o.rate, "rate", 4, fmt.Sprintf("calls per second by administrators and their tools, up to %s; 0: no calls, and the fleet does not change by itself", thousands(maxRate)))
+	flags.Float64Var(&o.speed, "speed", 60, "factor by which the day of the fleet passes faster than yours")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of the simulation: the same seed makes the same devices and, at the same rate and speed, the same events except for their times")
+	flags.StringVar(&o.scenario, "scenario", "", "scenario to start with: "+scenarioIDs())
+	flags.BoolVar(&o.topicTree, "topic-tree", false, "publish to a tree of topics, mps/events/SITE/GUID/METHOD, instead of mps/events")
 	showVersion := flags.Bool("version", false, "print the version and stop")
-	flags.BoolVar(&o.consumer, "consumer", true, "run the consumer; =false leaves that to an mps-ilert of your own")
-	flags.StringVar(&o.ilertURL, "ilert", "", "ilert's API, such as https://api.ilert.com, with the key in ILERT_INTEGRATION_KEY (default: a stand-in)")
+	flags.BoolVar(&o.consumer, "consumer", true, "run the consumer; use =false to run your own mps-ilert instead")
+	flags.StringVar(&o.ilertURL, "ilert", "", "URL of ilert's API, such as https://api.ilert.com, with the integration key in ILERT_INTEGRATION_KEY (default: a stand-in)")
 	if err := flags.Parse(args); errors.Is(err, pflag.ErrHelp) {
 		_, err := fmt.Fprintf(stdout, usage, flags.FlagUsages())
 		return nil, err
@@ -84,13 +84,13 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	}
 	if o.ilertURL != "" {
 		if !o.consumer {
-			return nil, errors.New("--ilert needs the consumer: it does not go with --consumer=false")
+			return nil, errors.New("--ilert needs the consumer: leave out --consumer=false")
 		}
 		if _, err := ilert.New(o.ilertURL, ilert.DefaultHeartbeatURL, 1); err != nil {
 			return nil, fmt.Errorf("--ilert: %w", err)
 		}
 		if o.ilertKey = env("ILERT_INTEGRATION_KEY"); o.ilertKey == "" {
-			return nil, errors.New("--ilert needs the environment variable ILERT_INTEGRATION_KEY")
+			return nil, errors.New("--ilert needs an integration key: set the environment variable ILERT_INTEGRATION_KEY")
 		}
 	}
 	o.nameHosts()
@@ -127,7 +127,7 @@ func (o *options) checkFleet() error {
 	}
 	for i, site := range o.sites {
 		if !siteName.MatchString(site) {
-			return fmt.Errorf("--sites %q: want 1 to 30 letters, digits and hyphens, for it is part of topics", site)
+			return fmt.Errorf("--sites %q: want 1 to 30 letters, digits and hyphens, because the name is part of topics", site)
 		}
 		if slices.ContainsFunc(o.sites[:i], func(other string) bool { return strings.EqualFold(site, other) }) {
 			return fmt.Errorf("--sites %q: is there twice", site)
@@ -186,7 +186,7 @@ const (
 	maxSites   = 20
 )
 
-const usage = `A simulated MPS with devices, events and alerts to look at.
+const usage = `Simulates MPS with devices, events and alerts, and shows them on a page.
 
 Usage:
   mps-sim [flags]
@@ -196,7 +196,7 @@ Flags:
 Environment:
   MPS_MQTT_ADDRESS       a broker to use instead of the embedded one, such as mqtt://localhost:1883;
                          MPS_MQTT_TOPIC, _QOS, _CLIENT_ID, _USERNAME, _PASSWORD, _CA_FILE, _CERT_FILE,
-                         _KEY_FILE and _STATUS (default true) go with it; a client id begins those
-                         of the servers, such as mps-hamburg
-  ILERT_INTEGRATION_KEY  for --ilert: the key of an alert source
+                         _KEY_FILE and _STATUS (default true) apply to it; the client id is the prefix
+                         of those of the servers, such as mps-hamburg
+  ILERT_INTEGRATION_KEY  for --ilert: the integration key of an alert source
 `
