@@ -49,6 +49,16 @@ func answersTo(notices []alerting.Notice, now time.Time, result func(i int) aler
 	return answers
 }
 
+// reviveAll takes in the dead letters that are to be retried.
+func reviveAll(ctx context.Context, e *alerting.Engine, now time.Time) error {
+	letters, err := e.ToRetry(ctx, 10)
+	var revivals []alerting.Revival
+	for _, l := range letters {
+		revivals = append(revivals, alerting.Revival{Letter: l, Message: raise("again")})
+	}
+	return errors.Join(err, e.Revive(ctx, now, revivals))
+}
+
 // All methods are called at the same time. Each message has one fate all the same, and all alerts end with their rules.
 func testTheMethodsMayBeCalledConcurrently(t *testing.T, open opener) {
 	b := open(t)
@@ -68,14 +78,7 @@ func testTheMethodsMayBeCalledConcurrently(t *testing.T, open opener) {
 		func(int) error { _, _, err := e.Counted(ctx, "w", "1"); return err },
 		func(int) error { _, _, err := e.NextDue(ctx); return err },
 		func(int) error { _, err := e.AskToRetry(ctx, alerting.LetterQuery{}); return err },
-		func(n int) error {
-			letters, err := e.ToRetry(ctx, 10)
-			var revivals []alerting.Revival
-			for _, l := range letters {
-				revivals = append(revivals, alerting.Revival{Letter: l, Message: raise("again")})
-			}
-			return errors.Join(err, e.Revive(ctx, now(n), revivals))
-		},
+		func(n int) error { return reviveAll(ctx, e, now(n)) },
 		func(int) error {
 			e.Confirm(e.Receipts(), 1, false)
 			e.Paces(start)
