@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,14 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unconverted lists the folders whose comments and names do not follow the rules yet. The test fails
-// for a folder that follows them, so the list only shrinks.
-var unconverted []string
-
 // TestCommentsAndNamesArePlainEnglish checks the rules for comments and names in CONTRIBUTING.md that a
 // program can check.
 func TestCommentsAndNamesArePlainEnglish(t *testing.T) {
-	complaints := map[string]int{} // by folder of unconverted
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -33,19 +27,11 @@ func TestCommentsAndNamesArePlainEnglish(t *testing.T) {
 			return nil
 		}
 		path = filepath.ToSlash(path)
-		folder := slices.IndexFunc(unconverted, func(f string) bool { return strings.HasPrefix(path, f+"/") })
 		for _, complaint := range complaintsAbout(t, path) {
-			if folder >= 0 {
-				complaints[unconverted[folder]]++
-			} else {
-				assert.Fail(t, complaint)
-			}
+			assert.Fail(t, complaint)
 		}
 		return nil
 	}))
-	for _, folder := range unconverted {
-		assert.NotZero(t, complaints[folder], "%s has no complaints any more: remove it from unconverted", folder)
-	}
 }
 
 // complaintsAbout parses a file and returns a line for each comment and name that is not plain English.
