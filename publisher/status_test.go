@@ -39,6 +39,9 @@ func TestTheStatusSaysWhoIsThereAndWhoStoppedAsPlanned(t *testing.T) {
 	pub := start(t, publisher.Config{Address: b.Addr(), ClientID: "console-1", Status: true})
 	for _, want := range []status{{Status: "online"}, {Status: "offline", Planned: true}} {
 		m := brokertest.Receive(t, messages)
+		for want.Planned && statusOf(t, m.Payload) == (status{Status: "online"}) { // a connection that was lost says it again
+			m = brokertest.Receive(t, messages)
+		}
 		assert.Equal(t, "mps/status/console-1", m.Topic)
 		assert.Equal(t, want, statusOf(t, m.Payload))
 		// The broker may deliver a message before it retains it. A subscriber that comes between
