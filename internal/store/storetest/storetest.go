@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		name  string
 		tests []test
 	}{
+		{"acceptance", acceptanceTests},
 		{"alert", alertTests},
 		{"alerts", alertsTests},
 		{"bounds", boundsTests},
@@ -49,10 +50,12 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"stale", staleTests},
 		{"status", statusTests},
 		{"storm", stormTests},
+		{"storm key", stormKeyTests},
 		{"timer", timerTests},
 		{"truth", truthTests},
 		{"unproven", unprovenTests},
 		{"window", windowTests},
+		{"window time", windowTimeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, one := range group.tests {
