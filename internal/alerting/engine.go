@@ -82,11 +82,13 @@ func (e *Engine) update(ctx context.Context, do func(*work) error) error {
 		return ctx.Err()
 	}
 	var planned Keys
-	for range maxAttempts {
+	for attempt := 1; ; attempt++ {
 		w, missing, err := e.attempt(ctx, planned, do)
 		switch {
 		case missing != nil && strictPlans:
 			panic(fmt.Sprintf("alerting: not planned: %+v", *missing))
+		case missing != nil && attempt == maxAttempts:
+			return fmt.Errorf("%w: %+v", err, *missing)
 		case missing != nil:
 			planned.add(*missing)
 			continue
@@ -95,11 +97,11 @@ func (e *Engine) update(ctx context.Context, do func(*work) error) error {
 		}
 		return err
 	}
-	return fmt.Errorf("%w: %+v", errUnplanned, planned)
 }
 
-// maxAttempts is the number of attempts after which update gives up to load what was not planned.
-const maxAttempts = 1000
+// maxAttempts is the number of attempts after which update gives up to load what was not planned. Each attempt finds
+// one more row.
+const maxAttempts = 100
 
 // errUnplanned is the error that rolls back an attempt which asks for a row that was not planned.
 var errUnplanned = errors.New("alerting: a row was not planned")

@@ -59,7 +59,7 @@ func (c *connection) statement(text string) (*sql.Stmt, error) {
 
 // exec executes a statement. Like query, it cannot be stopped: the driver would need a goroutine for that.
 func (c *connection) exec(text string, args ...any) (sql.Result, error) {
-	stmt, err := c.statement(text) //nolint:sqlclosecheck // close does
+	stmt, err := c.statement(text) //nolint:sqlclosecheck // the connection's close does it
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (c *connection) exec(text string, args ...any) (sql.Result, error) {
 
 // query returns the result of a statement.
 func (c *connection) query(text string, args ...any) (*sql.Rows, error) {
-	stmt, err := c.statement(text) //nolint:sqlclosecheck // close does
+	stmt, err := c.statement(text) //nolint:sqlclosecheck // the connection's close does it
 	if err != nil {
 		return nil, err
 	}
