@@ -90,8 +90,9 @@ func (c *chaos) keepPosting(stop chan struct{}) {
 	for _, source := range posted {
 		c.posters.Go(func() {
 			for {
-				for body := c.event(source); c.post(body) != nil; {
-					time.Sleep(20 * time.Millisecond) // the daemon is not running
+				body := c.event(source)
+				if !assert.Eventually(c.t, func() bool { return c.post(body) == nil }, patience, 20*time.Millisecond, "the daemon takes no event") {
+					return
 				}
 				select {
 				case <-stop:
