@@ -47,17 +47,16 @@ const maxStart = 30 * time.Second
 
 // Start starts mps-sim on free ports of the loopback interface. Flags override the addresses.
 func Start(path string, flags ...string) (*Simulator, error) {
-	s := &Simulator{}
+	s := &Simulator{output: output{page: make(chan string, 1)}}
 	s.cmd = exec.Command(path, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws="}, flags...)...) //nolint:gosec // the binary of Build
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(maxStart); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if line := pageLine.FindStringSubmatch(s.output.String()); line != nil {
-			s.URL = line[1]
-			return s, nil
-		}
+	select {
+	case s.URL = <-s.output.page:
+		return s, nil
+	case <-time.After(maxStart):
 	}
 	s.Kill()
 	return nil, errors.New("mps-sim did not start:\n" + s.output.String())
@@ -73,13 +72,21 @@ func (s *Simulator) Kill() {
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
+	page chan string // holds the address of the page once it was printed
 }
 
 // Write appends to the output.
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.text.Write(p)
+	n, err := o.text.Write(p)
+	if line := pageLine.FindStringSubmatch(o.text.String()); line != nil {
+		select {
+		case o.page <- line[1]:
+		default: // it is there, or was read
+		}
+	}
+	return n, err
 }
 
 func (o *output) String() string {
