@@ -369,12 +369,37 @@ func TestSettingsThatTheDaemonRefusesAreMistakes(t *testing.T) {
 	assert.ErrorContains(t, err, `settings: verbose "x": `)
 }
 
+func TestTwoRulesThatDecideAboutOneAlertAreAWarning(t *testing.T) {
+	rules := write(t, "rules.yaml", `
+rules:
+  - {name: open, when: msg.open, raise: {key: "{topic}", summary: open}, ends: {when: msg.open == false}}
+  - {name: closed, when: msg.locked, resolve: "{topic}"}
+tests:
+  - name: both
+    messages: [{topic: door, msg: {open: true, locked: true}}]
+    want: [{type: ALERT, key: door}]
+`)
+	const warning = "warning: rule closed has no effect on the alert door, because rule open above it decides about the same alert (in 1 message)\n"
+	out, err := check(t, "", "--config", rules)
+	require.NoError(t, err)
+	assert.Contains(t, out, warning)
+
+	capture := `{"topic":"door","payload":"{\"open\":true,\"locked\":true}"} {"topic":"door","payload":"{\"open\":false,\"locked\":true}"}`
+	out, err = check(t, capture, "--config", rules, "-")
+	require.NoError(t, err)
+	assert.Contains(t, out, "* closed: ends the alert door; that has no effect, because rule open above it decides about this alert\n")
+	assert.Equal(t, 2, strings.Count(out, warning), "the tests and the capture each have one; that both end the alert is no contradiction")
+	out, err = check(t, capture, "--config", rules, "--brief", "-")
+	require.NoError(t, err)
+	assert.Equal(t, 2, strings.Count(out, warning))
+}
+
 func TestRulesArePrintedToBeCopied(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))
 	checked, err := check(t, "", "--config", write(t, "rules.yaml", out.String()))
 	require.NoError(t, err)
-	assert.Contains(t, checked, "rules: 13 without mistakes")
+	assert.Contains(t, checked, "rules: 9 without mistakes")
 	assert.EqualError(t, run(t.Context(), []string{"rules", "print"}, environment(), io.Discard, io.Discard), "which? Name one of mps, rps, calls")
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "mp"}, environment(), io.Discard, io.Discard), `did you mean "mps"?`)
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "ilagent"}, environment(), io.Discard, io.Discard), "flags of the daemon's mapping")

@@ -34,6 +34,8 @@ type Decision struct {
 	Device string
 	// At is the time of the event that the message itself gives; zero if it gives none.
 	At time.Time
+	// Overruled lists the effects that rules had wanted and that are not among Effects.
+	Overruled []Overruled
 	// Omitted lists the optional fields that are left out of the alerts, with the reasons.
 	Omitted []ilert.Omission
 	// Dead is the reason why the message cannot be understood; empty if it can.
@@ -58,6 +60,18 @@ type Effect interface{ effect() }
 type Key struct {
 	Integration ilert.IntegrationKey
 	Alert       string
+}
+
+// Folded returns the key as ilert compares keys: in lower case, without blanks around it.
+func (k Key) Folded() Key {
+	return Key{k.Integration, strings.ToLower(strings.TrimSpace(k.Alert))}
+}
+
+// Overruled is a rule without effect on an alert, because By, which comes before it in the file,
+// has another effect on the same alert.
+type Overruled struct {
+	Rule, By string
+	Key      Key // folded
 }
 
 // Raise is the effect that an alert should be open.

@@ -93,6 +93,7 @@ type Expression struct {
 	tree    ast.Node
 	begins  native // the beginning of the condition, without the program
 	native  bool   // begins is the whole condition
+	never   bool   // begins is false for every message
 }
 
 // needs lists the inputs of an expression that some messages lack or that cost time to prepare.
@@ -128,7 +129,7 @@ func compile(text string, kind expr.Option, options map[string]any) (*Expression
 		return nil, unreadable(text, err)
 	}
 	e := &Expression{text: text, tree: tree.Node}
-	e.begins, e.native = beginning(tree.Node)
+	e.begins, e.native, e.never = beginning(tree.Node, options)
 	w := &walker{e: e, options: options, pattern: maxPattern, calls: maxCalls}
 	ast.Walk(&tree.Node, w)
 	if w.err != nil {

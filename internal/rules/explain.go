@@ -23,14 +23,15 @@ type Verdict struct {
 func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	e := r.engine
 	w := work{message: m, machine: new(vm.VM)}
-	if _, err := e.read(&w); err != nil {
+	candidates, err := e.read(&w)
+	if err != nil {
 		return nil, err
 	}
+	d := e.evaluate(&w, candidates)
 	var all []Verdict
-	raisedBy := ""
-	for _, rule := range e.rules {
+	for place, rule := range e.rules {
 		v := Verdict{Rule: rule.Name}
-		for _, c := range rule.clauses() {
+		for _, c := range rule.clauses(place) {
 			why, err := w.why(c)
 			switch {
 			case err != nil && w.isEmpty():
@@ -41,14 +42,11 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 				if c.is == begins && !v.Matched {
 					v.Reasons = append(v.Reasons, why)
 				}
-			case c.firstOnly() && raisedBy != "":
-				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s has matched before it", raisedBy))
+			case w.ignores(c):
+				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s above it ignores the message", w.ignoring.rule.Name))
 			default:
 				v.Matched = true
-				v.Reasons = append(v.Reasons, w.says(c))
-				if c.firstOnly() {
-					raisedBy = rule.Name
-				}
+				v.Reasons = append(v.Reasons, w.says(c, d.Overruled))
 			}
 		}
 		all = append(all, v)
@@ -57,24 +55,32 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 }
 
 // says describes the effect of a clause that matches.
-func (w *work) says(c *clause) string {
-	var d decision.Decision
-	if err := w.add(c, &d); err != nil {
+func (w *work) says(c *clause, overruled []decision.Overruled) string {
+	alone := *w
+	alone.decision, alone.places = decision.Decision{}, nil
+	if err := alone.add(c); err != nil {
 		return "it matches, but the message is dead: " + err.Error()
 	}
-	says := doing(d)
+	d := alone.decision
+	if len(d.Effects) == 0 {
+		return "is ignored"
+	}
+	says := doing(d.Effects[0])
 	for _, o := range d.Omitted {
 		says += ", without " + o.Field + ": " + strings.TrimPrefix(o.Reason, "rule "+c.rule.Name+": ")
+	}
+	key, is := keyedBy(d.Effects[0])
+	for _, o := range overruled {
+		if is != none && o.Rule == c.rule.Name && o.Key == key {
+			says += fmt.Sprintf("; that has no effect, because rule %s above it decides about this alert", o.By)
+		}
 	}
 	return says
 }
 
-// doing describes the first effect of a decision.
-func doing(d decision.Decision) string {
-	if len(d.Effects) == 0 {
-		return "is ignored"
-	}
-	switch e := d.Effects[0].(type) {
+// doing describes an effect.
+func doing(effect decision.Effect) string {
+	switch e := effect.(type) {
 	case decision.Raise:
 		return "raises the alert " + e.Key.Alert
 	case decision.Accept:

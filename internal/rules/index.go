@@ -18,6 +18,7 @@ type methods struct {
 // clause is a condition of a rule with its purpose.
 type clause struct {
 	rule  *Rule
+	place int // of the rule in the file
 	is    purpose
 	when  *Expression // nil: always
 	needs needs       // of the condition and the templates
@@ -33,14 +34,14 @@ const (
 	counts // a message counts towards the whole
 )
 
-// clauses returns the conditions of a rule in the order of their effects: a message ends before
-// it begins, and it counts towards the whole before it counts as a part.
-func (r *Rule) clauses() (all []*clause) {
+// clauses returns the conditions of the rule at a place, in the order of their effects: a message
+// ends before it begins, and it counts towards the whole before it counts as a part.
+func (r *Rule) clauses(place int) (all []*clause) {
 	for _, c := range []*clause{
-		{rule: r, is: ends, when: r.EndsWhen},
-		{rule: r, is: leaves, when: r.Leave},
-		{rule: r, is: counts, when: r.Of},
-		{rule: r, is: begins, when: r.When},
+		{rule: r, place: place, is: ends, when: r.EndsWhen},
+		{rule: r, place: place, is: leaves, when: r.Leave},
+		{rule: r, place: place, is: counts, when: r.Of},
+		{rule: r, place: place, is: begins, when: r.When},
 	} {
 		if c.when != nil || c.is == begins {
 			c.needs = c.allNeeds()
@@ -76,23 +77,30 @@ func (c *clause) allNeeds() (n needs) {
 	return n
 }
 
-// order returns the rank of a clause: ends come first and raised alerts last.
+// The ranks of clauses, in the order in which a message meets them.
+const (
+	orderOfEnds = iota
+	orderOfIgnoring
+	orderOfWhole
+	orderOfHits
+	orderOfRaising
+)
+
+// order returns the rank of a clause. What ends an alert comes first, because also a message that a
+// rule ignores ends alerts; what ignores the message comes before all that it is kept from.
 func (c *clause) order() int {
 	switch {
 	case c.is == ends, c.is == leaves, c.is == begins && c.rule.Action == Resolve:
-		return 0
+		return orderOfEnds
+	case c.is == begins && c.rule.Action == Ignore:
+		return orderOfIgnoring
 	case c.is == counts:
-		return 1
+		return orderOfWhole
 	case c.rule.Window != nil:
-		return 2
+		return orderOfHits
 	default:
-		return 3
+		return orderOfRaising
 	}
-}
-
-// firstOnly reports whether only the first matching clause of this kind has an effect.
-func (c *clause) firstOnly() bool {
-	return c.is == begins && c.rule.Window == nil && (c.rule.Action == Raise || c.rule.Action == Ignore)
 }
 
 // maxMethods limits the index by method. If rules name more methods, the index is by type alone.
@@ -100,12 +108,13 @@ const maxMethods = 1000
 
 func newEngine(all []*Rule) *engine {
 	e := &engine{rules: all, byType: map[event.Type]methods{}}
-	e.machines.New = func() any { return new(vm.VM) }
-	for _, r := range all {
+	e.works.New = func() any { return &work{machine: new(vm.VM)} }
+	for place, r := range all {
 		e.fleet = e.fleet || r.Window != nil && r.Window.Fleet
-		e.clauses = append(e.clauses, r.clauses()...)
+		e.clauses = append(e.clauses, r.clauses(place)...)
 	}
 	slices.SortStableFunc(e.clauses, func(a, b *clause) int { return cmp.Compare(a.order(), b.order()) })
+	e.clauses = slices.DeleteFunc(e.clauses, func(c *clause) bool { return c.when != nil && c.when.never })
 	named := map[string]bool{}
 	for _, c := range e.clauses {
 		for _, name := range c.when.only("method") {

@@ -22,16 +22,20 @@ var eventTexts = map[string]func(*eventFacts) string{
 }
 
 // nativeOf returns nil if the node needs expr's machine.
-func nativeOf(n ast.Node) native {
+func nativeOf(n ast.Node, options map[string]any) native {
 	switch n := n.(type) {
+	case *ast.MemberNode:
+		if is, known := switchOf(n, options); known {
+			return func(*facts) bool { return is }
+		}
 	case *ast.UnaryNode:
-		if inner := nativeOf(n.Node); inner != nil && (n.Operator == "not" || n.Operator == "!") {
+		if inner := nativeOf(n.Node, options); inner != nil && (n.Operator == "not" || n.Operator == "!") {
 			return func(f *facts) bool { return !inner(f) }
 		}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and", "||", "or":
-			left, right := nativeOf(n.Left), nativeOf(n.Right)
+			left, right := nativeOf(n.Left, options), nativeOf(n.Right, options)
 			if left == nil || right == nil {
 				return nil
 			}
@@ -44,6 +48,26 @@ func nativeOf(n ast.Node) native {
 		}
 	}
 	return nil
+}
+
+// optionOf returns the value of option.name, and nil if the node is another one.
+func optionOf(n ast.Node, options map[string]any) any {
+	member, isMember := n.(*ast.MemberNode)
+	if !isMember {
+		return nil
+	}
+	of, isVariable := member.Node.(*ast.IdentifierNode)
+	name, isName := member.Property.(*ast.StringNode)
+	if !isVariable || !isName || of.Value != "option" {
+		return nil
+	}
+	return options[name.Value]
+}
+
+// switchOf returns the value of an option that is true or false.
+func switchOf(n ast.Node, options map[string]any) (is, known bool) {
+	is, known = optionOf(n, options).(bool)
+	return is, known
 }
 
 func nativeComparison(n *ast.BinaryNode) native {
@@ -65,14 +89,17 @@ func nativeComparison(n *ast.BinaryNode) native {
 }
 
 // beginning returns the beginning of a condition that needs no machine; all reports whether it is
-// the whole condition.
-func beginning(n ast.Node) (begins native, all bool) {
+// the whole condition, and never whether an option that is off makes it false for every message.
+func beginning(n ast.Node, options map[string]any) (begins native, all, never bool) {
 	var parts []native
 	conjuncts := conjuncts(n)
 	for _, part := range conjuncts {
-		p := nativeOf(part)
+		p := nativeOf(part, options)
 		if p == nil {
 			break
+		}
+		if is, known := switchOf(part, options); known && !is {
+			never = true
 		}
 		parts = append(parts, p)
 	}
@@ -83,5 +110,5 @@ func beginning(n ast.Node) (begins native, all bool) {
 			}
 		}
 		return true
-	}, len(parts) == len(conjuncts)
+	}, len(parts) == len(conjuncts), never
 }

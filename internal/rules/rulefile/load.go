@@ -38,8 +38,7 @@ type Loaded struct {
 	KeyOf map[string]ilert.IntegrationKey
 	// Keys are the integration keys of the rules, without the configured one.
 	Keys []ilert.IntegrationKey
-	// Settings are the flags that the files set, by name. The first file that sets a flag wins,
-	// as the first raising rule that matches does.
+	// Settings are the flags that the files set, by name. The first file that sets a flag wins.
 	Settings map[string]Setting
 	// Options are the names of the files' options. Do sets them also if there are mistakes.
 	Options []string

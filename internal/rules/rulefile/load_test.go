@@ -178,7 +178,7 @@ func TestPresetsOnBadDays(t *testing.T) {
 			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"offline","planned":false,"timestamp":1}`)}, []string{"Raise server/mps-1"},
 		},
 		"a server comes back": {
-			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1", "End server/mps-1"},
+			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1"},
 		},
 		"the health of MPS": {
 			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Count server-failing of mps/events", "Hit server-unhealthy of mps/events"},

@@ -24,6 +24,7 @@ type shower struct {
 
 	messages int
 	dead     map[string]int // by reason
+	warnings warnings
 }
 
 // say prints to out.
@@ -40,6 +41,7 @@ func (s *shower) moment(at time.Time) string {
 // begins prints a message, what each rule makes of it, and which effects change nothing.
 func (s *shower) begins(ctx context.Context, play *rehearsal, m decision.Message, d decision.Decision) error {
 	s.messages++
+	s.warnings.note(d)
 	if d.Dead != "" {
 		if s.dead == nil {
 			s.dead = map[string]int{}
@@ -206,6 +208,7 @@ func (s *shower) rest(ctx context.Context, play *rehearsal) error {
 	if err := s.left(ctx, play); err != nil {
 		return err
 	}
+	s.warnings.print(s.out)
 	if s.brief {
 		s.deaths()
 	}

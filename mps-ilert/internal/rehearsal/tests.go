@@ -18,8 +18,9 @@ import (
 // what happened in them. The error counts them.
 func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbosely bool) error {
 	failed := 0
+	var warn warnings
 	for _, t := range loaded.Tests {
-		failure, err := runTest(ctx, loaded.Rules, t)
+		failure, err := runTest(ctx, loaded.Rules, t, &warn)
 		if err != nil {
 			return err
 		}
@@ -35,6 +36,7 @@ func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbos
 			_, _ = fmt.Fprintln(out)
 		}
 	}
+	warn.print(out)
 	if failed > 0 {
 		return fmt.Errorf("tests: %d of %d failed", failed, len(loaded.Tests))
 	}
@@ -48,9 +50,13 @@ func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbos
 var testStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // examiner is the audience that records the events for ilert.
-type examiner struct{ all []rulefile.Notice }
+type examiner struct {
+	all      []rulefile.Notice
+	warnings *warnings
+}
 
-func (*examiner) begins(context.Context, *rehearsal, decision.Message, decision.Decision) error {
+func (e *examiner) begins(_ context.Context, _ *rehearsal, _ decision.Message, d decision.Decision) error {
+	e.warnings.note(d)
 	return nil
 }
 
@@ -64,8 +70,8 @@ func (e *examiner) sends(at time.Time, n alerting.Notice) {
 
 // runTest runs a test and returns the difference between the events that it wants and those that
 // ilert was sent.
-func runTest(ctx context.Context, r rules.Rules, t rulefile.Test) (failure string, err error) {
-	var sent examiner
+func runTest(ctx context.Context, r rules.Rules, t rulefile.Test, warn *warnings) (failure string, err error) {
+	sent := examiner{warnings: warn}
 	dead, err := perform(ctx, r, t, &sent)
 	if err != nil || dead != "" {
 		return dead, err

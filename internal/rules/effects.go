@@ -1,0 +1,109 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
+)
+
+// add adds the effects of a clause that matches to the decision. After an error it has added none.
+func (w *work) add(c *clause) error {
+	r := c.rule
+	if err := w.prepare(r, c.needs); err != nil {
+		return err
+	}
+	effect, err := w.effect(c)
+	if err != nil {
+		return err
+	}
+	if effect != nil {
+		w.decision.Effects, w.places = append(w.decision.Effects, effect), append(w.places, c.place)
+	} else if w.ignoring == nil {
+		w.ignoring = c
+	}
+	if c.is == begins {
+		w.decision.Matched = append(w.decision.Matched, r.Name)
+	}
+	return nil
+}
+
+// effect returns the effect of a clause that matches, or nil if its rule ignores the message.
+func (w *work) effect(c *clause) (decision.Effect, error) {
+	r := c.rule
+	switch {
+	case c.is == ends && r.EndsAll:
+		return decision.EndAll{Rule: r.Name}, nil
+	case r.Window != nil:
+		return w.ofWindow(c)
+	case r.Action == Ignore:
+		return nil, nil
+	}
+	key, err := w.keyOf(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.is == ends, r.Action == Resolve:
+		return decision.End{Key: key}, nil
+	case r.Action == Accept:
+		return decision.Accept{Key: key}, nil
+	}
+	return w.raise(r, key)
+}
+
+// ofWindow returns the effect of a clause of a rule with a window.
+func (w *work) ofWindow(c *clause) (decision.Effect, error) {
+	r := c.rule
+	group, err := r.Group.text(w.machine, &w.facts)
+	if err != nil {
+		return nil, fmt.Errorf("group: %w", err)
+	}
+	switch c.is {
+	case ends:
+		return decision.Reset{Rule: r.Name, Group: group}, nil
+	case counts:
+		return decision.Hit{Window: r.Window, Group: group, Only: true}, nil
+	}
+	member, err := r.Member.text(w.machine, &w.facts)
+	if err != nil {
+		return nil, fmt.Errorf("member: %w", err)
+	}
+	if c.is == leaves {
+		return decision.Leave{Rule: r.Name, Group: group, Member: member}, nil
+	}
+	w.facts.Group = group
+	key, err := w.keyOf(r)
+	if err != nil {
+		return nil, err
+	}
+	raised, err := w.raise(r, key)
+	if err != nil {
+		return nil, err
+	}
+	return decision.Hit{Window: r.Window, Group: group, Member: member, Raise: raised}, nil
+}
+
+// keyOf returns the key of the alert of a rule.
+func (w *work) keyOf(r *Rule) (decision.Key, error) {
+	key, err := r.Key.text(w.machine, &w.facts)
+	if err == nil && strings.TrimSpace(key) == "" {
+		err = errors.New("is empty")
+	}
+	if err != nil {
+		return decision.Key{}, fmt.Errorf("key: %w", err)
+	}
+	return decision.Key{Integration: r.IntegrationKey, Alert: key}, nil
+}
+
+// raise returns the effect that raises the alert of a rule.
+func (w *work) raise(r *Rule, key decision.Key) (decision.Raise, error) {
+	e, omitted, err := r.Alert.event(w.machine, &w.facts)
+	for _, o := range omitted {
+		w.decision.Omitted = append(w.decision.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.Name + ": " + o.Reason})
+	}
+	return decision.Raise{
+		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age,
+	}, err
+}
