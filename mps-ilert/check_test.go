@@ -394,6 +394,27 @@ tests:
 	assert.Equal(t, 2, strings.Count(out, warning))
 }
 
+func TestARuleThatFailsIsAWarning(t *testing.T) {
+	rules := write(t, "rules.yaml", `
+rules:
+  - {name: hot, when: msg.temperature > 60, raise: {key: hot, summary: hot}, ends: {age: 1h}}
+  - {name: leak, when: msg.water_leak, raise: {key: leak, summary: leak}, ends: {age: 2h}}
+tests:
+  - name: leak
+    messages: [{msg: {water_leak: true}}]
+    want: [{type: ALERT, key: leak}]
+`)
+	const warning = "warning: rule hot fails: msg.temperature > 60: msg.temperature is missing; write msg.temperature != nil && ... where it may be, or default(msg.temperature, ...) "
+	out, err := check(t, `{"water_leak":true} {"x":1}`, "--config", rules, "-")
+	require.NoError(t, err)
+	assert.Contains(t, out, warning+"(in 1 message)\ntests: 1 passed")
+	assert.Contains(t, out, warning+"(in 2 messages)\n")
+	assert.Contains(t, out, "    hot: fails: msg.temperature > 60: ")
+	assert.Contains(t, out, "  * leak: raises the alert leak\n")
+	assert.Contains(t, out, "    dead, no rule has an effect: rule hot: msg.temperature > 60: ")
+	assert.Contains(t, out, "    leak: not true: msg.water_leak\n")
+}
+
 func TestRulesArePrintedToBeCopied(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))

@@ -121,6 +121,7 @@ func (w watched) accountsFor(t *testing.T) {
 	for _, r := range s.Rules {
 		assert.Equal(t, stats.Rules[r.Name], r.Matched, r.Name)
 		assert.Equal(t, float64(r.Matched), m[`mps_ilert_rule_matches_total{rule="`+r.Name+`"}`], r.Name)
+		assert.Equal(t, float64(r.Failed), m[`mps_ilert_rule_failures_total{rule="`+r.Name+`"}`], r.Name)
 	}
 }
 

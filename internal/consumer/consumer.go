@@ -45,6 +45,7 @@ type Consumer struct {
 
 	requests  requests
 	omissions omissions
+	failures  ruleFailures
 	skew      *skew
 	heard     heard // only takeIn uses it
 	counting  counting
@@ -142,6 +143,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.pingHeartbeats(ctx) })
 	loops.Go(func() { c.revive(ctx) })
 	loops.Go(func() { c.watchBroker(ctx) })
+	loops.Go(func() { c.watchRules(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })
 	loops.Go(func() { c.reach(ctx) })
 	loops.Go(func() { c.tidy(ctx) })

@@ -128,6 +128,7 @@ func (c *Consumer) decide(set *ruleset, m message) alerting.Message {
 		Decision: c.decisionOf(set, decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties}),
 	}
 	c.omitted(m.Topic, change.Decision.Omitted)
+	c.noteRules(m.Topic, change.Decision)
 	if reason := change.Decision.Dead; reason != "" {
 		text := "a message cannot be understood, and is kept as a dead letter"
 		if c.config.DryRun {

@@ -11,7 +11,8 @@ import (
 )
 
 // Status is the state of a Consumer and the fate of the messages that it received. It names no
-// device and contains no secret, and no text of a message or of ilert but the names of servers.
+// device and contains no secret, and no text of a message or of ilert but the names of servers and
+// the little that the reason why a rule failed may quote.
 type Status struct {
 	Ready  bool     `json:"ready"`
 	Parts  []Part   `json:"parts"`
@@ -68,6 +69,10 @@ type Broker struct {
 type Rule struct {
 	Name    string `json:"name"`
 	Matched uint64 `json:"matched"` // messages; the count ends with the rule
+	// Failed counts the messages since the start on which the rule failed. LastFailure is nil if
+	// there are none.
+	Failed      uint64       `json:"failed"`
+	LastFailure *RuleFailure `json:"lastFailure,omitempty"`
 }
 
 // Alerts counts alerts by state. An open alert may also wait or be under way, for instance with
@@ -122,7 +127,8 @@ func (c *Consumer) Status(ctx context.Context) Status {
 		status.count(counts, append(slices.Clone(set.topics), HTTPFilter))
 	}
 	for _, name := range set.names {
-		status.Rules = append(status.Rules, Rule{name, counts.Matches[name]})
+		failed, last := c.failures.of(name)
+		status.Rules = append(status.Rules, Rule{name, counts.Matches[name], failed, last})
 	}
 	status.Parts = c.parts(err)
 	for _, p := range status.Parts {

@@ -36,6 +36,11 @@ type Decision struct {
 	At time.Time
 	// Overruled lists the effects that rules had wanted and that are not among Effects.
 	Overruled []Overruled
+	// Failed lists the rules that could not decide about the message, each once.
+	Failed []Failure
+	// Looked lists the rules that had to look into the message beyond comparisons of an event's
+	// fields, which cannot fail. It may lack rules of Failed.
+	Looked []string
 	// Omitted lists the optional fields that are left out of the alerts, with the reasons.
 	Omitted []ilert.Omission
 	// Dead is the reason why the message cannot be understood; empty if it can.
@@ -44,12 +49,23 @@ type Decision struct {
 
 // NewDead returns the decision about a message that cannot be understood. It cuts long reasons.
 func NewDead(format string, args ...any) Decision {
-	const maxReason = 600 // people read it, and it may quote what a message holds
-	reason := fmt.Errorf(format, args...).Error()
+	return Decision{Dead: briefly(fmt.Errorf(format, args...))}
+}
+
+// Failure is the reason why a rule could not decide about a message.
+type Failure struct{ Rule, Reason string }
+
+// NewFailure returns the failure of a rule. It cuts long reasons.
+func NewFailure(rule string, err error) Failure { return Failure{rule, briefly(err)} }
+
+// briefly returns the text of an error for people. It may quote what a message holds.
+func briefly(err error) string {
+	const maxReason = 600
+	reason := err.Error()
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "") + "..."
 	}
-	return Decision{Dead: reason}
+	return reason
 }
 
 // Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset or

@@ -329,11 +329,8 @@ func (e *Expression) only(field string) []string {
 	return nil
 }
 
-// holds evaluates a condition. A missing value, such as msg.flag, counts as false.
+// holds evaluates a condition whose beginning is true. A missing value, such as msg.flag, counts as false.
 func (e *Expression) holds(machine *vm.VM, f *facts) (bool, error) {
-	if begins := e.begins(f); !begins || e.native {
-		return begins, nil
-	}
 	value, err := e.run(machine, f)
 	if err != nil {
 		return false, err

@@ -47,6 +47,7 @@ rules:
 	key := decision.Key{Integration: ilert.FileKey("/run/key"), Alert: "G1/A"}
 	assert.Equal(t, decision.Decision{
 		Matched: []string{"full"},
+		Looked:  []string{"full"},
 		At:      time.UnixMilli(1795322346039),
 		Effects: []decision.Effect{decision.Raise{
 			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour,
@@ -150,7 +151,7 @@ rules:
   - {name: b, when: msg.status == "stopped", raise: {key: k, summary: s}, ends: {when: msg.status == "online"}}
 `)
 	d := loaded.Decide(decision.Message{Payload: []byte(`{"status":"online"}`)})
-	assert.Equal(t, decision.Decision{Effects: []decision.Effect{decision.End{Key: decision.Key{Alert: "k"}}}}, d)
+	assert.Equal(t, decision.Decision{Effects: []decision.Effect{decision.End{Key: decision.Key{Alert: "k"}}}, Looked: []string{"a", "b"}}, d)
 }
 
 func TestAWindowIsFedInTheOrderEndsLeavesWholeAndParts(t *testing.T) {
@@ -237,7 +238,7 @@ func TestAtIsTheEventsOwnTime(t *testing.T) {
 		"9223372036854775807": {},
 	} {
 		m := decision.Message{Payload: []byte(`{"type":"fail","message":"","methods":[],"timestamp":` + timestamp + `}`)}
-		assert.Equal(t, decision.Decision{At: want, Matched: []string{"a"}}, loaded.Decide(m), timestamp)
+		assert.Equal(t, decision.Decision{At: want, Matched: []string{"a"}, Looked: []string{"a"}}, loaded.Decide(m), timestamp)
 	}
 }
 
@@ -257,7 +258,7 @@ rules:
 	assert.Equal(t, []string{"Dead the payload is not JSON: invalid character 'o' in literal true (expecting 'r')"}, effects(loaded.Decide(decision.Message{Topic: "b", Payload: []byte(`to`)})))
 }
 
-func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
+func TestARuleFailsWithAReason(t *testing.T) {
 	for rule, want := range map[string]string{
 		`when: msg.a.b == 1`:                   `rule r: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be`,
 		`when: msg.a.b.c > 1`:                  `rule r: msg.a.b.c > 1: msg.a is missing; write msg.a?.b where it may be`,
@@ -288,10 +289,44 @@ func TestARuleThatFailsMakesTheMessageDead(t *testing.T) {
 		if rule[0] == 'w' {
 			rule += "\n    raise: {key: k, summary: s}"
 		}
-		loaded := load(t, "rules:\n  - {name: before, accept: k}\n  - name: r\n    ends: {age: 1h}\n    "+rule)
-		d := loaded.Decide(decision.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x","l":[1]}`)})
-		assert.Equal(t, decision.Decision{Dead: want}, d, rule)
+		m := decision.Message{Payload: []byte(`{"n":1,"zero":0,"s":"x","l":[1]}`)}
+		failed := []decision.Failure{{Rule: "r", Reason: strings.TrimPrefix(want, "rule r: ")}}
+		alone := "\n  - name: r\n    ends: {age: 1h}\n    " + rule
+		assert.Equal(t, decision.Decision{Dead: want, Failed: failed, Looked: []string{"r"}}, load(t, "rules:"+alone).Decide(m), rule)
+		d := load(t, "rules:\n  - {name: before, accept: b}"+alone+"\n  - {name: after, accept: a}").Decide(m)
+		assert.Equal(t, []string{"Accept b", "Accept a"}, effects(d), rule)
+		assert.Equal(t, failed, d.Failed, rule)
+		assert.Equal(t, []string{"before", "after"}, d.Matched, rule)
 	}
+}
+
+func TestARuleThatFailsFailsAlone(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - {name: hot, when: msg.temperature > 60, raise: {key: hot, summary: s}, ends: {when: msg.temperature < 50, age: 1h}}
+  - {name: leak, when: msg.water_leak, raise: {key: leak, summary: s}, ends: {when: msg.water_leak == false}}
+  - {name: quiet, when: msg.quiet, ignore: true}
+  - {name: key, topics: k, raise: {key: "{msg.id}", summary: s}, ends: {when: topic == "k"}}
+`)
+	for payload, want := range map[string]decision.Decision{
+		`{"water_leak":true}`:                  {Matched: []string{"leak"}},
+		`{"quiet":true}`:                       {Matched: []string{"quiet"}}, // somebody knows the message
+		`{"other":1}`:                          {Dead: "rule hot: "},
+		`{"temperature":70,"water_leak":true}`: {Matched: []string{"hot", "leak"}},
+	} {
+		d := loaded.Decide(decision.Message{Topic: "x", Payload: []byte(payload)})
+		assert.Equal(t, want.Matched, d.Matched, payload)
+		assert.Equal(t, want.Dead != "", d.Dead != "", payload)
+		assert.Contains(t, d.Dead, want.Dead)
+		if strings.Contains(payload, "temperature") {
+			assert.Empty(t, d.Failed, payload)
+		} else {
+			assert.Len(t, d.Failed, 1, "both conditions of a rule fail, which is one failure: %s", payload)
+		}
+	}
+	d := loaded.Decide(decision.Message{Topic: "k"})
+	assert.Empty(t, d.Dead, "no rule fails on an empty message")
+	assert.Empty(t, d.Failed)
 }
 
 // An alert is worth more than its optional fields.
@@ -355,14 +390,14 @@ rules:
 		{Rule: "topic", Reasons: []string{"the topic is not among a, b/#"}},
 		{Rule: "condition", Matched: true, Reasons: []string{"ends the alert k"}},
 		{Rule: "first", Matched: true, Reasons: []string{"raises the alert G1"}},
-		{Rule: "second", Matched: true, Reasons: []string{"raises the alert k"}},
+		{Rule: "second", Matched: true, Reasons: []string{"raises the alert k; that has no effect, because rule condition above it decides about this alert"}},
 		{Rule: "accepted", Matched: true, Reasons: []string{"accepts the alert A"}},
 		{Rule: "resolved", Matched: true, Reasons: []string{"ends the alert k"}},
 		{Rule: "window", Matched: true, Reasons: []string{"ends the alert of x", "takes G1 out of the window of x", "counts towards the whole of the window of x", "counts in the window of x"}},
 		{Rule: "ignored", Matched: true, Reasons: []string{"is ignored"}},
-		{Rule: "broken", Matched: true, Reasons: []string{"it matches, but the message is dead: key: is empty"}},
+		{Rule: "broken", Matched: true, Reasons: []string{"it matches, and fails: key: is empty"}},
 	}, verdicts)
-	assert.Equal(t, []string{"Dead rule broken: key: is empty"}, effects(loaded.Decide(failed("x", "m"))))
+	assert.Equal(t, []decision.Failure{{Rule: "broken", Reason: "key: is empty"}}, loaded.Decide(failed("x", "m")).Failed)
 
 	verdicts, err = loaded.Explain(decision.Message{Topic: "a", Payload: []byte("{}")})
 	require.NoError(t, err)
@@ -373,5 +408,5 @@ rules:
 	assert.EqualError(t, err, "the payload is not JSON: unexpected EOF")
 	verdicts, err = load(t, `rules: [{name: r, when: msg.a.b == 1, ignore: true}]`).Explain(decision.Message{Payload: []byte("{}")})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"the message is dead: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be"}, verdicts[0].Reasons)
+	assert.Equal(t, []string{"fails: msg.a.b == 1: msg.a is missing; write msg.a?.b where it may be"}, verdicts[0].Reasons)
 }

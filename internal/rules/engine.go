@@ -70,12 +70,33 @@ func (e *engine) evaluate(w *work, candidates []*clause) decision.Decision {
 		if err == nil && matched {
 			err = w.add(c)
 		}
-		if err != nil && !w.isEmpty() { // a rule may ask for something in the payload
-			return decision.NewDead("rule %s: %w", c.rule.Name, err)
+		if err != nil {
+			w.fail(c.rule, err)
 		}
 	}
 	w.overrule(e.rules)
-	return w.decision
+	return w.decided()
+}
+
+// fail notes that a rule cannot decide about the message. The other rules decide all the same. No
+// rule fails on an empty message, because each may ask for something in the payload.
+func (w *work) fail(r *Rule, err error) {
+	failed := &w.decision.Failed
+	if !w.isEmpty() && !slices.ContainsFunc(*failed, func(f decision.Failure) bool { return f.Rule == r.Name }) {
+		*failed = append(*failed, decision.NewFailure(r.Name, err))
+	}
+}
+
+// decided returns the decision. The message is dead if a rule failed on it and it means nothing to
+// any other.
+func (w *work) decided() decision.Decision {
+	d := w.decision
+	if len(d.Failed) == 0 || len(d.Matched)+len(d.Effects) > 0 {
+		return d
+	}
+	dead := decision.NewDead("rule %s: %s", d.Failed[0].Rule, d.Failed[0].Reason)
+	dead.Failed, dead.Looked = d.Failed, d.Looked
+	return dead
 }
 
 // ignores reports whether a rule with Ignore above a clause has matched, and keeps the message from it.
@@ -115,10 +136,13 @@ func (w *work) prepare(r *Rule, n needs) error {
 
 // matches reports whether the condition of a clause holds.
 func (w *work) matches(c *clause) (bool, error) {
-	if !w.concerns(c.rule) {
+	if !w.concerns(c.rule) || c.when != nil && !c.when.begins(&w.facts) {
 		return false, nil
 	}
-	if c.when == nil {
+	if c.is == begins && !w.isEmpty() {
+		w.decision.Looked = append(w.decision.Looked, c.rule.Name)
+	}
+	if c.when == nil || c.when.native {
 		return true, nil
 	}
 	if err := w.prepare(c.rule, c.when.needs); err != nil {

@@ -37,7 +37,7 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 			case err != nil && w.isEmpty():
 				v.Reasons = append(v.Reasons, "the message has no payload: "+err.Error())
 			case err != nil:
-				v.Reasons = append(v.Reasons, "the message is dead: "+err.Error())
+				v.Reasons = append(v.Reasons, "fails: "+err.Error())
 			case why != "":
 				if c.is == begins && !v.Matched {
 					v.Reasons = append(v.Reasons, why)
@@ -59,7 +59,7 @@ func (w *work) says(c *clause, overruled []decision.Overruled) string {
 	alone := *w
 	alone.decision, alone.places = decision.Decision{}, nil
 	if err := alone.add(c); err != nil {
-		return "it matches, but the message is dead: " + err.Error()
+		return "it matches, and fails: " + err.Error()
 	}
 	d := alone.decision
 	if len(d.Effects) == 0 {
@@ -131,6 +131,9 @@ func (w *work) untrue(c *clause) string {
 		inner, err := compile(part.String(), expr.AsBool(), c.rule.Options)
 		if err != nil {
 			continue
+		}
+		if !inner.begins(&w.facts) {
+			return part.String()
 		}
 		if holds, err := inner.holds(w.machine, &w.facts); err == nil && !holds {
 			return part.String()

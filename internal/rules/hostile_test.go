@@ -103,7 +103,7 @@ func sound(t testing.TB, d decision.Decision) {
 	t.Helper()
 	if d.Dead != "" {
 		assert.Less(t, len(d.Dead), 1000, "a reason is read by people")
-		assert.Equal(t, decision.Decision{Dead: d.Dead}, d)
+		assert.Equal(t, decision.Decision{Dead: d.Dead, Failed: d.Failed, Looked: d.Looked}, d)
 		return
 	}
 	for _, effect := range d.Effects {

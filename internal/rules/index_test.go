@@ -31,13 +31,18 @@ func FuzzTheIndexChangesNoDecision(f *testing.F) {
 	})
 }
 
-// decided returns the decision. Of the reason of a dead one it keeps the rule, because the rest
-// quotes the condition.
+// decided returns the decision. Of the reasons of failures it keeps the rules, because the rest
+// quotes the conditions, as it does of a dead one. More rules look into a message whose conditions
+// nobody else can evaluate.
 func decided(r rulefile.Loaded, m decision.Message) decision.Decision {
 	d := r.Decide(m)
 	if rule, _, failed := strings.Cut(d.Dead, ": "); failed {
 		d.Dead = rule
 	}
+	for i := range d.Failed {
+		d.Failed[i].Reason = ""
+	}
+	d.Looked = nil
 	return d
 }
 

@@ -64,6 +64,7 @@ var (
 	letterBytes = describe("dead_letter_bytes", "Bytes of the dead letters: of their topics, payloads and properties.")
 	outboxBytes = describe("outbox_bytes", "Bytes of the events that are only passed on and wait.")
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
+	ruleFailed  = describe("rule_failures_total", "Messages on which a rule has failed, since the start.", "rule")
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
 	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
 	requests    = describe("requests_total", "Requests with an event to ilert, by outcome, since the start.", "outcome")
@@ -78,7 +79,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
 	} {
 		to <- desc
 	}
@@ -111,6 +112,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	counter(requests, s.Requests.Failed, string(consumer.Failed))
 	for field, n := range s.LeftOut {
 		counter(leftOut, n, field)
+	}
+	for _, r := range s.Rules {
+		counter(ruleFailed, r.Failed, r.Name)
 	}
 	gauge(behind, float64(len(s.Behind)))
 	if s.Messages == nil { // the store cannot be read; it need not be empty

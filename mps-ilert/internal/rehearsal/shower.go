@@ -54,12 +54,10 @@ func (s *shower) begins(ctx context.Context, play *rehearsal, m decision.Message
 	s.say("\n%s  %s  %.200s\n", s.moment(play.now), m.Topic, bytes.ReplaceAll(m.Payload, []byte("\n"), nil))
 	if d.Dead != "" {
 		s.say("    dead, no rule has an effect: %s\n", d.Dead)
-		return nil
 	}
 	verdicts, err := play.rules.Explain(m)
-	if err != nil {
-		s.say("    %v\n", err)
-		return nil
+	if err != nil { // the reason why the message is dead
+		verdicts = nil
 	}
 	for _, v := range verdicts {
 		sign := " "

@@ -7,48 +7,58 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// warnings collects what an author of rules should know about decisions, once for each pair of
-// rules.
+// warnings collects what an author of rules should know about decisions, once for each rule that
+// fails, and for each pair of rules of which one overrules the other.
 type warnings struct {
-	pairs    []pair // in the order of their first messages
-	messages map[pair]int
-	first    map[pair]string // the alert of the first message
+	all      []*warning // in the order of their first messages
+	known    map[warned]*warning
+	messages int
 }
 
-// pair is a rule without effect, and the rule above it that is the reason.
-type pair struct{ rule, by string }
+// warned identifies a warning: a rule that fails, or one that is overruled by another.
+type warned struct{ rule, by string }
 
-// note collects the warnings about a decision.
+// warning is a warning with the number of its messages.
+type warning struct {
+	text     string
+	messages int
+	last     int // the number of the last message, because a message is counted once
+}
+
+// note collects the warnings about the decision on the next message.
 func (w *warnings) note(d decision.Decision) {
-	var noted pair
+	w.messages++
 	for _, o := range d.Overruled {
-		p := pair{o.Rule, o.By}
-		if w.messages[p] == 0 {
-			if w.messages == nil {
-				w.messages, w.first = map[pair]int{}, map[pair]string{}
-			}
-			w.pairs = append(w.pairs, p)
-			w.first[p] = o.Key.Alert
-		}
-		if p != noted {
-			w.messages[p]++
-		}
-		noted = p
+		w.add(warned{o.Rule, o.By}, fmt.Sprintf("rule %s has no effect on the alert %s, because rule %s above it decides about the same alert", o.Rule, o.Key.Alert, o.By))
 	}
+	for _, f := range d.Failed {
+		w.add(warned{f.Rule, ""}, fmt.Sprintf("rule %s fails: %s", f.Rule, f.Reason))
+	}
+}
+
+func (w *warnings) add(about warned, text string) {
+	one := w.known[about]
+	if one == nil {
+		if w.known == nil {
+			w.known = map[warned]*warning{}
+		}
+		one = &warning{text: text}
+		w.known[about] = one
+		w.all = append(w.all, one)
+	}
+	if one.last != w.messages {
+		one.messages++
+	}
+	one.last = w.messages
 }
 
 // print writes the warnings, one a line.
 func (w *warnings) print(out io.Writer) {
-	for _, p := range w.pairs {
-		_, _ = fmt.Fprintf(out, "warning: rule %s has no effect on the alert %s, because rule %s above it decides about the same alert (%s)\n",
-			p.rule, w.first[p], p.by, inMessages(w.messages[p]))
+	for _, one := range w.all {
+		messages := "messages"
+		if one.messages == 1 {
+			messages = "message"
+		}
+		_, _ = fmt.Fprintf(out, "warning: %s (in %d %s)\n", one.text, one.messages, messages)
 	}
-}
-
-// inMessages returns "in 1 message", "in 2 messages" and so on.
-func inMessages(n int) string {
-	if n == 1 {
-		return "in 1 message"
-	}
-	return fmt.Sprintf("in %d messages", n)
 }
