@@ -85,6 +85,8 @@ func alertTable(out io.Writer, all []alerting.AlertState) error {
 // describeState describes the state of an alert.
 func describeState(a alerting.AlertState) string {
 	switch {
+	case !a.HeldUntil.IsZero():
+		return fmt.Sprintf("%s, its end is held until %s", a.State, a.HeldUntil.Format(time.DateTime))
 	case a.State == alerting.StateDelayed:
 		return "waits for its time until " + a.Until.Format(time.DateTime)
 	case a.Tries > 0 && (a.State == alerting.StateWaiting || a.State == alerting.StateEnding):
@@ -112,6 +114,7 @@ type alertJSON struct {
 	ToldAt       time.Time      `json:"toldAt,omitzero"` // the last time that it was sent
 	WaitingSince time.Time      `json:"waitingSince,omitzero"`
 	WaitingUntil time.Time      `json:"waitingUntil,omitzero"`
+	HeldUntil    time.Time      `json:"heldUntil,omitzero"` // the time at which the alert ends, unless it is raised again before
 	Tries        int            `json:"tries,omitempty"`
 	Members      int            `json:"members,omitempty"`
 	Storm        bool           `json:"storm,omitempty"` // its members are alerts of the rule
@@ -123,7 +126,7 @@ func alertLines(out io.Writer, all []alerting.AlertState) error {
 	for _, a := range all {
 		line := alertJSON{
 			Key: a.Key.Alert, Rule: a.Rule, Source: a.Key.Integration.String(), Priority: a.Priority, State: a.State,
-			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm,
+			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), HeldUntil: a.HeldUntil.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm,
 		}
 		if err := encoder.Encode(line); err != nil {
 			return err

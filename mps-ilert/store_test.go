@@ -109,6 +109,7 @@ func TestAlertsAreListedBesideTheDaemon(t *testing.T) {
 	ilert, requests := ilertStandIn(t)
 	rules := write(t, "rules.yaml", strings.Replace(doorRules, "raise:", "integration_key: {env: DOORS_KEY}\n    raise:", 1)+`
   - {name: fire, when: msg.fire == true, raise: {key: "fire {topic}", summary: fire, priority: HIGH}, ends: {age: 1h}}
+  - {name: link, when: msg.link == false, raise: {key: "link {topic}", summary: link}, ends: {when: msg.link == true, after: 1h}}
 `)
 	file := filepath.Join(t.TempDir(), "x.db")
 	d := startDaemonOn(t, file, environment("MPS_MQTT_ADDRESS", "mqtt://"+b.Addr(), "ILERT_INTEGRATION_KEY", secret), ilert, "--config", rules)
@@ -118,11 +119,19 @@ func TestAlertsAreListedBesideTheDaemon(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Contains(t, receive(t, requests).Body, "fire door/2")
+	for _, payload := range []string{`{"open":null,"fire":false,"link":false}`, `{"open":null,"fire":false,"link":true}`} {
+		_, err := client.Publish(t.Context(), &paho.Publish{Topic: "door/3", QoS: 1, Payload: []byte(payload)})
+		require.NoError(t, err)
+	}
 	var listed string
 	require.Eventually(t, func() bool {
 		listed = storeOf(t, d.file, "alerts")
-		return strings.Contains(listed, "HIGH      open") && strings.Contains(listed, "door/1")
+		return strings.Contains(listed, "HIGH      open") && strings.Contains(listed, "door/1") && strings.Contains(listed, "held")
 	}, brokertest.Wait, 5*time.Millisecond)
+	assert.Regexp(t, `(?m)^"link door/3"\s+link\s+-\s+[a-z ]+, its end is held until \d{4}-\S+ \S+\s`, listed)
+	var held alertJSON
+	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "alerts", "--json", "--rule", "link")), &held))
+	assert.WithinDuration(t, time.Now().Add(time.Hour), held.HeldUntil, time.Minute)
 	assert.Regexp(t, `(?m)^"fire door/2"\s+fire\s+HIGH\s+open\s+\d{4}-\S+ \S+\s+-\s+configured$`, listed)
 	assert.Regexp(t, `(?m)^"door/1"\s+open\s+LOW\s+waits for its time until \d{4}-\S+ \S+\s+\d{4}-\S+ \S+\s+-\s+env:DOORS_KEY$`, listed)
 

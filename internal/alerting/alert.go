@@ -27,6 +27,9 @@ func (a *Alert) isUnsure() bool { return a.Told == Unsure || a.Told == UnsureAcc
 // isAccepted reports whether an alert with this Told may be accepted in ilert.
 func isAccepted(told ilert.Type) bool { return told == ilert.Accept || told == UnsureAccepted }
 
+// IsHeldBack reports whether the alert may not be sent: its end is held, and ilert does not know it.
+func (a *Alert) IsHeldBack() bool { return !a.HeldUntil.IsZero() && a.Told == Nothing }
+
 // open reports whether the alert should be open.
 func (a *Alert) open() bool { return a != nil && a.Desired != ilert.Resolve }
 
@@ -101,7 +104,7 @@ func (a *Alert) setRule(r raising, o *origin) {
 	}
 }
 
-// prolong puts off the end of the alert by silence, but not beyond its age.
+// prolong puts off the end of the alert by silence, but not beyond its age, and takes back an end that is held.
 func (a *Alert) prolong(r raising, at time.Time) {
 	var silent time.Time
 	if r.Silence > 0 {
@@ -111,6 +114,7 @@ func (a *Alert) prolong(r raising, at time.Time) {
 		}
 	}
 	a.EndsAt = earlier(silent, a.AgeAt)
+	a.EndsAfter, a.HeldUntil = r.After, time.Time{}
 }
 
 // earlier returns the earlier of two times. A zero time stands for never.
@@ -119,6 +123,15 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// holdEnd makes the alert, which is open, end later than a change ends it: unless it is raised again before.
+func (a *Alert) holdEnd(o *origin) {
+	o.merged = true
+	if a.HeldUntil.IsZero() {
+		a.HeldUntil = o.at.Add(a.EndsAfter)
+		a.EndsAt = earlier(a.EndsAt, a.HeldUntil)
+	}
 }
 
 // accept makes the alert, which is open, accepted: a person looks after it.
@@ -150,7 +163,7 @@ func (a *Alert) end(o *origin, counts tallies) (over bool) {
 		o.merged = true
 		return true
 	}
-	a.EndsAt = time.Time{}
+	a.EndsAt, a.HeldUntil = time.Time{}, time.Time{}
 	a.setDesired(ilert.Resolve, o)
 	return false
 }

@@ -196,7 +196,7 @@ func (w *work) raise(r raising, o *origin) {
 	if a == nil {
 		a = &Alert{ID: id, AlertKey: r.Key.Alert, Report: w.rows.Ended[id], Epoch: w.lastEpoch()}
 	}
-	if a.Report.stale(o) && (!o.revived || a.Desired != ilert.Alert) {
+	if a.Report.stale(o) && (!o.revived || a.Desired != ilert.Alert || !a.HeldUntil.IsZero()) {
 		o.staleEffects++
 		return
 	}
@@ -254,7 +254,19 @@ func (w *work) endByID(id AlertID, o *origin) {
 		return
 	}
 	a.Report.renew(o)
-	w.end(a, o)
+	w.endOrHold(a, o)
+}
+
+// endOrHold ends an alert that a message ends, or holds the end if the rule wants that. It reports whether the alert
+// has ended.
+func (w *work) endOrHold(a *Alert, o *origin) (ended bool) {
+	if a.EndsAfter == 0 || !a.open() {
+		w.end(a, o)
+		return true
+	}
+	a.holdEnd(o)
+	w.keep(a)
+	return false
 }
 
 // end ends an alert, and deletes its window.

@@ -13,7 +13,7 @@ type Status struct {
 	Matches map[string]uint64 // number of matches by rule
 	Open    uint64            // alerts that are open in ilert
 	Waiting uint64            // alerts that are due, or that were sent in vain and wait for the next try
-	Later   uint64            // alerts that were not tried yet and are not due
+	Later   uint64            // alerts that were not tried yet and are not due, or that are held back
 	Claimed uint64            // alerts of which a request is under way
 	// Oldest is the time from which the longest waiting alert or outbox item has waited; zero if nothing waits. An
 	// alert that was not tried yet waits from the time at which it was due, any other from the arrival of its message.

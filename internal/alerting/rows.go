@@ -36,8 +36,11 @@ type Alert struct {
 	Priority string
 
 	AgeAt  time.Time // when the alert ends by its age; zero: never
-	EndsAt time.Time // when the alert ends by its age or by silence; zero: never
+	EndsAt time.Time // when the alert ends by its age, by silence, or at HeldUntil; zero: never
 	Report Report    // the newest report about it
+
+	EndsAfter time.Duration // for which an end by a message is held; 0: it is not
+	HeldUntil time.Time     // when a held end ends the alert, unless it is raised before; zero: no end is held
 
 	Version int64 // changes with Desired, so that an answer finds out whether it is about the newest state
 	Pending bool  // Desired waits to be sent
@@ -101,6 +104,7 @@ type RuleEnd struct {
 	Source  string        // of the message that has ended the rule; empty if no message did
 	MaxSkew time.Duration // of that message
 	Windows bool          // the windows of the rule end, too
+	Holds   bool          // the ends of alerts with EndsAfter are held
 	// Kept is the integration key whose alerts do not end; nil: all end.
 	Kept *ilert.IntegrationKey
 }

@@ -79,7 +79,11 @@ func (w *work) endWithRule(id AlertID, now time.Time) {
 			continue
 		}
 		a.Report.renew(o)
-		w.end(a, o)
+		if !end.Holds {
+			w.end(a, o)
+		} else if !w.endOrHold(a, o) {
+			w.spareGroup(a, end.Epoch)
+		}
 	}
 }
 
@@ -152,7 +156,7 @@ func (w *work) endAll(rule string, o *origin) {
 	}
 	w.forgetGroups(page, func(g *Group) bool { return w.alertOf(g) != nil })
 	if max(len(page.Alerts), len(page.Groups)) == maxPage {
-		end := RuleEnd{Rule: rule, At: o.at, Arrived: o.arrived, Windows: true}
+		end := RuleEnd{Rule: rule, At: o.at, Arrived: o.arrived, Windows: true, Holds: true}
 		if o.message != nil {
 			end.Source, end.MaxSkew = o.message.Source, o.message.MaxSkew
 		}

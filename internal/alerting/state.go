@@ -36,6 +36,8 @@ type AlertState struct {
 	Since time.Time
 	Tries int
 	Until time.Time
+	// HeldUntil is the time at which the alert ends, unless it is raised again before; zero if no end is held.
+	HeldUntil time.Time
 }
 
 // Alerts returns up to limit alerts that are open or wait, of one rule or of all (""), as of a time, in
@@ -55,7 +57,7 @@ func (e *Engine) Alerts(ctx context.Context, now time.Time, rule string, limit i
 func (a *AlertWithMembers) describe(now time.Time) AlertState {
 	s := AlertState{
 		Key: decision.Key{Integration: a.ID.Integration, Alert: a.AlertKey}, Rule: a.Rule, Members: a.Members,
-		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries,
+		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, HeldUntil: a.HeldUntil,
 	}
 	if a.Storm == IsStorm { // no rule raises it, so its group is the rule that it speaks for
 		s.Storm, s.Rule = true, a.Group
@@ -75,7 +77,7 @@ func (a *Alert) state(now time.Time) State {
 		return StateRefused
 	case a.Desired == ilert.Resolve:
 		return StateEnding
-	case a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
+	case a.Told == Nothing && a.Tries == 0 && (a.NextTry.After(now) || a.IsHeldBack()):
 		return StateDelayed
 	case unknown:
 		return StateWaiting
@@ -102,6 +104,18 @@ func (e *Engine) IsRaised(ctx context.Context, k decision.Key) (raised bool, err
 	return raised, err
 }
 
+// HeldUntil returns the time at which a held end ends an alert; zero if no end of it is held.
+func (e *Engine) HeldUntil(ctx context.Context, k decision.Key) (until time.Time, err error) {
+	err = e.view(ctx, func(w *work) error {
+		err := w.load(Keys{Alerts: []AlertID{idOf(k)}})
+		if a := w.rows.Alerts[idOf(k)]; a != nil {
+			until = a.HeldUntil
+		}
+		return err
+	})
+	return until, err
+}
+
 // isRaised reports whether an alert that was loaded should be open.
 func (w *work) isRaised(id AlertID) bool {
 	a := w.rows.Alerts[id]
@@ -115,6 +129,8 @@ type Counted struct {
 	Of      int // the total of which hits are a part; with Fleet the number of devices
 	Members int
 	Raised  bool // its alert should be open
+	// HeldUntil is the time at which a held end ends the alert; zero if no end is held.
+	HeldUntil time.Time
 }
 
 // Counted returns the counts of the window of a group at the last message, and false if there is no such window.
@@ -134,6 +150,9 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		}
 		exists = true
 		n = Counted{Window: g.Window, Raised: w.isRaised(g.Alert)}
+		if n.Raised {
+			n.HeldUntil = w.rows.Alerts[g.Alert].HeldUntil
+		}
 		n.Hits, n.Of = g.sums(g.Latest)
 		if g.Window.Fleet {
 			n.Of = w.rows.Fleet

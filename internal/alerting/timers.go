@@ -51,7 +51,11 @@ func (w *work) endDue(a *Alert, now time.Time) {
 	case w.owesReport(a):
 		// After the end no notice would report the new members. So the alert is sent now, and ends a minute later.
 		a.NextTry, a.EndsAt = now, now.Add(time.Minute)
-		a.AgeAt = a.EndsAt
+		if a.HeldUntil.IsZero() || !a.AgeAt.IsZero() && !a.AgeAt.After(now) {
+			a.AgeAt = a.EndsAt
+		} else {
+			a.HeldUntil = a.EndsAt
+		}
 		w.keep(a)
 	default:
 		w.end(a, &origin{at: a.EndsAt, arrived: now})

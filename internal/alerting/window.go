@@ -246,7 +246,7 @@ func (w *work) reset(id GroupID, o *origin) {
 		return
 	}
 	if a := w.alertOf(g); a != nil {
-		w.end(a, o)
+		w.endOrHold(a, o)
 		return
 	}
 	w.forgetGroup(id)
@@ -276,8 +276,7 @@ func (w *work) leave(id GroupID, name string, o *origin) {
 	if share == 0 {
 		share = 1
 	}
-	if g.Size <= 0 || float64(g.Peak-g.Size)/float64(g.Peak) >= share {
-		w.end(a, o)
+	if (g.Size <= 0 || float64(g.Peak-g.Size)/float64(g.Peak) >= share) && w.endOrHold(a, o) {
 		return
 	}
 	if !m.Told && g.Untold == 0 {

@@ -100,6 +100,9 @@ type Raise struct {
 	Reminder time.Duration // an alert that is raised again is sent again after this time
 	Silence  time.Duration // the alert ends when it was not raised again for so long; 0: never
 	Age      time.Duration // the alert ends so long after it began; 0: never
+	// After is the time for which an end by a message is held: the alert ends only if it was not raised
+	// again for so long.
+	After time.Duration
 }
 
 // Accept is the effect that a person looks after an alert, if the alert is open.

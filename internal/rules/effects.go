@@ -104,6 +104,6 @@ func (w *work) raise(r *Rule, key decision.Key) (decision.Raise, error) {
 		w.decision.Omitted = append(w.decision.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.Name + ": " + o.Reason})
 	}
 	return decision.Raise{
-		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age,
+		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age, After: r.After,
 	}, err
 }

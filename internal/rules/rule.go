@@ -36,6 +36,7 @@ type Rule struct {
 	Alert          AlertTexts
 
 	For, Reminder, Silence, Age time.Duration
+	After                       time.Duration // for which an end by a message is held
 	EndsWhen                    *Expression
 	EndsAll                     bool
 

@@ -305,6 +305,7 @@ func (l *loader) ends(r *rule, n ast.Node) {
 	l.object(n, "ends", fields{
 		"when":    l.condition(&r.EndsWhen, "ends.when"),
 		"all":     l.boolean(&r.EndsAll, "ends.all"),
+		"after":   l.duration(&r.After, "ends.after"),
 		"silence": l.duration(&r.Silence, "ends.silence"),
 		"age":     l.duration(&r.Age, "ends.age"),
 	})

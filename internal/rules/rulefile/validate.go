@@ -45,6 +45,9 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if r.Age > 0 && r.Age <= r.For {
 		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before it is sent", r.called())
 	}
+	if r.After > 0 && has["clear"] != nil {
+		l.fail(has["ends"], "%s: ends.after does not go with clear, which holds the end already: choose a longer clear", r.called())
+	}
 	if r.Window != nil {
 		l.checkWindow(r, has)
 	}
@@ -112,22 +115,16 @@ func (r *rule) mistake(text string) Mistake {
 	return m
 }
 
-// checkEnds finds rules whose alerts can never end.
+// checkEnds finds rules whose alerts can never end, and rules without an end that ends.after could hold.
 func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
-		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Silence > 0 || r.Age > 0 {
+		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
 			continue
 		}
-		if r.Window != nil && (r.Window.Clear > 0 || r.Window.Held) {
-			continue
-		}
-		ended := false
-		for _, other := range all {
-			if other.Action == rules.Resolve && rules.MayBeEqual(r.Key, other.Key) && other.IntegrationKey == r.IntegrationKey {
-				ended = true
-			}
-		}
-		if !ended {
+		switch {
+		case r.After > 0:
+			mistakes = append(mistakes, r.mistake("ends.after holds an end by a message, and no message ends its alert: give it ends.when, leave, or another rule that resolves its key"))
+		case r.Silence == 0 && r.Age == 0 && (r.Window == nil || r.Window.Clear == 0):
 			ways := "ends (when, silence or age)"
 			if r.Window != nil {
 				ways = "clear, leave or ends (when, silence or age)"
@@ -136,4 +133,11 @@ func checkEnds(all []*rule) (mistakes MistakesError) {
 		}
 	}
 	return mistakes
+}
+
+// isResolved reports whether a rule of some may resolve the alert of a rule.
+func isResolved(r *rule, all []*rule) bool {
+	return slices.ContainsFunc(all, func(other *rule) bool {
+		return other.Action == rules.Resolve && rules.MayBeEqual(r.Key, other.Key) && other.IntegrationKey == r.IntegrationKey
+	})
 }

@@ -71,6 +71,9 @@ func countWaiting(a *alerting.Alert, now time.Time, all *alerting.Status) {
 	switch {
 	case a.Claimed:
 		all.Claimed++
+	case a.IsHeldBack():
+		all.Later++
+		return
 	case a.Tries > 0 || due:
 		all.Waiting++
 	default:

@@ -34,12 +34,12 @@ func (t *tx) status(now time.Time) (all alerting.Status, err error) {
 			all.Oldest = first
 		}
 	}, `
-		SELECT count(*) FILTER (WHERE claimed = 0 AND (tries > 0 OR next_try <= ?1)),
-		       count(*) FILTER (WHERE claimed = 0 AND tries = 0 AND next_try > ?1),
+		SELECT count(*) FILTER (WHERE claimed = 0 AND NOT held_back AND (tries > 0 OR next_try <= ?1)),
+		       count(*) FILTER (WHERE claimed = 0 AND (held_back OR tries = 0 AND next_try > ?1)),
 		       count(*) FILTER (WHERE claimed = 1),
-		       min(CASE WHEN tries > 0 THEN received_at WHEN next_try <= ?1 THEN next_try END),
+		       min(CASE WHEN held_back THEN NULL WHEN tries > 0 THEN received_at WHEN next_try <= ?1 THEN next_try END),
 		       (SELECT received_at FROM outbox ORDER BY id LIMIT 1)
-		FROM alert WHERE pending = 1`, millis(now))
+		FROM (SELECT claimed, tries, next_try, received_at, held_until > 0 AND told = '' AS held_back FROM alert WHERE pending = 1)`, millis(now))
 	if err != nil {
 		return all, err
 	}

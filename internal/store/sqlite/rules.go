@@ -27,7 +27,7 @@ func (t *tx) loadRules(keys *alerting.Keys, rows *alerting.Rows) error {
 	return nil
 }
 
-const ruleEndColumns = `rule, epoch, at, arrived, source, max_skew, windows, kept`
+const ruleEndColumns = `rule, epoch, at, arrived, source, max_skew, windows, kept, holds`
 
 func (t *tx) saveRules(c *alerting.Changes) error {
 	for _, end := range c.NoRuleEnds {
@@ -41,8 +41,8 @@ func (t *tx) saveRules(c *alerting.Changes) error {
 		if end.Kept != nil {
 			kept = end.Kept.Text()
 		}
-		err := t.exec(`INSERT OR REPLACE INTO rule_end (`+ruleEndColumns+`) VALUES (?,?,?,?,?,?,?,?)`,
-			end.Rule, end.Epoch, millis(end.At), millis(end.Arrived), end.Source, end.MaxSkew.Milliseconds(), end.Windows, kept)
+		err := t.exec(`INSERT OR REPLACE INTO rule_end (`+ruleEndColumns+`) VALUES (?,?,?,?,?,?,?,?,?)`,
+			end.Rule, end.Epoch, millis(end.At), millis(end.Arrived), end.Source, end.MaxSkew.Milliseconds(), end.Windows, kept, end.Holds)
 		if err != nil {
 			return err
 		}
@@ -63,6 +63,7 @@ func (t *tx) recoverRules(m *alerting.Memory) error {
 		if kept, is := r.keyOrNull(); is {
 			end.Kept = &kept
 		}
+		end.Holds = r.bool()
 		m.RuleEnds = append(m.RuleEnds, end)
 	}, `SELECT `+ruleEndColumns+` FROM rule_end ORDER BY epoch, rule`)
 	if err != nil {

@@ -152,13 +152,17 @@ func (m *model) key() decision.Key {
 
 func (m *model) raise(rule string) decision.Raise {
 	r := decision.Raise{Rule: rule, Key: m.key(), Event: ilert.Event{Summary: fmt.Sprint("text ", m.r.IntN(3)), Priority: pick(m, "LOW", "LOW", "HIGH", "")}}
-	switch m.r.IntN(6) {
+	switch m.r.IntN(8) {
 	case 0:
 		r.For = 3 * time.Minute
 	case 1:
 		r.Silence = 10 * time.Minute
 	case 2:
 		r.Age, r.Reminder = 30*time.Minute, 5*time.Minute
+	case 3:
+		r.After, r.Silence = 4*time.Minute, pick(m, 0, 6*time.Minute)
+	case 4:
+		r.After, r.For = 4*time.Minute, 2*time.Minute
 	}
 	return r
 }

@@ -174,7 +174,7 @@ func testTheEndsOfRulesWaitInPages(t *testing.T, s *seam) {
 	ends := []alerting.RuleEnd{
 		{Rule: "r", Epoch: 2, At: in(1), Arrived: in(3), Source: "s", MaxSkew: time.Minute, Windows: true, Kept: &third},
 		{Rule: "other", Epoch: 3, At: in(2), Arrived: in(4), Kept: &configured},
-		{Rule: "r", Epoch: 4, At: in(2), Arrived: in(4)},
+		{Rule: "r", Epoch: 4, At: in(2), Arrived: in(4), Holds: true},
 	}
 	s.save(alerting.Changes{RuleEnds: ends[1:]})
 	s.save(alerting.Changes{RuleEnds: ends[:1]})

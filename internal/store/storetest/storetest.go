@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"concurrent", concurrentTests},
 		{"effect", effectTests},
 		{"held", heldTests},
+		{"hold", holdTests},
 		{"lane", laneTests},
 		{"letter", letterTests},
 		{"outbox", outboxTests},

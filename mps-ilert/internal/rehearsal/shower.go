@@ -107,7 +107,7 @@ func (s *shower) noteInVain(ctx context.Context, in *alerting.Engine, effect dec
 	return nil
 }
 
-// ends prints how much the windows contain in which the message has counted.
+// ends prints which ends of alerts are held, and how much the windows contain in which the message has counted.
 func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision) error {
 	if s.brief || d.Dead != "" {
 		return nil
@@ -117,6 +117,17 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 	for _, effect := range d.Effects {
 		var w window
 		switch e := effect.(type) {
+		case decision.End:
+			until, err := play.store.HeldUntil(ctx, e.Key)
+			if err != nil {
+				return err
+			}
+			if !until.IsZero() {
+				s.say("    %s: its end is held until %s\n", e.Key.Alert, s.moment(until))
+			}
+			continue
+		case decision.Reset:
+			w = window{e.Rule, e.Group}
 		case decision.Hit:
 			w = window{e.Window.Rule, e.Group}
 		case decision.Leave:
@@ -133,7 +144,7 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 			return err
 		}
 		if exists {
-			s.say("    %s: %s\n", windowName(w.rule, w.group), howFar(n))
+			s.say("    %s: %s\n", windowName(w.rule, w.group), s.howFar(n))
 		}
 	}
 	return nil
@@ -148,7 +159,7 @@ func windowName(rule, group string) string {
 }
 
 // howFar describes how much of a window's condition is reached.
-func howFar(n alerting.Counted) string {
+func (s *shower) howFar(n alerting.Counted) string {
 	var all []string
 	w := n.Window
 	if w.AtLeast > 0 {
@@ -166,6 +177,9 @@ func howFar(n alerting.Counted) string {
 	}
 	if n.Raised {
 		all = append(all, "its alert is raised")
+	}
+	if !n.HeldUntil.IsZero() {
+		all = append(all, "the end of the alert is held until "+s.moment(n.HeldUntil))
 	}
 	return strings.Join(all, ", ")
 }
