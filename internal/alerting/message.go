@@ -172,7 +172,11 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 	case decision.Accept:
 		w.accept(idOf(e.Key), o)
 	case decision.End:
-		w.endByID(idOf(e.Key), o)
+		if e.Waiting {
+			w.cancel(idOf(e.Key), o)
+		} else {
+			w.endByID(idOf(e.Key), o)
+		}
 	case decision.EndAll:
 		w.endAll(e.Rule, o)
 	case decision.Send:
@@ -255,6 +259,22 @@ func (w *work) endByID(id AlertID, o *origin) {
 	}
 	a.Report.renew(o)
 	w.endOrHold(a, o)
+}
+
+// cancel ends the alert with an identity if it waits and ilert does not know it, unless a later report says otherwise.
+// Its end is not held: nobody knows the alert yet.
+func (w *work) cancel(id AlertID, o *origin) {
+	w.endWithRule(id, o.arrived)
+	a := w.alert(id)
+	if !a.IsWaiting() {
+		return
+	}
+	if a.Report.stale(o) {
+		o.staleEffects++
+		return
+	}
+	a.Report.renew(o)
+	w.end(a, o)
 }
 
 // endOrHold ends an alert that a message ends, or holds the end if the rule wants that. It reports whether the alert

@@ -93,28 +93,22 @@ func (e *Engine) Status(ctx context.Context, now time.Time) (Status, error) {
 	return e.store.Status(ctx, now)
 }
 
-// IsRaised reports whether an alert should be open, whether ilert knows it or not.
-func (e *Engine) IsRaised(ctx context.Context, k decision.Key) (raised bool, err error) {
+// Alert returns the row of an alert, or nil if there is none.
+func (e *Engine) Alert(ctx context.Context, k decision.Key) (a *Alert, err error) {
 	id := idOf(k)
 	err = e.view(ctx, func(w *work) error {
 		err := w.load(Keys{Alerts: []AlertID{id}})
-		raised = w.isRaised(id)
+		a = w.rows.Alerts[id]
 		return err
 	})
-	return raised, err
+	return a, err
 }
 
-// HeldUntil returns the time at which a held end ends an alert; zero if no end of it is held.
-func (e *Engine) HeldUntil(ctx context.Context, k decision.Key) (until time.Time, err error) {
-	err = e.view(ctx, func(w *work) error {
-		err := w.load(Keys{Alerts: []AlertID{idOf(k)}})
-		if a := w.rows.Alerts[idOf(k)]; a != nil {
-			until = a.HeldUntil
-		}
-		return err
-	})
-	return until, err
-}
+// IsRaised reports whether the alert should be open, whether ilert knows it or not. It may be nil.
+func (a *Alert) IsRaised() bool { return a.open() }
+
+// IsWaiting reports whether the alert waits and ilert does not know it. It may be nil.
+func (a *Alert) IsWaiting() bool { return a != nil && a.Pending && a.Told == Nothing }
 
 // isRaised reports whether an alert that was loaded should be open.
 func (w *work) isRaised(id AlertID) bool {

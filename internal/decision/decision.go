@@ -109,7 +109,10 @@ type Raise struct {
 type Accept struct{ Key Key }
 
 // End is the effect that an alert should be resolved, if it is open.
-type End struct{ Key Key }
+type End struct {
+	Key     Key
+	Waiting bool // only while the alert waits and ilert does not know it; then the end is not held
+}
 
 // EndAll is the effect that all alerts of a rule should be resolved and its windows emptied.
 type EndAll struct{ Rule string }

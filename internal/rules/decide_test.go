@@ -25,6 +25,7 @@ rules:
     when: event.type == "fail"
     integration_key: {file: /run/key}
     for: 90s
+    cancel: 'event.type == "request"'
     reminder: 2h
     raise:
       key: "{event.guid}/{event.method}"
@@ -37,7 +38,7 @@ rules:
       images: [{src: "https://x/i.png"}]
       labels: {site: "{option.site}"}
       custom_details: {event: "{event}", status: "{event.httpstatus}", "list": [1, true, null, "{topic}"]}
-    ends: {when: 'event.type == "success"', silence: 10m, age: 7d}
+    ends: {when: 'event.type == "success"', after: 5m, silence: 10m, age: 7d}
 `)
 	assert.Equal(t, []string{"a/+", "mps/#"}, loaded.Topics)
 	assert.Equal(t, []string{"full"}, loaded.Names)
@@ -50,7 +51,7 @@ rules:
 		Looked:  []string{"full"},
 		At:      time.UnixMilli(1795322346039),
 		Effects: []decision.Effect{decision.Raise{
-			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour,
+			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour, After: 5 * time.Minute,
 			Event: ilert.Event{
 				Summary: "broken at Berlin", Details: "full mps/events mps-1", Priority: "HIGH",
 				Severity: []byte(`2`), RoutingKey: []byte(`"a"`),
@@ -63,6 +64,7 @@ rules:
 		}},
 	}, loaded.Decide(m))
 	assert.Equal(t, []decision.Effect{decision.End{Key: key}}, loaded.Decide(say("mps/events", "success", "A", "G1", "")).Effects)
+	assert.Equal(t, []decision.Effect{decision.End{Key: key, Waiting: true}}, loaded.Decide(say("mps/events", "request", "A", "G1", "")).Effects)
 	assert.Empty(t, loaded.Decide(failed("mps/other", "broken")).Effects)
 }
 

@@ -47,6 +47,8 @@ func (w *work) effect(c *clause) (decision.Effect, error) {
 		return nil, err
 	case c.is == ends, r.Action == Resolve:
 		return decision.End{Key: key}, nil
+	case c.is == cancels:
+		return decision.End{Key: key, Waiting: true}, nil
 	case r.Action == Accept:
 		return decision.Accept{Key: key}, nil
 	}

@@ -86,6 +86,9 @@ func doing(effect decision.Effect) string {
 	case decision.Accept:
 		return "accepts the alert " + e.Key.Alert
 	case decision.End:
+		if e.Waiting {
+			return "ends the alert " + e.Key.Alert + " if it still waits to be sent"
+		}
 		return "ends the alert " + e.Key.Alert
 	case decision.EndAll:
 		return "ends all alerts of the rule"

@@ -31,7 +31,8 @@ const (
 	begins purpose = iota // the rule's own condition
 	ends
 	leaves
-	counts // a message counts towards the whole
+	cancels // ends the alert while it waits
+	counts  // a message counts towards the whole
 )
 
 // clauses returns the conditions of the rule at a place, in the order of their effects: a message
@@ -40,6 +41,7 @@ func (r *Rule) clauses(place int) (all []*clause) {
 	for _, c := range []*clause{
 		{rule: r, place: place, is: ends, when: r.EndsWhen},
 		{rule: r, place: place, is: leaves, when: r.Leave},
+		{rule: r, place: place, is: cancels, when: r.Cancel},
 		{rule: r, place: place, is: counts, when: r.Of},
 		{rule: r, place: place, is: begins, when: r.When},
 	} {
@@ -61,7 +63,7 @@ func (c *clause) allNeeds() (n needs) {
 	switch {
 	case c.is == ends && r.EndsAll:
 		return n
-	case c.is == ends && r.Window == nil:
+	case c.is == ends && r.Window == nil, c.is == cancels:
 		templates = append(templates, r.Key)
 	case c.is == leaves:
 		templates = append(templates, r.Member)
@@ -90,7 +92,7 @@ const (
 // rule ignores ends alerts; what ignores the message comes before all that it is kept from.
 func (c *clause) order() int {
 	switch {
-	case c.is == ends, c.is == leaves, c.is == begins && c.rule.Action == Resolve:
+	case c.is == ends, c.is == leaves, c.is == cancels, c.is == begins && c.rule.Action == Resolve:
 		return orderOfEnds
 	case c.is == begins && c.rule.Action == Ignore:
 		return orderOfIgnoring

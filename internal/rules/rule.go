@@ -38,6 +38,7 @@ type Rule struct {
 	For, Reminder, Silence, Age time.Duration
 	After                       time.Duration // for which an end by a message is held
 	EndsWhen                    *Expression
+	Cancel                      *Expression // ends the alert while it waits for For
 	EndsAll                     bool
 
 	Window        *decision.Window // nil: the rule decides by one message

@@ -264,6 +264,7 @@ func (l *loader) ofRule(r *rule) fields {
 		},
 		"integration_key": l.integrationKey(&r.IntegrationKey),
 		"for":             l.duration(&r.For, "for"),
+		"cancel":          l.condition(&r.Cancel, "cancel"),
 		"reminder":        l.duration(&r.Reminder, "reminder"),
 		"ends":            func(n ast.Node) { l.ends(r, n) },
 	}

@@ -15,7 +15,7 @@ import (
 // rules have.
 var (
 	ofWindows = []string{"at_least", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
-	ofRaise   = []string{"for", "reminder", "ends", "window"}
+	ofRaise   = []string{"for", "cancel", "reminder", "ends", "window"}
 )
 
 // check finds the mistakes of a rule as a whole. has contains the keys of the rule, although
@@ -44,6 +44,13 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	}
 	if r.Age > 0 && r.Age <= r.For {
 		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before it is sent", r.called())
+	}
+	switch at := has["cancel"]; {
+	case at == nil:
+	case r.Window != nil:
+		l.fail(at, "%s: cancel does not go with window, which has clear, leave and ends.when", r.called())
+	case has["for"] == nil:
+		l.fail(at, "%s: cancel goes with for: without it the alert does not wait", r.called())
 	}
 	if r.After > 0 && has["clear"] != nil {
 		l.fail(has["ends"], "%s: ends.after does not go with clear, which holds the end already: choose a longer clear", r.called())

@@ -10,7 +10,6 @@ import (
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 var holdTests = []test{
@@ -355,7 +354,4 @@ func testAHeldEndIsShown(t *testing.T, open opener) {
 	states, err = b.Alerts(t.Context(), b.now, "", 1)
 	require.NoError(t, err)
 	assert.Zero(t, states[0].HeldUntil)
-	raised, err := b.IsRaised(t.Context(), decision.Key{Integration: ilert.IntegrationKey{}, Alert: "waits"})
-	require.NoError(t, err)
-	assert.True(t, raised)
 }

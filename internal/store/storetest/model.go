@@ -174,7 +174,7 @@ func (m *model) effect() decision.Effect {
 	default:
 		return m.raise(pick(m, modelRules...))
 	case 0, 1:
-		return decision.End{Key: m.key()}
+		return decision.End{Key: m.key(), Waiting: m.r.IntN(3) == 0}
 	case 2:
 		return decision.Accept{Key: m.key()}
 	case 3:

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"alert", alertTests},
 		{"alerts", alertsTests},
 		{"bounds", boundsTests},
+		{"cancel", cancelTests},
 		{"concurrent", concurrentTests},
 		{"effect", effectTests},
 		{"held", heldTests},

@@ -76,21 +76,25 @@ func (s *shower) begins(ctx context.Context, play *rehearsal, m decision.Message
 
 // noteInVain prints that an effect changes nothing, if so.
 func (s *shower) noteInVain(ctx context.Context, in *alerting.Engine, effect decision.Effect) error {
-	isRaised := func(k decision.Key, want bool, what string) error {
-		raised, err := in.IsRaised(ctx, k)
-		if err == nil && raised == want {
+	about := func(k decision.Key, inVain func(*alerting.Alert) bool, what string) error {
+		a, err := in.Alert(ctx, k)
+		if err == nil && inVain(a) {
 			s.say("    %s: %s\n", k.Alert, what)
 		}
 		return err
 	}
 	const notOpen = "nothing is open"
+	isOver := func(a *alerting.Alert) bool { return !a.IsRaised() }
 	switch e := effect.(type) {
 	case decision.Raise:
-		return isRaised(e.Key, true, "is raised already")
+		return about(e.Key, (*alerting.Alert).IsRaised, "is raised already")
 	case decision.Accept:
-		return isRaised(e.Key, false, notOpen)
+		return about(e.Key, isOver, notOpen)
 	case decision.End:
-		return isRaised(e.Key, false, notOpen)
+		if e.Waiting {
+			return about(e.Key, func(a *alerting.Alert) bool { return !a.IsWaiting() }, "no alert waits to be sent")
+		}
+		return about(e.Key, isOver, notOpen)
 	case decision.EndAll:
 		alerts, err := in.Alerts(ctx, time.Time{}, e.Rule, 1)
 		if err == nil && len(alerts) == 0 {
@@ -118,12 +122,12 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 		var w window
 		switch e := effect.(type) {
 		case decision.End:
-			until, err := play.store.HeldUntil(ctx, e.Key)
+			a, err := play.store.Alert(ctx, e.Key)
 			if err != nil {
 				return err
 			}
-			if !until.IsZero() {
-				s.say("    %s: its end is held until %s\n", e.Key.Alert, s.moment(until))
+			if a != nil && !a.HeldUntil.IsZero() {
+				s.say("    %s: its end is held until %s\n", e.Key.Alert, s.moment(a.HeldUntil))
 			}
 			continue
 		case decision.Reset:
