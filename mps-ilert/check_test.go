@@ -109,7 +109,8 @@ func TestMessagesAreExplained(t *testing.T) {
 2026-01-02 03:10:00  ilert is sent RESOLVE LOW door/1: door/1 is open
 
 2026-01-02 03:10:01  door/2  [
-    dead, no rule has an effect: the payload is not JSON: unexpected EOF
+    dead, no rule has an effect: rule open: msg.open == false: msg is a text and has no open; write msg?.open where it may be one
+    open: fails: msg.open == false: msg is a text and has no open; write msg?.open where it may be one
 
 2026-01-02 03:10:02  door/3  {"open":true}
   * open: raises the alert door/3
@@ -117,15 +118,15 @@ func TestMessagesAreExplained(t *testing.T) {
 if nothing more comes:
 2026-01-02 03:15:02  ilert is sent ALERT LOW door/3: door/3 is open
 still open: door/3
+warning: rule open fails: msg.open == false: msg is a text and has no open; write msg?.open where it may be one (in 1 message)
 `, out)
 	brief, err := check(t, "", "--config", write(t, "rules.yaml", doorRules), "--brief", messages)
 	require.NoError(t, err)
 	assert.Equal(t, 3, strings.Count(brief, "ilert is sent"))
 	assert.NotContains(t, brief, "raises")
 	assert.True(t, strings.HasSuffix(brief, `
-still open: door/3
 messages: 4, of which 1 would be dead:
-      1  the payload is not JSON: unexpected EOF
+      1  rule open: msg.open == false: msg is a text and has no open; write msg?.open where it may be one
 `), brief)
 }
 

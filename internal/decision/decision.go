@@ -18,6 +18,8 @@ type Message struct {
 	Topic      string
 	Payload    []byte
 	Properties []Property
+	Retain     bool      // the broker had kept it for new subscribers
+	ReceivedAt time.Time // zero: unknown
 }
 
 // Property is a user property of MQTT 5.

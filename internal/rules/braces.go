@@ -14,26 +14,26 @@ import (
 var (
 	// path matches the beginning of an expression that no plain text begins with.
 	path = regexp.MustCompile(`^(msg|event|properties|option)(\??\.\w+|\[[^]]*\])+`)
-	call = regexp.MustCompile(`^(default|truncate|len|lower|upper|trim|trimPrefix|trimSuffix|split|string|int|float)\(`)
+	call = regexp.MustCompile(`^(default|truncate|replace|fromJSON|number|len|lower|upper|trim|trimPrefix|trimSuffix|split|string|int|float)\(`)
 	// variable matches a name that may also begin a plain text.
-	variable = regexp.MustCompile(`^(topic|server|msg|rule|group)\b`)
+	variable = regexp.MustCompile(`^(topic|server|msg|payload|rule|group)\b`)
 
 	dollar = regexp.MustCompile(`\$\{\s*([^{}]*?)\s*\}`)
 	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|event|properties|option|payload|value_json|trigger)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
 	// theirs matches the names of the message in other programs.
-	theirs = regexp.MustCompile(`^(payload|value_json|trigger)\b`)
+	theirs = regexp.MustCompile(`^(?:(?:value_json|trigger)\b|payload(\.))`)
 	// shell matches a variable that is written as in a shell.
-	shell = regexp.MustCompile(`\$((?:msg|event|properties|option)(?:\??\.\w+|\[[^]]*\])*|topic|server|rule|group)\b`)
+	shell = regexp.MustCompile(`\$((?:msg|event|properties|option)(?:\??\.\w+|\[[^]]*\])*|topic|server|payload|rule|group)\b`)
 	// bare matches an expression within a text that no plain text would contain.
 	bare  = regexp.MustCompile(`(?:^|[^\w.@/$}-])((msg)((?:\.\w+)+)|(event)(\.(?:type|message|methods?|guid|timestamp|outcome|httpstatus))\b)`)
-	brace = regexp.MustCompile(`\{\s*(msg|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
+	brace = regexp.MustCompile(`\{\s*(msg|payload|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
 )
 
 // braces returns an error if the template seems to lack braces or to use those of another
 // language.
 func (t *Template) braces(text string, limits Limits, options map[string]any) error {
 	if m := jinja.FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("%.80q: two braces are one that stands for itself; write {%s}", text, theirs.ReplaceAllString(m[2], "msg"))
+		return fmt.Errorf("%.80q: two braces are one that stands for itself; write {%s}", text, theirs.ReplaceAllString(m[2], "msg$1"))
 	}
 	if m := dollar.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%.80q: an expression has no $ before its braces; write {%s}, or {\"$\"} for one that stands for itself", text, m[1])

@@ -8,7 +8,6 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
@@ -23,6 +22,9 @@ type facts struct {
 	Server     string            `expr:"server"`
 	Event      eventFacts        `expr:"event"`
 	Msg        any               `expr:"msg"`
+	Payload    string            `expr:"payload"`
+	Retain     bool              `expr:"retain"`
+	Age        int               `expr:"age"` // in seconds
 	Properties map[string]string `expr:"properties"`
 	Option     map[string]any    `expr:"option"`
 	Rule       string            `expr:"rule"`
@@ -53,36 +55,11 @@ const (
 // language returns the options of expr that define our language. It has no loops and nothing that
 // makes a long value of a short one.
 func language(kind expr.Option) []expr.Option {
-	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(maxParts), kind}
+	options := []expr.Option{expr.Env(facts{}), expr.DisableAllBuiltins(), expr.MaxNodes(maxParts), expr.Patch(lenient{}), kind}
 	for _, name := range builtins {
 		options = append(options, expr.EnableBuiltin(name))
 	}
-	return append(options,
-		expr.Function("default", func(args ...any) (any, error) {
-			if args[0] == nil || args[0] == "" {
-				return args[1], nil
-			}
-			return args[0], nil
-		}, new(func(string, string) string), new(func(any, any) any)),
-		expr.Function("truncate", func(args ...any) (any, error) {
-			text, isText := args[0].(string)
-			n, isNumber := args[1].(int)
-			if !isText || !isNumber {
-				return nil, errors.New("truncate: want a text and a whole number, such as truncate(event.message, 80)")
-			}
-			return truncate(text, n), nil
-		}, new(func(string, int) string)))
-}
-
-// truncate returns the longest prefix of s that has at most n bytes and ends between characters.
-func truncate(s string, n int) string {
-	if n < 0 || len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
+	return append(options, ownFunctions()...)
 }
 
 // Expression is a compiled expression of a rule.
@@ -97,11 +74,14 @@ type Expression struct {
 }
 
 // needs lists the inputs of an expression that some messages lack or that cost time to prepare.
-type needs struct{ event, msg, properties, group bool }
+type needs struct{ event, msg, payload, age, properties, group bool }
 
 // and returns the needs of both.
 func (n needs) and(other needs) needs {
-	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties, n.group || other.group}
+	return needs{
+		n.event || other.event, n.msg || other.msg, n.payload || other.payload, n.age || other.age,
+		n.properties || other.properties, n.group || other.group,
+	}
 }
 
 // ParseCondition compiles an expression that is true or false. The error names the place in the
@@ -124,6 +104,9 @@ func compile(text string, kind expr.Option, options map[string]any) (*Expression
 		return nil, fmt.Errorf("an expression of %d characters: want at most %d", len(text), maxExpression)
 	}
 	config := conf.CreateNew()
+	for _, own := range ownFunctions() {
+		own(config) // some have the names of functions of expr, which the parser would take them for
+	}
 	tree, err := parser.ParseWithConfig(text, config)
 	if err != nil {
 		return nil, unreadable(text, err)
@@ -181,6 +164,10 @@ func (w *walker) name(name string) error {
 		needs.event = true
 	case "msg":
 		needs.msg = true
+	case "payload":
+		needs.payload = true
+	case "age":
+		needs.age = true
 	case "properties":
 		needs.properties = true
 	case "group":

@@ -53,7 +53,7 @@ func TestForbiddenConditions(t *testing.T) {
 		`true; false`:                                      "variables (let) are not allowed",
 		`$env.msg.x == 1`:                                  "there is no $env",
 		`now() == nil`:                                     `at character 1: there is no now; a rule asks for no clock; what is about time is said by for, window and ends`,
-		`repeat("a", 9) == ""`:                             `at character 1: there is no function repeat: there are default, float, int, len, lower, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
+		`repeat("a", 9) == ""`:                             `at character 1: there is no function repeat: there are default, float, fromJSON, int, len, lower, number, replace, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
 		`event.type == fail`:                               `at character 15: there is no fail; what the message has is msg.fail, and a text is "fail" in quotes`,
 		`null == msg.a`:                                    `at character 1: there is no null; write nil`,
 		`msg.a == None`:                                    `at character 10: there is no None; write nil`,

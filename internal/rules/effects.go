@@ -12,9 +12,7 @@ import (
 // add adds the effects of a clause that matches to the decision. After an error it has added none.
 func (w *work) add(c *clause) error {
 	r := c.rule
-	if err := w.prepare(r, c.needs); err != nil {
-		return err
-	}
+	w.prepare(r, c.needs)
 	effect, err := w.effect(c)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ type engine struct {
 	byType   map[event.Type]methods
 	rest     []*clause // the clauses for messages that are no events
 	onEvents bool      // a rule asks for events
+	parses   bool      // a rule asks for something that an event has
 	fleet    bool      // a rule asks for the size of the fleet
 	works    sync.Pool
 }
@@ -26,6 +27,7 @@ type engine struct {
 type work struct {
 	facts   facts
 	message decision.Message
+	payload []byte // the text of the message
 	isEvent bool
 	parsed  bool // facts.Msg is set
 	machine *vm.VM
@@ -120,7 +122,7 @@ func (w *work) concerns(r *Rule) bool {
 }
 
 // prepare sets the facts that an expression needs.
-func (w *work) prepare(r *Rule, n needs) error {
+func (w *work) prepare(r *Rule, n needs) {
 	w.facts.Option, w.facts.Rule = r.Options, r.Name
 	if n.properties && w.facts.Properties == nil {
 		w.facts.Properties = map[string]string{}
@@ -128,10 +130,12 @@ func (w *work) prepare(r *Rule, n needs) error {
 			w.facts.Properties[p.Key] = p.Value
 		}
 	}
-	if n.msg {
-		return w.parse()
+	if n.payload && w.facts.Payload == "" {
+		w.facts.Payload = string(w.payload)
 	}
-	return nil
+	if n.msg {
+		w.parse()
+	}
 }
 
 // matches reports whether the condition of a clause holds.
@@ -145,8 +149,6 @@ func (w *work) matches(c *clause) (bool, error) {
 	if c.when == nil || c.when.native {
 		return true, nil
 	}
-	if err := w.prepare(c.rule, c.when.needs); err != nil {
-		return false, err
-	}
+	w.prepare(c.rule, c.when.needs)
 	return c.when.holds(w.machine, &w.facts)
 }

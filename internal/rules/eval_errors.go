@@ -121,6 +121,10 @@ func cannotCombine(operator, left, right, text string) string {
 	return fmt.Sprintf("%s do not go together by %s", both, operator)
 }
 
+// hasNoNames matches expr's errors for a member of a value that is no object. A text and a list have
+// only numbers, to which expr cannot convert a name.
+var hasNoNames = regexp.MustCompile(`^(?:invalid operation: int\((string)\)|cannot fetch \S+ from ([^<].*))`)
+
 // nothingThere matches expr's errors for a missing value.
 var nothingThere = regexp.MustCompile(`<nil>|\bnil\b`)
 
@@ -129,6 +133,9 @@ func missingObject(n *ast.MemberNode, message string) string {
 	name, isName := n.Property.(*ast.StringNode)
 	if isName && strings.Contains(message, "string") && slices.Contains([]string{"length", "size"}, name.Value) {
 		return fmt.Sprintf("a text has no %s; write len(%.80s)", name.Value, n.Node)
+	}
+	if m := hasNoNames.FindStringSubmatch(message); isName && m != nil {
+		return fmt.Sprintf("%.80s is %s and has no %s; write %[1]s?.%[3]s where it may be one", n.Node, kindOfType(m[1]+m[2]), name.Value)
 	}
 	if !isName || !nothingThere.MatchString(message) {
 		return ""

@@ -31,13 +31,16 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	var all []Verdict
 	for place, rule := range e.rules {
 		v := Verdict{Rule: rule.Name}
+		failed := false
 		for _, c := range rule.clauses(place) {
 			why, err := w.why(c)
 			switch {
 			case err != nil && w.isEmpty():
 				v.Reasons = append(v.Reasons, "the message has no payload: "+err.Error())
-			case err != nil:
+			case err != nil && !failed:
+				failed = true
 				v.Reasons = append(v.Reasons, "fails: "+err.Error())
+			case err != nil: // one reason is enough
 			case why != "":
 				if c.is == begins && !v.Matched {
 					v.Reasons = append(v.Reasons, why)

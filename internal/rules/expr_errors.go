@@ -64,6 +64,9 @@ var phrases = []struct {
 	{regexp.MustCompile(`^type string has no field (length|size)\b`), func(m []string) string {
 		return "a text has no " + m[1] + "; write len(...)"
 	}},
+	{regexp.MustCompile(`^type string has no field (\w+)`), func(m []string) string {
+		return "a text has no " + m[1] + "; if a message in JSON has it, write msg." + m[1]
+	}},
 	{regexp.MustCompile(`^expected bool, but got (.+)`), func(m []string) string {
 		return "want true or false, have " + kindOfType(m[1]) + `; compare it, as in event.guid != ""`
 	}},
@@ -143,7 +146,8 @@ var (
 	eventTypes  = []string{"request", "success", "fail"}
 	outcomes    = []string{"", "ok", "client", "unreachable", "device", "server"}
 	eventFields = []string{"type", "message", "method", "methods", "guid", "timestamp", "outcome", "httpstatus"}
-	variables   = []string{"topic", "server", "event", "msg", "properties", "option", "rule", "group"}
+	ofMessages  = []string{"msg", "payload", "event", "topic", "properties", "server", "retain", "age"}
+	variables   = append([]string{"option", "rule", "group"}, ofMessages...)
 	builtins    = []string{"float", "int", "len", "lower", "split", "string", "trim", "trimPrefix", "trimSuffix", "upper"}
-	functions   = slices.Sorted(slices.Values(append([]string{"default", "truncate"}, builtins...)))
+	functions   = slices.Sorted(slices.Values(append([]string{"default", "fromJSON", "number", "replace", "truncate"}, builtins...)))
 )

@@ -117,9 +117,9 @@ func cutAt(text string, at int) (before, behind string) {
 
 var (
 	// payloadNames are the names of the payload in other programs.
-	payloadNames = []string{"payload", "value_json", "value", "json", "body", "trigger", "$"}
+	payloadNames = []string{"value_json", "value", "json", "body", "trigger", "$"}
 	// packetNames are the parts of an MQTT packet that no rule can read.
-	packetNames = []string{"retain", "retained", "qos", "dup", "packetid", "client", "clientid"}
+	packetNames = []string{"qos", "dup", "packetid", "client", "clientid"}
 
 	afterName = regexp.MustCompile(`^\.(\w+)`)
 	hyphened  = regexp.MustCompile(`\.(\w+(?:-\w+)*-)$`)
@@ -143,8 +143,10 @@ func thereIsNo(name, before, behind string) string {
 		return none + "; msg is the message, read as JSON: write msg" + afterName.FindString(behind)
 	case bare != name && slices.Contains(variables, bare):
 		return none + "; write " + bare + ", without a $"
+	case strings.EqualFold(name, "retained"):
+		return none + "; write retain"
 	case slices.Contains(packetNames, strings.ToLower(name)):
-		return none + "; of a message there are msg, event, topic, properties, server"
+		return none + "; of a message there are " + strings.Join(ofMessages, ", ")
 	case slices.Contains(numbers, name):
 		return none + " here; {" + name + "} stands alone in its braces, in the texts of a rule with a window"
 	case slices.Contains(eventFields, name):
@@ -160,7 +162,9 @@ func thereIsNo(name, before, behind string) string {
 var functionsElsewhere = map[string]string{
 	"exists": notNil, "has": notNil, "isset": notNil, "defined": notNil, "is_defined": notNil,
 	"str": "write string(...)", "tostring": "write string(...)", "text": "write string(...)",
-	"number": "write float(...)", "num": "write float(...)", "tonumber": "write float(...)", "parsefloat": "write float(...)",
+	"num": "write number(...)", "tonumber": "write number(...)", "parsefloat": "write number(...)", "parsenumber": "write number(...)",
+	"json": "write fromJSON(...)", "parsejson": "write fromJSON(...)", "from_json": "write fromJSON(...)", "json_decode": "write fromJSON(...)",
+	"replaceall": "write replace(...)", "sub": "write replace(...)",
 	"parseint": "write int(...)", "tolower": "write lower(...)", "lowercase": "write lower(...)", "toupper": "write upper(...)",
 	"length": "write len(...)", "size": "write len(...)", "strlen": "write len(...)",
 	"contains": "write msg.text contains \"...\"", "regex": "write msg.text matches \"...\"", "match": "write msg.text matches \"...\"",
@@ -190,6 +194,7 @@ var methodsElsewhere = map[string]string{
 	"includes": "%[2]s in %[1]s for a list, and %[1]s contains %[2]s for a text",
 	"lower":    "lower(%[1]s)", "tolower": "lower(%[1]s)", "tolowercase": "lower(%[1]s)",
 	"upper": "upper(%[1]s)", "toupper": "upper(%[1]s)", "touppercase": "upper(%[1]s)",
+	"replace": "replace(%[1]s, \"x\", \"y\")", "replaceall": "replace(%[1]s, \"x\", \"y\")",
 	"trim": "trim(%[1]s)", "strip": "trim(%[1]s)", "split": "split(%[1]s, %[2]s)",
 	"len": "len(%[1]s)", "length": "len(%[1]s)", "size": "len(%[1]s)",
 	"tostring": "string(%[1]s)", "string": "string(%[1]s)", "toint": "int(%[1]s)", "tofloat": "float(%[1]s)",

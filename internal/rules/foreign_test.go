@@ -19,18 +19,19 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 	for condition, want := range map[string]string{
 		`celsius > 80`:                         `at character 1: there is no celsius; what the message has is msg.celsius, and a text is "celsius" in quotes`,
 		`topic == "a" && data.code == 5`:       `at character 17: there is no data; what the message has is msg.data, and a text is "data" in quotes`,
-		`payload == "x"`:                       `at character 1: there is no payload; msg is the message, read as JSON: write msg`,
-		`payload.celsius > 80`:                 `at character 1: there is no payload; msg is the message, read as JSON: write msg.celsius`,
+		`value_json == "x"`:                    `at character 1: there is no value_json; msg is the message, read as JSON: write msg`,
+		`retained`:                             `at character 1: there is no retained; write retain`,
+		`msg.t.replace("a", "b") == "x"`:       `msg.t.replace(...): write replace(msg.t, "x", "y")`,
+		`payload.celsius > 80`:                 `at character 9: a text has no celsius; if a message in JSON has it, write msg.celsius`,
 		`value_json.x == 1`:                    `at character 1: there is no value_json; msg is the message, read as JSON: write msg.x`,
 		`$msg.celsius > 80`:                    `at character 1: there is no $msg; write msg, without a $`,
 		`$.celsius > 80`:                       `at character 1: there is no $; msg is the message, read as JSON: write msg.celsius`,
-		`retain`:                               `at character 1: there is no retain; of a message there are msg, event, topic, properties, server`,
-		`qos == 1`:                             `at character 1: there is no qos; of a message there are msg, event, topic, properties, server`,
+		`qos == 1`:                             `at character 1: there is no qos; of a message there are msg, payload, event, topic, properties, server, retain, age`,
 		`guid == "x"`:                          `at character 1: there is no guid; an event of Open AMT has event.guid, and other messages have msg.guid`,
 		`tpoic == "x"`:                         `at character 1: there is no tpoic, did you mean "topic"?`,
 		`count > 5`:                            `at character 1: there is no count here; {count} stands alone in its braces, in the texts of a rule with a window`,
 		`exists(msg.a)`:                        `at character 1: there is no function exists; write != nil behind what may be missing`,
-		`parseFloat(msg.a) > 5`:                `at character 1: there is no function parseFloat; write float(...)`,
+		`parseFloat(msg.a) > 5`:                `at character 1: there is no function parseFloat; write number(...)`,
 		`msg.data-code == 5`:                   `at character 10: there is no code; a key with a - is written msg["data-code"]`,
 		`msg.a == 1 AND msg.b == 2`:            `at character 12: AND: write and`,
 		`msg.a == 1 Or msg.b == 2`:             `at character 12: Or: write or`,
@@ -68,7 +69,7 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 		`msg.t.toLowerCase() == "x"`:           `msg.t.toLowerCase(...): write lower(msg.t)`,
 		`msg.t.length() > 3`:                   `msg.t.length(...): write len(msg.t)`,
 		`topic.split("/")[1] == "x"`:           `topic.split(...): write split(topic, "/")`,
-		`msg.t.foo()`:                          `msg.t.foo(...): functions stand before what they are asked of, as in lower(msg.t): there are default, float, int, len, lower, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
+		`msg.t.foo()`:                          `msg.t.foo(...): functions stand before what they are asked of, as in lower(msg.t): there are default, float, fromJSON, int, len, lower, number, replace, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
 		`event.message.length > 5`:             `at character 15: a text has no length; write len(...)`,
 		`5.5 % 2 == 1`:                         `at character 5: % wants whole numbers; int(...) makes one`,
 		`msg.n % 2.5 == 0`:                     `at character 7: % wants whole numbers; int(...) makes one`,
@@ -126,7 +127,7 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 func TestWhatOnlyLooksForeignIsFine(t *testing.T) {
 	for _, condition := range []string{
 		`msg.t contains("x")`, `80 < msg.a < 90`, `msg.date > "2024-05-01"`, `msg.a == "80"`, `"AND" in msg.list`, `msg.AND == 1 and msg.is`, `msg.t matches "^a AND .+$"`,
-		`msg.n % 2 == 0`, `!msg.a == true`, `not (msg.a == 1)`, `topic matches "^factory/[^/]+/alarm$"`, `msg.topic == "#"`, `split(topic, "/")[1] == "press"`,
+		`msg.n % 2 == 0`, `!msg.a == true`, `not (msg.a == 1)`, `topic matches "^factory/[^/]+/alarm$"`, `msg.topic == "#"`, `split(topic, "/")[1] == "press"`, `payload == "x"`, `retain`, `age > 5`, `number(msg.t) > 5`,
 		`event.guid | lower() == "x"`, `msg.payload == 1`, `(msg.a > 5) == (msg.b > 5)`, `msg.a > (msg.b ? 5 : 6)`, `msg.t not matches "x"`, `msg.t | upper() == "X"`, `topic matches "^a/+b"`, `topic matches "a/[+]/c"`, `msg.t not contains "x"`, "msg.t matches `\\d+`",
 	} {
 		load(t, conditionOf(condition))
@@ -135,8 +136,12 @@ func TestWhatOnlyLooksForeignIsFine(t *testing.T) {
 
 func TestWhatGoesWrongInAMessageIsSaidWithItsMend(t *testing.T) {
 	for condition, want := range map[string]string{
-		`msg.f % 2 == 1`:   `msg.f % 2 == 1: % wants whole numbers; int(...) makes one`,
-		`msg.t.length > 5`: `msg.t.length > 5: a text has no length; write len(msg.t)`,
+		`msg.f % 2 == 1`:                  `msg.f % 2 == 1: % wants whole numbers; int(...) makes one`,
+		`msg.t.length > 5`:                `msg.t.length > 5: a text has no length; write len(msg.t)`,
+		`msg.t.x == 1`:                    `msg.t.x == 1: msg.t is a text and has no x; write msg.t?.x where it may be one`,
+		`msg.f.x == 1`:                    `msg.f.x == 1: msg.f is a number and has no x; write msg.f?.x where it may be one`,
+		`replace(msg.no, "a", "b") == ""`: `replace(msg.no, "a", "b") == "": msg.no is missing; write default(msg.no, "") where it may be`,
+		`replace(msg.f, "a", "b") == ""`:  `replace(msg.f, "a", "b") == "": at character 1: replace: want three texts, such as replace(msg.name, "_", " ")`,
 	} {
 		d := load(t, conditionOf(condition)).Decide(ruleMessage(`{"f":5.5,"t":"x"}`))
 		assert.Equal(t, "rule r: "+want, d.Dead)
@@ -154,12 +159,13 @@ func TestTextsWithForeignBracesAreMistakes(t *testing.T) {
 		`event.guid has failed`:     `"event.guid has failed" has no braces, so it is the same text for all messages; write {event.guid}`,
 		`device event.guid failed`:  `"device event.guid failed": an expression stands in braces; write {event.guid}, or {"event"}.guid for that very text`,
 		`{{ value_json.site }} hot`: `"{{ value_json.site }} hot": two braces are one that stands for itself; write {msg.site}`,
-		`{{ payload }} hot`:         `"{{ payload }} hot": two braces are one that stands for itself; write {msg}`,
+		`{{ payload }} hot`:         `"{{ payload }} hot": two braces are one that stands for itself; write {payload}`,
+		`{{ payload.site }} hot`:    `"{{ payload.site }} hot": two braces are one that stands for itself; write {msg.site}`,
+		`payload`:                   `"payload" has no braces, so it is the same text for all messages; write {payload}`,
 		`{$msg.site} hot`:           `{$msg.site}: at character 1: there is no $msg; write msg, without a $`,
 		`{site} hot`:                `{site}: at character 1: there is no site; what the message has is msg.site, and a text is "site" in quotes`,
 		`{msg.site | upper} hot`:    `{msg.site | upper}: at character 10: | upper: write upper(...)`,
 		`{msg.site || "?"}`:         `{msg.site || "?"}: at character 10: || stands between two conditions, not between anything and a text; compare each, as in event.guid != "", or write default(a, b) for what may be missing`,
-		`{payload} hot`:             `{payload}: at character 1: there is no payload; msg is the message, read as JSON: write msg`,
 	} {
 		t.Run(summary, func(t *testing.T) {
 			assert.Equal(t, "f:1:61: summary: "+want, mistakes(t, fmt.Sprintf("rules: [{name: r, ends: {age: 1h}, raise: {key: k, summary: '%s'}}]", summary)))

@@ -123,6 +123,7 @@ func newEngine(all []*Rule) *engine {
 			named[name] = true
 		}
 		e.onEvents = e.onEvents || c.needs.event
+		e.parses = e.parses || c.needs.event || c.needs.age
 		if !c.needs.event {
 			e.rest = append(e.rest, c)
 		}

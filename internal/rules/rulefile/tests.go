@@ -102,6 +102,7 @@ type testMessage struct {
 	event      *event.Event
 	msg        any
 	properties map[string]any
+	retain     bool
 }
 
 // testMessage reads an entry of messages.
@@ -116,6 +117,7 @@ func (l *loader) testMessage(t *Test, n ast.Node) {
 		"times":   l.count(&m.times, "times"),
 		"every":   l.duration(&m.every, "every"),
 		"topic":   l.text(&m.topic, "topic"),
+		"retain":  l.boolean(&m.retain, "retain"),
 		"payload": form(func(n ast.Node) { m.payload = new(string); l.text(m.payload, "payload")(n) }),
 		"event":   form(func(n ast.Node) { m.event = l.testEvent(n) }),
 		"msg":     form(func(n ast.Node) { m.msg = l.any(n) }),
@@ -154,7 +156,7 @@ func (l *loader) send(t *Test, n ast.Node, m *testMessage) {
 // number returns the n-th of the messages.
 func (m *testMessage) number(n int) decision.Message {
 	numbered := strings.NewReplacer("{n}", strconv.Itoa(n))
-	message := decision.Message{Topic: numbered.Replace(m.topic)}
+	message := decision.Message{Topic: numbered.Replace(m.topic), Retain: m.retain}
 	switch {
 	case m.payload != nil:
 		message.Payload = []byte(numbered.Replace(*m.payload))

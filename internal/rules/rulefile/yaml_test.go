@@ -94,7 +94,7 @@ func TestWhatYAMLTakesForSomethingElseIsOneMistake(t *testing.T) {
 }
 
 func TestTestsThatAreNoMappingsAreOneMistakeEach(t *testing.T) {
-	assert.Equal(t, `f:4:14: a message: want a mapping of at, event, every, msg, payload, properties, times, topic
+	assert.Equal(t, `f:4:14: a message: want a mapping of at, event, every, msg, payload, properties, retain, times, topic
 f:6:5: want: want a mapping, such as {type: ALERT, at: 5m, key: door-7}
 f:7:3: a test: want a mapping that begins with - name:`, mistakes(t, `rules: [{name: a, ignore: true}]
 tests:

@@ -78,6 +78,7 @@ func messageOf(raw json.RawMessage, topic string) (decision.Message, time.Time, 
 		Tst        string          `json:"tst"` // of mosquitto_sub
 		Time       string          `json:"time"`
 		Properties json.RawMessage `json:"properties"`
+		Retain     json.RawMessage `json:"retain"` // 0 or 1, or as people write it: true or false
 	}
 	var at time.Time
 	if json.Unmarshal(raw, &captured) == nil && captured.Topic != nil && captured.Payload != nil {
@@ -90,7 +91,7 @@ func messageOf(raw json.RawMessage, topic string) (decision.Message, time.Time, 
 		if at, err = timeOf(captured.Tst + captured.Time); err != nil {
 			return m, at, err
 		}
-		m.Properties = propertiesOf(captured.Properties)
+		m.Properties, m.Retain = propertiesOf(captured.Properties), string(captured.Retain) == "1" || string(captured.Retain) == "true"
 	}
 	if e, err := event.Parse(m.Payload); at.IsZero() && err == nil && e.Timestamp > 0 {
 		at = time.UnixMilli(e.Timestamp)

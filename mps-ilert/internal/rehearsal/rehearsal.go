@@ -51,6 +51,7 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	if err := r.until(ctx, at); err != nil {
 		return decision.Decision{}, err
 	}
+	m.ReceivedAt = r.now
 	d := r.rules.Decide(m)
 	if err := r.audience.begins(ctx, r, m, d); err != nil {
 		return d, err
