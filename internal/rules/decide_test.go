@@ -110,6 +110,18 @@ rules:
 	assert.Equal(t, []string{"End resolved", "Count counted", "Hit counted", "Hit left: x", "Raise above", "Raise raised", "Accept accepted"}, effects(d))
 }
 
+// What cancel ends is no decision about an alert that ilert knows.
+func TestCancelKeepsNoOtherRuleFromItsAlert(t *testing.T) {
+	loaded := load(t, `
+rules:
+  - {name: raised, when: msg.on, raise: {key: a, summary: s}, for: 5m, cancel: msg.on == false}
+  - {name: resolved, when: msg.on == false, resolve: a}
+`)
+	d := loaded.Decide(decision.Message{Topic: "t", Payload: []byte(`{"on": false}`)})
+	assert.Len(t, d.Effects, 2)
+	assert.Empty(t, d.Overruled)
+}
+
 func TestTheFirstRuleDecidesAboutAnAlert(t *testing.T) {
 	loaded := load(t, `
 rules:

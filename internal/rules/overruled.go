@@ -31,7 +31,9 @@ func keyedBy(effect decision.Effect) (decision.Key, keyed) {
 	case decision.Accept:
 		return e.Key.Folded(), accepting
 	case decision.End:
-		return e.Key.Folded(), ending
+		if !e.Waiting { // such an end is no decision about an alert that ilert knows
+			return e.Key.Folded(), ending
+		}
 	}
 	return decision.Key{}, none
 }
