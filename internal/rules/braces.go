@@ -13,20 +13,20 @@ import (
 // alert.
 var (
 	// path matches the beginning of an expression that no plain text begins with.
-	path = regexp.MustCompile(`^(msg|event|properties|option)(\??\.\w+|\[[^]]*\])+`)
-	call = regexp.MustCompile(`^(default|truncate|replace|fromJSON|number|len|lower|upper|trim|trimPrefix|trimSuffix|split|string|int|float)\(`)
+	path = regexp.MustCompile(`^(msg|item|event|properties|option)(\??\.\w+|\[[^]]*\])+`)
+	call = regexp.MustCompile(`^(default|truncate|replace|fromJSON|number|find|len|lower|upper|trim|trimPrefix|trimSuffix|split|string|int|float)\(`)
 	// variable matches a name that may also begin a plain text.
-	variable = regexp.MustCompile(`^(topic|server|msg|payload|rule|group)\b`)
+	variable = regexp.MustCompile(`^(topic|server|msg|payload|item|rule|group)\b`)
 
 	dollar = regexp.MustCompile(`\$\{\s*([^{}]*?)\s*\}`)
-	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|event|properties|option|payload|value_json|trigger)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
+	jinja  = regexp.MustCompile(`(^|[^{])\{\{-?\s*((?:msg|item|event|properties|option|payload|value_json|trigger)\b[^{}]*?|topic|server|rule|group)\s*-?\}\}`)
 	// theirs matches the names of the message in other programs.
 	theirs = regexp.MustCompile(`^(?:(?:value_json|trigger)\b|payload(\.))`)
 	// shell matches a variable that is written as in a shell.
-	shell = regexp.MustCompile(`\$((?:msg|event|properties|option)(?:\??\.\w+|\[[^]]*\])*|topic|server|payload|rule|group)\b`)
+	shell = regexp.MustCompile(`\$((?:msg|item|event|properties|option)(?:\??\.\w+|\[[^]]*\])*|topic|server|payload|rule|group)\b`)
 	// bare matches an expression within a text that no plain text would contain.
 	bare  = regexp.MustCompile(`(?:^|[^\w.@/$}-])((msg)((?:\.\w+)+)|(event)(\.(?:type|message|methods?|guid|timestamp|outcome|httpstatus))\b)`)
-	brace = regexp.MustCompile(`\{\s*(msg|payload|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
+	brace = regexp.MustCompile(`\{\s*(msg|item|payload|event|properties|option|topic|server|rule|group|lower|split|default)\b`)
 )
 
 // braces returns an error if the template seems to lack braces or to use those of another

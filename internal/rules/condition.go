@@ -29,6 +29,7 @@ type facts struct {
 	Option     map[string]any    `expr:"option"`
 	Rule       string            `expr:"rule"`
 	Group      string            `expr:"group"`
+	Item       any               `expr:"item"`
 }
 
 // eventFacts are the fields of an event of an Open AMT server. Method is the first of Methods.
@@ -74,13 +75,13 @@ type Expression struct {
 }
 
 // needs lists the inputs of an expression that some messages lack or that cost time to prepare.
-type needs struct{ event, msg, payload, age, properties, group bool }
+type needs struct{ event, msg, payload, age, properties, group, item bool }
 
 // and returns the needs of both.
 func (n needs) and(other needs) needs {
 	return needs{
 		n.event || other.event, n.msg || other.msg, n.payload || other.payload, n.age || other.age,
-		n.properties || other.properties, n.group || other.group,
+		n.properties || other.properties, n.group || other.group, n.item || other.item,
 	}
 }
 
@@ -97,6 +98,22 @@ func ParseCondition(text string, options map[string]any) (*Expression, error) {
 	}
 	return e, nil
 }
+
+// ParseEach compiles an expression that is a list or an object.
+func ParseEach(text string, options map[string]any) (*Expression, error) {
+	text = strings.TrimSpace(text)
+	e, err := compile(text, expr.AsAny(), options)
+	switch {
+	case err != nil:
+		return nil, cmp.Or(bracesIn(text), err)
+	case e.needs.group, e.needs.item:
+		return nil, errors.New("there are no group and no item yet")
+	}
+	return e, nil
+}
+
+// NamesItem reports whether the expression names an element of the rule's list.
+func (e *Expression) NamesItem() bool { return e != nil && e.needs.item }
 
 // compile compiles an expression. The error names the place in the text.
 func compile(text string, kind expr.Option, options map[string]any) (*Expression, error) {
@@ -139,7 +156,7 @@ func (w *walker) Visit(node *ast.Node) {
 	case *ast.IdentifierNode:
 		err = w.name(n.Value)
 	case *ast.PredicateNode, *ast.PointerNode:
-		err = errors.New("functions that loop over a list are not allowed; use in")
+		err = errors.New("functions that loop over a list are not allowed; use in, find, or each")
 	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
 		err = errors.New("variables (let) are not allowed")
 	case *ast.BuiltinNode:
@@ -172,6 +189,8 @@ func (w *walker) name(name string) error {
 		needs.properties = true
 	case "group":
 		needs.group = true
+	case "item":
+		needs.item = true
 	case "$env":
 		return errors.New("there is no $env")
 	}

@@ -44,8 +44,8 @@ func TestConditionsAskForAllThatAMessageHas(t *testing.T) {
 
 func TestForbiddenConditions(t *testing.T) {
 	for condition, want := range map[string]string{
-		`any(event.methods, # == "x")`:                     "functions that loop over a list are not allowed; use in",
-		`all(event.methods, true)`:                         "functions that loop over a list are not allowed; use in",
+		`any(event.methods, # == "x")`:                     "functions that loop over a list are not allowed; use in, find, or each",
+		`all(event.methods, true)`:                         "functions that loop over a list are not allowed; use in, find, or each",
 		`1..1000000 == nil`:                                "ranges (..) are not allowed",
 		`topic matches msg.pattern`:                        "matches: want a pattern in quotes, that can be checked now",
 		`topic matches "a{1000}b{900}"`:                    "matches: the patterns come to more than 1000 steps; want shorter ones, or fewer repetitions such as {100}",
@@ -53,7 +53,7 @@ func TestForbiddenConditions(t *testing.T) {
 		`true; false`:                                      "variables (let) are not allowed",
 		`$env.msg.x == 1`:                                  "there is no $env",
 		`now() == nil`:                                     `at character 1: there is no now; a rule asks for no clock; what is about time is said by for, window and ends`,
-		`repeat("a", 9) == ""`:                             `at character 1: there is no function repeat: there are default, float, fromJSON, int, len, lower, number, replace, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
+		`repeat("a", 9) == ""`:                             `at character 1: there is no function repeat: there are default, find, float, fromJSON, int, len, lower, number, replace, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
 		`event.type == fail`:                               `at character 15: there is no fail; what the message has is msg.fail, and a text is "fail" in quotes`,
 		`null == msg.a`:                                    `at character 1: there is no null; write nil`,
 		`msg.a == None`:                                    `at character 10: there is no None; write nil`,

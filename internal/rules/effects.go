@@ -22,7 +22,7 @@ func (w *work) add(c *clause) error {
 	} else if w.ignoring == nil {
 		w.ignoring = c
 	}
-	if c.is == begins {
+	if n := len(w.decision.Matched); c.is == begins && (n == 0 || w.decision.Matched[n-1] != r.Name) {
 		w.decision.Matched = append(w.decision.Matched, r.Name)
 	}
 	return nil

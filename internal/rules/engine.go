@@ -36,6 +36,10 @@ type work struct {
 	places   []int   // for each effect of decision the place of its rule
 	ignoring *clause // the clause of the first matching rule with Ignore
 
+	listOf *Rule // the last rule whose list was evaluated, with the list or the reason why there is none
+	list   []any
+	noList error
+
 	asked  *Topics // the last question to concerns, and its answer
 	answer bool
 }
@@ -65,19 +69,36 @@ func (e *engine) evaluate(w *work, candidates []*clause) decision.Decision {
 		}
 	}
 	for _, c := range candidates {
-		if w.ignores(c) {
-			continue
-		}
-		matched, err := w.matches(c)
-		if err == nil && matched {
-			err = w.add(c)
-		}
-		if err != nil {
-			w.fail(c.rule, err)
+		if !w.ignores(c) {
+			w.take(c)
 		}
 	}
 	w.overrule(e.rules)
 	return w.decided()
+}
+
+// take evaluates a clause, and adds its effects to the decision.
+func (w *work) take(c *clause) {
+	if !w.begins(c) {
+		return
+	}
+	if c.is == begins && !w.isEmpty() {
+		w.decision.Looked = append(w.decision.Looked, c.rule.Name)
+	}
+	if c.rule.Each != nil {
+		w.takeEach(c)
+	} else if err := w.takeOne(c); err != nil {
+		w.fail(c.rule, err)
+	}
+}
+
+// takeOne adds the effect of a clause whose beginning is true, if the whole condition is.
+func (w *work) takeOne(c *clause) error {
+	matched, err := w.matches(c)
+	if err != nil || !matched {
+		return err
+	}
+	return w.add(c)
 }
 
 // fail notes that a rule cannot decide about the message. The other rules decide all the same. No
@@ -138,14 +159,13 @@ func (w *work) prepare(r *Rule, n needs) {
 	}
 }
 
-// matches reports whether the condition of a clause holds.
+// begins reports whether a clause is about the message, as far as can be seen without expr's machine.
+func (w *work) begins(c *clause) bool {
+	return w.concerns(c.rule) && (c.when == nil || c.when.begins(&w.facts))
+}
+
+// matches reports whether the condition of a clause holds whose beginning is true.
 func (w *work) matches(c *clause) (bool, error) {
-	if !w.concerns(c.rule) || c.when != nil && !c.when.begins(&w.facts) {
-		return false, nil
-	}
-	if c.is == begins && !w.isEmpty() {
-		w.decision.Looked = append(w.decision.Looked, c.rule.Name)
-	}
 	if c.when == nil || c.when.native {
 		return true, nil
 	}

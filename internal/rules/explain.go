@@ -33,23 +33,22 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 		v := Verdict{Rule: rule.Name}
 		failed := false
 		for _, c := range rule.clauses(place) {
-			why, err := w.why(c)
+			does, why, err := w.explain(c, d.Overruled)
+			switch {
+			case len(does) > 0 && w.ignores(c):
+				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s above it ignores the message", w.ignoring.rule.Name))
+			case len(does) > 0:
+				v.Matched = true
+				v.Reasons = append(v.Reasons, does...)
+			case why != "" && c.is == begins && !v.Matched:
+				v.Reasons = append(v.Reasons, why)
+			}
 			switch {
 			case err != nil && w.isEmpty():
 				v.Reasons = append(v.Reasons, "the message has no payload: "+err.Error())
-			case err != nil && !failed:
+			case err != nil && !failed: // one reason is enough
 				failed = true
 				v.Reasons = append(v.Reasons, "fails: "+err.Error())
-			case err != nil: // one reason is enough
-			case why != "":
-				if c.is == begins && !v.Matched {
-					v.Reasons = append(v.Reasons, why)
-				}
-			case w.ignores(c):
-				v.Reasons = append(v.Reasons, fmt.Sprintf("it matches, but rule %s above it ignores the message", w.ignoring.rule.Name))
-			default:
-				v.Matched = true
-				v.Reasons = append(v.Reasons, w.says(c, d.Overruled))
 			}
 		}
 		all = append(all, v)
@@ -57,16 +56,78 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	return all, nil
 }
 
+// explain returns what a clause does, or the reason why it does not match. The error is the reason
+// why its rule fails.
+func (w *work) explain(c *clause, overruled []decision.Overruled) (does []string, why string, err error) {
+	switch {
+	case !w.concerns(c.rule):
+		return nil, "the topic is not among " + strings.Join(c.rule.Topics.Filters, ", "), nil
+	case c.needs.event && !w.isEvent:
+		return nil, "the message is no event", nil
+	case c.rule.Each != nil && w.begins(c):
+		return w.explainEach(c, overruled)
+	}
+	return w.explainOne(c, overruled)
+}
+
+// explainEach explains a clause for each element of the rule's list.
+func (w *work) explainEach(c *clause, overruled []decision.Overruled) (does []string, why string, err error) {
+	items, err := w.items(c)
+	if err != nil {
+		return nil, "", err
+	}
+	const maxShown = 20
+	matched := 0
+	for i, item := range items {
+		w.facts.Item = item
+		element := fmt.Sprintf("element %d ", i+1)
+		doesOne, whyOne, errOne := w.explainOne(c, overruled)
+		switch {
+		case errOne != nil:
+			err = cmp.Or(err, fmt.Errorf("%s: %w", strings.TrimSpace(element), errOne))
+		case len(doesOne) > 0:
+			if matched++; matched <= maxShown {
+				does = append(does, element+doesOne[0])
+			}
+		case why == "":
+			why = element + whyOne
+		}
+	}
+	w.facts.Item = nil
+	switch {
+	case matched > maxShown:
+		does = append(does, fmt.Sprintf("and so on for %d other elements", matched-maxShown))
+	case len(items) == 0:
+		why = "there is no element in " + c.rule.Each.text
+	}
+	return does, why, err
+}
+
+// explainOne explains a clause as explain does, for the element that is item if the rule has a list.
+func (w *work) explainOne(c *clause, overruled []decision.Overruled) (does []string, why string, err error) {
+	if w.begins(c) {
+		matched, err := w.matches(c)
+		if err != nil {
+			return nil, "", err
+		}
+		if matched {
+			says, err := w.says(c, overruled)
+			return says, "", err
+		}
+	}
+	return nil, "not true: " + w.untrue(c), nil
+}
+
 // says describes the effect of a clause that matches.
-func (w *work) says(c *clause, overruled []decision.Overruled) string {
+func (w *work) says(c *clause, overruled []decision.Overruled) ([]string, error) {
 	alone := *w
 	alone.decision, alone.places = decision.Decision{}, nil
 	if err := alone.add(c); err != nil {
-		return "it matches, and fails: " + err.Error()
+		return nil, err
 	}
 	d := alone.decision
 	if len(d.Effects) == 0 {
-		return "is ignored"
+		return []string{"is ignored"}, nil
 	}
 	says := doing(d.Effects[0])
 	for _, o := range d.Omitted {
@@ -78,7 +139,7 @@ func (w *work) says(c *clause, overruled []decision.Overruled) string {
 			says += fmt.Sprintf("; that has no effect, because rule %s above it decides about this alert", o.By)
 		}
 	}
-	return says
+	return []string{says}, nil
 }
 
 // doing describes an effect.
@@ -115,22 +176,6 @@ func ofGroup(group string) string {
 	return " of " + group
 }
 
-// why returns the reason why a clause does not match, or "" if it matches.
-func (w *work) why(c *clause) (string, error) {
-	switch {
-	case !w.concerns(c.rule):
-		return "the topic is not among " + strings.Join(c.rule.Topics.Filters, ", "), nil
-	case c.needs.event && !w.isEvent:
-		return "the message is no event", nil
-	}
-	if matched, err := w.matches(c); err != nil {
-		return "", err
-	} else if matched {
-		return "", nil
-	}
-	return "not true: " + w.untrue(c), nil
-}
-
 // untrue returns the first part of a condition that is not true.
 func (w *work) untrue(c *clause) string {
 	for _, part := range conjuncts(c.when.tree) {
@@ -141,6 +186,7 @@ func (w *work) untrue(c *clause) string {
 		if !inner.begins(&w.facts) {
 			return part.String()
 		}
+		w.prepare(c.rule, inner.needs)
 		if holds, err := inner.holds(w.machine, &w.facts); err == nil && !holds {
 			return part.String()
 		}

@@ -149,5 +149,5 @@ var (
 	ofMessages  = []string{"msg", "payload", "event", "topic", "properties", "server", "retain", "age"}
 	variables   = append([]string{"option", "rule", "group"}, ofMessages...)
 	builtins    = []string{"float", "int", "len", "lower", "split", "string", "trim", "trimPrefix", "trimSuffix", "upper"}
-	functions   = slices.Sorted(slices.Values(append([]string{"default", "fromJSON", "number", "replace", "truncate"}, builtins...)))
+	functions   = slices.Sorted(slices.Values(append([]string{"default", "find", "fromJSON", "number", "replace", "truncate"}, builtins...)))
 )

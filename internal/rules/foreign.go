@@ -141,7 +141,7 @@ func thereIsNo(name, before, behind string) string {
 		return none + fmt.Sprintf(`; a key with a - is written msg["%s%s"]`, key[1], name)
 	case slices.Contains(payloadNames, name):
 		return none + "; msg is the message, read as JSON: write msg" + afterName.FindString(behind)
-	case bare != name && slices.Contains(variables, bare):
+	case bare != name && (bare == "item" || slices.Contains(variables, bare)):
 		return none + "; write " + bare + ", without a $"
 	case strings.EqualFold(name, "retained"):
 		return none + "; write retain"

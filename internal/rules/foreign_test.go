@@ -69,7 +69,7 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 		`msg.t.toLowerCase() == "x"`:           `msg.t.toLowerCase(...): write lower(msg.t)`,
 		`msg.t.length() > 3`:                   `msg.t.length(...): write len(msg.t)`,
 		`topic.split("/")[1] == "x"`:           `topic.split(...): write split(topic, "/")`,
-		`msg.t.foo()`:                          `msg.t.foo(...): functions stand before what they are asked of, as in lower(msg.t): there are default, float, fromJSON, int, len, lower, number, replace, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
+		`msg.t.foo()`:                          `msg.t.foo(...): functions stand before what they are asked of, as in lower(msg.t): there are default, find, float, fromJSON, int, len, lower, number, replace, split, string, trim, trimPrefix, trimSuffix, truncate, upper`,
 		`event.message.length > 5`:             `at character 15: a text has no length; write len(...)`,
 		`5.5 % 2 == 1`:                         `at character 5: % wants whole numbers; int(...) makes one`,
 		`msg.n % 2.5 == 0`:                     `at character 7: % wants whole numbers; int(...) makes one`,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm/runtime"
 )
 
 // ownFunctions returns the functions that expressions have beside expr's own.
@@ -42,6 +43,9 @@ func ownFunctions() []expr.Option {
 			object, _ := args[0].(map[string]any)
 			return object[args[1].(string)], nil
 		}, new(func(any, string) any)),
+		expr.Function("find", func(args ...any) (any, error) {
+			return find(args[0], args[1], args[2])
+		}, new(func(any, string, any) any)),
 		expr.Function("number", func(args ...any) (any, error) { return numberOf(args[0]), nil }, new(func(any) any)),
 	}
 }
@@ -73,6 +77,24 @@ func truncate(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// find returns the first object in a list whose field has a value, or nil.
+func find(in, field, value any) (any, error) {
+	name, isName := field.(string)
+	list, isList := in.([]any)
+	switch {
+	case in == nil:
+		return nil, nil
+	case !isList || !isName:
+		return nil, errors.New(`find: want a list and the name of a field, such as find(msg.sensors, "id", 7), have ` + KindOf(in) + " and " + KindOf(field))
+	}
+	for _, element := range list {
+		if object, isObject := element.(map[string]any); isObject && runtime.Equal(object[name], value) {
+			return element, nil
+		}
+	}
+	return nil, nil
 }
 
 // maxReplaced limits the result of replace, in bytes: it may not make a long text of a short one.

@@ -21,7 +21,8 @@ type clause struct {
 	place int // of the rule in the file
 	is    purpose
 	when  *Expression // nil: always
-	needs needs       // of the condition and the templates
+	own   needs       // of the condition and the templates
+	needs needs       // own, and those of the rule's list
 }
 
 // purpose is the kind of effect that a condition has.
@@ -46,15 +47,19 @@ func (r *Rule) clauses(place int) (all []*clause) {
 		{rule: r, place: place, is: begins, when: r.When},
 	} {
 		if c.when != nil || c.is == begins {
-			c.needs = c.allNeeds()
+			c.own = c.ownNeeds()
+			c.needs = c.own
+			if r.Each != nil {
+				c.needs = c.own.and(r.Each.needs)
+			}
 			all = append(all, c)
 		}
 	}
 	return all
 }
 
-// allNeeds returns the needs of the condition and of the templates that its purpose evaluates.
-func (c *clause) allNeeds() (n needs) {
+// ownNeeds returns the needs of the condition and of the templates that its purpose evaluates.
+func (c *clause) ownNeeds() (n needs) {
 	r := c.rule
 	if c.when != nil {
 		n = c.when.needs

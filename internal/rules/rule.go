@@ -29,6 +29,7 @@ type Rule struct {
 	Topics  *Topics
 	Options map[string]any
 	Action  Action
+	Each    *Expression // a list, for each element of which the rule decides; nil: once for the message
 	When    *Expression // nil: always
 
 	Key            *Template

@@ -294,6 +294,9 @@ func withoutPlaces(s string) string {
 	return strings.NewReplacer(decision.PlaceBegins, "\uFFFD", decision.PlaceEnds, "\uFFFD").Replace(s)
 }
 
+// NamesItem reports whether the template names an element of the rule's list.
+func (t *Template) NamesItem() bool { return t != nil && t.needs.item }
+
 // mentions reports whether the template contains a number of the window.
 func (t *Template) mentions(number string) bool {
 	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return strings.Contains(p.text, decision.Place(number)) })

@@ -74,7 +74,7 @@ func TestTemplatesThatAreWrong(t *testing.T) {
 		"{event.gid}":                  `{event.gid}: at character 7: event has no field gid, did you mean "guid"?`,
 		`{topic + 1}`:                  `{topic + 1}: at character 7: a text and a number do not go together by +; float(...) makes a number of the text, string(...) a text of a number`,
 		`{lower(topic, 1)}`:            `{lower(topic, 1)}: at character 1: too many arguments to call lower`,
-		`{map([1], # + 1)}`:            `{map([1], # + 1)}: functions that loop over a list are not allowed; use in`,
+		`{map([1], # + 1)}`:            `{map([1], # + 1)}: functions that loop over a list are not allowed; use in, find, or each`,
 		`{"}`:                          `"{\"}": a { without its }; write {{ for one that stands for itself`,
 		"{group}":                      `there is no group here; it may stand in what the raise of a window says`,
 	} {

@@ -60,7 +60,8 @@ type loader struct {
 	anySetting bool              // no name of a setting is a mistake
 	file       *contents
 
-	sent, sentBytes int // the messages of the file's tests
+	each            bool // the rule that is read decides for each element of a list
+	sent, sentBytes int  // the messages of the file's tests
 }
 
 // load reads the text of a file.
@@ -169,6 +170,28 @@ func (l *loader) condition(to **rules.Expression, what string) func(ast.Node) {
 			return
 		}
 		*to = e
+		l.item(n, what, e.NamesItem())
+	}
+}
+
+// item finds the name of an element in a rule without a list.
+func (l *loader) item(n ast.Node, what string, named bool) {
+	if named && !l.each {
+		l.fail(n, "%s: there is no item without each, such as each: msg.alerts", what)
+	}
+}
+
+// eachOf reads the list for the elements of which a rule decides.
+func (l *loader) eachOf(r *rule) func(ast.Node) {
+	return func(n ast.Node) {
+		text, ok := l.scalar(n, "each")
+		if !ok {
+			return
+		}
+		var err error
+		if r.Each, err = rules.ParseEach(text, l.file.options); err != nil {
+			l.fail(n, "each: %w", err)
+		}
 	}
 }
 
@@ -182,7 +205,9 @@ func (l *loader) template(to **rules.Template, what string, limits rules.Limits)
 		var err error
 		if *to, err = rules.ParseText(text, limits, l.file.options); err != nil {
 			l.fail(n, "%s: %w", what, err)
+			return
 		}
+		l.item(n, what, (*to).NamesItem())
 	}
 }
 
@@ -206,6 +231,7 @@ func (l *loader) rule(n ast.Node) *rule {
 	if l.besideRaise(r, pairs, has) {
 		return r
 	}
+	l.each = has["each"] != nil
 	if has["window"] != nil {
 		r.Window = &decision.Window{}
 	}
@@ -251,6 +277,7 @@ func (l *loader) ofRule(r *rule) fields {
 			r.Topics = &rules.Topics{}
 			l.filters(&r.Topics.Filters)(n)
 		},
+		"each":    l.eachOf(r),
 		"when":    l.condition(&r.When, "when"),
 		"raise":   func(n ast.Node) { r.Action = rules.Raise; l.raise(r, n) },
 		"accept":  toKey("accept", rules.Accept),

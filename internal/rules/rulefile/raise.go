@@ -102,6 +102,7 @@ func (l *loader) json(n ast.Node, what string, limits rules.Limits) any {
 		if err != nil {
 			l.fail(n, "%s: %w", what, err)
 		}
+		l.item(n, what, t.NamesItem())
 		return t
 	default:
 		return l.any(n)
