@@ -129,12 +129,12 @@ func compile(text string, kind expr.Option, options map[string]any) (*Expression
 		return nil, unreadable(text, err)
 	}
 	e := &Expression{text: text, tree: tree.Node}
-	e.begins, e.native, e.never = beginning(tree.Node, options)
 	w := &walker{e: e, options: options, pattern: maxPattern, calls: maxCalls}
 	ast.Walk(&tree.Node, w)
 	if w.err != nil {
 		return nil, w.err
 	}
+	e.begins, e.native, e.never = beginning(tree.Node, options) // last, because guids has changed options
 	if e.program, err = expr.Compile(text, language(kind)...); err != nil {
 		return nil, uncompilable(text, err)
 	}
@@ -225,6 +225,9 @@ func (w *walker) member(n *ast.MemberNode) error {
 
 // binary checks an operator and its operands.
 func (w *walker) binary(n *ast.BinaryNode) error {
+	if err := w.guids(n); err != nil {
+		return err
+	}
 	switch n.Operator {
 	case "..":
 		return errors.New("ranges (..) are not allowed")

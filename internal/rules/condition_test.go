@@ -30,13 +30,13 @@ func TestConditionsAskForAllThatAMessageHas(t *testing.T) {
 	for _, condition := range []string{
 		`topic == "mps/events/1"`, `server == "mps-1"`, `rule == "r"`,
 		`event.type == "fail"`, `event.message contains "FAILED"`, `event.method == "A"`, `"B" in event.methods`, `event.methods[1] == "B"`,
-		`event.guid == "G-1"`, `event.timestamp == 1795322346039`, `event.outcome == "server"`, `event.httpstatus >= 500`,
-		`msg.more.n == 1`, `"a" in msg.more.list`, `msg.more.list[1] == 2`, `msg["type"] == "fail"`, `msg.big == 9007199254740993`, `msg.no == nil`, `msg.no?.deeper == nil`, `"more" in msg`,
+		`event.guid == "g-1"`, `event.timestamp == 1795322346039`, `event.outcome == "server"`, `event.httpstatus >= 500`,
+		`msg.more.n == 1`, `"a" in msg.more.list`, `msg.more.list[1] == 2`, `msg["type"] == "fail"`, `msg.guid == "G-1"`, `msg.big == 9007199254740993`, `msg.no == nil`, `msg.no?.deeper == nil`, `"more" in msg`,
 		`properties.source == "mps-1"`, `properties["a b"] == "c"`, `properties.no == ""`,
 		`option.name == "x"`, `option.on`, `event.httpstatus in option.codes`, `"a" in option.hosts`, `not ("c" in option.hosts)`, `not (event.guid in option.none)`, `option.limit + 1 == 6`, `len(option.hosts) == 2`,
 		`lower(event.guid) == "g-1"`, `upper("a") == "A"`, `trim(" a ") == "a"`, `trimPrefix(topic, "mps/") == "events/1"`, `trimSuffix(topic, "/1") == "mps/events"`,
-		`split(topic, "/")[2] == "1"`, `string(5) == "5"`, `int("5") == 5`, `float("0.5") == 0.5`, `len(event.methods) == 2`, `default(msg.no, "d") == "d"`, `default(event.guid, "d") == "G-1"`, `truncate("äb", 2) == "ä"`, `truncate("äb", 1) == ""`,
-		`event.guid matches "^G-[0-9]$"`, `event.type == "fail" ? true : false`, `event.guid startsWith "G" and event.guid endsWith "1"`, `event.type != "request" or false`, `(msg.no ?? "x") == "x"`, `event.guid | lower() == "g-1"`,
+		`split(topic, "/")[2] == "1"`, `string(5) == "5"`, `int("5") == 5`, `float("0.5") == 0.5`, `len(event.methods) == 2`, `default(msg.no, "d") == "d"`, `default(event.guid, "d") == "g-1"`, `truncate("äb", 2) == "ä"`, `truncate("äb", 1) == ""`,
+		`event.guid matches "^g-[0-9]$"`, `event.type == "fail" ? true : false`, `event.guid startsWith "g" and event.guid endsWith "1"`, `event.type != "request" or false`, `(msg.no ?? "x") == "x"`, `event.guid | lower() == "g-1"`,
 	} {
 		assert.Equal(t, []string{"Accept k"}, effects(load(t, conditionOf(condition)).Decide(m)), condition)
 	}

@@ -45,7 +45,7 @@ rules:
 	assert.Equal(t, []ilert.IntegrationKey{ilert.FileKey("/run/key")}, loaded.Keys)
 	m := failed("mps/events", "broken")
 	m.Properties = []decision.Property{{Key: "httpstatus", Value: "503"}, {Key: "outcome", Value: "server"}, {Key: "source", Value: "mps-1"}}
-	key := decision.Key{Integration: ilert.FileKey("/run/key"), Alert: "G1/A"}
+	key := decision.Key{Integration: ilert.FileKey("/run/key"), Alert: "g1/A"}
 	assert.Equal(t, decision.Decision{
 		Matched: []string{"full"},
 		Looked:  []string{"full"},
@@ -55,10 +55,10 @@ rules:
 			Event: ilert.Event{
 				Summary: "broken at Berlin", Details: "full mps/events mps-1", Priority: "HIGH",
 				Severity: []byte(`2`), RoutingKey: []byte(`"a"`),
-				Links:  []byte(`[{"href":"https://x/G1","text":"G1"}]`),
+				Links:  []byte(`[{"href":"https://x/g1","text":"g1"}]`),
 				Images: []byte(`[{"src":"https://x/i.png"}]`),
 				Labels: []byte(`{"site":"Berlin"}`),
-				CustomDetails: []byte(`{"event":{"type":"fail","message":"broken","method":"A","methods":["A"],"guid":"G1",` +
+				CustomDetails: []byte(`{"event":{"type":"fail","message":"broken","method":"A","methods":["A"],"guid":"g1",` +
 					`"timestamp":1795322346039,"outcome":"server","httpstatus":503},"list":[1,true,null,"mps/events"],"status":503}`),
 			},
 		}},
@@ -264,7 +264,7 @@ rules:
   - {name: condition, topics: b, when: event.guid == "", raise: {key: k, summary: s}, ends: {age: 1h}}
   - {name: any, topics: [a/any, b], raise: {key: any, summary: "{msg.x}!"}, ends: {age: 1h}}
 `)
-	assert.Equal(t, []string{"Raise G1", "Raise any"}, effects(loaded.Decide(failed("a/any", ""))))
+	assert.Equal(t, []string{"Raise g1", "Raise any"}, effects(loaded.Decide(failed("a/any", ""))))
 	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(decision.Message{Topic: "a/any", Payload: []byte(`{"x":1}`)})))
 	assert.Equal(t, []string{"Raise any"}, effects(loaded.Decide(decision.Message{Topic: "b", Payload: []byte(`{"x":1}`)})))
 	assert.Equal(t, []string{"Dead event: type is missing"}, effects(loaded.Decide(decision.Message{Topic: "a", Payload: []byte(`{"x":1}`)})),
@@ -389,7 +389,7 @@ func TestExplainSaysWhyEachRuleDidNotMatch(t *testing.T) {
 	loaded := load(t, `
 rules:
   - {name: topic, topics: [a, b/#], accept: k}
-  - {name: condition, when: 'event.type == "fail" && event.guid != "" && event.method startsWith "B"', raise: {key: k, summary: s}, ends: {when: event.guid == "G1"}}
+  - {name: condition, when: 'event.type == "fail" && event.guid != "" && event.method startsWith "B"', raise: {key: k, summary: s}, ends: {when: event.guid == "g1"}}
   - {name: first, when: event.type == "fail", raise: {key: "{event.guid}", summary: s}, ends: {age: 1h}}
   - {name: second, when: event.type == "fail", raise: {key: k, summary: s}, ends: {when: event.type == "success", all: true}}
   - {name: accepted, accept: "{event.method}"}
@@ -403,11 +403,11 @@ rules:
 	assert.Equal(t, []rules.Verdict{
 		{Rule: "topic", Reasons: []string{"the topic is not among a, b/#"}},
 		{Rule: "condition", Matched: true, Reasons: []string{"ends the alert k"}},
-		{Rule: "first", Matched: true, Reasons: []string{"raises the alert G1"}},
+		{Rule: "first", Matched: true, Reasons: []string{"raises the alert g1"}},
 		{Rule: "second", Matched: true, Reasons: []string{"raises the alert k; that has no effect, because rule condition above it decides about this alert"}},
 		{Rule: "accepted", Matched: true, Reasons: []string{"accepts the alert A"}},
 		{Rule: "resolved", Matched: true, Reasons: []string{"ends the alert k"}},
-		{Rule: "window", Matched: true, Reasons: []string{"ends the alert of x", "takes G1 out of the window of x", "counts towards the whole of the window of x", "counts in the window of x"}},
+		{Rule: "window", Matched: true, Reasons: []string{"ends the alert of x", "takes g1 out of the window of x", "counts towards the whole of the window of x", "counts in the window of x"}},
 		{Rule: "ignored", Matched: true, Reasons: []string{"is ignored"}},
 		{Rule: "broken", Reasons: []string{"fails: key: is empty"}},
 	}, verdicts)

@@ -26,6 +26,11 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 		`value_json.x == 1`:                    `at character 1: there is no value_json; msg is the message, read as JSON: write msg.x`,
 		`$msg.celsius > 80`:                    `at character 1: there is no $msg; write msg, without a $`,
 		`$.celsius > 80`:                       `at character 1: there is no $; msg is the message, read as JSON: write msg.celsius`,
+		`event.guid == "4C4C4544"`:             `event.guid is never "4C4C4544", because it is always in small letters; write "4c4c4544"`,
+		`"4C" == event.guid`:                   `event.guid is never "4C", because it is always in small letters; write "4c"`,
+		`event.guid not in ["4c", "4C"]`:       `event.guid is never "4C", because it is always in small letters; write "4c"`,
+		`event.guid startsWith "4C"`:           `event.guid is never "4C", because it is always in small letters; write "4c"`,
+		"event.guid matches `^4C\\d+`":         `event.guid never matches "^4C\\d+", because it is always in small letters; write these, or (?i) at the beginning`,
 		`qos == 1`:                             `at character 1: there is no qos; of a message there are msg, payload, event, topic, properties, server, retain, age`,
 		`guid == "x"`:                          `at character 1: there is no guid; an event of Open AMT has event.guid, and other messages have msg.guid`,
 		`tpoic == "x"`:                         `at character 1: there is no tpoic, did you mean "topic"?`,
@@ -127,7 +132,7 @@ func TestWhatOtherLanguagesSayIsAMistakeWithItsMend(t *testing.T) {
 func TestWhatOnlyLooksForeignIsFine(t *testing.T) {
 	for _, condition := range []string{
 		`msg.t contains("x")`, `80 < msg.a < 90`, `msg.date > "2024-05-01"`, `msg.a == "80"`, `"AND" in msg.list`, `msg.AND == 1 and msg.is`, `msg.t matches "^a AND .+$"`,
-		`msg.n % 2 == 0`, `!msg.a == true`, `not (msg.a == 1)`, `topic matches "^factory/[^/]+/alarm$"`, `msg.topic == "#"`, `split(topic, "/")[1] == "press"`, `payload == "x"`, `retain`, `age > 5`, `number(msg.t) > 5`,
+		`msg.n % 2 == 0`, `!msg.a == true`, `not (msg.a == 1)`, `topic matches "^factory/[^/]+/alarm$"`, `msg.topic == "#"`, `split(topic, "/")[1] == "press"`, `payload == "x"`, `retain`, `age > 5`, `event.guid == "4c4c-1"`, "event.guid matches `^4c\\D`", `event.guid matches "(?i)4C"`, `msg.guid == "4C"`, `event.guid != ""`, `number(msg.t) > 5`,
 		`event.guid | lower() == "x"`, `msg.payload == 1`, `(msg.a > 5) == (msg.b > 5)`, `msg.a > (msg.b ? 5 : 6)`, `msg.t not matches "x"`, `msg.t | upper() == "X"`, `topic matches "^a/+b"`, `topic matches "a/[+]/c"`, `msg.t not contains "x"`, "msg.t matches `\\d+`",
 	} {
 		load(t, conditionOf(condition))

@@ -25,7 +25,7 @@ var eventTexts = map[string]func(*eventFacts) string{
 func nativeOf(n ast.Node, options map[string]any) native {
 	switch n := n.(type) {
 	case *ast.MemberNode:
-		if is, known := switchOf(n, options); known {
+		if is, known := constantOf(n, options); known {
 			return func(*facts) bool { return is }
 		}
 	case *ast.UnaryNode:
@@ -44,6 +44,9 @@ func nativeOf(n ast.Node, options map[string]any) native {
 			}
 			return func(f *facts) bool { return left(f) || right(f) }
 		default:
+			if list := optionOf(n.Right, options); list != nil {
+				return nativeIn(n, list)
+			}
 			return nativeComparison(n)
 		}
 	}
@@ -64,10 +67,47 @@ func optionOf(n ast.Node, options map[string]any) any {
 	return options[name.Value]
 }
 
-// switchOf returns the value of an option that is true or false.
-func switchOf(n ast.Node, options map[string]any) (is, known bool) {
+// constantOf returns the value of a condition that is the same for all messages, because an option
+// is true or false, or an empty list.
+func constantOf(n ast.Node, options map[string]any) (is, known bool) {
+	if in, isBinary := n.(*ast.BinaryNode); isBinary && in.Operator == "in" {
+		list, isList := optionOf(in.Right, options).([]any)
+		return false, isList && len(list) == 0 && eventText(in.Left) != nil
+	}
 	is, known = optionOf(n, options).(bool)
 	return is, known
+}
+
+// eventText returns the function that returns a text field of the event, and nil if the node is no such
+// field.
+func eventText(n ast.Node) func(*eventFacts) string {
+	member, isMember := n.(*ast.MemberNode)
+	if !isMember {
+		return nil
+	}
+	of, isVariable := member.Node.(*ast.IdentifierNode)
+	field, isField := member.Property.(*ast.StringNode)
+	if !isVariable || !isField || of.Value != "event" {
+		return nil
+	}
+	return eventTexts[field.Value]
+}
+
+// nativeIn returns the condition that a field of the event is in a list of texts among the options.
+func nativeIn(n *ast.BinaryNode, list any) native {
+	text := eventText(n.Left)
+	if text == nil || n.Operator != "in" {
+		return nil
+	}
+	switch list := list.(type) {
+	case map[string]bool:
+		return func(f *facts) bool { return list[text(&f.Event)] }
+	case []any:
+		if len(list) == 0 {
+			return func(*facts) bool { return false }
+		}
+	}
+	return nil
 }
 
 func nativeComparison(n *ast.BinaryNode) native {
@@ -98,7 +138,7 @@ func beginning(n ast.Node, options map[string]any) (begins native, all, never bo
 		if p == nil {
 			break
 		}
-		if is, known := switchOf(part, options); known && !is {
+		if is, known := constantOf(part, options); known && !is {
 			never = true
 		}
 		parts = append(parts, p)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/decision"
@@ -25,6 +26,9 @@ func textOf(payload []byte) []byte {
 	const mark = '\uFEFF'
 	payload = bytes.TrimLeftFunc(payload, func(r rune) bool { return r == mark || unicode.IsSpace(r) })
 	payload = bytes.TrimRightFunc(payload, func(r rune) bool { return r == 0 || unicode.IsSpace(r) })
+	if utf8.Valid(payload) {
+		return payload
+	}
 	return bytes.ToValidUTF8(payload, []byte("\uFFFD"))
 }
 
@@ -38,14 +42,14 @@ func serverOf(m decision.Message) string {
 	return m.Topic
 }
 
-// deviceOf returns the guid in lower case, because servers write one guid in either
-// case. It returns "" for a text that is longer than any guid or that no database can store.
+// deviceOf returns a guid, or "" for a text that is longer than any guid or that no database can
+// store.
 func deviceOf(guid string) string {
 	const maxLength = 64
 	if len(guid) > maxLength || strings.Contains(guid, "\x00") {
 		return ""
 	}
-	return strings.ToLower(guid)
+	return guid
 }
 
 // timeOf returns the time of an event, or the zero time if the timestamp is impossible.
@@ -90,10 +94,11 @@ func age(timestamp int64, receivedAt time.Time) int {
 	return int(receivedAt.Sub(at) / time.Second)
 }
 
-// factsOf returns the facts of an event and of its user properties.
+// factsOf returns the facts of an event and of its user properties. Its guid is in small letters,
+// because servers write one guid in either case.
 func factsOf(e *event.Event, properties []decision.Property) eventFacts {
 	f := eventFacts{
-		Type: string(e.Type), Message: e.Message, Methods: e.Methods, GUID: e.GUID, Timestamp: e.Timestamp,
+		Type: string(e.Type), Message: e.Message, Methods: e.Methods, GUID: strings.ToLower(e.GUID), Timestamp: e.Timestamp,
 	}
 	if len(e.Methods) > 0 {
 		f.Method = e.Methods[0]
