@@ -36,7 +36,7 @@ type Decision struct {
 	Device string
 	// At is the time of the event that the message itself gives; zero if it gives none.
 	At time.Time
-	// Overruled lists the effects that rules had wanted and that are not among Effects.
+	// Overruled lists effects, the first hundred, that rules had wanted and that are not among Effects.
 	Overruled []Overruled
 	// Failed lists the rules that could not decide about the message, each once.
 	Failed []Failure

@@ -10,9 +10,9 @@ import (
 
 // These limits keep rules with a list cheap, whatever a message contains.
 const (
-	maxItems     = 1000     // elements of a list
-	maxItemBytes = 16 << 20 // elements times the bytes of the message, if expressions name the message for each
-	maxItemTexts = 1 << 20  // bytes of the texts of all elements together
+	maxItems     = 1000    // elements of a list
+	maxItemBytes = 8 << 20 // elements times the bytes of the message, if expressions name the message for each
+	maxItemTexts = 1 << 20 // bytes of the texts of all elements together
 )
 
 // items returns the elements of the list of a rule. It remembers the last list, because the clauses

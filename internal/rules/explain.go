@@ -31,7 +31,7 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 	var all []Verdict
 	for place, rule := range e.rules {
 		v := Verdict{Rule: rule.Name}
-		failed := false
+		fails := ""
 		for _, c := range rule.clauses(place) {
 			does, why, err := w.explain(c, d.Overruled)
 			switch {
@@ -46,10 +46,12 @@ func (r Rules) Explain(m decision.Message) ([]Verdict, error) {
 			switch {
 			case err != nil && w.isEmpty():
 				v.Reasons = append(v.Reasons, "the message has no payload: "+err.Error())
-			case err != nil && !failed: // one reason is enough
-				failed = true
-				v.Reasons = append(v.Reasons, "fails: "+err.Error())
+			case err != nil:
+				fails = cmp.Or(fails, "fails: "+err.Error()) // one reason is enough
 			}
+		}
+		if fails != "" {
+			v.Reasons = append(v.Reasons, fails)
 		}
 		all = append(all, v)
 	}

@@ -38,6 +38,9 @@ func keyedBy(effect decision.Effect) (decision.Key, keyed) {
 	return decision.Key{}, none
 }
 
+// maxOverruled limits the list of overruled effects, which people read.
+const maxOverruled = 100
+
 // overrule removes the effects on each alert but those of the first rule in the file that has one.
 // Rules are independent, so one message may have contrary effects, of which only one can be meant.
 func (w *work) overrule(rules []*Rule) {
@@ -60,8 +63,9 @@ func (w *work) overrule(rules []*Rule) {
 			continue
 		}
 		o := decision.Overruled{Rule: rules[w.places[i]].Name, By: rules[by.place].Name, Key: key}
-		if (is == raising || is != by.is) && !slices.Contains(w.decision.Overruled, o) { // else both want the same
-			w.decision.Overruled = append(w.decision.Overruled, o)
+		sameWish := is == by.is && is != raising
+		if all := w.decision.Overruled; !sameWish && len(all) < maxOverruled && !slices.Contains(all, o) {
+			w.decision.Overruled = append(all, o)
 		}
 	}
 	w.decision.Effects = kept
