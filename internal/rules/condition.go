@@ -75,13 +75,14 @@ type Expression struct {
 }
 
 // needs lists the inputs of an expression that some messages lack or that cost time to prepare.
-type needs struct{ event, msg, payload, age, properties, group, item bool }
+// decodes is true if it decodes JSON.
+type needs struct{ event, msg, payload, age, properties, group, item, decodes bool }
 
 // and returns the needs of both.
 func (n needs) and(other needs) needs {
 	return needs{
 		n.event || other.event, n.msg || other.msg, n.payload || other.payload, n.age || other.age,
-		n.properties || other.properties, n.group || other.group, n.item || other.item,
+		n.properties || other.properties, n.group || other.group, n.item || other.item, n.decodes || other.decodes,
 	}
 }
 
@@ -191,6 +192,8 @@ func (w *walker) name(name string) error {
 		needs.group = true
 	case "item":
 		needs.item = true
+	case "fromJSON":
+		needs.decodes = true
 	case "$env":
 		return errors.New("there is no $env")
 	}

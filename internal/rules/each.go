@@ -35,8 +35,12 @@ func (w *work) items(c *clause) ([]any, error) {
 
 // size returns the bytes of the parts of the message that expressions name.
 func (w *work) size(n needs) int {
+	const decoding = 4 // times the size, because it takes longer than all else
 	size := len(w.message.Topic)
-	if n.msg || n.payload || n.event {
+	switch named := n.msg || n.payload || n.event; {
+	case named && n.decodes:
+		size += decoding * len(w.payload)
+	case named:
 		size += len(w.payload)
 	}
 	if n.properties {

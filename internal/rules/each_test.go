@@ -85,13 +85,15 @@ func TestAListMayFailARule(t *testing.T) {
 		raise, want string
 		effects     int
 	}{
-		list(1000, "1"):  {`{key: "{item}", summary: s}`, "", 1000},
-		list(1001, "1"):  {`{key: "{item}", summary: s}`, "each: 1001 elements: want at most 1000", 0},
-		`5`:              {`{key: "{item}", summary: s}`, "each: msg: want a list or an object, have a number", 0},
-		`"text"`:         {`{key: "{item}", summary: s}`, "each: msg: want a list or an object, have a text", 0},
-		list(3, `"a"`):   {`{key: "{item + 1}", summary: s}`, "element 1: key: item + 1: a text and a number do not go together by +; float(item) makes a number of the text, string(...) a text of a number", 0},
-		list(1000, long): {`{key: "{msg[0]}", summary: s}`, "each: 1000 elements of a message that is named for each of them, 30003002000 bytes in all: want at most 8388608; name item instead", 0},
-		list(100, long):  {`{key: "{item}", summary: "{item}"}`, "each: the texts of the first 18 elements have 1080000 bytes: want at most 1048576 for all; the others have no effect", 18},
+		list(1000, "1"):     {`{key: "{item}", summary: s}`, "", 1000},
+		list(1001, "1"):     {`{key: "{item}", summary: s}`, "each: 1001 elements: want at most 1000", 0},
+		`5`:                 {`{key: "{item}", summary: s}`, "each: msg: want a list or an object, have a number", 0},
+		`"text"`:            {`{key: "{item}", summary: s}`, "each: msg: want a list or an object, have a text", 0},
+		list(3, `"a"`):      {`{key: "{item + 1}", summary: s}`, "element 1: key: item + 1: a text and a number do not go together by +; float(item) makes a number of the text, string(...) a text of a number", 0},
+		list(1000, long):    {`{key: "{msg[0]}", summary: s}`, "each: 1000 elements of a message that is named for each of them, 30003002000 bytes in all: want at most 8388608; name item instead", 0},
+		list(1000, `"[]"`):  {`{key: "{fromJSON(msg[0])}", summary: s}`, "each: 1000 elements of a message that is named for each of them, 20005000 bytes in all: want at most 8388608; name item instead", 0},
+		list(1000, `"[1]"`): {`{key: "{fromJSON(item)}", summary: s}`, "", 1000},
+		list(100, long):     {`{key: "{item}", summary: "{item}"}`, "each: the texts of the first 18 elements have 1080000 bytes: want at most 1048576 for all; the others have no effect", 18},
 	} {
 		d := load(t, "rules: [{name: r, each: msg, raise: "+c.raise+", ends: {age: 1h}}]").Decide(ruleMessage(payload))
 		assert.Len(t, d.Effects, c.effects)
