@@ -152,6 +152,23 @@ func TestTheAlertAboutARuleEndsAtTheStartWithoutIt(t *testing.T) {
 	ilert.expect(t, "ALERT mps-ilert/rule/hot", "RESOLVE mps-ilert/rule/hot")
 }
 
+func TestRulesSeeWhatTheBrokerKeptAndAnyBytes(t *testing.T) {
+	b, ilert := brokertest.Start(t, ""), record(t)
+	client := brokertest.Connect(t, b.Addr(), nil)
+	_, err := client.Publish(t.Context(), &paho.Publish{Topic: "tele/plug/LWT", QoS: 1, Retain: true, Payload: []byte("Offline\n")})
+	require.NoError(t, err)
+	start(t, byRules(t, b, ilert, `
+topics: tele/#
+rules:
+  - {name: kept, when: retain and msg == "Offline", raise: {key: "kept/{topic}", summary: "{payload}"}, ends: {age: 1h}}
+  - {name: bytes, topics: tele/+/RAW, raise: {key: "{topic}", summary: s}, ends: {age: 1h}}
+`)).ready(t)
+	ilert.expect(t, "ALERT kept/tele/plug/LWT")
+	publishTo(t, b.Addr(), "tele/plug/LWT", "Offline")
+	publishTo(t, b.Addr(), "tele/plug/RAW", "\xff\x00\xfe{")
+	ilert.expect(t, "ALERT kept/tele/plug/LWT", "ALERT tele/plug/RAW")
+}
+
 func TestRulesMayStandInSeveralFiles(t *testing.T) {
 	b, ilert := brokertest.Start(t, ""), record(t)
 	cfg := byRules(t, b, ilert, doorRules)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,8 +45,11 @@ func (w *walker) guids(n *ast.BinaryNode) error {
 	}
 	if value := optionOf(other, w.options); value != nil {
 		name := other.(*ast.MemberNode).Property.(*ast.StringNode).Value
-		if small, changed := inSmallLetters(value); changed {
-			w.options[name] = small
+		if text, isText := value.(string); isText && text != strings.ToLower(text) {
+			w.options[name] = strings.ToLower(text)
+		}
+		if list, isList := value.(map[string]bool); isList {
+			toSmallLetters(list)
 		}
 		return nil
 	}
@@ -74,19 +78,13 @@ func (w *walker) guids(n *ast.BinaryNode) error {
 	return nil
 }
 
-// inSmallLetters returns the value of an option with its texts in small letters, and whether that
-// is another value.
-func inSmallLetters(value any) (small any, changed bool) {
-	switch v := value.(type) {
-	case string:
-		return strings.ToLower(v), v != strings.ToLower(v)
-	case map[string]bool:
-		all := make(map[string]bool, len(v))
-		for text := range v {
-			all[strings.ToLower(text)] = true
-			changed = changed || text != strings.ToLower(text)
+// toSmallLetters changes the texts of a list to small letters. It changes the list itself, because
+// conditions that were read before may have it.
+func toSmallLetters(list map[string]bool) {
+	for text := range maps.Clone(list) {
+		if small := strings.ToLower(text); small != text {
+			delete(list, text)
+			list[small] = true
 		}
-		return all, changed
 	}
-	return value, false
 }

@@ -121,7 +121,6 @@ func newEngine(all []*Rule) *engine {
 		e.clauses = append(e.clauses, r.clauses(place)...)
 	}
 	slices.SortStableFunc(e.clauses, func(a, b *clause) int { return cmp.Compare(a.order(), b.order()) })
-	e.clauses = slices.DeleteFunc(e.clauses, func(c *clause) bool { return c.when != nil && c.when.never })
 	named := map[string]bool{}
 	for _, c := range e.clauses {
 		for _, name := range c.when.only("method") {
@@ -140,10 +139,13 @@ func newEngine(all []*Rule) *engine {
 }
 
 // index returns the clauses that events of a type may match, by method. It leaves out conditions
-// that want another type or method.
+// that want another type or method, or that an option turns off.
 func (e *engine) index(t event.Type, named map[string]bool) methods {
 	var all []*clause
 	for _, c := range e.clauses {
+		if c.when != nil && c.when.never {
+			continue
+		}
 		if types := c.when.only("type"); types == nil || slices.Contains(types, string(t)) {
 			all = append(all, c)
 		}

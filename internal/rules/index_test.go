@@ -53,11 +53,14 @@ func (g generator) one(of ...string) string { return of[g.IntN(len(of))] }
 
 func (g generator) file() string {
 	var b strings.Builder
-	b.WriteString("rules:\n")
+	b.WriteString("options: {on: true, off: false, guids: ['1', A], none: []}\nrules:\n")
 	for i := range 1 + g.IntN(12) {
 		fmt.Fprintf(&b, "- name: rule%d\n", i)
 		if g.IntN(5) > 0 {
 			fmt.Fprintf(&b, "  when: '<<%s>>'\n", g.condition(3))
+		}
+		if g.IntN(6) == 0 {
+			b.WriteString("  each: " + g.one("event.methods", "msg?.list", "'[1, 2]'") + "\n")
 		}
 		if g.IntN(4) == 0 {
 			fmt.Fprintf(&b, "  topics: %s\n", g.one("mps/events", "mps/+", "other/#"))
@@ -100,6 +103,7 @@ func (g generator) condition(depth int) string {
 		`event.type == "`+g.kind()+`"`, `event.type != "`+g.kind()+`"`, `event.type in ["`+g.kind()+`", "`+g.kind()+`"]`,
 		`event.method == "`+g.method()+`"`, `event.method != "`+g.method()+`"`, `event.method in ["`+g.method()+`", "`+g.method()+`"]`,
 		`event.method startsWith "A"`, `event.guid startsWith ""`, `event.method not in ["`+g.method()+`"]`, `event.method in []`, `event.guid != ""`, `"fail" == event.type`,
+		`option.on`, `option.off`, `event.guid in option.guids`, `event.method in option.guids`, `event.guid not in option.none`, `event.method in option.none`,
 		`msg?.deep?.er == nil`, `topic == "mps/events"`, `true`,
 		`(event.type == "`+g.kind()+`" ? event.guid == "1" : event.method == "`+g.method()+`")`, `properties.a == "1"`,
 	)

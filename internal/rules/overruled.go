@@ -64,8 +64,8 @@ func (w *work) overrule(rules []*Rule) {
 		}
 		o := decision.Overruled{Rule: rules[w.places[i]].Name, By: rules[by.place].Name, Key: key}
 		sameWish := is == by.is && is != raising
-		if all := w.decision.Overruled; !sameWish && len(all) < maxOverruled && !slices.Contains(all, o) {
-			w.decision.Overruled = append(all, o)
+		if !sameWish && len(w.decision.Overruled) < maxOverruled && !slices.Contains(w.decision.Overruled, o) {
+			w.decision.Overruled = append(w.decision.Overruled, o)
 		}
 	}
 	w.decision.Effects = kept
