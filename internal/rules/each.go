@@ -111,6 +111,9 @@ func (w *work) takeEach(c *clause) {
 		for _, effect := range w.decision.Effects[before:] {
 			texts += lengthOf(effect)
 		}
+		if c.is == ends && c.rule.EndsAll && len(w.decision.Effects) > before {
+			break // all alerts end once
+		}
 		if texts > maxItemTexts {
 			w.fail(c.rule, fmt.Errorf("each: the texts of the first %d elements have %d bytes: want at most %d for all; the others have no effect", i+1, texts, maxItemTexts))
 			break

@@ -124,6 +124,11 @@ rules:
 	assert.Equal(t, []string{"Leave hot of 1: b", "Hit hot of 1: a", "Hit hot of 1: c"}, effects(d))
 }
 
+func TestAllAlertsEndOnceForAList(t *testing.T) {
+	loaded := load(t, `rules: [{name: r, each: msg, when: item == 1, raise: {key: k, summary: s}, ends: {when: item == 2, all: true}}]`)
+	assert.Equal(t, []string{"EndAll r"}, effects(loaded.Decide(ruleMessage(`[3,2,2,2]`))))
+}
+
 func TestFindFindsTheFirstObject(t *testing.T) {
 	m := ruleMessage(`{"devices":[1,{"id":7,"name":"x"},{"id":7,"name":"y"},{"id":"8"}],"o":{}}`)
 	for _, condition := range []string{
