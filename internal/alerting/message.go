@@ -183,6 +183,10 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 		w.reset(GroupID{e.Rule, e.Group}, o)
 	case decision.Leave:
 		w.leave(GroupID{e.Rule, e.Group}, e.Member, o)
+	case decision.Heard:
+		w.hear(e, o)
+	case decision.Dismiss:
+		w.dismiss(GroupID{e.Rule, e.Group}, o)
 	default:
 		return fmt.Errorf("alerting: no such effect: %T", effect)
 	}

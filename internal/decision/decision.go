@@ -50,8 +50,8 @@ func NewDead(format string, args ...any) Decision {
 	return Decision{Dead: reason}
 }
 
-// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset or
-// Leave.
+// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset, Leave,
+// Heard or Dismiss.
 type Effect interface{ effect() }
 
 // Key identifies an alert.

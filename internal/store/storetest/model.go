@@ -24,7 +24,7 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 0))}
 	for i, backend := range []Backend{reference, subject} {
 		m.books[i] = openBook(t, backend)
-		m.books[i].bound(func(l *alerting.Bounds) { l.Letters, l.LetterBytes, l.Waiting, l.Devices = 30, 4000, 20, 5 })
+		m.books[i].bound(func(l *alerting.Bounds) { l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300 })
 		m.books[i].useSession("s")
 	}
 	for step := range steps {
@@ -51,6 +51,7 @@ type model struct {
 var (
 	modelKeys    = []ilert.IntegrationKey{configured, doors, third, ilert.LiteralKey("fourth")}
 	modelRules   = []string{"r", "R", "s"}
+	modelAbsent  = []*decision.Absence{{Rule: "r", After: 10 * time.Minute}, {Rule: "silent", After: time.Minute}, {Rule: "busy", After: 5 * time.Minute, AtLeast: 3}}
 	modelWindows = []*decision.Window{
 		{Rule: "counts", Length: 10 * time.Minute, AtLeast: 3, Clear: 5 * time.Minute},
 		{Rule: "holds", Length: 10 * time.Minute, Distinct: 2, Held: true, Left: 0.6},
@@ -100,6 +101,8 @@ func (m *model) step() {
 		m.commands()
 	case 11:
 		m.remembers()
+	case 12:
+		m.waits()
 	}
 }
 
@@ -166,7 +169,7 @@ func (m *model) raise(rule string) decision.Raise {
 func (m *model) effect() decision.Effect {
 	w := pick(m, modelWindows...)
 	group, member := pick(m, "g", "h"), pick(m, "m1", "m2", "m3", "m4", "")
-	switch m.r.IntN(16) {
+	switch m.r.IntN(20) {
 	default:
 		return m.raise(pick(m, modelRules...))
 	case 0, 1:
@@ -188,6 +191,44 @@ func (m *model) effect() decision.Effect {
 		r.Key = decision.Key{Integration: pick(m, configured, doors), Alert: w.Rule + group}
 		r.Event.Summary = place("count") + " of " + place("of") + ": " + place("members")
 		return decision.Hit{Window: w, Group: group, Member: member, Raise: r}
+	case 16, 17, 18:
+		return m.heard()
+	case 19:
+		return decision.Dismiss{Rule: pick(m, modelAbsent...).Rule, Group: group}
+	}
+}
+
+func (m *model) heard() decision.Heard {
+	a := pick(m, modelAbsent...)
+	return decision.Heard{Absence: a, Group: pick(m, "g", "h", "i"), Raise: m.raise(a.Rule)}
+}
+
+// waits lets the engines listen or stop listening, or changes the groups that rules name.
+func (m *model) waits() {
+	m.t.Helper()
+	switch m.r.IntN(4) {
+	case 0:
+		m.each("pause", func(b *book) error {
+			b.Pause()
+			return nil
+		})
+	case 1:
+		rules, expected := map[string]ilert.IntegrationKey{}, []decision.Heard{m.heard(), m.heard()}
+		for _, a := range modelAbsent {
+			if m.r.IntN(4) > 0 {
+				rules[a.Rule] = pick(m, configured, configured, doors)
+			}
+		}
+		expected = slices.DeleteFunc(expected, func(h decision.Heard) bool {
+			key, there := rules[h.Absence.Rule]
+			return !there || h.Raise.Key.Integration != key
+		})
+		m.each("await", func(b *book) error { return b.Await(b.t.Context(), b.now, rules, expected) })
+	default:
+		m.each("listen", func(b *book) error {
+			b.Listen(b.now)
+			return nil
+		})
 	}
 }
 
@@ -278,6 +319,9 @@ func (m *model) passes() {
 		b.later(d)
 		return nil
 	})
+	if m.r.IntN(3) > 0 {
+		same(m, "listened", func(b *book) (bool, error) { return b.Listened(b.t.Context(), b.now) })
+	}
 }
 
 func (m *model) query() (which alerting.LetterQuery) {
@@ -382,6 +426,13 @@ func (m *model) compare() {
 		same(m, "counted", func(b *book) (alerting.Counted, error) {
 			n, _, err := b.Counted(ctx, w.Rule, "g")
 			return n, err
+		})
+	}
+	same(m, "awaited", func(b *book) (int, error) { return b.groups(), nil })
+	for _, a := range modelAbsent {
+		same(m, "awaited until", func(b *book) (time.Time, error) {
+			at, _ := b.AwaitedUntil(a.Rule, "g")
+			return at.Round(0), nil
 		})
 	}
 	for _, b := range m.books {

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"acceptance", acceptanceTests},
 		{"alert", alertTests},
 		{"alerts", alertsTests},
+		{"awaited", awaitedTests},
 		{"bounds", boundsTests},
 		{"concurrent", concurrentTests},
 		{"effect", effectTests},
