@@ -95,12 +95,13 @@ type Expression struct {
 	native  bool   // begins is the whole condition
 }
 
-// needs lists the inputs of an expression that some messages lack or that cost time to prepare.
-type needs struct{ event, msg, properties, group bool }
+// needs lists the inputs of an expression that some messages lack, that cost time to prepare, or that
+// there are only with a message: origin stands for topic and server.
+type needs struct{ event, msg, properties, group, origin bool }
 
 // and returns the needs of both.
 func (n needs) and(other needs) needs {
-	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties, n.group || other.group}
+	return needs{n.event || other.event, n.msg || other.msg, n.properties || other.properties, n.group || other.group, n.origin || other.origin}
 }
 
 // ParseCondition compiles an expression that is true or false. The error names the place in the
@@ -184,6 +185,8 @@ func (w *walker) name(name string) error {
 		needs.properties = true
 	case "group":
 		needs.group = true
+	case "topic", "server":
+		needs.origin = true
 	case "$env":
 		return errors.New("there is no $env")
 	}

@@ -272,6 +272,9 @@ func (w *work) add(c *clause, d *decision.Decision) error {
 	if r.Window != nil {
 		return w.addToWindow(c, d)
 	}
+	if r.Absence != nil {
+		return w.addToAbsence(c, d)
+	}
 	w.raised = w.raised || c.firstOnly()
 	if r.Action == Ignore {
 		return nil

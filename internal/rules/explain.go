@@ -92,6 +92,10 @@ func doing(d decision.Decision) string {
 			return "counts towards the whole of the window" + ofGroup(e.Group)
 		}
 		return "counts in the window" + ofGroup(e.Group)
+	case decision.Heard:
+		return "is heard" + ofGroup(e.Group) + "; the next " + e.Absence.After.String() + " without such a message are an alert"
+	case decision.Dismiss:
+		return "stops the wait for messages" + ofGroup(e.Group)
 	}
 	return ""
 }

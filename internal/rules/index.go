@@ -31,16 +31,19 @@ const (
 	ends
 	leaves
 	counts // a message counts towards the whole
+	forgets
 )
 
 // clauses returns the conditions of a rule in the order of their effects: a message ends before
-// it begins, and it counts towards the whole before it counts as a part.
+// it begins, it counts towards the whole before it counts as a part, and its group is heard before
+// it is forgotten.
 func (r *Rule) clauses() (all []*clause) {
 	for _, c := range []*clause{
 		{rule: r, is: ends, when: r.EndsWhen},
 		{rule: r, is: leaves, when: r.Leave},
 		{rule: r, is: counts, when: r.Of},
 		{rule: r, is: begins, when: r.When},
+		{rule: r, is: forgets, when: r.Forget},
 	} {
 		if c.when != nil || c.is == begins {
 			c.needs = c.allNeeds()
@@ -79,9 +82,9 @@ func (c *clause) allNeeds() (n needs) {
 // order returns the rank of a clause: ends come first and raised alerts last.
 func (c *clause) order() int {
 	switch {
-	case c.is == ends, c.is == leaves, c.is == begins && c.rule.Action == Resolve:
+	case c.is == ends, c.is == leaves, c.is == begins && (c.rule.Action == Resolve || c.rule.Absence != nil):
 		return 0
-	case c.is == counts:
+	case c.is == counts, c.is == forgets:
 		return 1
 	case c.rule.Window != nil:
 		return 2
@@ -92,7 +95,7 @@ func (c *clause) order() int {
 
 // firstOnly reports whether only the first matching clause of this kind has an effect.
 func (c *clause) firstOnly() bool {
-	return c.is == begins && c.rule.Window == nil && (c.rule.Action == Raise || c.rule.Action == Ignore)
+	return c.is == begins && c.rule.Window == nil && c.rule.Absence == nil && (c.rule.Action == Raise || c.rule.Action == Ignore)
 }
 
 // maxMethods limits the index by method. If rules name more methods, the index is by type alone.

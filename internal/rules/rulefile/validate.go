@@ -15,7 +15,7 @@ import (
 // rules have.
 var (
 	ofWindows = []string{"at_least", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
-	ofRaise   = []string{"for", "reminder", "ends", "window"}
+	ofRaise   = []string{"for", "reminder", "ends", "window", "absent", "expect", "forget"}
 )
 
 // check finds the mistakes of a rule as a whole. has contains the keys of the rule, although
@@ -27,7 +27,7 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 		l.fail(has["name"], "a rule without a name: want name, by which it is counted")
 	}
 	for _, key := range ofWindows {
-		if has[key] != nil && r.Window == nil {
+		if has[key] != nil && r.Window == nil && !(r.Absence != nil && slices.Contains(ofAbsences, key)) {
 			l.fail(has[key], "%s: %s goes with window, which says how far back it looks", r.called(), key)
 		}
 	}
@@ -45,7 +45,9 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if r.Age > 0 && r.Age <= r.For {
 		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before it is sent", r.called())
 	}
-	if r.Window != nil {
+	if r.Absence != nil || has["expect"] != nil || has["forget"] != nil {
+		l.checkAbsence(r, has)
+	} else if r.Window != nil {
 		l.checkWindow(r, has)
 	}
 }
@@ -115,7 +117,7 @@ func (r *rule) mistake(text string) Mistake {
 // checkEnds finds rules whose alerts can never end.
 func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
-		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Silence > 0 || r.Age > 0 {
+		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Silence > 0 || r.Age > 0 || r.Absence != nil {
 			continue
 		}
 		if r.Window != nil && (r.Window.Clear > 0 || r.Window.Held) {

@@ -24,7 +24,9 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 0))}
 	for i, backend := range []Backend{reference, subject} {
 		m.books[i] = openBook(t, backend)
-		m.books[i].bound(func(l *alerting.Bounds) { l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300 })
+		m.books[i].bound(func(l *alerting.Bounds) {
+			l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300
+		})
 		m.books[i].useSession("s")
 	}
 	for step := range steps {
