@@ -93,9 +93,9 @@ func doing(d decision.Decision) string {
 		}
 		return "counts in the window" + ofGroup(e.Group)
 	case decision.Heard:
-		return "is heard" + ofGroup(e.Group) + "; the next " + e.Absence.After.String() + " without such a message are an alert"
+		return "waits for the next message" + ofGroup(e.Group) + ", for " + e.Absence.After.String()
 	case decision.Dismiss:
-		return "stops the wait for messages" + ofGroup(e.Group)
+		return "waits for no message" + ofGroup(e.Group) + " until the next one comes"
 	}
 	return ""
 }

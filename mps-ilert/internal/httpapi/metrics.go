@@ -65,6 +65,7 @@ var (
 	outboxBytes = describe("outbox_bytes", "Bytes of the events that are only passed on and wait.")
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
+	awaited     = describe("awaited_groups", "Groups whose messages are waited for by rules with absent.")
 	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
 	requests    = describe("requests_total", "Requests with an event to ilert, by outcome, since the start.", "outcome")
 	leftOut     = describe("fields_left_out_total", "Optional fields that alerts and events went out without because ilert would not take them, since the start.", "field")
@@ -78,7 +79,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
 	} {
 		to <- desc
 	}
@@ -113,6 +114,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		counter(leftOut, n, field)
 	}
 	gauge(behind, float64(len(s.Behind)))
+	gauge(awaited, float64(s.AwaitedGroups))
 	if s.Messages == nil { // the store cannot be read; it need not be empty
 		return
 	}
