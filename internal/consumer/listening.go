@@ -35,10 +35,9 @@ type listening struct {
 	since time.Time
 	asked time.Time // when the broker was asked that has not answered yet; zero: it has
 
-	// Only takeIn uses these.
-	answered *mqttconn.Link // whose broker has answered
-	heard    uint64         // the messages before the last answer
-	counts   bool           // silence on the link answered counts
+	answered bool   // the broker has answered since
+	heard    uint64 // the messages on the link before the last answer
+	counts   bool   // silence counts
 }
 
 // listensOn notes that the topics are subscribed to on a link, or with nil that they are not any more.
@@ -50,6 +49,7 @@ func (c *Consumer) listensOn(link *mqttconn.Link) {
 		return
 	}
 	l.link, l.since, l.asked = link, time.Now(), time.Time{}
+	l.answered, l.counts = false, false
 	c.alerts.Pause()
 }
 
@@ -90,24 +90,9 @@ func (c *Consumer) brokerAnswered(ctx context.Context, link *mqttconn.Link, at t
 	if c.heard.link == link {
 		heard = c.heard.n
 	}
-	l := &c.listening
-	first := l.answered != link
-	quiet := !first && heard-l.heard < maxQuiet
-	l.answered, l.heard = link, heard
-	l.mu.Lock()
-	if l.link != link {
-		l.mu.Unlock()
+	if !c.listening.proved(link, at, heard, c.alerts.Listen) {
 		return
 	}
-	l.asked = time.Time{}
-	if first {
-		l.counts = false
-	}
-	if begins := !l.counts && (quiet || at.Sub(l.since) >= maxBacklog); begins {
-		l.counts = true
-		c.alerts.Listen(at)
-	}
-	l.mu.Unlock()
 	silent, err := c.alerts.Listened(ctx, at)
 	if err != nil && ctx.Err() == nil {
 		c.lines.Warn("listening", "the time for which messages were waited for cannot be stored yet", slog.Any("error", err))
@@ -115,6 +100,23 @@ func (c *Consumer) brokerAnswered(ctx context.Context, link *mqttconn.Link, at t
 	if silent {
 		c.wakeDelivery()
 	}
+}
+
+// proved notes that all messages are stored which the broker sent before a time, and calls listen once
+// silence counts. It returns false if the subscriptions were made, or lost, after that time.
+func (l *listening) proved(link *mqttconn.Link, at time.Time, heard uint64, listen func(time.Time)) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.link != link || at.Before(l.since) {
+		return false
+	}
+	quiet := l.answered && heard-l.heard < maxQuiet
+	l.asked, l.answered, l.heard = time.Time{}, true, heard
+	if !l.counts && (quiet || at.Sub(l.since) >= maxBacklog) {
+		l.counts = true
+		listen(at)
+	}
+	return true
 }
 
 // keepListening stores the listened time for the next process, if a rule waits for messages.
