@@ -223,7 +223,7 @@ rules:
 	require.NoError(t, err)
 	for _, want := range []string{
 		"* silent: waits for the next message of door/1, for 20m0s\n    silent, door/1: is waited for again until 2026-01-01 00:20:00",
-		"* silent: waits for no message of door/2 until the next one comes",
+		"; waits for no message of door/2 until the next one comes",
 		"2026-01-01 00:20:00  ilert is sent ALERT silent/door/1: door/1 is silent\n2026-01-31 00:20:00  ilert is sent RESOLVE silent/door/1",
 		"nothing is open",
 	} {
