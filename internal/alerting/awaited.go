@@ -72,10 +72,12 @@ type awaited struct {
 	beyond int64                // messages of groups that are not awaited, because that would exceed the bounds
 }
 
-// recall sets the rows that the store has kept.
-func (all *awaited) recall(rows []*Awaited) {
+// recall sets the rows that the store has kept. If the last process was killed, the listened time of a message may be
+// later than the clock, which then has not kept its last minute.
+func (all *awaited) recall(rows []*Awaited, clock time.Duration) {
 	for _, a := range rows {
 		a.saved = a.Heard
+		a.Heard = min(a.Heard, clock)
 		all.put(a.ID, a)
 	}
 }

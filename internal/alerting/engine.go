@@ -57,7 +57,7 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	e.repeats.recall(m.Arrivals)
 	e.receipts.recall(m.Receipts)
 	e.requests.recall(m.Requests, m.Holds)
-	e.awaited.recall(m.Awaited)
+	e.awaited.recall(m.Awaited, m.Listening.Clock)
 	e.listening = listening{Listening: m.Listening, saved: m.Listening}
 	return e, nil
 }
