@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"alert", alertTests},
 		{"alerts", alertsTests},
 		{"awaited", awaitedTests},
+		{"awaited rules", awaitedRulesTests},
 		{"bounds", boundsTests},
 		{"concurrent", concurrentTests},
 		{"effect", effectTests},
