@@ -205,6 +205,8 @@ func (w *work) hear(h decision.Heard, o *origin) {
 	switch {
 	case before == nil && w.isBeyondAwaited():
 		return
+	case before != nil && o.message != nil && o.message.Retained:
+		return // it makes a group known, but does not show that the group speaks now
 	case before == nil:
 		now.ID = GroupID{h.Absence.Rule, strings.Clone(h.Group)}
 		w.endSilence(id.Rule, idOf(h.Raise.Key), o)

@@ -25,6 +25,7 @@ type Message struct {
 	// a duplicate if another one with its fingerprint has come within the last hour.
 	Fingerprint uint64
 	Delivery    Delivery
+	Retained    bool // the broker has kept it, and it may be of any age
 	Decision    decision.Decision
 	Tries       int // requests to ilert before, if it is a dead letter
 }

@@ -27,6 +27,7 @@ var awaitedTests = []test{
 	testOnlyABusyGroupIsAwaited,
 	testWhatABacklogBringsMakesNoGroupBusy,
 	testARedeliveredMessageIsNotHeardAgain,
+	testARetainedMessageMakesAGroupKnown,
 	testAMessageOfAnAwaitedGroupWritesNoRow,
 }
 
@@ -294,6 +295,22 @@ func testARedeliveredMessageIsNotHeardAgain(t *testing.T, open opener) {
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 	b.apply(m)
 	assert.Empty(t, b.taken())
+}
+
+// The broker sends what it has retained when a session is new, however old that is.
+func testARetainedMessageMakesAGroupKnown(t *testing.T, open opener) {
+	b, a := listening(t, open), silentFor(20*minute)
+	retained := message(a.heard("g", "s"))
+	retained.Retained = true
+	b.apply(retained)
+	b.listens(10 * minute)
+	b.apply(retained)
+	b.listens(10 * minute)
+	assert.Equal(t, []string{"ALERT g"}, b.taken())
+	b.apply(retained)
+	assert.Empty(t, b.taken(), "it does not show that the group speaks")
+	b.does(a.heard("g", "s"))
+	assert.Equal(t, []string{"RESOLVE g"}, b.taken())
 }
 
 func testAMessageOfAnAwaitedGroupWritesNoRow(t *testing.T, open opener) {
