@@ -209,6 +209,30 @@ rules:
 	}, notes)
 }
 
+func TestItIsSaidUntilWhenAMessageIsWaitedFor(t *testing.T) {
+	rules := write(t, "rules.yaml", `
+topics: door/+
+rules:
+  - {name: silent, when: msg.alive, absent: 20m, group: "{topic}", forget: msg.off, raise: {summary: "{group} is silent"}}
+`)
+	messages := write(t, "messages.json", `
+{"topic": "door/1", "payload": {"alive": true}, "time": "2026-01-01T00:00:00Z"}
+{"topic": "door/2", "payload": {"alive": true}, "time": "2026-01-01T00:10:00Z"}
+{"topic": "door/2", "payload": {"off": true}, "time": "2026-01-01T00:10:00Z"}
+`)
+	out, err := check(t, "", "--config", rules, messages)
+	require.NoError(t, err)
+	for _, want := range []string{
+		"* silent: waits for the next message of door/1, for 20m0s\n    silent, door/1: is waited for again until 2026-01-01 00:20:00",
+		"; waits for no message of door/2 until the next one comes",
+		"2026-01-01 00:20:00  ilert is sent ALERT silent/door/1: door/1 is silent\n2026-01-31 00:20:00  ilert is sent RESOLVE silent/door/1",
+		"nothing is open",
+	} {
+		assert.Contains(t, out, want)
+	}
+	assert.NotContains(t, out, "door/2 is silent")
+}
+
 func TestTestsThatFailDoNotHideWhatMessagesDo(t *testing.T) {
 	rules := write(t, "rules.yaml", doorRules[1:]+`tests:
   - {name: t, messages: [{topic: door/1, msg: {open: true}}], until: 1h}
@@ -375,7 +399,7 @@ func TestRulesArePrintedToBeCopied(t *testing.T) {
 	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))
 	checked, err := check(t, "", "--config", write(t, "rules.yaml", out.String()))
 	require.NoError(t, err)
-	assert.Contains(t, checked, "rules: 10 without mistakes")
+	assert.Contains(t, checked, "rules: 11 without mistakes")
 	assert.EqualError(t, run(t.Context(), []string{"rules", "print"}, environment(), io.Discard, io.Discard), "which? Name one of mps, rps, calls")
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "mp"}, environment(), io.Discard, io.Discard), `did you mean "mps"?`)
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "ilagent"}, environment(), io.Discard, io.Discard), "flags of the daemon's mapping")

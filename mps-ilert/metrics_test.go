@@ -180,6 +180,7 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	zero["mps_ilert_oldest_waiting_seconds"] = 0
 	zero["mps_ilert_request_duration_seconds_count"] = 0
 	zero["mps_ilert_sources_behind"] = 0
+	zero["mps_ilert_awaited_groups"] = 0
 	zero["mps_ilert_unproven_keys"] = 0
 	zero["mps_ilert_messages_unproven"] = 0
 	zero["mps_ilert_rules_last_reload_successful"] = 1

@@ -14,12 +14,15 @@ type Bounds struct {
 	Waiting      int           // outbox items of proven integration keys
 	WaitingBytes int64         // bodies and messages of these items
 	Devices      int           // devices of the fleet, whose purge is not counted
+	Awaited      int           // groups that rules wait for; no message makes more
+	AwaitedBytes int64         // texts of these groups
 }
 
 // DefaultBounds holds the bounds of a daemon.
 var DefaultBounds = Bounds{
 	Letters: 100_000, LetterBytes: 256 << 20, LetterAge: 30 * 24 * time.Hour,
 	Waiting: 100_000, WaitingBytes: 256 << 20, Devices: 2_000_000,
+	Awaited: 100_000, AwaitedBytes: 64 << 20,
 }
 
 // purgePage is the number of rows of a table that one transaction purges at most. It is small enough that no message

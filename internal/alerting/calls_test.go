@@ -236,6 +236,32 @@ func TestABatchOfMessagesMakesFewCallsOfItsStore(t *testing.T) {
 	assert.Positive(t, e.Overflow().Letters, "also when the bounds are exceeded")
 }
 
+func TestMessagesOfAwaitedGroupsReadNoRows(t *testing.T) {
+	t.Cleanup(alerting.StrictPlans())
+	store := &counting{Store: memory.New()}
+	c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
+	c.engine.Listen(c.now)
+	absence := &decision.Absence{Rule: "silent", After: time.Hour}
+	for range 3 {
+		messages := make([]alerting.Message, 1024)
+		for i := range messages {
+			key := decision.Key{Alert: fmt.Sprint(i % 300)}
+			messages[i] = message(decision.Heard{Absence: absence, Group: key.Alert, Raise: decision.Raise{Rule: "silent", Key: key}})
+		}
+		c.apply(messages)
+	}
+	assert.LessOrEqual(t, c.highest["batch"], maxCalls)
+	store.calls = 0
+	c.apply([]alerting.Message{message(decision.Heard{Absence: absence, Group: "7", Raise: decision.Raise{Rule: "silent", Key: decision.Key{Alert: "7"}}})})
+	assert.Equal(t, 1, store.calls, "the counters are saved, and nothing is loaded")
+
+	c.now = c.now.Add(time.Hour)
+	_, err := c.engine.Listened(t.Context(), c.now)
+	require.NoError(t, err)
+	assert.NotEmpty(t, c.send(paced, alerting.Taken))
+	assert.LessOrEqual(t, c.highest["claim"], maxCalls)
+}
+
 // reading is a store that records the rules of which pages are read.
 type reading struct {
 	alerting.Store

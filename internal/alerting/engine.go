@@ -31,6 +31,9 @@ type Engine struct {
 	topics   map[string][]string // filters that a session may be subscribed to, by client ID
 	ends     []RuleEnd
 	epoch    int64 // of the newest RuleEnd
+	awaited  awaited
+
+	listening listening // guarded by memory, too
 
 	groups    groupCache // only the transaction under way uses it, and claimedAt
 	claimedAt time.Time  // see noteTime
@@ -54,6 +57,8 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	e.repeats.recall(m.Arrivals)
 	e.receipts.recall(m.Receipts)
 	e.requests.recall(m.Requests, m.Holds)
+	e.awaited.recall(m.Awaited, m.Listening.Clock)
+	e.listening = listening{Listening: m.Listening, saved: m.Listening}
 	return e, nil
 }
 
@@ -69,8 +74,17 @@ func newEngine(store Store, bounds Bounds) *Engine {
 func (e *Engine) Close() error { return e.store.Close() }
 
 // NextDue returns the time at which to call Claim next, and false if nothing waits. It is never too late, but may
-// be too early for a notice: a Claim also ends what time ends.
-func (e *Engine) NextDue(ctx context.Context) (time.Time, bool, error) { return e.store.NextDue(ctx) }
+// be too early for a notice: a Claim also ends what time ends. It leaves out a silence that the engine has to listen for,
+// see NextSilence.
+func (e *Engine) NextDue(ctx context.Context) (at time.Time, waiting bool, err error) {
+	at, waiting, err = e.store.NextDue(ctx)
+	e.memory.Lock()
+	defer e.memory.Unlock()
+	if len(e.awaited.groups) > 0 && e.listening.Clock >= e.awaited.next && (!waiting || e.listening.At.Before(at)) {
+		return e.listening.At, true, err
+	}
+	return at, waiting, err
+}
 
 // update calls do on a working set in a transaction, and saves what do has changed. If do asks for a row that it
 // has not planned, update rolls back and tries again with that row loaded.
@@ -137,6 +151,7 @@ func (e *Engine) takeOver(w *work) {
 	for _, do := range w.then {
 		do()
 	}
+	w.addAwaitedTo(&e.awaited)
 }
 
 // view calls do on a working set that do must not change.

@@ -25,6 +25,7 @@ type Message struct {
 	// a duplicate if another one with its fingerprint has come within the last hour.
 	Fingerprint uint64
 	Delivery    Delivery
+	Retained    bool // the broker has kept it, and it may be of any age
 	Decision    decision.Decision
 	Tries       int // requests to ilert before, if it is a dead letter
 }
@@ -187,6 +188,10 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 		w.reset(GroupID{e.Rule, e.Group}, o)
 	case decision.Leave:
 		w.leave(GroupID{e.Rule, e.Group}, e.Member, o)
+	case decision.Heard:
+		w.hear(e, o)
+	case decision.Dismiss:
+		w.dismiss(GroupID{e.Rule, e.Group}, o)
 	default:
 		return fmt.Errorf("alerting: no such effect: %T", effect)
 	}

@@ -49,6 +49,10 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	case decision.Leave:
 		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
+	case decision.Heard:
+		w.planAwaited(k, GroupID{e.Absence.Rule, e.Group}, &e.Raise)
+	case decision.Dismiss:
+		w.planAwaited(k, GroupID{e.Rule, e.Group}, nil)
 	}
 }
 

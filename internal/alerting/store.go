@@ -270,6 +270,10 @@ type Changes struct {
 	Clocks     []Clock             // a clock with Behind 0 is deleted
 	Subscribed map[string][]string // by client ID: all of its topic filters
 
+	Awaited   []*Awaited
+	NoAwaited []GroupID
+	Listening *Listening // nil: not changed
+
 	Tallies map[string]Tally  // to be added, by topic filter; to subtract, a number wraps around
 	Matched map[string]uint64 // to be added, by rule
 }
@@ -291,4 +295,6 @@ type Memory struct {
 	Subscriptions map[string][]string // topic filters by client ID
 	RuleEnds      []RuleEnd           // in the order of epochs
 	Epoch         int64               // the highest of any RuleEnd, also of deleted ones
+	Awaited       []*Awaited          // in the order of rules, then of groups
+	Listening     Listening
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// runTimers ends a page of the alerts whose time is over: those of rules that have ended, those that were silent for
-// too long or are too old, and those of windows whose condition does not hold any more. It reports whether it found
-// any, so that there may be more.
+// runTimers raises a page of the alerts of groups that are silent. It ends a page of the alerts whose time is over: those
+// of rules that have ended, those that were silent for too long or are too old, and those of windows whose condition does
+// not hold any more. It reports whether it found any, so that there may be more.
 func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	w.adopt(due.Alerts)
 	for _, g := range due.Groups {
@@ -20,6 +20,10 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 		}
 	}
 	k := w.relatedKeys()
+	silent := w.findSilent()
+	for _, a := range silent {
+		k.Alerts = append(k.Alerts, a.alertID())
+	}
 	end, ending := w.oldestEnd()
 	if ending {
 		k.Rules = append(k.Rules, RuleQuery{end.Rule, end.Epoch, maxPage})
@@ -38,8 +42,13 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 			w.checkGroup(g, now)
 		}
 	}
+	for _, a := range silent {
+		if err := w.endWait(a, now); err != nil {
+			return false, err
+		}
+	}
 	pruned, err := w.prune(now)
-	return ending || pruned || len(due.Alerts)+len(due.Groups) > 0, err
+	return ending || pruned || len(due.Alerts)+len(due.Groups)+len(silent) > 0, err
 }
 
 // endDue ends an alert whose EndsAt has come.

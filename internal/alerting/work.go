@@ -32,6 +32,9 @@ type work struct {
 	overflow Purged
 	grown    Volumes  // changes of the sizes of tables
 	then     []func() // see onCommit
+
+	awaited            map[GroupID]*Awaited // awaited groups that have changed; nil: forgotten
+	newAwaited, beyond int64                // see isBeyondAwaited
 }
 
 // groupChange records what has changed of a group.
@@ -45,7 +48,7 @@ type groupChange struct {
 func newWork(ctx context.Context, e *Engine, tx Tx) *work {
 	w := &work{
 		ctx: ctx, tx: tx, engine: e,
-		touched: map[AlertID]struct{}{}, groups: map[GroupID]*groupChange{}, counts: tallies{},
+		touched: map[AlertID]struct{}{}, groups: map[GroupID]*groupChange{}, counts: tallies{}, awaited: map[GroupID]*Awaited{},
 		rows: Rows{
 			Alerts: map[AlertID]*Alert{}, Ended: map[AlertID]Report{}, Groups: map[GroupID]*Group{},
 			Storms: map[StormQuery]StormMembers{}, Rules: map[string]RulePage{}, Outbox: map[int64]*OutboxItem{},
@@ -263,6 +266,7 @@ func (w *work) save() error {
 		}
 	}
 	clear(w.touched)
+	w.saveAwaited()
 	w.saveDevices()
 	w.saveArrivals()
 	w.saveReceipts()

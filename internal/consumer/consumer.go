@@ -48,6 +48,7 @@ type Consumer struct {
 	failures  ruleFailures
 	skew      *skew
 	heard     heard // only takeIn uses it
+	listening listening
 	counting  counting
 	reading   reading
 
@@ -147,8 +148,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.noteSession(ctx) })
 	loops.Go(func() { c.reach(ctx) })
 	loops.Go(func() { c.tidy(ctx) })
+	loops.Go(func() { c.proveListening(ctx) })
 	loops.Wait()
 	c.keepClocks(context.WithoutCancel(ctx))
+	c.keepListening(context.WithoutCancel(ctx))
 
 	const goodbye = 2 * time.Second
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
@@ -194,6 +197,7 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 	return mqttconn.Handlers{
 		Up: func(link *mqttconn.Link, limits mqttconn.Limits) {
 			c.connectedAt(time.Now())
+			c.listensOn(nil)
 			up = link
 			c.skew.forgetLags()
 			if !limits.SessionPresent {
@@ -207,6 +211,7 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 		Subscribed: func() {
 			c.config.Logger.Info("subscribed", slog.Any("topics", c.rules.Load().topics))
 			c.setFault(subscription, nil)
+			c.listensOn(up)
 			select {
 			case c.subscribed <- struct{}{}:
 			default:
@@ -218,9 +223,13 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 			}
 		},
 		// The connection logs these two by itself.
-		Failed: func(err error) { c.setFault(subscription, err) },
+		Failed: func(err error) {
+			c.listensOn(nil)
+			c.setFault(subscription, err)
+		},
 		Down: func(*mqttconn.Link, mqttconn.Ending) {
 			c.connectedAt(time.Time{})
+			c.listensOn(nil)
 			c.setFault(subscription, errNotConnected)
 		},
 		Message: func(link *mqttconn.Link, p *packets.Publish) {

@@ -8,3 +8,10 @@ func (c *Consumer) ProbeAfter(d time.Duration) {
 	defer c.pace.mu.Unlock()
 	c.pace.probe = d
 }
+
+// AskEvery replaces askInterval until restore is called.
+func AskEvery(d time.Duration) (restore func()) {
+	before := askInterval
+	askInterval = d
+	return func() { askInterval = before }
+}

@@ -124,7 +124,7 @@ func (c *Consumer) decide(set *ruleset, m message) alerting.Message {
 	change := alerting.Message{
 		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
 		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
-		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m),
+		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m), Retained: m.Retain,
 		Decision: c.decisionOf(set, decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties, Retain: m.Retain, ReceivedAt: m.at}),
 	}
 	c.omitted(m.Topic, change.Decision.Omitted)

@@ -26,6 +26,9 @@ type ruleset struct {
 	keyOf  map[string]ilert.IntegrationKey // by name
 	topics []string                        // to subscribe to
 	keys   map[ilert.IntegrationKey]string // the secrets of the rules' keys
+
+	awaiting map[string]ilert.IntegrationKey // the rules that wait for messages
+	expected []decision.Heard                // the groups that they wait for from the start
 }
 
 // decider decides about messages: rules or ilagent's mapping. It may be called concurrently.
@@ -61,7 +64,10 @@ func (c Config) loadRules() (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &ruleset{decider: loaded, names: loaded.Names, keyOf: loaded.KeyOf, keys: map[ilert.IntegrationKey]string{}}
+	set := &ruleset{decider: loaded, names: loaded.Names, keyOf: loaded.KeyOf, keys: map[ilert.IntegrationKey]string{}, awaiting: loaded.Awaiting()}
+	if set.expected, err = loaded.Expected(); err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
 	topics := loaded.Topics
 	if len(topics) == 0 {
 		topics = []string{mqtttopic.DefaultTopic}
@@ -185,9 +191,10 @@ func (c *Consumer) warnOfEnded(why string, ended map[string]int) {
 }
 
 // retain ends the alerts of rules that no longer exist, and the alerts that rules have raised by
-// another integration key than they have now.
+// another integration key than they have now. It waits for the groups that the rules name.
 func (c *Consumer) retain(ctx context.Context) error {
-	rules := maps.Clone(c.rules.Load().keyOf)
+	set := c.rules.Load()
+	rules := maps.Clone(set.keyOf)
 	if rules == nil {
 		rules = map[string]ilert.IntegrationKey{}
 	}
@@ -195,7 +202,10 @@ func (c *Consumer) retain(ctx context.Context) error {
 	ended, err := c.alerts.Retain(ctx, time.Now(), rules)
 	c.warnOfEnded("rules are no more, their alerts are resolved", ended.Gone)
 	c.warnOfEnded("rules have another integration key, the alerts of the former are resolved", ended.Moved)
-	return err
+	if err != nil {
+		return err
+	}
+	return c.alerts.Await(ctx, time.Now(), set.awaiting, set.expected)
 }
 
 // endReplaced ends the alerts of rules that were replaced between decision and store.

@@ -30,6 +30,8 @@ type Status struct {
 	// the store's part has the reason.
 	Messages map[string]Tally `json:"messages"`
 	Alerts   Alerts           `json:"alerts"`
+	// AwaitedGroups counts the groups whose messages are waited for by rules with absent.
+	AwaitedGroups uint64 `json:"awaitedGroups"`
 	// DeadLetters is the sum of the dead of all Messages.
 	DeadLetters uint64 `json:"deadLetters"`
 	// DeadLetterBytes counts the bytes of their topics, payloads and properties; see
@@ -121,6 +123,8 @@ func (c *Consumer) Status(ctx context.Context) Status {
 		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
 	}
+	groups, _ := c.alerts.AwaitedGroups()
+	status.AwaitedGroups = uint64(groups)
 	status.RulesReadAt, status.RulesError = c.reading.last()
 	counts, err := c.counting.read(ctx, c.alerts)
 	if err == nil {

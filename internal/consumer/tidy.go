@@ -16,12 +16,13 @@ func (c *Consumer) tidy(ctx context.Context) {
 	ticker := time.NewTicker(tidyInterval)
 	defer ticker.Stop()
 	var logged alerting.Purged
+	var tooMany int64
 	for ctx.Err() == nil {
 		more, err := c.alerts.Tidy(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
 			c.lines.Warn("tidy", "what is too much for the store cannot be purged yet", slog.Any("error", err))
 		}
-		logged = c.logPurged(logged)
+		logged, tooMany = c.logPurged(logged), c.logTooMany(tooMany)
 		if more {
 			continue // other transactions run between two pages
 		}

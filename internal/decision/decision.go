@@ -70,8 +70,8 @@ func briefly(err error) string {
 	return reason
 }
 
-// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset or
-// Leave.
+// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset, Leave,
+// Heard or Dismiss.
 type Effect interface{ effect() }
 
 // Key identifies an alert.

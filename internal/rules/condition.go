@@ -74,15 +74,17 @@ type Expression struct {
 	never   bool   // begins is false for every message
 }
 
-// needs lists the inputs of an expression that some messages lack or that cost time to prepare.
-// decodes is true if it decodes JSON.
-type needs struct{ event, msg, payload, age, properties, group, item, decodes bool }
+// needs lists the inputs of an expression that some messages lack, that cost time to prepare, or that
+// there are only with a message: origin stands for topic, server and retain. decodes is true if it
+// decodes JSON.
+type needs struct{ event, msg, payload, age, properties, group, item, decodes, origin bool }
 
 // and returns the needs of both.
 func (n needs) and(other needs) needs {
 	return needs{
 		n.event || other.event, n.msg || other.msg, n.payload || other.payload, n.age || other.age,
 		n.properties || other.properties, n.group || other.group, n.item || other.item, n.decodes || other.decodes,
+		n.origin || other.origin,
 	}
 }
 
@@ -194,6 +196,8 @@ func (w *walker) name(name string) error {
 		needs.item = true
 	case "fromJSON":
 		needs.decodes = true
+	case "topic", "server", "retain":
+		needs.origin = true
 	case "$env":
 		return errors.New("there is no $env")
 	}

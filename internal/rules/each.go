@@ -130,6 +130,8 @@ func lengthOf(effect decision.Effect) int {
 		return len(e.Key.Alert) + len(ev.Summary) + len(ev.Details) + len(ev.Links) + len(ev.Images) + len(ev.Labels) + len(ev.CustomDetails)
 	case decision.Hit:
 		return len(e.Group) + len(e.Member) + lengthOf(e.Raise)
+	case decision.Heard:
+		return len(e.Group) + lengthOf(e.Raise)
 	}
 	return 0
 }

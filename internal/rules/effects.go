@@ -36,6 +36,8 @@ func (w *work) effect(c *clause) (decision.Effect, error) {
 		return decision.EndAll{Rule: r.Name}, nil
 	case r.Window != nil:
 		return w.ofWindow(c)
+	case r.Absence != nil:
+		return w.ofAbsence(c)
 	case r.Action == Ignore:
 		return nil, nil
 	}

@@ -167,6 +167,10 @@ func doing(effect decision.Effect) string {
 			return "counts towards the whole of the window" + ofGroup(e.Group)
 		}
 		return "counts in the window" + ofGroup(e.Group)
+	case decision.Heard:
+		return "waits for the next message" + ofGroup(e.Group) + ", for " + e.Absence.After.String()
+	case decision.Dismiss:
+		return "waits for no message" + ofGroup(e.Group) + " until the next one comes"
 	}
 	return ""
 }

@@ -34,10 +34,12 @@ const (
 	leaves
 	cancels // ends the alert while it waits
 	counts  // a message counts towards the whole
+	forgets // a group is not waited for any more
 )
 
 // clauses returns the conditions of the rule at a place, in the order of their effects: a message
-// ends before it begins, and it counts towards the whole before it counts as a part.
+// ends before it begins, it counts towards the whole before it counts as a part, and its group is
+// heard before it is forgotten.
 func (r *Rule) clauses(place int) (all []*clause) {
 	for _, c := range []*clause{
 		{rule: r, place: place, is: ends, when: r.EndsWhen},
@@ -45,6 +47,7 @@ func (r *Rule) clauses(place int) (all []*clause) {
 		{rule: r, place: place, is: cancels, when: r.Cancel},
 		{rule: r, place: place, is: counts, when: r.Of},
 		{rule: r, place: place, is: begins, when: r.When},
+		{rule: r, place: place, is: forgets, when: r.Forget},
 	} {
 		if c.when != nil || c.is == begins {
 			c.own = c.ownNeeds()
@@ -97,7 +100,8 @@ const (
 // rule ignores ends alerts; what ignores the message comes before all that it is kept from.
 func (c *clause) order() int {
 	switch {
-	case c.is == ends, c.is == leaves, c.is == cancels, c.is == begins && c.rule.Action == Resolve:
+	case c.is == ends, c.is == leaves, c.is == cancels, c.is == forgets,
+		c.is == begins && (c.rule.Action == Resolve || c.rule.Absence != nil):
 		return orderOfEnds
 	case c.is == begins && c.rule.Action == Ignore:
 		return orderOfIgnoring

@@ -45,11 +45,15 @@ type Rule struct {
 	Window        *decision.Window // nil: the rule decides by one message
 	Group, Member *Template
 	Of, Leave     *Expression
+
+	Absence *decision.Absence // nil: the rule does not wait for messages; it uses Group, too
+	Expect  []string          // groups that the rule waits for from the start
+	Forget  *Expression       // messages after which a group is not awaited
 }
 
-// Complete sets the default texts of a rule with a window.
+// Complete sets the default texts of a rule with a window, and of one that waits.
 func (r *Rule) Complete() {
-	if r.Window == nil {
+	if r.Window == nil && r.Absence == nil {
 		return
 	}
 	if r.Key == nil {

@@ -131,7 +131,7 @@ func ParseTemplate(text string, limits Limits, options map[string]any) (*Templat
 	case err != nil:
 		return &Template{}, err
 	case t.needs.group && limits&Grouped == 0:
-		return t, errors.New("there is no group here; it may stand in what the raise of a window says")
+		return t, errors.New("there is no group here; it may stand in what the raise of a window or of absent says")
 	}
 	return t, nil
 }

@@ -76,7 +76,7 @@ func TestTemplatesThatAreWrong(t *testing.T) {
 		`{lower(topic, 1)}`:            `{lower(topic, 1)}: at character 1: too many arguments to call lower`,
 		`{map([1], # + 1)}`:            `{map([1], # + 1)}: functions that loop over a list are not allowed; use in, find, or each`,
 		`{"}`:                          `"{\"}": a { without its }; write {{ for one that stands for itself`,
-		"{group}":                      `there is no group here; it may stand in what the raise of a window says`,
+		"{group}":                      `there is no group here; it may stand in what the raise of a window or of absent says`,
 	} {
 		quoted, err := json.Marshal(template)
 		require.NoError(t, err)

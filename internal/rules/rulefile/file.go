@@ -235,8 +235,12 @@ func (l *loader) rule(n ast.Node) *rule {
 	if has["window"] != nil {
 		r.Window = &decision.Window{}
 	}
+	if has["absent"] != nil {
+		r.Absence = &decision.Absence{}
+	}
 	known := l.ofRule(r)
 	maps.Copy(known, l.ofWindow(r))
+	maps.Copy(known, l.ofAbsence(r))
 	l.object(n, "a rule", known)
 	if len(actions) != 1 {
 		l.fail(n, "%s: want one of raise, resolve, accept and ignore, have %s", r.called(), orNone(actions))

@@ -81,6 +81,9 @@ func (l Load) Do() (Loaded, error) {
 	slices.Sort(loaded.Topics)
 	loaded.Topics = mqtttopic.Uncovered(loaded.Topics)
 	loaded.Rules = rules.New(all)
+	if f.checkExpected(loaded.Rules); len(f.mistakes) > 0 {
+		return f.loaded, f.mistakes
+	}
 	return loaded, nil
 }
 

@@ -181,16 +181,16 @@ func TestPresetsOnBadDays(t *testing.T) {
 			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1"},
 		},
 		"the health of MPS": {
-			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Count server-failing of mps/events", "Hit server-unhealthy of mps/events"},
+			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Heard server-silent of mps/events: silent/mps/events", "Count server-failing of mps/events", "Hit server-unhealthy of mps/events"},
 		},
 		"the health of RPS is one alert": {
 			say("rps/events", "fail", "getHealthCheck", "", "Failed to get health"), []string{"Count server-failing of rps/events", "Hit rps-unhealthy of rps/events"},
 		},
 		"a device is gone": {
-			say("mps/events", "success", "CIRA_Disconnected", "G1", ""), []string{"Hit many-devices-disconnected: g1"},
+			say("mps/events", "success", "CIRA_Disconnected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "Hit many-devices-disconnected: g1"},
 		},
 		"a device is back": {
-			say("mps/events", "success", "CIRA_Connected", "G1", ""), []string{"End device/g1", "Leave many-devices-disconnected of : g1"},
+			say("mps/events", "success", "CIRA_Connected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "End device/g1", "Leave many-devices-disconnected of : g1"},
 		},
 		"an activation fails": {
 			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Hit activation-failing of Failed to activate: g1"},

@@ -19,6 +19,8 @@ func (l *loader) raise(r *rule, n ast.Node) {
 	var always, inText rules.Limits // no numbers in fields that change what ilert does: they are known only when the alert is sent
 	if r.Window != nil {
 		always, inText = rules.Grouped, rules.Grouped|rules.OfWindow
+	} else if r.Absence != nil {
+		always, inText = rules.Grouped, rules.Grouped
 	}
 	has := l.object(n, "raise", fields{
 		"key":            l.template(&r.Key, "key", always|rules.NotEmpty),
@@ -32,7 +34,7 @@ func (l *loader) raise(r *rule, n ast.Node) {
 		"labels":         l.labels(&a.Labels, always),
 		"custom_details": func(n ast.Node) { a.CustomDetails = l.json(n, "custom_details", inText) },
 	})
-	if !has["key"] && r.Window == nil {
+	if !has["key"] && r.Window == nil && r.Absence == nil {
 		l.fail(n, "%s: raise: want key, which says what is one alert", r.called())
 	}
 	if !has["summary"] {

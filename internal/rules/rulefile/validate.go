@@ -15,7 +15,7 @@ import (
 // rules have.
 var (
 	ofWindows = []string{"at_least", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
-	ofRaise   = []string{"for", "cancel", "reminder", "ends", "window"}
+	ofRaise   = []string{"for", "cancel", "reminder", "ends", "window", "absent", "expect", "forget"}
 )
 
 // check finds the mistakes of a rule as a whole. has contains the keys of the rule, although
@@ -27,7 +27,7 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 		l.fail(has["name"], "a rule without a name: want name, by which it is counted")
 	}
 	for _, key := range ofWindows {
-		if has[key] != nil && r.Window == nil {
+		if has[key] != nil && r.Window == nil && !(r.Absence != nil && slices.Contains(ofAbsences, key)) {
 			l.fail(has[key], "%s: %s goes with window, which says how far back it looks", r.called(), key)
 		}
 	}
@@ -55,7 +55,9 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if r.After > 0 && has["clear"] != nil {
 		l.fail(has["ends"], "%s: ends.after does not go with clear, which holds the end already: choose a longer clear", r.called())
 	}
-	if r.Window != nil {
+	if r.Absence != nil || has["expect"] != nil || has["forget"] != nil {
+		l.checkAbsence(r, has)
+	} else if r.Window != nil {
 		l.checkWindow(r, has)
 	}
 }
@@ -125,7 +127,7 @@ func (r *rule) mistake(text string) Mistake {
 // checkEnds finds rules whose alerts can never end, and rules without an end that ends.after could hold.
 func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
-		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
+		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Absence != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
 			continue
 		}
 		switch {

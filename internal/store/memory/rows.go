@@ -35,6 +35,7 @@ type rows struct {
 	holds      map[ilert.IntegrationKey]time.Time
 	clocks     map[string]alerting.Clock
 	subscribed map[string][]string
+	awaited    map[alerting.GroupID]*alerting.Awaited
 	tallies    map[string]alerting.Tally
 	matched    map[string]uint64
 
@@ -48,6 +49,7 @@ type counters struct {
 	volumes                           alerting.Volumes
 	lastLetter, lastItem, lastArrival int64
 	epoch                             int64
+	listening                         alerting.Listening
 }
 
 // lane is the row of an integration key: the time at which it is due, and the times before which it may not be.
@@ -76,6 +78,7 @@ func newRows() *rows {
 		devices: map[string]time.Time{}, arrivals: map[int64]alerting.Arrival{}, receipts: map[int64]alerting.ReceiptRow{},
 		requests: map[request]int{}, holds: map[ilert.IntegrationKey]time.Time{}, clocks: map[string]alerting.Clock{},
 		subscribed: map[string][]string{}, tallies: map[string]alerting.Tally{}, matched: map[string]uint64{},
+		awaited: map[alerting.GroupID]*alerting.Awaited{},
 	}
 }
 

@@ -247,6 +247,7 @@ func (t *tx) saveRest(changes *alerting.Changes) {
 		}
 		put(t.rows, t.subscribed, client, slices.Compact(slices.Sorted(slices.Values(filters))))
 	}
+	t.saveAwaited(changes)
 }
 
 // saveLanes derives the lanes anew that the changes name or touch.
@@ -393,5 +394,6 @@ func (t *tx) remember(m *alerting.Memory) {
 	for _, end := range t.ruleEnds {
 		m.RuleEnds = append(m.RuleEnds, end)
 	}
+	t.rememberAwaited(m)
 	slices.SortFunc(m.RuleEnds, func(a, b alerting.RuleEnd) int { return cmp.Compare(a.Epoch, b.Epoch) })
 }

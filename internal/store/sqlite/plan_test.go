@@ -29,6 +29,7 @@ func everything(t *testing.T, tx alerting.Tx) {
 		Letters: []*alerting.Letter{{Kind: alerting.Sent, Alert: id}, {ID: 1}}, NoLetters: []int64{2}, Retry: []int64{3},
 		NoRuleEnds: []alerting.RuleEnd{{Rule: "r"}}, NoRules: []string{"r"}, NoDevices: []string{"d"},
 		NoArrivals: 1, NoReceipts: []int64{1}, NoRequests: now, NoHolds: now, Subscribed: map[string][]string{"c": nil},
+		Awaited: []*alerting.Awaited{{ID: group}}, NoAwaited: []alerting.GroupID{group}, Listening: new(alerting.Listening),
 	}))
 	require.NoError(t, tx.Save(ctx, &alerting.Changes{Overtaken: []alerting.Overtaking{{Alert: id, Contradict: []ilert.Type{ilert.Alert}}}}))
 	require.NoError(t, tx.Load(ctx, alerting.Keys{
@@ -67,7 +68,7 @@ func TestStatementsFindTheirRowsByIndices(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = s.NextDue(t.Context())
 	require.NoError(t, err)
-	slow := regexp.MustCompile(`SCAN (alert|ended|window_group|member|device|dead_letter|outbox|lane)($| USING COVERING INDEX)|SEARCH alert USING PRIMARY KEY \(integration_key=\?\)`)
+	slow := regexp.MustCompile(`SCAN (alert|ended|window_group|member|device|dead_letter|outbox|lane|awaited)($| USING COVERING INDEX)|SEARCH alert USING PRIMARY KEY \(integration_key=\?\)`)
 	seen := 0
 	for _, c := range []*connection{s.writer, s.reader} {
 		for _, text := range slices.Collect(maps.Keys(c.ready)) {

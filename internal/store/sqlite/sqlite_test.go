@@ -384,9 +384,9 @@ func TestOnlyAStoreOfThisVersionIsOpenedBesideItsProcess(t *testing.T) {
 	require.EqualError(t, err, "store: "+empty+": it is no store of mps-ilert")
 	s, path := open(t)
 	require.NoError(t, s.Close())
-	execute(t, raw(t, path), `DELETE FROM goose_db_version WHERE version_id = 8`)
+	execute(t, raw(t, path), `DELETE FROM goose_db_version WHERE version_id = 10`)
 	_, err = sqlite.OpenBeside(t.Context(), path)
-	require.EqualError(t, err, "store: "+path+": its schema has version 7, this program knows version 8: use the program that the daemon runs")
+	require.EqualError(t, err, "store: "+path+": its schema has version 8, this program knows version 10: use the program that the daemon runs")
 }
 
 func TestNobodyElseCanReadIt(t *testing.T) {
@@ -407,7 +407,7 @@ func TestAStoreFromANewerVersionIsRefused(t *testing.T) {
 	require.NoError(t, s.Close())
 	execute(t, raw(t, path), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
 	_, err := sqlite.Open(t.Context(), path)
-	assert.EqualError(t, err, "store: "+path+": its schema has version 99, this program knows up to 8: use a newer program")
+	assert.EqualError(t, err, "store: "+path+": its schema has version 99, this program knows up to 10: use a newer program")
 }
 
 func TestAFileThatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {

@@ -24,7 +24,9 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 0))}
 	for i, backend := range []Backend{reference, subject} {
 		m.books[i] = openBook(t, backend)
-		m.books[i].bound(func(l *alerting.Bounds) { l.Letters, l.LetterBytes, l.Waiting, l.Devices = 30, 4000, 20, 5 })
+		m.books[i].bound(func(l *alerting.Bounds) {
+			l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300
+		})
 		m.books[i].useSession("s")
 	}
 	for step := range steps {
@@ -100,6 +102,8 @@ func (m *model) step() {
 		m.commands()
 	case 11:
 		m.remembers()
+	case 12:
+		m.waits()
 	}
 }
 
@@ -170,7 +174,7 @@ func (m *model) raise(rule string) decision.Raise {
 func (m *model) effect() decision.Effect {
 	w := pick(m, modelWindows...)
 	group, member := pick(m, "g", "h"), pick(m, "m1", "m2", "m3", "m4", "")
-	switch m.r.IntN(16) {
+	switch m.r.IntN(20) {
 	default:
 		return m.raise(pick(m, modelRules...))
 	case 0, 1:
@@ -192,6 +196,10 @@ func (m *model) effect() decision.Effect {
 		r.Key = decision.Key{Integration: pick(m, configured, doors), Alert: w.Rule + group}
 		r.Event.Summary = place("count") + " of " + place("of") + ": " + place("members")
 		return decision.Hit{Window: w, Group: group, Member: member, Raise: r}
+	case 16, 17, 18:
+		return m.heard()
+	case 19:
+		return decision.Dismiss{Rule: pick(m, modelAbsent...).Rule, Group: group}
 	}
 }
 
@@ -282,6 +290,9 @@ func (m *model) passes() {
 		b.later(d)
 		return nil
 	})
+	if m.r.IntN(3) > 0 {
+		same(m, "listened", func(b *book) (bool, error) { return b.Listened(b.t.Context(), b.now) })
+	}
 }
 
 func (m *model) query() (which alerting.LetterQuery) {
@@ -386,6 +397,13 @@ func (m *model) compare() {
 		same(m, "counted", func(b *book) (alerting.Counted, error) {
 			n, _, err := b.Counted(ctx, w.Rule, "g")
 			return n, err
+		})
+	}
+	same(m, "awaited", func(b *book) (int, error) { return b.groups(), nil })
+	for _, a := range modelAbsent {
+		same(m, "awaited until", func(b *book) (time.Time, error) {
+			at, _ := b.AwaitedUntil(a.Rule, "g")
+			return at.Round(0), nil
 		})
 	}
 	for _, b := range m.books {

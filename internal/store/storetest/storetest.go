@@ -35,6 +35,8 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"acceptance", acceptanceTests},
 		{"alert", alertTests},
 		{"alerts", alertsTests},
+		{"awaited", awaitedTests},
+		{"awaited rules", awaitedRulesTests},
 		{"bounds", boundsTests},
 		{"cancel", cancelTests},
 		{"concurrent", concurrentTests},

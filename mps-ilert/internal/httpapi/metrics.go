@@ -66,6 +66,7 @@ var (
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
 	ruleFailed  = describe("rule_failures_total", "Messages on which a rule has failed, since the start.", "rule")
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
+	awaited     = describe("awaited_groups", "Groups whose messages are waited for by rules with absent.")
 	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
 	requests    = describe("requests_total", "Requests with an event to ilert, by outcome, since the start.", "outcome")
 	leftOut     = describe("fields_left_out_total", "Optional fields that alerts and events went out without because ilert would not take them, since the start.", "field")
@@ -79,7 +80,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
 	} {
 		to <- desc
 	}
@@ -117,6 +118,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		counter(ruleFailed, r.Failed, r.Name)
 	}
 	gauge(behind, float64(len(s.Behind)))
+	gauge(awaited, float64(s.AwaitedGroups))
 	if s.Messages == nil { // the store cannot be read; it need not be empty
 		return
 	}

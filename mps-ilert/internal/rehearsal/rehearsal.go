@@ -21,6 +21,7 @@ type rehearsal struct {
 	store    *alerting.Engine
 	now      time.Time
 	next     time.Time // the time at which something is due next; zero: never
+	began    bool
 	audience audience
 }
 
@@ -43,12 +44,26 @@ func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error
 	return &rehearsal{rules: r, store: s, audience: a}, nil
 }
 
+// begin sets the clock of a rehearsal that has not begun. From then on the rules wait for messages.
+func (r *rehearsal) begin(ctx context.Context, at time.Time) error {
+	if r.began {
+		return nil
+	}
+	expected, err := r.rules.Expected()
+	if err != nil {
+		return err
+	}
+	r.now, r.began = at, true
+	r.store.Listen(at)
+	return errors.Join(r.store.Await(ctx, at, r.rules.Awaiting(), expected), r.look(ctx))
+}
+
 // close frees the store.
 func (r *rehearsal) close() error { return r.store.Close() }
 
 // receive sends what is due before a message and then applies the message.
 func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Message) (decision.Decision, error) {
-	if err := r.until(ctx, at); err != nil {
+	if err := errors.Join(r.begin(ctx, at), r.until(ctx, at)); err != nil {
 		return decision.Decision{}, err
 	}
 	m.ReceivedAt = r.now
@@ -72,6 +87,9 @@ func (r *rehearsal) look(ctx context.Context) error {
 	if !waiting {
 		next = time.Time{}
 	}
+	if silence, waits := r.store.NextSilence(); waits && (next.IsZero() || silence.Before(next)) {
+		next = silence
+	}
 	r.next = next
 	return err
 }
@@ -81,6 +99,9 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 	for idle := 0; !r.next.IsZero() && !r.next.After(end); idle++ {
 		if r.next.After(r.now) {
 			r.now, idle = r.next, 0
+		}
+		if _, err := r.store.Listened(ctx, r.now); err != nil {
+			return err
 		}
 		notices, err := r.store.Claim(ctx, r.now, 100, alerting.Unlimited)
 		if err != nil {
@@ -104,5 +125,6 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 	if end.After(r.now) {
 		r.now = end
 	}
-	return nil
+	_, err := r.store.Listened(ctx, r.now)
+	return err
 }

@@ -136,6 +136,9 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 			w = window{e.Window.Rule, e.Group}
 		case decision.Leave:
 			w = window{e.Rule, e.Group}
+		case decision.Heard:
+			s.saysAwaited(play.store, e)
+			continue
 		default:
 			continue
 		}
@@ -152,6 +155,17 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 		}
 	}
 	return nil
+}
+
+// saysAwaited prints the time until which a rule waits for a group.
+func (s *shower) saysAwaited(in *alerting.Engine, h decision.Heard) {
+	name := h.Absence.Rule
+	if h.Group != "" {
+		name += ", " + h.Group
+	}
+	if until, waits := in.AwaitedUntil(h.Absence.Rule, h.Group); waits {
+		s.say("    %s: is waited for again until %s\n", name, s.moment(until))
+	}
 }
 
 // windowName returns the name of a group's window.

@@ -86,7 +86,9 @@ func perform(ctx context.Context, r rules.Rules, t rulefile.Test, a audience) (d
 		return "", err
 	}
 	defer func() { err = errors.Join(err, play.close()) }()
-	play.now = testStart
+	if err := play.begin(ctx, testStart); err != nil {
+		return "", err
+	}
 	for _, m := range t.Messages {
 		d, err := play.receive(ctx, testStart.Add(m.At), m.Message)
 		if err != nil {
