@@ -26,7 +26,8 @@ const (
 	Kinds
 )
 
-// Classes is the number of send classes. NoClass is the class of a member of a storm, which is not sent itself.
+// Classes is the number of send classes. NoClass is the class of an alert that is held, and of a member of a storm,
+// which is not sent itself.
 const (
 	Classes           = 3 * Kinds
 	NoClass SendClass = -1
@@ -42,7 +43,7 @@ func (a *Alert) Class() SendClass {
 		priority = SendClass(len(Priorities) - 1)
 	}
 	switch next := a.next(); {
-	case a.Storm == InStorm:
+	case a.Storm == InStorm, a.isHeld():
 		return NoClass
 	case a.Storm == IsStorm && a.MaxListed > 0 && next == ilert.Alert:
 		return priority*Kinds + Again // many halves must not hold up what else waits

@@ -31,6 +31,7 @@ type Engine struct {
 	topics   map[string][]string // filters that a session may be subscribed to, by client ID
 	ends     []RuleEnd
 	epoch    int64 // of the newest RuleEnd
+	holds    holds
 
 	groups    groupCache // only the transaction under way uses it, and claimedAt
 	claimedAt time.Time  // see noteTime
@@ -45,7 +46,14 @@ const Reminder = time.Hour
 // was under way when the last engine ended as unanswered. The zero Bounds limits nothing.
 func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	var m Memory
-	err := store.Update(ctx, func(tx Tx) error { return tx.Recover(ctx, &m) })
+	var depended Rows
+	err := store.Update(ctx, func(tx Tx) error {
+		m, depended = Memory{}, Rows{}
+		if err := tx.Recover(ctx, &m); err != nil || len(m.DependedOn) == 0 {
+			return err
+		}
+		return tx.Load(ctx, Keys{Alerts: m.DependedOn}, &depended)
+	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -54,11 +62,12 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	e.repeats.recall(m.Arrivals)
 	e.receipts.recall(m.Receipts)
 	e.requests.recall(m.Requests, m.Holds)
+	e.holds.recall(&m, depended)
 	return e, nil
 }
 
-// Beside returns an engine on a store that another engine works on. It may only be used for AskToRetry, for Purge,
-// and to read.
+// Beside returns an engine on a store that another engine works on. It may only be used for AskToRetry, for Purge, for
+// AddSilence, RemoveSilences and AskToClose, and to read.
 func Beside(store Store) *Engine { return newEngine(store, Bounds{}) }
 
 func newEngine(store Store, bounds Bounds) *Engine {
@@ -70,7 +79,15 @@ func (e *Engine) Close() error { return e.store.Close() }
 
 // NextDue returns the time at which to call Claim next, and false if nothing waits. It is never too late, but may
 // be too early for a notice: a Claim also ends what time ends.
-func (e *Engine) NextDue(ctx context.Context) (time.Time, bool, error) { return e.store.NextDue(ctx) }
+func (e *Engine) NextDue(ctx context.Context) (time.Time, bool, error) {
+	at, due, err := e.store.NextDue(ctx)
+	e.memory.Lock()
+	defer e.memory.Unlock()
+	if next := e.holds.nextDue(); err == nil && !next.IsZero() && (!due || next.Before(at)) {
+		return next, true, nil
+	}
+	return at, due, err
+}
 
 // update calls do on a working set in a transaction, and saves what do has changed. If do asks for a row that it
 // has not planned, update rolls back and tries again with that row loaded.
@@ -133,6 +150,7 @@ func (e *Engine) takeOver(w *work) {
 	if w.ends != nil {
 		e.ends, e.epoch = w.ends, w.epoch
 	}
+	e.holds.takeOver(w)
 	e.overflow.add(w.overflow)
 	for _, do := range w.then {
 		do()

@@ -48,6 +48,9 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 					return err // the next transaction finds the lanes that these ends make due
 				}
 			}
+			if more, err := w.reviewHolds(now); more || err != nil {
+				return err // the next transaction finds the lanes that these alerts make due
+			}
 			claimed = true
 			notices, err = w.claimLanes(due.Lanes, now, limit, limits)
 			return err

@@ -70,6 +70,10 @@ type Raise struct {
 	Reminder time.Duration // an alert that is raised again is sent again after this time
 	Silence  time.Duration // the alert ends when it was not raised again for so long; 0: never
 	Age      time.Duration // the alert ends so long after it began; 0: never
+
+	// Unless holds up to five alert keys of the same integration key. While one of these alerts is
+	// open, this one is not sent for the first time.
+	Unless []string
 }
 
 // Accept is the effect that a person looks after an alert, if the alert is open.

@@ -148,5 +148,8 @@ func (t *tx) Recover(_ context.Context, m *alerting.Memory) error {
 			return err
 		}
 	}
-	return t.recoverRules(m)
+	if err := t.recoverRules(m); err != nil {
+		return err
+	}
+	return t.recoverHolds(m)
 }

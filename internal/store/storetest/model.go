@@ -87,7 +87,7 @@ func (m *model) now() time.Time { return m.books[0].now }
 
 func (m *model) step() {
 	m.t.Helper()
-	switch m.r.IntN(20) {
+	switch m.r.IntN(21) {
 	default:
 		m.messages()
 	case 0, 1, 2, 3:
@@ -100,6 +100,8 @@ func (m *model) step() {
 		m.commands()
 	case 11:
 		m.remembers()
+	case 12:
+		m.orders()
 	}
 }
 
@@ -159,6 +161,9 @@ func (m *model) raise(rule string) decision.Raise {
 		r.Silence = 10 * time.Minute
 	case 2:
 		r.Age, r.Reminder = 30*time.Minute, 5*time.Minute
+	}
+	for range max(m.r.IntN(6)-3, 0) {
+		r.Unless = append(r.Unless, pick(m, "a", "b", "c", "countsg", "storm/r", "none"))
 	}
 	return r
 }
@@ -353,6 +358,27 @@ func (m *model) revives() {
 	})
 }
 
+// orders does what a person may ask for of alerts.
+func (m *model) orders() {
+	m.t.Helper()
+	switch m.r.IntN(4) {
+	case 0, 1:
+		s := alerting.Silence{Pattern: pick(m, "a", "*", "*g", "C", "storm/*"), Creator: "ada", CreatedAt: m.now(), EndsAt: m.now().Add(time.Duration(m.r.IntN(900)) * time.Second)}
+		same(m, "silence", func(b *book) (int64, error) { return alerting.Beside(b.store).AddSilence(b.t.Context(), s) })
+	case 2:
+		ids := []int64{int64(m.r.IntN(20)), int64(m.r.IntN(20)), int64(m.r.IntN(20))}
+		same(m, "unknown silences", func(b *book) ([]int64, error) {
+			return alerting.Beside(b.store).RemoveSilences(b.t.Context(), b.now, ids)
+		})
+	default:
+		key := m.key()
+		m.each("close "+key.Alert, func(b *book) error { return alerting.Beside(b.store).AskToClose(b.t.Context(), key, "ada") })
+	}
+	if m.r.IntN(4) > 0 {
+		same(m, "followed", func(b *book) (alerting.Followed, error) { return b.FollowOrders(b.t.Context(), b.now) })
+	}
+}
+
 // remembers keeps clocks and subscriptions for the next process.
 func (m *model) remembers() {
 	m.t.Helper()
@@ -371,6 +397,7 @@ func (m *model) compare() {
 	ctx := m.t.Context()
 	same(m, "status", func(b *book) (alerting.Status, error) { return b.Status(ctx, b.now) })
 	same(m, "alerts", func(b *book) ([]alerting.AlertState, error) { return b.Alerts(ctx, b.now, "", 1000) })
+	same(m, "silences", func(b *book) ([]alerting.Silence, error) { return b.Silences(ctx) })
 	same(m, "next due", func(b *book) (time.Duration, error) { return b.next(), nil })
 	same(m, "letters", func(b *book) ([]alerting.Letter, error) { return b.DeadLetters(ctx, alerting.LetterQuery{}) })
 	same(m, "waiting keys", func(b *book) ([]alerting.WaitingKey, error) { return b.WaitingKeys(ctx, alerting.LetterQuery{}) })
