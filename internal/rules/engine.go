@@ -351,5 +351,6 @@ func (w *work) raise(r *Rule, key decision.Key, d *decision.Decision) (decision.
 	}
 	return decision.Raise{
 		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age,
+		Unless: w.unless(r, d),
 	}, err
 }

@@ -76,7 +76,7 @@ func doing(d decision.Decision) string {
 	}
 	switch e := d.Effects[0].(type) {
 	case decision.Raise:
-		return "raises the alert " + e.Key.Alert
+		return "raises the alert " + e.Key.Alert + notWhile(e.Unless)
 	case decision.Accept:
 		return "accepts the alert " + e.Key.Alert
 	case decision.End:
@@ -91,7 +91,7 @@ func doing(d decision.Decision) string {
 		if e.Only {
 			return "counts towards the whole of the window" + ofGroup(e.Group)
 		}
-		return "counts in the window" + ofGroup(e.Group)
+		return "counts in the window" + ofGroup(e.Group) + notWhile(e.Raise.Unless)
 	}
 	return ""
 }

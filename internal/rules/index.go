@@ -66,6 +66,7 @@ func (c *clause) allNeeds() (n needs) {
 		templates = append(templates, r.Member)
 	case c.is == begins:
 		templates = append(templates, r.Key, r.Member)
+		templates = append(templates, r.Unless...)
 		n = n.and(r.Alert.needs())
 	}
 	for _, t := range templates {

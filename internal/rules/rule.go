@@ -35,6 +35,8 @@ type Rule struct {
 	IntegrationKey ilert.IntegrationKey
 	Alert          AlertTexts
 
+	Unless []*Template // keys of alerts: while one is open, the rule's alert is not sent
+
 	For, Reminder, Silence, Age time.Duration
 	EndsWhen                    *Expression
 	EndsAll                     bool

@@ -265,6 +265,7 @@ func (l *loader) ofRule(r *rule) fields {
 		"integration_key": l.integrationKey(&r.IntegrationKey),
 		"for":             l.duration(&r.For, "for"),
 		"reminder":        l.duration(&r.Reminder, "reminder"),
+		"unless_open":     func(n ast.Node) { l.unlessOpen(r, n) },
 		"ends":            func(n ast.Node) { l.ends(r, n) },
 	}
 }

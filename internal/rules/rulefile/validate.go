@@ -15,7 +15,7 @@ import (
 // rules have.
 var (
 	ofWindows = []string{"at_least", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
-	ofRaise   = []string{"for", "reminder", "ends", "window"}
+	ofRaise   = []string{"for", "reminder", "ends", "window", "unless_open"}
 )
 
 // check finds the mistakes of a rule as a whole. has contains the keys of the rule, although
