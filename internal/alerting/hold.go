@@ -287,9 +287,14 @@ func (w *work) reviewHolds(now time.Time) (found bool, err error) {
 		return false, err
 	}
 	for _, a := range slices.Concat(pages...) {
-		if heldBy, silence := w.reasons(a); heldBy != a.HeldBy || silence != a.Silence {
-			w.keep(a)
+		heldBy, silence := w.reasons(a)
+		if heldBy == a.HeldBy && silence == a.Silence {
+			continue
 		}
+		if heldBy == "" && silence == 0 && a.NextTry.Before(now) {
+			a.NextTry = now.Truncate(time.Millisecond) // it is due only now: the end of the other alert goes first
+		}
+		w.keep(a)
 	}
 	return true, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // Silence is the wish of a person that the alerts with some keys are not sent for a time.
@@ -214,12 +213,4 @@ func (w *work) close(id AlertID, now time.Time) bool {
 	at := now.Truncate(time.Millisecond)
 	w.end(a, &origin{at: at, arrived: at})
 	return true
-}
-
-// String returns the alert and its integration key as people see them in a log.
-func (c Closing) String() string {
-	if c.Alert.Integration == (ilert.IntegrationKey{}) {
-		return c.Alert.Folded
-	}
-	return c.Alert.Folded + " of " + c.Alert.Integration.String()
 }

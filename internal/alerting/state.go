@@ -39,6 +39,8 @@ type AlertState struct {
 	Since time.Time
 	Tries int
 	Until time.Time
+	// Ending is true if the alert should not be open any more.
+	Ending bool
 	// HeldBy is the key of the alert that holds it, in lower case; empty if none does.
 	HeldBy string
 	// Silence is the silence that holds it; nil if none does. It ends at Until.
@@ -71,7 +73,7 @@ func (e *Engine) describe(ctx context.Context, now time.Time, alerts []AlertWith
 func (a *AlertWithMembers) describe(now time.Time) AlertState {
 	s := AlertState{
 		Key: decision.Key{Integration: a.ID.Integration, Alert: a.AlertKey}, Rule: a.Rule, Members: a.Members,
-		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, HeldBy: a.HeldBy,
+		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, HeldBy: a.HeldBy, Ending: !a.open(),
 	}
 	if a.Storm == IsStorm { // no rule raises it, so its group is the rule that it speaks for
 		s.Storm, s.Rule = true, a.Group

@@ -29,6 +29,8 @@ type Status struct {
 	// the store's part has the reason.
 	Messages map[string]Tally `json:"messages"`
 	Alerts   Alerts           `json:"alerts"`
+	// Silences lists the active silences; mps-ilert silence list shows their patterns.
+	Silences []Silence `json:"silences"`
 	// DeadLetters is the sum of the dead of all Messages.
 	DeadLetters uint64 `json:"deadLetters"`
 	// DeadLetterBytes counts the bytes of their topics, payloads and properties; see
@@ -77,9 +79,17 @@ type Alerts struct {
 	Waiting  uint64 `json:"waiting"`  // are due, or wait to be sent again
 	Delayed  uint64 `json:"delayed"`  // raised, but not for long enough to be sent
 	UnderWay uint64 `json:"underWay"` // a request is under way
+	Held     uint64 `json:"held"`     // raised, but not sent while another alert is open
+	Silenced uint64 `json:"silenced"` // raised, but not sent until a silence ends
 	// OldestWaiting is the time since when the oldest waiting alert or event waits; zero if none
 	// waits.
 	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
+}
+
+// Silence is an active silence.
+type Silence struct {
+	ID    int64     `json:"id"`
+	Until time.Time `json:"until"`
 }
 
 // Unproven counts the events that wait for integration keys of messages which ilert has never
@@ -113,7 +123,7 @@ type Key struct {
 func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
-		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
+		Ready: true, Silences: []Silence{}, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
 	}
 	status.RulesReadAt, status.RulesError = c.reading.last()
@@ -123,6 +133,9 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	}
 	for _, name := range set.names {
 		status.Rules = append(status.Rules, Rule{name, counts.Matches[name]})
+	}
+	for _, one := range c.alerts.ActiveSilences() {
+		status.Silences = append(status.Silences, Silence{one.ID, one.EndsAt})
 	}
 	status.Parts = c.parts(err)
 	for _, p := range status.Parts {
@@ -142,6 +155,7 @@ func (s *Status) count(counts alerting.Status, filters []string) {
 	}
 	s.Alerts = Alerts{
 		Open: counts.Open, Waiting: counts.Waiting, Delayed: counts.Later, UnderWay: counts.Claimed,
+		Held: counts.Held, Silenced: counts.Silenced,
 		OldestWaiting: counts.Oldest,
 	}
 	s.DeadLetterBytes, s.Outbox = counts.LetterBytes, Outbox{counts.Outbox, counts.OutboxBytes}

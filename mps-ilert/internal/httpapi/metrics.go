@@ -64,7 +64,8 @@ var (
 	letterBytes = describe("dead_letter_bytes", "Bytes of the dead letters: of their topics, payloads and properties.")
 	outboxBytes = describe("outbox_bytes", "Bytes of the events that are only passed on and wait.")
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
-	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
+	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, are held by another alert that is open, are silenced, or of which a request is under way; one may be open and one of the others.", "state")
+	silences    = describe("silences", "Active silences.")
 	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
 	requests    = describe("requests_total", "Requests with an event to ilert, by outcome, since the start.", "outcome")
 	leftOut     = describe("fields_left_out_total", "Optional fields that alerts and events went out without because ilert would not take them, since the start.", "field")
@@ -78,7 +79,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, alerts, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes, silences,
 	} {
 		to <- desc
 	}
@@ -133,6 +134,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	gauge(alerts, float64(s.Alerts.Waiting), "waiting")
 	gauge(alerts, float64(s.Alerts.Delayed), "delayed")
 	gauge(alerts, float64(s.Alerts.UnderWay), "under_way")
+	gauge(alerts, float64(s.Alerts.Held), "held")
+	gauge(alerts, float64(s.Alerts.Silenced), "silenced")
+	gauge(silences, float64(len(s.Silences)))
 	gauge(unprovenKey, float64(s.Unproven.Keys))
 	gauge(unproven, float64(s.Unproven.Messages))
 	gauge(letterBytes, float64(s.DeadLetterBytes))
