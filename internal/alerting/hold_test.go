@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
+	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
 // depends does something at random with alerts that depend on each other, and with silences.
@@ -98,5 +100,31 @@ func TestAlertsAreHeldAndFreedWhateverFails(t *testing.T) {
 				require.Equal(t, alerting.StateOpen, a.State, "%s: %s", name, a.Key.Alert)
 			}
 		}
+	}
+}
+
+func TestHeldAlertsTakeFewCallsOfTheStore(t *testing.T) {
+	t.Cleanup(alerting.StrictPlans())
+	store := &counting{Store: memory.New()}
+	c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
+	for round := range 4 {
+		batch := make([]alerting.Message, 1024)
+		for i := range batch {
+			server := fmt.Sprint("server ", i%40)
+			r := raise(doors, fmt.Sprint("device ", round, " ", i))
+			r.Rule, r.Unless = "device", []string{server, fmt.Sprint("site ", i%7)}
+			batch[i] = message(r)
+			switch {
+			case i%100 == 0 && round%2 == 0:
+				batch[i] = message(raise(doors, server))
+			case i%100 == 0:
+				batch[i] = message(decision.End{Key: decision.Key{Integration: doors, Alert: server}})
+			}
+		}
+		c.apply(batch)
+		c.send(paced, alerting.NotTaken)
+	}
+	for what, calls := range c.highest {
+		assert.LessOrEqual(t, calls, maxCalls, what)
 	}
 }

@@ -97,7 +97,7 @@ func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 		}
 		chosen = append(chosen, lanes[i].choose(w, now)...)
 	}
-	if err := w.loadAll(keysOfChosen(chosen)); err != nil {
+	if err := w.loadRelated(keysOfChosen(chosen)); err != nil { // nothing holds an alert that is claimed
 		return nil, err
 	}
 	sent := map[ilert.IntegrationKey]int{}

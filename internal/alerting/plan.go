@@ -65,16 +65,24 @@ func appendNew[K comparable](keys []K, key K) []K {
 	return append(keys, key)
 }
 
-// loadAll loads rows, and then the rows related to them: the storm of a member, the window of an alert, the alert of
-// a window, and the alerts that may hold an alert.
+// loadAll loads rows, the rows related to them, and the alerts that may hold an alert.
 func (w *work) loadAll(k Keys) error {
+	if err := w.loadRelated(k); err != nil {
+		return err
+	}
+	return w.loadHolders(nil)
+}
+
+// loadRelated loads rows, and then the rows related to them: the storm of a member, the window of an alert, the alert of
+// a window.
+func (w *work) loadRelated(k Keys) error {
 	for !k.empty() {
 		if err := w.load(k); err != nil {
 			return err
 		}
 		k = w.relatedKeys()
 	}
-	return w.loadHolders(nil)
+	return nil
 }
 
 // relatedKeys returns the keys of rows that are related to those of the working set and were not read yet.

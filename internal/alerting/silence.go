@@ -37,23 +37,24 @@ const (
 // matches reports whether a folded alert key matches the pattern. Each * but the last takes as few characters as
 // possible, so that a pattern takes little time, whatever it is.
 func (s *Silence) matches(folded string) bool {
-	parts := strings.Split(strings.ToLower(strings.TrimSpace(s.Pattern)), "*")
-	first, last := parts[0], parts[len(parts)-1]
-	if len(parts) == 1 {
-		return folded == first
+	part, rest, star := strings.Cut(strings.ToLower(strings.TrimSpace(s.Pattern)), "*")
+	if !star {
+		return folded == part
 	}
-	if !strings.HasPrefix(folded, first) || len(folded) < len(first)+len(last) || !strings.HasSuffix(folded, last) {
+	left, begins := strings.CutPrefix(folded, part)
+	if !begins {
 		return false
 	}
-	rest := folded[len(first) : len(folded)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
-		_, behind, found := strings.Cut(rest, part)
+	for {
+		if part, rest, star = strings.Cut(rest, "*"); !star {
+			return strings.HasSuffix(left, part)
+		}
+		_, behind, found := strings.Cut(left, part)
 		if !found {
 			return false
 		}
-		rest = behind
+		left = behind
 	}
-	return true
 }
 
 // AddSilence asks the engine that works on the store to send no alert that matches the pattern until the silence ends.
