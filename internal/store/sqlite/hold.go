@@ -50,25 +50,23 @@ func (t *tx) saveDependencies(c *alerting.Changes) error {
 	if err := t.each(func(r *row) { some = r.bool() }, `SELECT EXISTS (SELECT 1 FROM dependency)`); err != nil {
 		return err
 	}
-	gone := c.NoAlerts
-	for _, a := range c.Alerts {
-		on := a.DependsOn()
-		if len(on) == 0 && some {
-			gone = append(gone[:len(gone):len(gone)], a.ID)
+	if some {
+		changed := c.NoAlerts[:len(c.NoAlerts):len(c.NoAlerts)]
+		for _, a := range c.Alerts {
+			changed = append(changed, a.ID)
 		}
-		for _, key := range on { // one that it depended on before may stay: the engine decides by the alert
-			err := t.exec(`INSERT OR IGNORE INTO dependency (integration_key, on_key, folded_key) VALUES (?, ?, ?)`, a.ID.Integration.Text(), key, a.ID.Folded)
-			if err != nil {
+		for key, folded := range foldedOf(changed) {
+			if err := execOf(t, `DELETE FROM dependency WHERE integration_key = ? AND folded_key IN (LIST)`, folded, key.Text()); err != nil {
 				return err
 			}
 		}
 	}
-	if !some {
-		return nil
-	}
-	for key, folded := range foldedOf(gone) {
-		if err := execOf(t, `DELETE FROM dependency WHERE integration_key = ? AND folded_key IN (LIST)`, folded, key.Text()); err != nil {
-			return err
+	for _, a := range c.Alerts {
+		for _, key := range a.DependsOn() {
+			err := t.exec(`INSERT INTO dependency (integration_key, on_key, folded_key) VALUES (?, ?, ?)`, a.ID.Integration.Text(), key, a.ID.Folded)
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

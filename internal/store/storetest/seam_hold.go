@@ -52,6 +52,10 @@ func testWhatDependsOnAnAlertIsFoundWhileItWaits(t *testing.T, s *seam) {
 	s.save(alerting.Changes{Alerts: []*alerting.Alert{y, z}, NoAlerts: []alerting.AlertID{held.ID, other.ID}})
 	assert.Equal(t, []string{"x"}, keysIn(s.waits(alerting.WaitingQuery{DependsOn: on, Limit: 9})))
 	assert.Equal(t, ids[:2], s.recovered().DependedOn)
+	x := depends("x")
+	x.Unless = `["b"]`
+	s.save(alertsOf(x))
+	assert.Empty(t, s.waits(alerting.WaitingQuery{DependsOn: on, Limit: 9}), "it depends on other alerts now")
 	s.save(alerting.Changes{NoAlerts: []alerting.AlertID{{Folded: "x"}}})
 	assert.Empty(t, s.recovered().DependedOn)
 }
