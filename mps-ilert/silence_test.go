@@ -184,3 +184,31 @@ func TestMistakesInSilencesAreNamed(t *testing.T) {
 	}
 	assert.ErrorContains(t, run(t.Context(), []string{"-f", "/nowhere/x.db", "silence", "list"}, environment(), io.Discard, io.Discard), "store: stat /nowhere/x.db")
 }
+
+func TestRulesThatDependOnEachOtherArePlayed(t *testing.T) {
+	rules := write(t, "rules.yaml", dependentRules+`
+tests:
+  - name: a device is not sent while its server is gone
+    messages:
+      - {at: 0, topic: server/a, msg: {gone: true, broken: false}}
+      - {at: 1m, topic: device/1, msg: {gone: null, broken: true, of: a}}
+      - {at: 2m, topic: device/2, msg: {gone: null, broken: true, of: b}}
+      - {at: 3m, topic: device/3, msg: {gone: null, broken: true, of: a}}
+      - {at: 4m, topic: device/3, msg: {gone: null, broken: false, of: a}}
+      - {at: 5m, topic: server/a, msg: {gone: false, broken: null}}
+    want:
+      - {at: 0s, type: ALERT, key: server/a}
+      - {at: 2m, type: ALERT, key: device/2}
+      - {at: 5m, type: RESOLVE, key: server/a}
+      - {at: 5m, type: ALERT, key: device/1}
+`)
+	out, err := check(t, "", "--config", rules)
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "tests: 1 passed")
+	messages := write(t, "capture", `{"topic":"server/a","payload":{"gone":true,"broken":false},"tst":"2026-01-02T03:04:05Z"}
+{"topic":"device/1","payload":{"gone":null,"broken":true,"of":"a"},"tst":"2026-01-02T03:04:06Z"}`)
+	out, err = check(t, "", "--config", rules, messages)
+	require.NoError(t, err)
+	assert.Contains(t, out, "* device: raises the alert device/1, not sent while server/a is open\n")
+	assert.Contains(t, out, "still open: device/1, not sent while server/a is open\nstill open: server/a\n")
+}
