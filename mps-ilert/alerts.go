@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // alertsCommand returns the command that lists the alerts.
@@ -23,7 +24,9 @@ func (f *storeFlags) alertsCommand() *cobra.Command {
 time at which the alert was sent last or, if it waits, since when. MEMBERS counts the
 members of its window, or the alerts that it stands for, when there were too many to send
 each. SOURCE is the alert source: the variable or file of its integration key, as the rules
-name it. An alert is refused if ilert called it invalid: "store list" has the dead letter.`,
+name it. An alert is refused if ilert called it invalid: "store list" has the dead letter. One
+that waits while another is open depends on that by "unless_open" of its rule, and one that is
+silenced by "silence add".`,
 		Example: `  mps-ilert store alerts --rule silent
   mps-ilert store alerts --json --limit 0 | jq -r 'select(.state == "waits").key'`,
 		Args: noArguments,
@@ -85,6 +88,14 @@ func alertTable(out io.Writer, all []alerting.AlertState) error {
 // describeState describes the state of an alert.
 func describeState(a alerting.AlertState) string {
 	switch {
+	case a.State == alerting.StateHeld:
+		return fmt.Sprintf("waits while %.200s is open", ilert.Line(a.HeldBy))
+	case a.Silence != nil:
+		text := fmt.Sprintf("silenced until %s by %d", a.Until.Format(time.DateTime), a.Silence.ID)
+		if a.Silence.Comment != "" {
+			text += ": " + ilert.Line(a.Silence.Comment)
+		}
+		return text
 	case !a.HeldUntil.IsZero():
 		return fmt.Sprintf("%s, its end is held until %s", a.State, a.HeldUntil.Format(time.DateTime))
 	case a.State == alerting.StateDelayed:
@@ -117,7 +128,9 @@ type alertJSON struct {
 	HeldUntil    time.Time      `json:"heldUntil,omitzero"` // the time at which the alert ends, unless it is raised again before
 	Tries        int            `json:"tries,omitempty"`
 	Members      int            `json:"members,omitempty"`
-	Storm        bool           `json:"storm,omitempty"` // its members are alerts of the rule
+	Storm        bool           `json:"storm,omitempty"`   // its members are alerts of the rule
+	HeldBy       string         `json:"heldBy,omitempty"`  // the key of the alert that holds it, in lower case
+	Silence      int64          `json:"silence,omitempty"` // the ID of the silence that holds it until waitingUntil
 }
 
 // alertLines prints alerts as lines of JSON.
@@ -126,7 +139,10 @@ func alertLines(out io.Writer, all []alerting.AlertState) error {
 	for _, a := range all {
 		line := alertJSON{
 			Key: a.Key.Alert, Rule: a.Rule, Source: a.Key.Integration.String(), Priority: a.Priority, State: a.State,
-			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), HeldUntil: a.HeldUntil.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm,
+			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), HeldUntil: a.HeldUntil.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm, HeldBy: a.HeldBy,
+		}
+		if a.Silence != nil {
+			line.Silence = a.Silence.ID
 		}
 		if err := encoder.Encode(line); err != nil {
 			return err

@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{wrongFlag(err)} })
-	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), checkCommand(g), rulesCommand(), versionCommand())
+	root.AddCommand(daemonCommand(g), eventCommand(g), heartbeatCommand(g), storeCommand(g), silenceCommand(g), checkCommand(g), rulesCommand(), versionCommand())
 	// ilagent's flags have underscores; people who know other commands type hyphens.
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "-", "_"))
@@ -99,7 +99,7 @@ func showWhatHasEffect(root *cobra.Command) {
 		for first.HasParent() && first.Parent() != root {
 			first = first.Parent()
 		}
-		for name, commands := range map[string][]string{"file": {"daemon", "store"}, "verbose": {"daemon", "check"}} {
+		for name, commands := range map[string][]string{"file": {"daemon", "store", "silence"}, "verbose": {"daemon", "check"}} {
 			root.PersistentFlags().Lookup(name).Hidden = first != root && !slices.Contains(commands, first.Name())
 		}
 		help(cmd, args)

@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mps-events/mps-events/internal/alerting"
-	"github.com/mps-events/mps-events/internal/store/sqlite"
 )
 
 // storeFlags are the flags of the commands that read or change the store, while the daemon runs
@@ -36,7 +35,7 @@ func storeCommand(g *globals) *cobra.Command {
 	f := &storeFlags{globals: g}
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Show the store: the fates of the messages, the alerts, and the dead letters",
+		Short: "Show the store: the fates of the messages, the alerts, and the dead letters; close alerts",
 		Long: `Show the store (--file): the fates of the messages, the alerts that are open or wait, and the
 dead letters, which are messages that could not be understood or that ilert called invalid.
 The commands may run while the daemon runs.
@@ -54,6 +53,7 @@ alerts. One that it cannot take in again stays, and "list" and "show" give the r
 alert has ended since, for instance, or no rule listens to its topic any more.`,
 		Example: `  mps-ilert store stats
   mps-ilert store alerts
+  mps-ilert store close server/mps-1
   mps-ilert store list --reason 'want a text'
   mps-ilert store retry 17 18        # once the mapping or the rules are mended
   mps-ilert store purge --older_than 720h
@@ -64,6 +64,7 @@ alert has ended since, for instance, or no rule listens to its topic any more.`,
 	cmd.AddCommand(
 		&cobra.Command{Use: "stats", Short: "Count the fates of the messages of each topic filter, and the matches of each rule", Args: noArguments, RunE: f.stats},
 		f.alertsCommand(),
+		f.closeCommand(),
 		f.choosing(&cobra.Command{Use: "list [ID|KEY...]", Short: "List dead letters, the oldest first, and integration keys that ilert does not accept", RunE: f.list}),
 		&cobra.Command{Use: "show ID...", Short: "Show dead letters whole", RunE: f.show},
 		f.changing(&cobra.Command{Use: "retry [ID...]", Short: "Let the daemon decide about dead letters again", RunE: f.retry}),
@@ -113,11 +114,7 @@ func (f *storeFlags) open(cmd *cobra.Command, ids []string) (*alerting.Engine, e
 	if f.olderThan > 0 {
 		f.which.Before = time.Now().Add(-f.olderThan)
 	}
-	s, err := sqlite.OpenBeside(cmd.Context(), f.file)
-	if err != nil {
-		return nil, err
-	}
-	return alerting.Beside(s), nil
+	return f.beside(cmd)
 }
 
 // stats prints the fates of the messages and the matches of the rules.

@@ -75,6 +75,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 			a.Body = textOf(r.Event) // what waits takes the newest text along
 		}
 	}
+	a.Unless = foldedList(r.Unless)
 	a.prolong(r, o.at)
 }
 

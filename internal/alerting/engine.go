@@ -32,6 +32,7 @@ type Engine struct {
 	ends     []RuleEnd
 	epoch    int64 // of the newest RuleEnd
 	awaited  awaited
+	holds    holds
 
 	listening listening // guarded by memory, too
 
@@ -48,7 +49,14 @@ const Reminder = time.Hour
 // was under way when the last engine ended as unanswered. The zero Bounds limits nothing.
 func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	var m Memory
-	err := store.Update(ctx, func(tx Tx) error { return tx.Recover(ctx, &m) })
+	var depended Rows
+	err := store.Update(ctx, func(tx Tx) error {
+		m, depended = Memory{}, Rows{}
+		if err := tx.Recover(ctx, &m); err != nil || len(m.DependedOn) == 0 {
+			return err
+		}
+		return tx.Load(ctx, Keys{Alerts: m.DependedOn}, &depended)
+	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -59,11 +67,12 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	e.requests.recall(m.Requests, m.Holds)
 	e.awaited.recall(m.Awaited, m.Listening.Clock)
 	e.listening = listening{Listening: m.Listening, saved: m.Listening}
+	e.holds.recall(&m, depended)
 	return e, nil
 }
 
-// Beside returns an engine on a store that another engine works on. It may only be used for AskToRetry, for Purge,
-// and to read.
+// Beside returns an engine on a store that another engine works on. It may only be used for AskToRetry, for Purge, for
+// AddSilence, RemoveSilences and AskToClose, and to read.
 func Beside(store Store) *Engine { return newEngine(store, Bounds{}) }
 
 func newEngine(store Store, bounds Bounds) *Engine {
@@ -78,12 +87,18 @@ func (e *Engine) Close() error { return e.store.Close() }
 // see NextSilence.
 func (e *Engine) NextDue(ctx context.Context) (at time.Time, waiting bool, err error) {
 	at, waiting, err = e.store.NextDue(ctx)
+	if err != nil {
+		return at, waiting, err
+	}
 	e.memory.Lock()
 	defer e.memory.Unlock()
-	if len(e.awaited.groups) > 0 && e.listening.Clock >= e.awaited.next && (!waiting || e.listening.At.Before(at)) {
-		return e.listening.At, true, err
+	if next := e.holds.nextDue(); !next.IsZero() && (!waiting || next.Before(at)) {
+		at, waiting = next, true
 	}
-	return at, waiting, err
+	if len(e.awaited.groups) > 0 && e.listening.Clock >= e.awaited.next && (!waiting || e.listening.At.Before(at)) {
+		at, waiting = e.listening.At, true
+	}
+	return at, waiting, nil
 }
 
 // update calls do on a working set in a transaction, and saves what do has changed. If do asks for a row that it
@@ -147,6 +162,7 @@ func (e *Engine) takeOver(w *work) {
 	if w.ends != nil {
 		e.ends, e.epoch = w.ends, w.epoch
 	}
+	e.holds.takeOver(w)
 	e.overflow.add(w.overflow)
 	for _, do := range w.then {
 		do()

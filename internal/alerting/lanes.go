@@ -48,6 +48,9 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 					return err // the next transaction finds the lanes that these ends make due
 				}
 			}
+			if more, err := w.reviewHolds(now); more || err != nil {
+				return err // the next transaction finds the lanes that these alerts make due
+			}
 			claimed = true
 			notices, err = w.claimLanes(due.Lanes, now, limit, limits)
 			return err
@@ -94,7 +97,7 @@ func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 		}
 		chosen = append(chosen, lanes[i].choose(w, now)...)
 	}
-	if err := w.loadAll(keysOfChosen(chosen)); err != nil {
+	if err := w.loadRelated(keysOfChosen(chosen)); err != nil { // nothing holds an alert that is claimed
 		return nil, err
 	}
 	sent := map[ilert.IntegrationKey]int{}

@@ -15,6 +15,9 @@ type Status struct {
 	Waiting uint64            // alerts that are due, or that were sent in vain and wait for the next try
 	Later   uint64            // alerts that were not tried yet and are not due, or that are held back
 	Claimed uint64            // alerts of which a request is under way
+	// Held and Silenced are the numbers of alerts that other alerts hold, and that silences hold. They count in none
+	// of the numbers above but Open.
+	Held, Silenced uint64
 	// Oldest is the time from which the longest waiting alert or outbox item has waited; zero if nothing waits. An
 	// alert that was not tried yet waits from the time at which it was due, any other from the arrival of its message.
 	Oldest time.Time

@@ -11,10 +11,12 @@ var maxPage = 2000
 // plan loads all rows that the effects of messages can touch.
 func (w *work) plan(messages []Message) error {
 	var k Keys
+	var holders []AlertID
 	fleet := false
 	for i := range messages {
 		for _, effect := range messages[i].Decision.Effects {
 			w.planEffect(&k, effect)
+			holders = append(holders, holdersOf(effect)...)
 			hit, is := effect.(decision.Hit)
 			fleet = fleet || is && hit.Window.Fleet
 		}
@@ -22,7 +24,10 @@ func (w *work) plan(messages []Message) error {
 	if fleet {
 		k.add(w.fleetKeys(messages[len(messages)-1].ReceivedAt))
 	}
-	return w.loadAll(k)
+	if err := w.loadAll(k); err != nil {
+		return err
+	}
+	return w.loadHolders(holders)
 }
 
 // planEffect adds the keys of the rows that an effect can touch.
@@ -64,9 +69,17 @@ func appendNew[K comparable](keys []K, key K) []K {
 	return append(keys, key)
 }
 
-// loadAll loads rows, and then the rows related to them: the storm of a member, the window of an alert, the alert of
-// a window.
+// loadAll loads rows, the rows related to them, and the alerts that may hold an alert.
 func (w *work) loadAll(k Keys) error {
+	if err := w.loadRelated(k); err != nil {
+		return err
+	}
+	return w.loadHolders(nil)
+}
+
+// loadRelated loads rows, and then the rows related to them: the storm of a member, the window of an alert, the alert of
+// a window.
+func (w *work) loadRelated(k Keys) error {
 	for !k.empty() {
 		if err := w.load(k); err != nil {
 			return err

@@ -54,6 +54,10 @@ type Alert struct {
 	Untold    int // of a storm: its members that no notice has reported
 	MaxListed int // of a storm: the limit of members in its next notice; 0: as many as fit
 
+	Unless  string // JSON list of alert keys, folded: while one of them is open, the alert is not sent for the first time
+	HeldBy  string // the key of these that is open and holds it
+	Silence int64  // ID of the silence that holds it
+
 	Cause Cause
 }
 

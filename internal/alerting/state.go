@@ -2,6 +2,7 @@ package alerting
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
@@ -18,6 +19,8 @@ const (
 	StateEnding   State = "ending"    // its end waits to be sent
 	StateWaiting  State = "waits"     // it waits to be sent, for the first time or again
 	StateDelayed  State = "delayed"   // it waits until its condition has held for long enough
+	StateHeld     State = "held"      // it waits until another alert ends, see AlertState.HeldBy
+	StateSilenced State = "silenced"  // it waits until a silence ends, see AlertState.Silence
 	StateUnderWay State = "under way" // a request is under way
 	StateRefused  State = "refused"   // ilert called it invalid: see the dead letters
 )
@@ -38,6 +41,12 @@ type AlertState struct {
 	Until time.Time
 	// HeldUntil is the time at which the alert ends, unless it is raised again before; zero if no end is held.
 	HeldUntil time.Time
+	// Ending is true if the alert should not be open any more.
+	Ending bool
+	// HeldBy is the key of the alert that holds it, in lower case; empty if none does.
+	HeldBy string
+	// Silence is the silence that holds it; nil if none does. It ends at Until.
+	Silence *Silence
 }
 
 // Alerts returns up to limit alerts that are open or wait, of one rule or of all (""), as of a time, in
@@ -47,17 +56,27 @@ func (e *Engine) Alerts(ctx context.Context, now time.Time, rule string, limit i
 	if err != nil {
 		return nil, err
 	}
-	var all []AlertState
+	return e.describe(ctx, now, alerts)
+}
+
+// describe describes alerts as of a time.
+func (e *Engine) describe(ctx context.Context, now time.Time, alerts []AlertWithMembers) (all []AlertState, err error) {
+	silences, err := e.Silences(ctx)
 	for i := range alerts {
-		all = append(all, alerts[i].describe(now))
+		a := alerts[i].describe(now)
+		if at := slices.IndexFunc(silences, func(s Silence) bool { return s.ID == alerts[i].Silence }); at >= 0 {
+			a.Silence, a.Until = &silences[at], silences[at].EndsAt
+		}
+		all = append(all, a)
 	}
-	return all, nil
+	return all, err
 }
 
 func (a *AlertWithMembers) describe(now time.Time) AlertState {
 	s := AlertState{
 		Key: decision.Key{Integration: a.ID.Integration, Alert: a.AlertKey}, Rule: a.Rule, Members: a.Members,
 		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, HeldUntil: a.HeldUntil,
+		HeldBy: a.HeldBy, Ending: !a.open(),
 	}
 	if a.Storm == IsStorm { // no rule raises it, so its group is the rule that it speaks for
 		s.Storm, s.Rule = true, a.Group
@@ -75,6 +94,10 @@ func (a *Alert) state(now time.Time) State {
 		return StateUnderWay
 	case !a.Pending && (a.Desired == ilert.Resolve || unknown):
 		return StateRefused
+	case a.Silence != 0:
+		return StateSilenced
+	case a.HeldBy != "":
+		return StateHeld
 	case a.Desired == ilert.Resolve:
 		return StateEnding
 	case a.Told == Nothing && a.Tries == 0 && (a.NextTry.After(now) || a.IsHeldBack()):

@@ -31,6 +31,8 @@ type People interface {
 	Status(ctx context.Context, now time.Time) (Status, error)
 	// Alerts returns the alerts of a rule, or all (""), with the number of members of each, in the order of their identities.
 	Alerts(ctx context.Context, rule string, limit int) ([]AlertWithMembers, error)
+	// AlertsWithKey returns the alerts of all integration keys that have a folded alert key, in the order of their identities.
+	AlertsWithKey(ctx context.Context, folded string) ([]AlertWithMembers, error)
 	// Letters returns the chosen dead letters, the oldest first.
 	Letters(ctx context.Context, which LetterQuery) ([]Letter, error)
 	// WaitingKeys returns the literal integration keys for which chosen outbox items wait, the longest waiting
@@ -58,6 +60,8 @@ type Tx interface {
 	FindDue(ctx context.Context, now time.Time, maxEnds, maxLanes int) (Due, error)
 	// FindWork returns the rows of lanes that are due, in the order of the queries.
 	FindWork(ctx context.Context, now time.Time, lanes []LaneQuery) ([]LaneWork, error)
+	// FindWaiting returns alerts that wait, for each query up to Limit.
+	FindWaiting(ctx context.Context, queries []WaitingQuery) ([][]*Alert, error)
 	// JoinStorms makes alerts members of storms: for each join up to Limit alerts of its rule and integration key
 	// that are due and of the kind Firsts, the longest due first. It returns their number for each join.
 	JoinStorms(ctx context.Context, now time.Time, joins []StormJoin) ([]int, error)
@@ -90,6 +94,7 @@ type Keys struct {
 	Devices []string
 	Fleet   time.Time // count the devices seen after it; zero: do not count
 	Volumes bool
+	Orders  bool
 	Busy    []ilert.IntegrationKey
 }
 
@@ -111,6 +116,10 @@ type Rows struct {
 	LastLetter, LastItem int64
 
 	Busy map[ilert.IntegrationKey]bool // an alert or an outbox item waits or is claimed
+
+	// With Orders, in the order of IDs.
+	Silences []Silence
+	Closings []Closing
 }
 
 // StormQuery is the question for members of a storm.
@@ -188,6 +197,16 @@ type RuleBacklog struct {
 	Priority int // the highest priority of these alerts, as an index of Priorities
 }
 
+// WaitingQuery is the question for alerts that may have to be held, or may be held no more.
+type WaitingQuery struct {
+	// DependsOn is an alert whose key the method DependsOn of an alert names. These come in the order of their
+	// identities. If it is zero, the query is for all alerts that are pending and unclaimed, in the order of their
+	// integration keys, and then in that of LaneWork with NoClass first.
+	DependsOn AlertID
+	After     *Alert // only alerts that come after it; nil: from the first
+	Limit     int
+}
+
 // StormJoin is the order to make alerts of a rule and integration key members of a storm.
 type StormJoin struct {
 	Key   ilert.IntegrationKey
@@ -252,6 +271,12 @@ type Changes struct {
 	Retry     []int64 // dead letters that a person has asked to take in again
 	Overtaken []Overtaking
 
+	// Silences holds silences. The store gives a new one its ID; of any other it writes EndsAt.
+	Silences   []*Silence
+	NoSilences []int64
+	Closings   []Closing // the store gives each its ID
+	NoClosings []int64
+
 	RuleEnds   []RuleEnd
 	NoRuleEnds []RuleEnd
 	NoRules    []string // rules whose counts of matches are deleted
@@ -297,4 +322,6 @@ type Memory struct {
 	Epoch         int64               // the highest of any RuleEnd, also of deleted ones
 	Awaited       []*Awaited          // in the order of rules, then of groups
 	Listening     Listening
+	Silences      []Silence // in the order of IDs
+	DependedOn    []AlertID // by which FindWaiting finds an alert, in the order of identities
 }

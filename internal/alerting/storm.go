@@ -112,6 +112,7 @@ func (v *visit) replaceByStorm(w *work, rule string, s *Alert, n int, now time.T
 	maps.DeleteFunc(w.rows.Alerts, func(_ AlertID, a *Alert) bool { return hasJoined(a) }) // the store has changed them
 	s.grow(n, priority, now, w.counts)
 	w.keep(s)
+	w.hold(s)
 	v.addIfDue(s, now)
 }
 

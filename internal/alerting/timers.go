@@ -71,9 +71,10 @@ func (w *work) endDue(a *Alert, now time.Time) {
 	}
 }
 
-// owesReport reports whether an alert that ilert knows holds members that no notice has reported.
+// owesReport reports whether an alert that ilert knows holds members that no notice has reported. A silenced alert
+// owes no report: it would never end.
 func (w *work) owesReport(a *Alert) bool {
-	if !a.Windowed || a.Told != ilert.Alert || !a.Pending || !a.Listing {
+	if !a.Windowed || a.Told != ilert.Alert || !a.Pending || !a.Listing || a.isHeld() {
 		return false
 	}
 	g := w.group(GroupID{a.Rule, a.Group})

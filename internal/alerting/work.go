@@ -35,6 +35,13 @@ type work struct {
 
 	awaited            map[GroupID]*Awaited // awaited groups that have changed; nil: forgotten
 	newAwaited, beyond int64                // see isBeyondAwaited
+
+	silences    *[]Silence       // the active ones; nil: as the engine has them
+	depended    map[AlertID]bool // see holds
+	unused      []AlertID        // alerts on which no other depends any more
+	reviews     []review         // that the transaction has noted
+	reviewed    bool             // the transaction has worked on reviews, of which reviewsLeft are left
+	reviewsLeft []review
 }
 
 // groupChange records what has changed of a group.
@@ -48,7 +55,8 @@ type groupChange struct {
 func newWork(ctx context.Context, e *Engine, tx Tx) *work {
 	w := &work{
 		ctx: ctx, tx: tx, engine: e,
-		touched: map[AlertID]struct{}{}, groups: map[GroupID]*groupChange{}, counts: tallies{}, awaited: map[GroupID]*Awaited{},
+		touched: map[AlertID]struct{}{}, groups: map[GroupID]*groupChange{}, counts: tallies{},
+		awaited: map[GroupID]*Awaited{}, depended: map[AlertID]bool{},
 		rows: Rows{
 			Alerts: map[AlertID]*Alert{}, Ended: map[AlertID]Report{}, Groups: map[GroupID]*Group{},
 			Storms: map[StormQuery]StormMembers{}, Rules: map[string]RulePage{}, Outbox: map[int64]*OutboxItem{},
@@ -159,7 +167,7 @@ func unread[K comparable, V any](keys []K, rows map[K]V) []K {
 
 func (k *Keys) empty() bool {
 	return len(k.Alerts)+len(k.Groups)+len(k.Storms)+len(k.Rules)+len(k.Outbox)+len(k.Behind)+len(k.Letters)+len(k.Proven)+len(k.Devices)+len(k.Busy) == 0 &&
-		k.Fleet.IsZero() && !k.Volumes
+		k.Fleet.IsZero() && !k.Volumes && !k.Orders
 }
 
 // add adds other keys to k.
@@ -177,7 +185,7 @@ func (k *Keys) add(other Keys) {
 	if !other.Fleet.IsZero() {
 		k.Fleet = other.Fleet
 	}
-	k.Volumes = k.Volumes || other.Volumes
+	k.Volumes, k.Orders = k.Volumes || other.Volumes, k.Orders || other.Orders
 }
 
 // adopt adds alerts that a method of the store has found to the working set. Of an alert that the set has already
@@ -257,6 +265,7 @@ func (w *work) holdLane(k ilert.IntegrationKey, hold LaneHold) { w.changes.Lanes
 
 // save collects what has changed, purges what exceeds the bounds, and writes all.
 func (w *work) save() error {
+	w.holdTouched()
 	w.saveGroups()
 	for id := range w.touched {
 		if a := w.rows.Alerts[id]; a != nil {

@@ -143,6 +143,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.deliver(ctx) })
 	loops.Go(func() { c.pingHeartbeats(ctx) })
 	loops.Go(func() { c.revive(ctx) })
+	loops.Go(func() { c.followOrders(ctx) })
 	loops.Go(func() { c.watchBroker(ctx) })
 	loops.Go(func() { c.watchRules(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })

@@ -32,6 +32,8 @@ type Status struct {
 	Alerts   Alerts           `json:"alerts"`
 	// AwaitedGroups counts the groups whose messages are waited for by rules with absent.
 	AwaitedGroups uint64 `json:"awaitedGroups"`
+	// Silences lists the active silences; mps-ilert silence list shows their patterns.
+	Silences []Silence `json:"silences"`
 	// DeadLetters is the sum of the dead of all Messages.
 	DeadLetters uint64 `json:"deadLetters"`
 	// DeadLetterBytes counts the bytes of their topics, payloads and properties; see
@@ -84,9 +86,17 @@ type Alerts struct {
 	Waiting  uint64 `json:"waiting"`  // are due, or wait to be sent again
 	Delayed  uint64 `json:"delayed"`  // raised, but not for long enough to be sent
 	UnderWay uint64 `json:"underWay"` // a request is under way
+	Held     uint64 `json:"held"`     // raised, but not sent while another alert is open
+	Silenced uint64 `json:"silenced"` // raised, but not sent until a silence ends
 	// OldestWaiting is the time since when the oldest waiting alert or event waits; zero if none
 	// waits.
 	OldestWaiting time.Time `json:"oldestWaiting,omitzero"`
+}
+
+// Silence is an active silence.
+type Silence struct {
+	ID    int64     `json:"id"`
+	Until time.Time `json:"until"`
 }
 
 // Unproven counts the events that wait for integration keys of messages which ilert has never
@@ -120,7 +130,7 @@ type Key struct {
 func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
-		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
+		Ready: true, Silences: []Silence{}, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
 	}
 	groups, _ := c.alerts.AwaitedGroups()
@@ -133,6 +143,9 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	for _, name := range set.names {
 		failed, last := c.failures.of(name)
 		status.Rules = append(status.Rules, Rule{name, counts.Matches[name], failed, last})
+	}
+	for _, one := range c.alerts.ActiveSilences() {
+		status.Silences = append(status.Silences, Silence{one.ID, one.EndsAt})
 	}
 	status.Parts = c.parts(err)
 	for _, p := range status.Parts {
@@ -152,6 +165,7 @@ func (s *Status) count(counts alerting.Status, filters []string) {
 	}
 	s.Alerts = Alerts{
 		Open: counts.Open, Waiting: counts.Waiting, Delayed: counts.Later, UnderWay: counts.Claimed,
+		Held: counts.Held, Silenced: counts.Silenced,
 		OldestWaiting: counts.Oldest,
 	}
 	s.DeadLetterBytes, s.Outbox = counts.LetterBytes, Outbox{counts.Outbox, counts.OutboxBytes}

@@ -105,6 +105,10 @@ type Raise struct {
 	// After is the time for which an end by a message is held: the alert ends only if it was not raised
 	// again for so long.
 	After time.Duration
+
+	// Unless holds up to five alert keys of the same integration key. While one of these alerts is
+	// open, this one is not sent for the first time.
+	Unless []string
 }
 
 // Accept is the effect that a person looks after an alert, if the alert is open.

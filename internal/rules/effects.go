@@ -107,5 +107,6 @@ func (w *work) raise(r *Rule, key decision.Key) (decision.Raise, error) {
 	}
 	return decision.Raise{
 		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age, After: r.After,
+		Unless: w.unless(r),
 	}, err
 }

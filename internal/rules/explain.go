@@ -148,7 +148,7 @@ func (w *work) says(c *clause, overruled []decision.Overruled) ([]string, error)
 func doing(effect decision.Effect) string {
 	switch e := effect.(type) {
 	case decision.Raise:
-		return "raises the alert " + e.Key.Alert
+		return "raises the alert " + e.Key.Alert + notWhile(e.Unless)
 	case decision.Accept:
 		return "accepts the alert " + e.Key.Alert
 	case decision.End:
@@ -166,9 +166,9 @@ func doing(effect decision.Effect) string {
 		if e.Only {
 			return "counts towards the whole of the window" + ofGroup(e.Group)
 		}
-		return "counts in the window" + ofGroup(e.Group)
+		return "counts in the window" + ofGroup(e.Group) + notWhile(e.Raise.Unless)
 	case decision.Heard:
-		return "waits for the next message" + ofGroup(e.Group) + ", for " + e.Absence.After.String()
+		return "waits for the next message" + ofGroup(e.Group) + ", for " + e.Absence.After.String() + notWhile(e.Raise.Unless)
 	case decision.Dismiss:
 		return "waits for no message" + ofGroup(e.Group) + " until the next one comes"
 	}

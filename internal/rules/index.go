@@ -77,6 +77,7 @@ func (c *clause) ownNeeds() (n needs) {
 		templates = append(templates, r.Member)
 	case c.is == begins:
 		templates = append(templates, r.Key, r.Member)
+		templates = append(templates, r.Unless...)
 		n = n.and(r.Alert.needs())
 	}
 	for _, t := range templates {

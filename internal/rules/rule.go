@@ -36,6 +36,8 @@ type Rule struct {
 	IntegrationKey ilert.IntegrationKey
 	Alert          AlertTexts
 
+	Unless []*Template // keys of alerts: while one is open, the rule's alert is not sent
+
 	For, Reminder, Silence, Age time.Duration
 	After                       time.Duration // for which an end by a message is held
 	EndsWhen                    *Expression

@@ -163,6 +163,7 @@ func (f *files) listen(c *contents) {
 func (f *files) check() {
 	f.mistakes = append(f.mistakes, checkNames(f.rules)...)
 	f.mistakes = append(f.mistakes, checkEnds(f.rules)...)
+	f.mistakes = append(f.mistakes, checkUnless(f.rules)...)
 	if presets := f.loaded.Settings["preset"].Values; len(f.names) > 0 && len(f.rules)+len(presets)+len(f.mistakes) == 0 {
 		f.mistakes = append(f.mistakes, Mistake{File: f.names[0], Line: 1, Column: 1, Text: noRules})
 	}

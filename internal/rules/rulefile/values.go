@@ -149,3 +149,6 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// ParseDuration reads a duration as files of rules have it: 90s, 10m, 1h30m or 7d.
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }

@@ -49,6 +49,9 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 		rows.Volumes = t.volumes
 		rows.LastLetter, rows.LastItem = t.lastLetter, t.lastItem
 	}
+	if keys.Orders {
+		rows.Silences, rows.Closings = inOrder(t.silences), inOrder(t.closings)
+	}
 	for _, k := range keys.Busy {
 		set(&rows.Busy, k, t.isBusy(k))
 	}

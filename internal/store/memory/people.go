@@ -69,6 +69,12 @@ func (s *Store) Status(ctx context.Context, now time.Time) (alerting.Status, err
 func countWaiting(a *alerting.Alert, now time.Time, all *alerting.Status) {
 	due := moment(a.NextTry) <= moment(now)
 	switch {
+	case a.Silence != 0:
+		all.Silenced++
+		return
+	case a.HeldBy != "":
+		all.Held++
+		return
 	case a.Claimed:
 		all.Claimed++
 	case a.IsHeldBack():
@@ -101,6 +107,21 @@ func (s *Store) Alerts(ctx context.Context, rule string, limit int) (all []alert
 	}
 	slices.SortFunc(all, func(a, b alerting.AlertWithMembers) int { return compareIDs(a.ID, b.ID) })
 	return upTo(all, limit), nil
+}
+
+// AlertsWithKey returns the alerts of all integration keys that have a folded alert key.
+func (s *Store) AlertsWithKey(ctx context.Context, folded string) (all []alerting.AlertWithMembers, err error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	defer s.release()
+	for id, a := range s.rows.alerts {
+		if id.Folded == folded {
+			all = append(all, alerting.AlertWithMembers{Alert: *copyAlert(a), Members: s.rows.countMembers(a)})
+		}
+	}
+	slices.SortFunc(all, func(a, b alerting.AlertWithMembers) int { return compareIDs(a.ID, b.ID) })
+	return all, nil
 }
 
 func (r *rows) countMembers(a *alerting.Alert) int {

@@ -28,6 +28,8 @@ type rows struct {
 
 	letters    map[int64]*alerting.Letter
 	ruleEnds   map[ruleEnd]alerting.RuleEnd
+	silences   map[int64]alerting.Silence
+	closings   map[int64]alerting.Closing
 	devices    map[string]time.Time
 	arrivals   map[int64]alerting.Arrival
 	receipts   map[int64]alerting.ReceiptRow
@@ -48,6 +50,7 @@ type rows struct {
 type counters struct {
 	volumes                           alerting.Volumes
 	lastLetter, lastItem, lastArrival int64
+	lastSilence, lastClosing          int64
 	epoch                             int64
 	listening                         alerting.Listening
 }
@@ -75,6 +78,7 @@ func newRows() *rows {
 		members: map[alerting.GroupID]map[string]alerting.GroupMember{}, lanes: map[ilert.IntegrationKey]lane{},
 		outbox: map[int64]*alerting.OutboxItem{}, queues: map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem{},
 		proven: map[ilert.IntegrationKey]time.Time{}, letters: map[int64]*alerting.Letter{}, ruleEnds: map[ruleEnd]alerting.RuleEnd{},
+		silences: map[int64]alerting.Silence{}, closings: map[int64]alerting.Closing{},
 		devices: map[string]time.Time{}, arrivals: map[int64]alerting.Arrival{}, receipts: map[int64]alerting.ReceiptRow{},
 		requests: map[request]int{}, holds: map[ilert.IntegrationKey]time.Time{}, clocks: map[string]alerting.Clock{},
 		subscribed: map[string][]string{}, tallies: map[string]alerting.Tally{}, matched: map[string]uint64{},
@@ -88,6 +92,7 @@ func (r *rows) clone() *rows {
 	c.alerts, c.ended, c.groups, c.members = maps.Clone(r.alerts), maps.Clone(r.ended), maps.Clone(r.groups), maps.Clone(r.members)
 	c.lanes, c.outbox, c.proven, c.letters = maps.Clone(r.lanes), maps.Clone(r.outbox), maps.Clone(r.proven), maps.Clone(r.letters)
 	c.devices, c.tallies, c.matched = maps.Clone(r.devices), maps.Clone(r.tallies), maps.Clone(r.matched)
+	c.silences, c.closings = maps.Clone(r.silences), maps.Clone(r.closings)
 	c.pending, c.queues = maps.Clone(r.pending), maps.Clone(r.queues)
 	for k, all := range c.pending {
 		c.pending[k] = maps.Clone(all)

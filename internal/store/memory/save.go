@@ -22,6 +22,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 	t.saveGroups(changes)
 	t.saveOutbox(changes, touched)
 	t.saveLetters(changes)
+	t.saveOrders(changes)
 	t.saveRules(changes)
 	t.saveArrivals(changes)
 	t.saveRest(changes)
@@ -396,4 +397,5 @@ func (t *tx) remember(m *alerting.Memory) {
 	}
 	t.rememberAwaited(m)
 	slices.SortFunc(m.RuleEnds, func(a, b alerting.RuleEnd) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	m.Silences, m.DependedOn = inOrder(t.silences), t.dependedOn()
 }

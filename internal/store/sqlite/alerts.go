@@ -9,7 +9,7 @@ import (
 
 const alertColumns = `integration_key, folded_key, alert_key, rule, windowed, grp, epoch, desired, told, told_at, body, priority,
 	age_at, ends_at, said_at, said_by, version, pending, listing, claimed, tries, next_try, storm, size, untold, max_listed,
-	filter, topic, payload, received_at, properties, ends_after, held_until`
+	unless, held_by, silence, filter, topic, payload, received_at, properties, ends_after, held_until`
 
 func scanAlert(r *row) *alerting.Alert {
 	return &alerting.Alert{
@@ -19,7 +19,7 @@ func scanAlert(r *row) *alerting.Alert {
 		AgeAt: r.time(), EndsAt: r.time(), Report: alerting.Report{At: r.time(), Source: r.text()},
 		Version: r.int64(), Pending: r.bool(), Listing: r.bool(), Claimed: r.bool(), Tries: r.int(), NextTry: r.time(),
 		Storm: alerting.StormRole(r.int()), Size: r.int(), Untold: r.int(), MaxListed: r.int(),
-		Cause: scanCause(r), EndsAfter: r.duration(), HeldUntil: r.time(),
+		Unless: r.text(), HeldBy: r.text(), Silence: r.int64(), Cause: scanCause(r), EndsAfter: r.duration(), HeldUntil: r.time(),
 	}
 }
 
@@ -97,13 +97,13 @@ func (t *tx) saveAlerts(c *alerting.Changes) error {
 			string(a.Desired), string(a.Told), millis(a.ToldAt), a.Body, a.Priority,
 			millis(a.AgeAt), millis(a.EndsAt), millis(a.Report.At), a.Report.Source,
 			a.Version, a.Pending, a.Listing, a.Claimed, a.Tries, millis(a.NextTry), int(a.Storm), a.Size, a.Untold, a.MaxListed,
-			a.Cause.Filter, a.Cause.Topic, blob(a.Cause.Payload), millis(a.Cause.ReceivedAt), string(a.Cause.Properties),
+			a.Unless, a.HeldBy, a.Silence, a.Cause.Filter, a.Cause.Topic, blob(a.Cause.Payload), millis(a.Cause.ReceivedAt), string(a.Cause.Properties),
 			a.EndsAfter.Milliseconds(), millis(a.HeldUntil), int(a.Class()))
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.saveDependencies(c)
 }
 
 // insertAlert is the statement that writes an alert. Column turn, the send class, comes last because no row is read

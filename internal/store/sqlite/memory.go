@@ -151,5 +151,8 @@ func (t *tx) Recover(_ context.Context, m *alerting.Memory) error {
 	if err := t.recoverRules(m); err != nil {
 		return err
 	}
-	return t.recoverAwaited(m)
+	if err := t.recoverAwaited(m); err != nil {
+		return err
+	}
+	return t.recoverHolds(m)
 }

@@ -22,11 +22,12 @@ func everything(t *testing.T, tx alerting.Tx) {
 	ctx, now, key := t.Context(), time.UnixMilli(1), ilert.LiteralKey("k")
 	id, group := alerting.AlertID{Integration: key, Folded: "a"}, alerting.GroupID{Rule: "r", Group: "g"}
 	require.NoError(t, tx.Save(ctx, &alerting.Changes{
-		Alerts: []*alerting.Alert{{ID: id, Rule: "r", Desired: ilert.Alert, Pending: true}}, NoAlerts: []alerting.AlertID{id}, EndedBefore: now,
+		Alerts: []*alerting.Alert{{ID: id, Rule: "r", Desired: ilert.Alert, Pending: true, Unless: `["u"]`}}, NoAlerts: []alerting.AlertID{id}, EndedBefore: now,
 		NoGroups: []alerting.GroupID{group}, NoMembers: []alerting.MemberID{{Group: group}},
 		Outbox: []*alerting.OutboxItem{{Alert: id, Body: "{}"}, {ID: 1, Alert: id}}, NoOutbox: []int64{2},
 		Proven:  map[ilert.IntegrationKey]time.Time{key: now},
 		Letters: []*alerting.Letter{{Kind: alerting.Sent, Alert: id}, {ID: 1}}, NoLetters: []int64{2}, Retry: []int64{3},
+		Silences: []*alerting.Silence{{}, {ID: 1}}, NoSilences: []int64{2}, Closings: []alerting.Closing{{Alert: id}}, NoClosings: []int64{2},
 		NoRuleEnds: []alerting.RuleEnd{{Rule: "r"}}, NoRules: []string{"r"}, NoDevices: []string{"d"},
 		NoArrivals: 1, NoReceipts: []int64{1}, NoRequests: now, NoHolds: now, Subscribed: map[string][]string{"c": nil},
 		Awaited: []*alerting.Awaited{{ID: group}}, NoAwaited: []alerting.GroupID{group}, Listening: new(alerting.Listening),
@@ -36,11 +37,13 @@ func everything(t *testing.T, tx alerting.Tx) {
 		Alerts: []alerting.AlertID{id, {Folded: "none"}}, Groups: []alerting.GroupID{group},
 		Storms: []alerting.StormQuery{{Key: key, Rule: "r"}}, Rules: []alerting.RuleQuery{{Rule: "r", Epoch: 1}},
 		Outbox: []int64{1}, Behind: []alerting.OutboxRef{{ID: 1, Alert: id}}, Letters: []int64{1}, Proven: []ilert.IntegrationKey{key},
-		Devices: []string{"d"}, Fleet: now, Volumes: true, Busy: []ilert.IntegrationKey{key},
+		Devices: []string{"d"}, Fleet: now, Volumes: true, Orders: true, Busy: []ilert.IntegrationKey{key},
 	}, new(alerting.Rows)))
 	_, err := tx.FindDue(ctx, now, 1, 1)
 	require.NoError(t, err)
 	_, err = tx.FindWork(ctx, now, []alerting.LaneQuery{{Key: key, Any: 1, Singles: 1, Minute: 1}})
+	require.NoError(t, err)
+	_, err = tx.FindWaiting(ctx, []alerting.WaitingQuery{{DependsOn: id, Limit: 1}, {Limit: 1}, {After: &alerting.Alert{ID: id}, Limit: 1}})
 	require.NoError(t, err)
 	_, err = tx.JoinStorms(ctx, now, []alerting.StormJoin{{Key: key, Rule: "r", Limit: 1}})
 	require.NoError(t, err)

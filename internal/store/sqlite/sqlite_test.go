@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -374,6 +375,16 @@ func TestAStoreIsReadAndPurgedBesideItsProcess(t *testing.T) {
 	assert.Zero(t, load(t, s, alerting.Keys{Volumes: true}).Volumes)
 }
 
+// newestVersion returns the number of the newest file of migrations.
+func newestVersion(t *testing.T) (n int) {
+	t.Helper()
+	files, err := filepath.Glob("migrations/*.sql") // in their order
+	require.NoError(t, err)
+	_, err = fmt.Sscanf(filepath.Base(files[len(files)-1]), "%05d_", &n)
+	require.NoError(t, err)
+	return n
+}
+
 func TestOnlyAStoreOfThisVersionIsOpenedBesideItsProcess(t *testing.T) {
 	dir := t.TempDir()
 	_, err := sqlite.OpenBeside(t.Context(), filepath.Join(dir, "none.db"))
@@ -384,9 +395,10 @@ func TestOnlyAStoreOfThisVersionIsOpenedBesideItsProcess(t *testing.T) {
 	require.EqualError(t, err, "store: "+empty+": it is no store of mps-ilert")
 	s, path := open(t)
 	require.NoError(t, s.Close())
-	execute(t, raw(t, path), `DELETE FROM goose_db_version WHERE version_id = 10`)
+	execute(t, raw(t, path), fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id IN (%d, %[1]d - 1)`, newestVersion(t)))
 	_, err = sqlite.OpenBeside(t.Context(), path)
-	require.EqualError(t, err, "store: "+path+": its schema has version 8, this program knows version 10: use the program that the daemon runs")
+	require.EqualError(t, err, fmt.Sprintf("store: %s: its schema has version %d, this program knows version %d: use the program that the daemon runs",
+		path, newestVersion(t)-2, newestVersion(t)))
 }
 
 func TestNobodyElseCanReadIt(t *testing.T) {
@@ -407,7 +419,7 @@ func TestAStoreFromANewerVersionIsRefused(t *testing.T) {
 	require.NoError(t, s.Close())
 	execute(t, raw(t, path), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
 	_, err := sqlite.Open(t.Context(), path)
-	assert.EqualError(t, err, "store: "+path+": its schema has version 99, this program knows up to 10: use a newer program")
+	assert.EqualError(t, err, fmt.Sprintf("store: %s: its schema has version 99, this program knows up to %d: use a newer program", path, newestVersion(t)))
 }
 
 func TestAFileThatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {

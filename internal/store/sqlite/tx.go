@@ -156,7 +156,7 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 // loads holds the parts of Load.
 var loads = []func(*tx, *alerting.Keys, *alerting.Rows) error{
 	(*tx).loadAlerts, (*tx).loadGroups, (*tx).loadStorms, (*tx).loadRules, (*tx).loadOutbox, (*tx).loadBehind,
-	(*tx).loadLetters, (*tx).loadProven, (*tx).loadDevices, (*tx).loadVolumes, (*tx).loadBusy,
+	(*tx).loadLetters, (*tx).loadProven, (*tx).loadDevices, (*tx).loadVolumes, (*tx).loadBusy, (*tx).loadOrders,
 }
 
 // Save writes changes.
@@ -176,7 +176,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 // saves holds the parts of Save in order: the volumes and the lanes follow from the rows that the others write.
 var saves = []func(*tx, *alerting.Changes) error{
 	(*tx).saveAlerts, (*tx).saveEnded, (*tx).saveGroups, (*tx).saveMembers, (*tx).saveOutbox, (*tx).saveProven,
-	(*tx).saveLetters, (*tx).saveRules, (*tx).saveDevices, (*tx).saveArrivals, (*tx).saveReceipts, (*tx).savePace,
+	(*tx).saveLetters, (*tx).saveOrders, (*tx).saveRules, (*tx).saveDevices, (*tx).saveArrivals, (*tx).saveReceipts, (*tx).savePace,
 	(*tx).saveClocks, (*tx).saveSubscriptions, (*tx).saveAwaited, (*tx).saveTallies, (*tx).saveVolumes, (*tx).saveLanes,
 }
 

@@ -89,7 +89,7 @@ func (m *model) now() time.Time { return m.books[0].now }
 
 func (m *model) step() {
 	m.t.Helper()
-	switch m.r.IntN(20) {
+	switch m.r.IntN(21) {
 	default:
 		m.messages()
 	case 0, 1, 2, 3:
@@ -104,6 +104,8 @@ func (m *model) step() {
 		m.remembers()
 	case 12:
 		m.waits()
+	case 13:
+		m.orders()
 	}
 }
 
@@ -167,6 +169,9 @@ func (m *model) raise(rule string) decision.Raise {
 		r.After, r.Silence = 4*time.Minute, pick(m, 0, 6*time.Minute)
 	case 4:
 		r.After, r.For = 4*time.Minute, 2*time.Minute
+	}
+	for range max(m.r.IntN(6)-3, 0) {
+		r.Unless = append(r.Unless, pick(m, "a", "b", "c", "countsg", "storm/r", "none"))
 	}
 	return r
 }
@@ -386,6 +391,7 @@ func (m *model) compare() {
 	ctx := m.t.Context()
 	same(m, "status", func(b *book) (alerting.Status, error) { return b.Status(ctx, b.now) })
 	same(m, "alerts", func(b *book) ([]alerting.AlertState, error) { return b.Alerts(ctx, b.now, "", 1000) })
+	same(m, "silences", func(b *book) ([]alerting.Silence, error) { return b.Silences(ctx) })
 	same(m, "next due", func(b *book) (time.Duration, error) { return b.next(), nil })
 	same(m, "letters", func(b *book) ([]alerting.Letter, error) { return b.DeadLetters(ctx, alerting.LetterQuery{}) })
 	same(m, "waiting keys", func(b *book) ([]alerting.WaitingKey, error) { return b.WaitingKeys(ctx, alerting.LetterQuery{}) })

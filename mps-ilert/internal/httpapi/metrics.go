@@ -65,7 +65,8 @@ var (
 	outboxBytes = describe("outbox_bytes", "Bytes of the events that are only passed on and wait.")
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
 	ruleFailed  = describe("rule_failures_total", "Messages on which a rule has failed, since the start.", "rule")
-	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, or of which a request is under way; one may be open and one of the others.", "state")
+	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, are held by another alert that is open, are silenced, or of which a request is under way; one may be open and one of the others.", "state")
+	silences    = describe("silences", "Active silences.")
 	awaited     = describe("awaited_groups", "Groups whose messages are waited for by rules with absent.")
 	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
 	requests    = describe("requests_total", "Requests with an event to ilert, by outcome, since the start.", "outcome")
@@ -80,7 +81,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
 	} {
 		to <- desc
 	}
@@ -139,6 +140,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	gauge(alerts, float64(s.Alerts.Waiting), "waiting")
 	gauge(alerts, float64(s.Alerts.Delayed), "delayed")
 	gauge(alerts, float64(s.Alerts.UnderWay), "under_way")
+	gauge(alerts, float64(s.Alerts.Held), "held")
+	gauge(alerts, float64(s.Alerts.Silenced), "silenced")
+	gauge(silences, float64(len(s.Silences)))
 	gauge(unprovenKey, float64(s.Unproven.Keys))
 	gauge(unproven, float64(s.Unproven.Messages))
 	gauge(letterBytes, float64(s.DeadLetterBytes))

@@ -253,7 +253,11 @@ func (s *shower) left(ctx context.Context, play *rehearsal) error {
 		return err
 	}
 	for _, a := range alerts[:min(len(alerts), maxShown)] {
-		s.say("still open: %s\n", a.Key.Alert)
+		s.say("still open: %s", a.Key.Alert)
+		if a.HeldBy != "" {
+			s.say(", not sent while %s is open", a.HeldBy)
+		}
+		s.say("\n")
 	}
 	switch {
 	case len(alerts) == 0:
