@@ -20,6 +20,7 @@ type Engine struct {
 	store  Store
 	bounds Bounds
 	turn   chan struct{} // holds a value while a transaction is under way
+	log    func([]Entry) // nil: entries are not wanted
 
 	// The engine keeps a copy of these rows in memory, which takeOver changes after each commit.
 	memory   sync.Mutex
@@ -136,6 +137,9 @@ func (e *Engine) takeOver(w *work) {
 	e.overflow.add(w.overflow)
 	for _, do := range w.then {
 		do()
+	}
+	if len(w.entries) > 0 {
+		e.log(w.entries)
 	}
 }
 
