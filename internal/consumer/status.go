@@ -46,6 +46,8 @@ type Status struct {
 	// Behind lists the servers whose clocks are behind ours by more than MaxSkew, the farthest
 	// first.
 	Behind []Source `json:"behind"`
+	// DecisionLog is nil without one.
+	DecisionLog *DecisionLog `json:"decisionLog,omitempty"`
 }
 
 // Tally counts messages by fate.
@@ -115,6 +117,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	status := Status{
 		Ready: true, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
+		DecisionLog: c.decisions.counts(),
 	}
 	status.RulesReadAt, status.RulesError = c.reading.last()
 	counts, err := c.counting.read(ctx, c.alerts)
