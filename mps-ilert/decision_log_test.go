@@ -46,6 +46,9 @@ rules:
     when: msg.fails
     raise: {key: quiet, summary: it fails}
     ends: {silence: 1s}
+  - name: acknowledged
+    topics: log/acknowledged
+    accept: "call/{msg.n}"
   - name: known
     topics: log/known
     when: msg.fails
@@ -129,6 +132,10 @@ func startLogging(t *testing.T, rules string, answer func(w http.ResponseWriter,
 	d := start(t, b.Addr(), append([]string{
 		"--config", write(t, "rules.yaml", rules), "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL, "--decision_log", path,
 	}, flags...)...)
+	t.Cleanup(func() {
+		d.cancel()
+		assert.NoError(t, <-d.done)
+	})
 	return logging{d, path, brokertest.Connect(t, b.Addr(), nil)}
 }
 
@@ -164,9 +171,16 @@ func TestTheDecisionLogTellsWhyAPersonWasPagedOrNot(t *testing.T) {
 		merged := l.expect(t, logged{"what": "merged", "key": "call/1", "id": "a-2", "told": "ALERT"})
 		assert.Equal(t, time.Hour, merged.at(t, "againFrom").Sub(merged.at(t, "toldAt")))
 	})
+	t.Run("accepted", func(t *testing.T) {
+		l.send(t, "log/acknowledged", `{"n":1}`, id("a-4")...)
+		l.expect(t, logged{"what": "accepted", "key": "call/1", "id": "a-4"})
+		l.expect(t, logged{"what": "told", "key": "call/1", "event": "ACCEPT", "answer": "taken"})
+		l.send(t, "log/call", `{"fails":true,"n":1}`, id("a-5")...)
+		l.expect(t, logged{"what": "merged", "key": "call/1", "id": "a-5", "told": "ACCEPT"})
+	})
 	t.Run("ended by a message", func(t *testing.T) {
 		l.send(t, "log/call", `{"fails":false,"n":1}`, id("a-3")...)
-		l.expect(t, logged{"what": "ended", "key": "call/1", "by": "message", "id": "a-3", "told": "ALERT"})
+		l.expect(t, logged{"what": "ended", "key": "call/1", "by": "message", "id": "a-3", "told": "ACCEPT"})
 		l.expect(t, logged{"what": "told", "key": "call/1", "event": "RESOLVE", "answer": "taken"})
 	})
 	t.Run("ended before it was sent", func(t *testing.T) {
@@ -261,6 +275,21 @@ func TestTheDecisionLogTellsWhatHoldsUpAnAlert(t *testing.T) {
 			assert.Greater(t, paused.at(t, "until"), paused.at(t, "time"))
 		})
 	}
+}
+
+func TestTheDecisionLogTellsWhichAlertsAStormReports(t *testing.T) {
+	l := startLogging(t, loggedRules, accept, "--rate", "3")
+	for n := range 10 {
+		l.send(t, "log/call", fmt.Sprintf(`{"fails":true,"n":%d}`, n))
+	}
+	joined := l.expect(t, logged{"what": "storm", "key": "storm/call", "rule": "call"})
+	assert.GreaterOrEqual(t, joined["number"], 2.0)
+	told := l.expect(t, logged{"what": "told", "key": "storm/call", "rule": "call", "answer": "taken"})
+	assert.Contains(t, told["members"], "call/9")
+	l.send(t, "log/call", `{"fails":true,"n":9}`)
+	l.expect(t, logged{"what": "merged", "key": "call/9", "inStorm": true})
+	l.send(t, "log/call", `{"fails":false,"n":9}`)
+	l.expect(t, logged{"what": "ended", "key": "call/9", "inStorm": true, "by": "message"})
 }
 
 func TestTheDecisionLogIsRotatedBySize(t *testing.T) {

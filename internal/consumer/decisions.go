@@ -168,9 +168,12 @@ func (d *decisions) isNews(e *alerting.Entry) bool {
 
 // lineOf returns a line with the facts of a message. It keeps nothing of the payload but the words of an event.
 func lineOf(m *alerting.Message) decisionLine {
-	line := decisionLine{Topic: m.Topic, Source: m.Source}
+	line := decisionLine{Topic: m.Topic}
 	for _, p := range m.Properties {
-		if p.Key == "id" {
+		switch p.Key {
+		case "source":
+			line.Source = p.Value
+		case "id":
 			line.ID = p.Value
 		}
 	}
@@ -185,7 +188,7 @@ func lineOf(m *alerting.Message) decisionLine {
 
 // describe adds the facts of an entry to a line.
 func (d *decisions) describe(e *alerting.Entry, line *decisionLine) {
-	line.Time, line.What = e.At.UTC(), string(e.What)
+	line.Time, line.What = logTime(e.At), string(e.What)
 	if e.What == alerting.Decided {
 		line.Fate, line.Rules, line.Reason = string(e.Fate), e.Message.Decision.Matched, e.Message.Decision.Dead
 		return
@@ -194,7 +197,7 @@ func (d *decisions) describe(e *alerting.Entry, line *decisionLine) {
 	line.Rule, line.Group, line.By, line.InStorm = e.Rule, e.Group, string(e.By), e.InStorm
 	line.Number, line.Size, line.Reason = e.Number, e.Size, e.Why
 	line.Told = string(e.Told)
-	line.ToldAt, line.Due, line.Again, line.Until = e.ToldAt.UTC(), e.Due.UTC(), e.Again.UTC(), e.Until.UTC()
+	line.ToldAt, line.Due, line.Again, line.Until = logTime(e.ToldAt), logTime(e.Due), logTime(e.Again), logTime(e.Until)
 	if e.What == alerting.Counts {
 		w := &e.Counted.Window
 		line.Window = &windowLine{
@@ -203,6 +206,9 @@ func (d *decisions) describe(e *alerting.Entry, line *decisionLine) {
 		}
 	}
 }
+
+// logTime returns a time as the log shows it.
+func logTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // setKey sets the alert key and the name of the integration key.
 func (l *decisionLine) setKey(k decision.Key) {
@@ -216,8 +222,8 @@ func (d *decisions) told(answer *alerting.Answer, err error, took time.Duration)
 	}
 	n := &answer.Notice
 	line := decisionLine{
-		Time: answer.At.UTC(), What: "told", Rule: n.Rule, Event: string(n.Event.EventType), Priority: n.Event.Priority,
-		Summary: n.Event.Summary, Members: n.Members(), Try: n.Tries + 1, TookMS: took.Milliseconds(), Since: n.Since.UTC(),
+		Time: logTime(answer.At), What: "told", Rule: n.Rule, Event: string(n.Event.EventType), Priority: n.Event.Priority,
+		Summary: n.Event.Summary, Members: n.Members(), Try: n.Tries + 1, TookMS: took.Milliseconds(), Since: logTime(n.Since),
 	}
 	line.setKey(decision.Key{Integration: n.IntegrationKey, Alert: n.Event.AlertKey})
 	if secret, literal := n.IntegrationKey.Literal(); literal && secret != "" {
@@ -238,9 +244,9 @@ func (d *decisions) told(answer *alerting.Answer, err error, took time.Duration)
 	case answer.Result == alerting.Refused:
 		line.Answer = "refused"
 	case answer.Result == alerting.Unknown:
-		line.Answer, line.Retry = "unknown", answer.Retry.UTC()
+		line.Answer, line.Retry = "unknown", logTime(answer.Retry)
 	default:
-		line.Answer, line.Retry = "not taken", answer.Retry.UTC()
+		line.Answer, line.Retry = "not taken", logTime(answer.Retry)
 	}
 	d.Add(line)
 }
