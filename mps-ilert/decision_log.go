@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -32,7 +33,7 @@ func (s *byteSize) Set(text string) error {
 		*s = byteSize(n * unit.bytes)
 		return nil
 	}
-	return fmt.Errorf("want a whole number with kB, MB or GB, such as 100MB")
+	return errors.New("want a whole number with kB, MB or GB, such as 100MB")
 }
 
 // String returns the number in the largest unit that divides it.

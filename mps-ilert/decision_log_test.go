@@ -296,7 +296,7 @@ func TestTheDecisionLogIsRotatedBySize(t *testing.T) {
 	l := startLogging(t, loggedRules, accept, "--decision_log_size", "100kB", "--decision_log_keep", "1", "--rate", "0")
 	for began, n := time.Now(), 0; ; n++ {
 		require.Less(t, time.Since(began), brokertest.Wait)
-		l.send(t, "log/call", fmt.Sprintf(`{"fails":true,"n":"%s-%d"}`, strings.Repeat("x", 200), n))
+		l.send(t, "log/call", fmt.Sprintf(`{"fails":true,"n":"%s-%d"}`, strings.Repeat("x", 3000), n))
 		if info, err := os.Stat(l.path + ".1"); err == nil {
 			assert.LessOrEqual(t, info.Size(), int64(100e3))
 			break
