@@ -135,13 +135,6 @@ func TestWhatCannotBeWrittenIsCountedUntilTheFileWorksAgain(t *testing.T) {
 	assert.Equal(t, []int{3}, read(t, path))
 }
 
-func TestAFullDiskLeavesNoHalfLine(t *testing.T) {
-	failures := make(chan error, 1)
-	j := open(t, journal.Config{Path: "/dev/full", Size: 10, Keep: 1, Failed: func(err error, _ int) { failures <- err }})
-	j.Add(entry{N: 1})
-	assert.ErrorContains(t, <-failures, "no space left on device")
-}
-
 func TestAnUnusableFileIsNamedAtTheStart(t *testing.T) {
 	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing", "log")} {
 		_, err := journal.Open(journal.Config{Path: path, Size: 10})
