@@ -63,6 +63,7 @@ var house = []room{
 	{"internal/openamt", nil, nil},
 	{"internal/redact", nil, nil},
 	{"internal/loglimit", nil, nil},
+	{"internal/journal", nil, nil},
 	{"internal/mqtttopic", nil, nil},
 	{"internal/mqttconn", []string{"internal/redact", "internal/mqtttopic"}, []string{paho, websocket}},
 	{"publisher", []string{"event", "internal/redact", "internal/mqtttopic", "internal/mqttconn"}, []string{paho}},
@@ -79,7 +80,7 @@ var house = []room{
 	{"internal/store/sqlite", []string{"internal/ilert", "internal/decision", "internal/alerting"}, []string{goose, sqlite}},
 	{"internal/store/storetest", []string{"internal/ilert", "internal/decision", "internal/alerting"}, []string{testify}},
 	{"internal/consumer", []string{
-		"internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision",
+		"event", "internal/redact", "internal/loglimit", "internal/journal", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision",
 		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/store/memory",
 	}, []string{paho}},
 	{"internal/webguard", nil, nil},

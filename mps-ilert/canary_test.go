@@ -72,8 +72,9 @@ func TestNoSecretIsEverSeen(t *testing.T) {
 		return path
 	}
 	config, keyFile := file("rules.yaml", canaryRules), file("key", canaries["key in a file"])
+	decisions := filepath.Join(dir, "decisions.jsonl")
 	common := []string{
-		"-vvv", "-f", filepath.Join(dir, "x.db"), "--ilert_url", ilert.URL, "--heartbeat_url", ilert.URL,
+		"-vvv", "--decision_log", decisions, "-f", filepath.Join(dir, "x.db"), "--ilert_url", ilert.URL, "--heartbeat_url", ilert.URL,
 		"-b", canaries["heartbeat key"], "--http_token", canaries["token"], "--mqtt_password", canaries["password"],
 	}
 	host, port, _ := strings.Cut(b.Addr(), ":")
@@ -128,6 +129,10 @@ func TestNoSecretIsEverSeen(t *testing.T) {
 			require.NoError(t, <-d.done)
 			sings(t, "the log", d.log.String())
 			sings(t, "HTTP", seen.String())
+			written, err := os.ReadFile(decisions)
+			require.NoError(t, err)
+			assert.Contains(t, string(written), `"what":"told"`)
+			sings(t, "the decision log", string(written))
 		})
 	}
 

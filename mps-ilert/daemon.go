@@ -143,13 +143,17 @@ func (f *daemonFlags) run(cmd *cobra.Command) error {
 	return err
 }
 
-// orOwner adds to the error of a store that may not be written who should own its folder: the
+// orOwner adds to the error of a file that may not be written who should own its folder: the
 // user of our image owns no folder that is mounted into it.
 func (f *daemonFlags) orOwner(err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	folder := filepath.Dir(f.file)
+	var wrong *consumer.ConfigError
+	if errors.As(err, &wrong) && wrong.Field == decisionLogFlag {
+		folder = filepath.Dir(f.decisionLog)
+	}
 	return fmt.Errorf("%w: this process is user %d, which may not write in %s: let it own that folder (chown -R %[2]d %[3]s), or run as the user who does (docker run --user ...)", err, os.Getuid(), folder)
 }
 

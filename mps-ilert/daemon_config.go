@@ -45,6 +45,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		Rate:           int(f.rate),
 
 		MaxDeadLetters: int(f.maxLetters), MaxDeadLetterBytes: int64(f.maxLetterMiB) << 20, MaxDeadLetterAge: f.maxLetterAge,
+		DecisionLog: f.decisionLog, DecisionLogSize: int64(f.decisionLogSize), DecisionLogKeep: int(f.decisionLogKeep),
 	}
 	if f.rate == 0 {
 		config.Rate = -1 // no limit
@@ -71,7 +72,7 @@ func (f *daemonFlags) checkValues(cmd *cobra.Command, key string) error {
 	case f.mqttQoS > 2:
 		return fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)
 	}
-	return f.checkBounds()
+	return cmp.Or(f.checkBounds(), f.checkDecisionLog())
 }
 
 // setRules sets the rules of a configuration, or the mapping of ilagent.

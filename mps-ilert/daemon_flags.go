@@ -35,6 +35,9 @@ type daemonFlags struct {
 	maxLetters                      uint32
 	maxLetterMiB                    uint32
 	maxLetterAge                    time.Duration
+	decisionLog                     string
+	decisionLogSize                 byteSize
+	decisionLogKeep                 uint16
 	heartbeat                       string
 	ilertURL, heartbeatURL, mqttURL string
 	rate                            uint16
@@ -57,6 +60,7 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
 	f.letterFlags(flags)
+	f.decisionFlags(flags)
 	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "greatest lag of a server's clock before the log and /status name the server")
 }
 

@@ -243,6 +243,10 @@ func TestMistakesAreNamed(t *testing.T) {
 		"--max_dead_letter_mib 0: want a number abo":     {key, []string{"-m", "h", "--max_dead_letter_mib", "0"}},
 		"--max_dead_letter_age 0s: want a positive":      {key, []string{"-m", "h", "--max_dead_letter_age", "0s"}},
 		"--max_connections 0: want a number above z":     {key, []string{"-m", "h", "--max_connections", "0"}},
+		"--decision_log: open /nowhere/x: no such":       {key, []string{"-m", "h", "-f", file, "--decision_log", "/nowhere/x"}},
+		"--decision_log_size 99kB: want at least 1":      {key, []string{"-m", "h", "--decision_log_size", "99kB"}},
+		"--decision_log_size \"7\": want a whole numb":   {key, []string{"-m", "h", "--decision_log_size", "7"}},
+		"--decision_log_keep \"x\": want a number fro":   {key, []string{"-m", "h", "--decision_log_keep", "x"}},
 		"--max_skew 0s: want a positive duration":        {key, []string{"-m", "h", "--max_skew", "0s"}},
 		"--mqtt_name: want a client id":                  {key, []string{"-m", "h", "-n", ""}},
 		"--http and --port: want one":                    {key, []string{"-m", "h", "-p", "0", "--http", "127.0.0.1:0"}},
@@ -266,7 +270,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	for _, flag := range []string{
 		"-m, --mqtt_host", "-q, --mqtt_port", "-n, --mqtt_name", "-e, --event_topic", "-p, --port",
 		"-f, --file", "--event_key", "--mqtt_qos", "-v, --verbose", "--ilert_url", "--preset", "ILERT_INTEGRATION_KEY",
-		"--max_skew", "--max_dead_letters", "--max_dead_letter_mib", "--max_dead_letter_age", "--max_connections", "/metrics and /status too",
+		"--max_skew", "--max_dead_letters", "--max_dead_letter_mib", "--max_dead_letter_age", "--max_connections", "--decision_log ", "--decision_log_size size", "--decision_log_keep", "/metrics and /status too",
 	} {
 		assert.Contains(t, out.String(), flag)
 	}

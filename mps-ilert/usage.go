@@ -45,6 +45,7 @@ func group(cmd *cobra.Command) {
 var flagOf = map[string]string{
 	"Topics": "--event_topic", "HeartbeatTopic": "--heartbeat_topic", "SharedGroup": "--mqtt_shared_group", "Presets": "--preset",
 	"MQTTPath": "--mqtt_path", "OpenStore": "--file", "IlertURL": "--ilert_url", "HeartbeatURL": "--heartbeat_url",
+	"DecisionLog": decisionLogFlag,
 }
 
 // inFlags replaces the field that a consumer.ConfigError names by its flag, since it is a mistake in

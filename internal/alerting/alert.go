@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
@@ -13,6 +14,9 @@ type raising struct {
 	windowed bool
 	group    string
 }
+
+// reminder returns the interval after which an alert that is raised again is sent again.
+func (r raising) reminder() time.Duration { return cmp.Or(r.Reminder, Reminder) }
 
 // refusedEndMemory is the time after which an alert is forgotten whose end ilert has refused. Until then a person
 // can retry the dead letter; in ilert the alert is open until a person closes it.
@@ -36,10 +40,6 @@ func (a *Alert) open() bool { return a != nil && a.Desired != ilert.Resolve }
 // raise makes the alert one that should be open. A new alert comes without a desired state.
 func (a *Alert) raise(r raising, o *origin, counts tallies) {
 	louder := r.Event.Priority == high && a.Priority != high
-	reminder := r.Reminder
-	if reminder == 0 {
-		reminder = Reminder
-	}
 	switch {
 	case a.Desired == ilert.Resolve && a.Pending && a.Told == ilert.Alert:
 		// Its end waits, and is not sent any more. But the end of an alert that may be accepted is sent, because
@@ -64,7 +64,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		a.NextTry = o.at.Add(r.For)
 	case louder && a.Desired == ilert.Alert:
 		a.raisePriority(r, o, counts)
-	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && o.at.Sub(a.ToldAt) >= reminder:
+	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && o.at.Sub(a.ToldAt) >= r.reminder():
 		a.setDesired(a.Desired, o)
 		if a.Windowed == r.windowed {
 			a.setText(r)

@@ -20,6 +20,7 @@ type Engine struct {
 	store  Store
 	bounds Bounds
 	turn   chan struct{} // holds a value while a transaction is under way
+	log    func([]Entry) // nil: entries are not wanted
 
 	// The engine keeps a copy of these rows in memory, which takeOver changes after each commit.
 	memory   sync.Mutex
@@ -168,6 +169,9 @@ func (e *Engine) takeOver(w *work) {
 		do()
 	}
 	w.addAwaitedTo(&e.awaited)
+	if len(w.entries) > 0 {
+		e.log(w.entries)
+	}
 }
 
 // view calls do on a working set that do must not change.

@@ -17,6 +17,7 @@ type Budget struct {
 	Again   time.Time // when the budget grows again; zero: not before an answer
 	Minute  int       // notices that the budget allows in a minute; 0: any number
 	Kept    bool      // Claim keeps for the next process that the notices have gone out
+	Why     string    // the reason why it is not larger, for the decision log
 }
 
 // Limits is the function that returns the Budget of an integration key. Claim calls it for each key for which
@@ -151,6 +152,7 @@ func (w *work) visitLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 		v.singlesAgain = v.anyAgain
 		if v.Any <= 0 {
 			w.holdLane(key, LaneHold{v.anyAgain, v.anyAgain})
+			w.notePaused(key, v.anyAgain, v.Why, now)
 			continue
 		}
 		w.holdLane(key, LaneHold{})
@@ -240,6 +242,7 @@ func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 		chosen = append(chosen, one)
 	}
 	w.holdLane(v.key, hold)
+	w.notePaused(v.key, hold.Singles, v.Why, now)
 	return chosen
 }
 

@@ -58,6 +58,7 @@ type origin struct {
 	hits         []hit     // that may raise alerts after all effects are applied
 	revived      bool      // the message is a dead letter that is taken in again
 	staleEffects int       // effects that a later report contradicts
+	by           By        // why alerts end, if it is not the message
 }
 
 // cause returns the message as the cause of something that waits. Only the first cause is counted as the message: a
@@ -96,6 +97,7 @@ func (e *Engine) Apply(ctx context.Context, messages []Message) error {
 			redelivered := w.keepReceipt(m) // also of a duplicate, as the packet identifier is its own from now on
 			if w.keepFingerprint(m) || redelivered {
 				w.counts.of(m.Filter).Duplicate++
+				w.noteMessage(m, FateDuplicate, len(w.entries), m.ReceivedAt)
 				continue
 			}
 			if err := w.applyMessage(m, m.ReceivedAt); err != nil {
@@ -123,13 +125,15 @@ func (w *work) applyMessage(m *Message, now time.Time) error {
 	if reason := m.Decision.Dead; reason != "" {
 		w.counts.of(m.Filter).Dead++
 		w.addLetter(m.letter(reason, now))
+		w.noteMessage(m, FateDead, len(w.entries), now)
 		return nil
 	}
-	o := origin{message: m, at: m.when(), arrived: now.Truncate(time.Millisecond)}
+	o, first := origin{message: m, at: m.when(), arrived: now.Truncate(time.Millisecond)}, len(w.entries)
 	if err := w.applyEffects(m.Decision.Effects, &o); err != nil {
 		return err
 	}
 	w.countFate(&o)
+	w.noteMessage(m, o.fate(), first, o.arrived)
 	return nil
 }
 
@@ -207,14 +211,18 @@ func (w *work) raise(r raising, o *origin) {
 	}
 	if a.Report.stale(o) && (!o.revived || a.Desired != ilert.Alert || !a.HeldUntil.IsZero()) {
 		o.staleEffects++
+		w.noteAlert(Stale, a, o)
 		return
 	}
 	a.Report.renew(o)
 	if a.Storm == InStorm || a.Storm == IsStorm {
 		w.raiseInStorm(a, r, o)
+		w.noteAlert(Merged, a, o)
 		return
 	}
+	was := *a
 	a.raise(r, o, w.counts)
+	w.noteRaise(was, a, r, o)
 	a.Epoch = w.lastEpoch()
 	w.keep(a)
 }
@@ -227,7 +235,7 @@ func (w *work) endOverdue(id AlertID, o *origin) *Alert {
 	if !a.open() || a.EndsAt.IsZero() || o.at.Before(a.EndsAt) {
 		return a
 	}
-	w.end(a, &origin{at: a.EndsAt, arrived: o.arrived})
+	w.end(a, &origin{at: a.EndsAt, arrived: o.arrived, by: a.endsBy()})
 	return w.alert(id)
 }
 
@@ -240,6 +248,7 @@ func (w *work) accept(id AlertID, o *origin) {
 		return
 	case a.Report.stale(o):
 		o.staleEffects++
+		w.noteAlert(Stale, a, o)
 		return
 	}
 	a.Report.renew(o)
@@ -247,6 +256,7 @@ func (w *work) accept(id AlertID, o *origin) {
 		o.merged = true
 		return
 	}
+	w.noteAlert(Accepted, a, o)
 	a.accept(o, w.counts)
 	w.keep(a)
 }
@@ -260,6 +270,7 @@ func (w *work) endByID(id AlertID, o *origin) {
 	}
 	if a.Report.stale(o) {
 		o.staleEffects++
+		w.noteAlert(Stale, a, o)
 		return
 	}
 	a.Report.renew(o)
@@ -317,6 +328,7 @@ func (w *work) endKeepingWindow(a *Alert, o *origin) {
 		numbers, _ := w.numbers(a, o.at)
 		a.Body = string(numbers.Fill([]byte(a.Body)))
 	}
+	w.noteEnd(a, o)
 	a.Windowed = false
 	if a.end(o, w.counts) {
 		w.drop(a.ID)

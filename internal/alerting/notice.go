@@ -15,6 +15,8 @@ type Notice struct {
 	IntegrationKey ilert.IntegrationKey
 	Tries          int         // requests before
 	TraceParent    string      // of the message that caused it; empty if it had none
+	Rule           string      // of the alert; empty if it has none
+	Since          time.Time   // since when it waits, or would if it were not delayed
 	Path           string      // in ilert's API
 	Event          ilert.Event // complete but for the integration key
 	Unproven       bool        // a message brought the integration key, and ilert has never taken it
@@ -52,9 +54,13 @@ const (
 
 // noticeOf returns a notice of the alert without an event.
 func noticeOf(a *Alert) Notice {
+	rule := a.Rule
+	if a.Storm == IsStorm {
+		rule = a.Group
+	}
 	return Notice{
 		IntegrationKey: a.ID.Integration, Tries: a.Tries, TraceParent: a.Cause.Properties.traceParent(), Path: ilert.EventsPath,
-		id: a.ID, version: a.Version, told: a.Told,
+		id: a.ID, version: a.Version, told: a.Told, Rule: rule, Since: a.Cause.ReceivedAt,
 	}
 }
 

@@ -22,6 +22,7 @@ func (w *work) addItem(send decision.Send, o *origin) {
 		QueuedAt: o.arrived, NextTry: o.at, Unproven: w.isUnproven(send.IntegrationKey), Cause: o.cause(),
 	}
 	w.changes.Outbox = append(w.changes.Outbox, item)
+	w.note(o, Entry{What: Queued, Key: decision.Key{Integration: send.IntegrationKey, Alert: send.Event.AlertKey}, Due: item.NextTry})
 	w.growOutbox(1, item.Bytes(), item.Unproven)
 }
 
@@ -66,7 +67,7 @@ func (w *work) overtakenBy(item OutboxRef, refused ilert.Type) (by ilert.Type) {
 func (w *work) claimItem(item *OutboxItem) (Notice, error) {
 	n := Notice{
 		IntegrationKey: item.Alert.Integration, Tries: item.Tries, TraceParent: item.Cause.Properties.traceParent(),
-		Path: item.Path, Unproven: item.Unproven, item: item.ID, id: item.Alert,
+		Path: item.Path, Unproven: item.Unproven, Since: item.QueuedAt, item: item.ID, id: item.Alert,
 	}
 	if err := json.Unmarshal([]byte(item.Body), &n.Event); err != nil {
 		return n, fmt.Errorf("alerting: body of outbox item %d: %w", item.ID, err)

@@ -57,7 +57,7 @@ func (w *work) revive(r *Revival, at time.Time) (err error) {
 	m := &r.Message
 	m.Filter = l.Filter // under which it was received
 	o := origin{message: m, at: at, arrived: at, revived: true}
-	keep := r.Keep
+	keep, first := r.Keep, len(w.entries)
 	switch {
 	case keep != "":
 	case l.Kind == OfAlert:
@@ -83,6 +83,7 @@ func (w *work) revive(r *Revival, at time.Time) (err error) {
 	}
 	w.counts.of(l.Filter).Dead--
 	w.countFate(&o)
+	w.noteMessage(m, o.fate(), first, at)
 	w.dropLetter(l.ID, l.Bytes())
 	return nil
 }
@@ -128,6 +129,7 @@ func (w *work) reviveAlert(l *Letter, o *origin) (keep string) {
 			a.setText(r)
 		}
 	}
+	w.noteAlert(Reminded, a, o)
 	w.keep(a)
 	return ""
 }

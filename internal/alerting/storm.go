@@ -92,6 +92,7 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 		v := &lanes[lane[i]]
 		joined[lane[i]] += counts[i]
 		v.replaceByStorm(w, join.Rule, storms[i], counts[i], now)
+		w.noteJoined(storms[i], counts[i], now)
 	}
 	return joined, nil
 }
@@ -150,8 +151,11 @@ func (w *work) stormOf(m *Alert) *Alert {
 // leaveStorm ends a member, and its storm with the last one.
 func (w *work) leaveStorm(m *Alert, o *origin) {
 	s := w.stormOf(m)
+	w.noteEnd(m, o)
 	w.drop(m.ID)
-	s.Size--
+	if s.Size--; s.Size == 0 {
+		w.noteEnd(s, &origin{arrived: o.arrived, by: ByStorm})
+	}
 	if m.Pending {
 		w.counts.of(m.Cause.Filter).Merged++
 		s.Untold--
@@ -182,10 +186,6 @@ func (w *work) raiseInStorm(m *Alert, r raising, o *origin) {
 		m.Priority = high
 	}
 	w.keep(m)
-	reminder := r.Reminder
-	if reminder == 0 {
-		reminder = Reminder
-	}
 	switch {
 	case r.Event.Priority == high && s.Priority != high:
 		if s.Pending {
@@ -193,7 +193,7 @@ func (w *work) raiseInStorm(m *Alert, r raising, o *origin) {
 		}
 		s.Priority = high
 		s.setDesired(ilert.Alert, o)
-	case !s.Pending && o.at.Sub(s.ToldAt) >= reminder:
+	case !s.Pending && o.at.Sub(s.ToldAt) >= r.reminder():
 		s.setDesired(ilert.Alert, o)
 	default:
 		o.merged = true

@@ -15,6 +15,14 @@ type stormMember struct {
 	told ilert.Type // the member's Told before
 }
 
+// Members returns the alert keys of the alerts of a storm that the notice reports for the first time, in lower case.
+func (n *Notice) Members() (keys []string) {
+	for _, m := range n.members {
+		keys = append(keys, m.id.Folded)
+	}
+	return keys
+}
+
 // stormQuery returns the query for the members that a notice of a storm reports.
 func stormQuery(s *Alert) StormQuery {
 	return StormQuery{s.ID.Integration, s.Group, cmp.Or(s.MaxListed, maxReported)}

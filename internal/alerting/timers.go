@@ -67,7 +67,7 @@ func (w *work) endDue(a *Alert, now time.Time) {
 		}
 		w.keep(a)
 	default:
-		w.end(a, &origin{at: a.EndsAt, arrived: now})
+		w.end(a, &origin{at: a.EndsAt, arrived: now, by: a.endsBy()})
 	}
 }
 
@@ -109,7 +109,7 @@ func (w *work) checkGroup(g *Group, now time.Time) {
 			g.LastTrue = t
 			t = t.Add(g.checkInterval())
 		case !t.Before(over):
-			w.endCleared(g, a, &origin{at: over, arrived: now})
+			w.endCleared(g, a, &origin{at: over, arrived: now, by: ByClear})
 			return
 		case g.Window.Held, t.After(g.Latest.Add(g.Window.Length)): // without a new hit it does not hold again
 			t = over

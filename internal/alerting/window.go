@@ -130,6 +130,7 @@ func (w *work) raiseByHit(h hit, o *origin) {
 	}
 	a := w.alertOf(g)
 	holds := w.holds(g, g.Latest)
+	w.noteHit(g, h, holds, o)
 	if h.joined && a != nil { // first, since a reminder would be sent at once
 		a.reportMembers(g.reportAt(a, o.at), o)
 		w.keep(a)
@@ -143,7 +144,9 @@ func (w *work) raiseByHit(h hit, o *origin) {
 		w.raiseByWindow(g, r, o)
 		return
 	}
+	was := *a
 	a.raise(r, o, w.counts)
+	w.noteRaise(was, a, r, o)
 	w.keep(a)
 	g.LastTrue = g.Latest
 	g.scheduleCheck()

@@ -32,6 +32,7 @@ type work struct {
 	overflow Purged
 	grown    Volumes  // changes of the sizes of tables
 	then     []func() // see onCommit
+	entries  []Entry  // for the decision log
 
 	awaited            map[GroupID]*Awaited // awaited groups that have changed; nil: forgotten
 	newAwaited, beyond int64                // see isBeyondAwaited

@@ -163,6 +163,54 @@ func BenchmarkIntake(b *testing.B) {
 	}
 }
 
+// Intake with a decision log beside intake without one: on an ordinary day, and when each message raises an alert.
+func BenchmarkDecisionLog(b *testing.B) {
+	const n = 20_000
+	for name, payload := range map[string]func(int) []byte{
+		"ordinary": calls,
+		"all-fail": func(i int) []byte {
+			return event.Event{Type: event.Fail, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: guidOf(i)}.AppendJSON(nil)
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			address := mosquitto(b)
+			server := quiet(b, time.Second, nil)
+			var without, with time.Duration
+			var counts DecisionLog
+			for i := 0; b.Loop(); i++ {
+				logs := []string{"", filepath.Join(b.TempDir(), "log")}
+				if i%2 == 1 { // each is first as often as the other
+					slices.Reverse(logs)
+				}
+				for _, log := range logs {
+					subscribeBare(b, address, "consumer")
+					publisher := connectBare(b, address, "publisher")
+					publisher.publish(b, n, payload)
+					_ = publisher.Close()
+					begin := time.Now()
+					c, stop := working(b, Config{
+						Address: "mqtt://" + address, OpenStore: sqliteAt(filepath.Join(b.TempDir(), "store.db")), IlertURL: server.URL,
+						Presets: []string{"calls"}, Topics: []string{"mps/events"}, DecisionLog: log,
+					})
+					awaitReceived(b, c, n)
+					if took := time.Since(begin); log == "" {
+						without += took
+					} else {
+						with, counts = with+took, *c.decisions.counts()
+					}
+					stop()
+				}
+			}
+			b.ReportMetric(float64(b.N*n)/without.Seconds(), "without/s")
+			b.ReportMetric(float64(b.N*n)/with.Seconds(), "with/s")
+			b.ReportMetric(100*without.Seconds()/with.Seconds(), "%")
+			b.ReportMetric(float64(counts.Written), "lines")
+			b.ReportMetric(float64(counts.Dropped), "lost")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 func awaitReceived(b *testing.B, c *Consumer, n uint64) {
 	b.Helper()
 	require.Eventually(b, func() bool {

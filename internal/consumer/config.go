@@ -105,6 +105,14 @@ type Config struct {
 	MaxDeadLetterBytes int64
 	MaxDeadLetterAge   time.Duration
 
+	// DecisionLog is the file that gets a line of JSON for each message that a rule matches, each
+	// change of an alert, and each answer of ilert; empty: there is none. It contains no
+	// integration key. DecisionLogSize is the number of bytes at which the file is renamed;
+	// default 100 MB. DecisionLogKeep is the number of old files that are kept.
+	DecisionLog     string
+	DecisionLogSize int64
+	DecisionLogKeep int
+
 	// Hooks are functions for metrics.
 	Hooks Hooks
 	// Logger gets lines about connections, failures and dead letters, and no secrets; nil
@@ -170,6 +178,7 @@ func (c Config) withDefaults() Config {
 	c.MaxDeadLetters = cmp.Or(c.MaxDeadLetters, alerting.DefaultBounds.Letters)
 	c.MaxDeadLetterBytes = cmp.Or(c.MaxDeadLetterBytes, alerting.DefaultBounds.LetterBytes)
 	c.MaxDeadLetterAge = cmp.Or(c.MaxDeadLetterAge, alerting.DefaultBounds.LetterAge)
+	c.DecisionLogSize = cmp.Or(c.DecisionLogSize, 100_000_000)
 	c.IlertURL = cmp.Or(c.IlertURL, ilert.DefaultURL)
 	c.HeartbeatURL = cmp.Or(c.HeartbeatURL, ilert.DefaultHeartbeatURL)
 	c.MQTTPath = cmp.Or(c.MQTTPath, ilert.MQTTPath)
@@ -197,6 +206,8 @@ func (c Config) checkFields() error {
 		return wrong("MaxSkew", c.MaxSkew.String(), "want a positive duration")
 	case c.MaxDeadLetters < 0 || c.MaxDeadLetterBytes < 0 || c.MaxDeadLetterAge < 0:
 		return wrong("MaxDeadLetters", "", "%d, MaxDeadLetterBytes %d, MaxDeadLetterAge %v: want none below zero", c.MaxDeadLetters, c.MaxDeadLetterBytes, c.MaxDeadLetterAge)
+	case c.DecisionLogSize < 0 || c.DecisionLogKeep < 0:
+		return wrong("DecisionLogSize", "", "%d, DecisionLogKeep %d: want none below zero", c.DecisionLogSize, c.DecisionLogKeep)
 	case strings.ContainsAny(c.SharedGroup, "/+#") || mqtttopic.CheckString(c.SharedGroup) != nil:
 		return wrong("SharedGroup", c.SharedGroup, "want a name without / + and #")
 	}

@@ -31,6 +31,7 @@ type Consumer struct {
 	config      *struct{ *checked } // this type keeps fmt from printing the secrets
 	rules       atomic.Pointer[ruleset]
 	alerts      *alerting.Engine
+	decisions   *decisions // nil without a decision log
 	pace        *pace
 	secrets     *secrets
 	incoming    chan message
@@ -70,19 +71,28 @@ func New(config Config) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
-	opened, err := complete.openAlerting(context.Background())
+	lines := loglimit.New(complete.Logger)
+	written, err := complete.openDecisions(lines)
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	opened, err := complete.openAlerting(context.Background())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("consumer: %w", err), written.close())
+	}
+	if written != nil {
+		opened.LogTo(written.entries)
 	}
 	c := &Consumer{
 		config:      &struct{ *checked }{&complete},
 		alerts:      opened,
+		decisions:   written,
 		pace:        newPace(complete.Rate),
 		secrets:     newSecrets(),
 		incoming:    make(chan message, receiveMaximum),
 		posts:       make(chan posted),
 		intakeEnded: make(chan struct{}),
-		lines:       loglimit.New(complete.Logger),
+		lines:       lines,
 		wake:        make(chan struct{}, 1),
 		pings:       make(chan string, maxPings),
 
@@ -98,10 +108,10 @@ func New(config Config) (*Consumer, error) {
 		c.faults[reaching] = errors.New("has not answered yet")
 	}
 	if err := c.restore(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("consumer: %w", err), opened.Close())
+		return nil, errors.Join(fmt.Errorf("consumer: %w", err), c.close())
 	}
 	if err := c.useRules(context.Background(), set); err != nil {
-		return nil, errors.Join(err, opened.Close())
+		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
 }
@@ -136,7 +146,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	disconnect, err := c.listen(ctx)
 	if err != nil {
 		close(c.intakeEnded)
-		return errors.Join(fmt.Errorf("consumer: %w", err), c.alerts.Close())
+		return errors.Join(fmt.Errorf("consumer: %w", err), c.close())
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() { c.takeIn(ctx) })
@@ -157,8 +167,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 	const goodbye = 2 * time.Second
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	return errors.Join(disconnect(closing), c.alerts.Close())
+	return errors.Join(disconnect(closing), c.close())
 }
+
+// close closes the store and the decision log.
+func (c *Consumer) close() error { return errors.Join(c.alerts.Close(), c.decisions.close()) }
 
 // listen connects to the broker, if there is one, and returns the function that disconnects.
 func (c *Consumer) listen(ctx context.Context) (disconnect func(context.Context) error, err error) {

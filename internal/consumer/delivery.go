@@ -51,7 +51,9 @@ func (c *Consumer) due(ctx context.Context, limit int) (notices []alerting.Notic
 		return nil, nil // wait for an answer
 	}
 	now := time.Now()
-	notices, err := c.alerts.Claim(ctx, now, limit, func(key ilert.IntegrationKey) alerting.Budget { return c.pace.budget(key, now) })
+	notices, err := c.alerts.Claim(ctx, now, limit, func(key ilert.IntegrationKey) alerting.Budget {
+		return c.pace.explain(key, c.pace.budget(key, now), now)
+	})
 	for _, n := range notices {
 		c.pace.take(n.IntegrationKey, now)
 	}
@@ -109,12 +111,14 @@ func (c *Consumer) settle(ctx context.Context, answers []alerting.Answer) int {
 
 // sendNotice sends one notice and returns the answer. When ctx ends it still waits a moment for the
 // answer, because an unknown one costs a repeated event.
-func (c *Consumer) sendNotice(ctx context.Context, n alerting.Notice) alerting.Answer {
+func (c *Consumer) sendNotice(ctx context.Context, n alerting.Notice) (answer alerting.Answer) {
 	grace, cancel := withGrace(ctx, 3*time.Second)
 	defer cancel()
 	e := n.Event
+	began := time.Now()
 	err := c.sendEvent(grace, n, e)
-	answer := alerting.Answer{Notice: n, At: time.Now()}
+	answer = alerting.Answer{Notice: n, At: time.Now()}
+	defer func() { c.decisions.told(&answer, err, answer.At.Sub(began)) }()
 	if n.Unproven {
 		c.pace.distrust(n.IntegrationKey, answer.At)
 	}

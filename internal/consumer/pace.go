@@ -138,6 +138,23 @@ func (p *pace) budget(key ilert.IntegrationKey, now time.Time) alerting.Budget {
 	return alerting.Budget{Any: left, Singles: left - p.reserved(), Again: next.Add(time.Millisecond), Minute: p.rate, Kept: true}
 }
 
+// explain adds the reason to a budget that budget has returned for a key.
+func (p *pace) explain(key ilert.IntegrationKey, budget alerting.Budget, now time.Time) alerting.Budget {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch b := p.bucketOf(key, now); {
+	case b.refused > 0:
+		budget.Why = "ilert refuses the integration key, which is tried now and then"
+	case now.Before(b.hold):
+		budget.Why = "ilert asks to wait"
+	case budget.Again.IsZero():
+		budget.Why = "as many requests are under way as may be"
+	default:
+		budget.Why = "--rate"
+	}
+	return budget
+}
+
 // take notes that a request is sent.
 func (p *pace) take(key ilert.IntegrationKey, now time.Time) {
 	p.mu.Lock()

@@ -51,6 +51,8 @@ type Status struct {
 	// Behind lists the servers whose clocks are behind ours by more than MaxSkew, the farthest
 	// first.
 	Behind []Source `json:"behind"`
+	// DecisionLog is nil without one.
+	DecisionLog *DecisionLog `json:"decisionLog,omitempty"`
 }
 
 // Tally counts messages by fate.
@@ -132,6 +134,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	status := Status{
 		Ready: true, Silences: []Silence{}, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
+		DecisionLog: c.decisions.counts(),
 	}
 	groups, _ := c.alerts.AwaitedGroups()
 	status.AwaitedGroups = uint64(groups)

@@ -75,13 +75,14 @@ var (
 	reloadedAt  = describe("rules_last_reload_success_timestamp_seconds", "When the rules in force were read, in Unix seconds.")
 	unprovenKey = describe("unproven_keys", "Integration keys that messages brought, for which events wait and that ilert has never taken.")
 	unproven    = describe("messages_unproven", "Messages that wait for integration keys that ilert has never taken.")
+	decisions   = describe("decision_log_lines_total", "Lines of the decision log, by whether they were written or lost, since the start.", "result")
 	behind      = describe("sources_behind", "Servers whose clocks are behind by more than --max_skew.")
 )
 
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes, decisions,
 	} {
 		to <- desc
 	}
@@ -120,6 +121,10 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(behind, float64(len(s.Behind)))
 	gauge(awaited, float64(s.AwaitedGroups))
+	if log := s.DecisionLog; log != nil {
+		counter(decisions, log.Written, "written")
+		counter(decisions, log.Dropped, "lost")
+	}
 	if s.Messages == nil { // the store cannot be read; it need not be empty
 		return
 	}
