@@ -188,6 +188,8 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 		w.addItem(e, o)
 	case decision.Hit:
 		w.countHit(e, o)
+	case decision.Break:
+		w.breakRow(GroupID{e.Rule, e.Group}, o)
 	case decision.Reset:
 		w.reset(GroupID{e.Rule, e.Group}, o)
 	case decision.Leave:

@@ -30,6 +30,9 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	}
 	n.Count, n.Of = g.sums(at)
 	n.Part = n.Count
+	if row := g.Window.InARow; row > 0 && g.Window.AtLeast == 0 {
+		n.Count = max(min(g.Row, n.Count), row) // a row that has been broken was so long at least
+	}
 	if g.Window.Fleet {
 		n.Of = w.fleetSize()
 	}

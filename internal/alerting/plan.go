@@ -50,6 +50,8 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 		if !e.Only {
 			k.Alerts = appendNew(k.Alerts, idOf(e.Raise.Key))
 		}
+	case decision.Break:
+		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	case decision.Reset:
 		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	case decision.Leave:

@@ -121,6 +121,7 @@ type Group struct {
 	ID       GroupID
 	Window   decision.Window // as the rule had it at the last hit
 	Buckets  []Bucket        // the oldest first
+	Row      int             // hits since the last Break, however old they are
 	Alert    AlertID
 	Hold     time.Duration // for which the condition must have held before the alert is sent
 	Epoch    int64         // a RuleEnd ends the window only if its Epoch is higher

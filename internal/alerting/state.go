@@ -143,6 +143,7 @@ func (w *work) isRaised(id AlertID) bool {
 type Counted struct {
 	Window  decision.Window // as the rule had it at the last hit
 	Hits    int
+	Row     int // hits since the last Break
 	Of      int // the total of which hits are a part; with Fleet the number of devices
 	Members int
 	Raised  bool // its alert should be open
@@ -171,6 +172,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 			n.HeldUntil = w.rows.Alerts[g.Alert].HeldUntil
 		}
 		n.Hits, n.Of = g.sums(g.Latest)
+		n.Row = min(g.Row, n.Hits)
 		if g.Window.Fleet {
 			n.Of = w.rows.Fleet
 		}

@@ -105,6 +105,9 @@ func (w *work) countHit(h decision.Hit, o *origin) {
 		return
 	}
 	g.add(number, 1, 0)
+	if g.Row++; h.Window.InARow == 0 {
+		g.Row = 0 // no message breaks it
+	}
 	joined := h.Member != "" && w.addMember(g, h.Member, o.at)
 	o.hits = append(o.hits, hit{h, joined})
 }
@@ -218,7 +221,7 @@ func (w *work) alertOf(g *Group) *Alert {
 // that takes longest.
 func (w *work) holds(g *Group, at time.Time) bool {
 	hits, of := g.sums(at)
-	if hits < g.Window.AtLeast || hits == 0 && !g.Window.Held {
+	if hits < max(g.Window.AtLeast, g.Window.InARow) || g.Row < g.Window.InARow || hits == 0 && !g.Window.Held {
 		return false
 	}
 	if g.Window.Ratio > 0 && !g.Window.Fleet && (of == 0 || float64(hits)/float64(of) < g.Window.Ratio) {
@@ -240,6 +243,19 @@ func (w *work) holds(g *Group, at time.Time) bool {
 		need++
 	}
 	return w.hasMembers(g, at, need)
+}
+
+// breakRow makes the next hit of a group the first of a row.
+func (w *work) breakRow(id GroupID, o *origin) {
+	g := w.endGroupWithRule(id, o.arrived)
+	if g == nil || g.Row == 0 {
+		return
+	}
+	if w.alertOf(g) != nil && g.LastTrue.Before(o.at) && w.holds(g, o.at) {
+		g.LastTrue = o.at
+	}
+	g.Row = 0
+	w.changeOf(id).dirty = true
 }
 
 // reset deletes the window of a group and ends its alert.

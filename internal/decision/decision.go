@@ -70,8 +70,8 @@ func briefly(err error) string {
 	return reason
 }
 
-// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Reset, Leave,
-// Heard or Dismiss.
+// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Break, Reset,
+// Leave, Heard or Dismiss.
 type Effect interface{ effect() }
 
 // Key identifies an alert.
@@ -141,6 +141,9 @@ type Hit struct {
 	Raise  Raise  // unused if Only
 }
 
+// Break is the effect that the next Hit of a group is the first of a row.
+type Break struct{ Rule, Group string }
+
 // Reset is the effect that a group's window is emptied and its alert ends.
 type Reset struct{ Rule, Group string }
 
@@ -153,6 +156,7 @@ type Window struct {
 	Rule     string
 	Length   time.Duration
 	AtLeast  int     // the least number of hits
+	InARow   int     // the least number of hits since the last Break
 	Distinct int     // the least number of members
 	Ratio    float64 // the least share: hits by counted messages or, with Fleet, members by devices
 	Fleet    bool
@@ -171,5 +175,6 @@ func (End) effect()    {}
 func (EndAll) effect() {}
 func (Send) effect()   {}
 func (Hit) effect()    {}
+func (Break) effect()  {}
 func (Reset) effect()  {}
 func (Leave) effect()  {}

@@ -87,6 +87,24 @@ func (w *work) ofWindow(c *clause) (decision.Effect, error) {
 	return decision.Hit{Window: r.Window, Group: group, Member: member, Raise: raised}, nil
 }
 
+// addBreak adds the effect of a message that does not fulfil the condition of a rule with in_a_row. A message of which
+// the group is not known breaks no row.
+func (w *work) addBreak(c *clause) {
+	r := c.rule
+	if r.Of != nil {
+		w.prepare(r, r.Of.needs)
+		if holds, err := r.Of.holds(w.machine, &w.facts); err != nil || !holds {
+			return
+		}
+	}
+	if r.Group != nil {
+		w.prepare(r, r.Group.needs)
+	}
+	if group, err := r.Group.text(w.machine, &w.facts); err == nil {
+		w.decision.Effects, w.places = append(w.decision.Effects, decision.Break{Rule: r.Name, Group: group}), append(w.places, c.place)
+	}
+}
+
 // keyOf returns the key of the alert of a rule.
 func (w *work) keyOf(r *Rule) (decision.Key, error) {
 	key, err := r.Key.text(w.machine, &w.facts)

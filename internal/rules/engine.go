@@ -79,10 +79,11 @@ func (e *engine) evaluate(w *work, candidates []*clause) decision.Decision {
 
 // take evaluates a clause, and adds its effects to the decision.
 func (w *work) take(c *clause) {
-	if !w.begins(c) {
+	about := w.begins(c)
+	if !about && !(c.breaks() && w.concerns(c.rule)) {
 		return
 	}
-	if c.is == begins && !w.isEmpty() {
+	if about && c.is == begins && !w.isEmpty() {
 		w.decision.Looked = append(w.decision.Looked, c.rule.Name)
 	}
 	if c.rule.Each != nil {
@@ -92,13 +93,22 @@ func (w *work) take(c *clause) {
 	}
 }
 
-// takeOne adds the effect of a clause whose beginning is true, if the whole condition is.
+// takeOne adds the effect of a clause if its condition is true, or if it breaks a row.
 func (w *work) takeOne(c *clause) error {
-	matched, err := w.matches(c)
-	if err != nil || !matched {
-		return err
+	if !w.begins(c) {
+		w.addBreak(c)
+		return nil
 	}
-	return w.add(c)
+	matched, err := w.matches(c)
+	switch {
+	case err != nil:
+		return err
+	case matched:
+		return w.add(c)
+	case c.breaks():
+		w.addBreak(c)
+	}
+	return nil
 }
 
 // fail notes that a rule cannot decide about the message. The other rules decide all the same. No

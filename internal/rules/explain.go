@@ -117,7 +117,21 @@ func (w *work) explainOne(c *clause, overruled []decision.Overruled) (does []str
 			return says, "", err
 		}
 	}
-	return nil, "not true: " + w.untrue(c), nil
+	return nil, "not true: " + w.untrue(c) + w.breaking(c), nil
+}
+
+// breaking describes the effect of a clause that does not match, if it breaks a row.
+func (w *work) breaking(c *clause) string {
+	if !c.breaks() {
+		return ""
+	}
+	alone := *w
+	alone.decision, alone.places = decision.Decision{}, nil
+	alone.addBreak(c)
+	if len(alone.decision.Effects) == 0 {
+		return ""
+	}
+	return ", which breaks the row in the window" + ofGroup(alone.decision.Effects[0].(decision.Break).Group)
 }
 
 // says describes the effect of a clause that matches.

@@ -115,6 +115,19 @@ func (c *clause) order() int {
 	}
 }
 
+// breaks reports whether a message breaks the row of a window if it does not fulfil the condition.
+func (c *clause) breaks() bool {
+	return c.is == begins && c.rule.Window != nil && c.rule.Window.InARow > 0
+}
+
+// only returns the values that a field of an event must have one of to be of interest for the clause; nil: any.
+func (c *clause) only(field string) []string {
+	if c.breaks() {
+		return nil
+	}
+	return c.when.only(field)
+}
+
 // maxMethods limits the index by method. If rules name more methods, the index is by type alone.
 const maxMethods = 1000
 
@@ -128,7 +141,7 @@ func newEngine(all []*Rule) *engine {
 	slices.SortStableFunc(e.clauses, func(a, b *clause) int { return cmp.Compare(a.order(), b.order()) })
 	named := map[string]bool{}
 	for _, c := range e.clauses {
-		for _, name := range c.when.only("method") {
+		for _, name := range c.only("method") {
 			named[name] = true
 		}
 		e.onEvents = e.onEvents || c.needs.event
@@ -148,10 +161,10 @@ func newEngine(all []*Rule) *engine {
 func (e *engine) index(t event.Type, named map[string]bool) methods {
 	var all []*clause
 	for _, c := range e.clauses {
-		if c.when != nil && c.when.never {
+		if c.when != nil && c.when.never && !c.breaks() {
 			continue
 		}
-		if types := c.when.only("type"); types == nil || slices.Contains(types, string(t)) {
+		if types := c.only("type"); types == nil || slices.Contains(types, string(t)) {
 			all = append(all, c)
 		}
 	}
@@ -160,7 +173,7 @@ func (e *engine) index(t event.Type, named map[string]bool) methods {
 	}
 	m := methods{byName: make(map[string][]*clause, len(named))}
 	for _, c := range all {
-		names := c.when.only("method")
+		names := c.only("method")
 		if names == nil {
 			m.other = append(m.other, c)
 		}

@@ -65,7 +65,9 @@ func (g generator) file() string {
 		if g.IntN(4) == 0 {
 			fmt.Fprintf(&b, "  topics: %s\n", g.one("mps/events", "mps/+", "other/#"))
 		}
-		switch g.IntN(6) {
+		switch g.IntN(7) {
+		case 6:
+			fmt.Fprintf(&b, "  window: 5m\n  group: '{event.guid}'\n  in_a_row: 2\n  of: '<<%s>>'\n  raise: {summary: s}\n  ends: {age: 1h}\n", g.condition(2))
 		case 0:
 			b.WriteString("  ignore: true\n")
 		case 1:

@@ -308,6 +308,7 @@ func (l *loader) ofWindow(r *rule) fields {
 	return fields{
 		"window":   l.duration(&w.Length, "window"),
 		"at_least": l.count(&w.AtLeast, "at_least"),
+		"in_a_row": l.count(&w.InARow, "in_a_row"),
 		"distinct": l.count(&w.Distinct, "distinct"),
 		"ratio":    l.share(&w.Ratio, "ratio"),
 		"of": func(n ast.Node) {

@@ -14,7 +14,7 @@ import (
 // ofWindows are the keys that only rules with a window have, and ofRaise those that only raising
 // rules have.
 var (
-	ofWindows = []string{"at_least", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
+	ofWindows = []string{"at_least", "in_a_row", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
 	ofRaise   = []string{"for", "cancel", "reminder", "ends", "window", "absent", "expect", "forget", "unless_open"}
 )
 
@@ -66,21 +66,24 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 	w, at := r.Window, has["window"]
 	w.Rule = r.Name
-	ratio, member, atLeast := has["ratio"] != nil, has["member"] != nil, has["at_least"] != nil
-	if !atLeast && has["distinct"] == nil && !w.Held {
-		l.fail(at, "%s: a window wants at_least (so many messages) or distinct (so many members)", r.called())
+	ratio, member, atLeast, inARow := has["ratio"] != nil, has["member"] != nil, has["at_least"] != nil, has["in_a_row"] != nil
+	if !atLeast && !inARow && has["distinct"] == nil && !w.Held {
+		l.fail(at, "%s: a window wants at_least (so many messages), in_a_row (so many one after the other) or distinct (so many members)", r.called())
 	}
 	switch of := has["of"]; {
 	case ratio && of == nil:
 		l.fail(has["ratio"], "%s: ratio wants of: a condition for the messages that it is a share of, or fleet", r.called())
-	case !ratio && of != nil:
-		l.fail(of, "%s: of goes with ratio", r.called())
+	case !ratio && of != nil && (w.Fleet || !inARow):
+		l.fail(of, "%s: of goes with ratio, and a condition also with in_a_row", r.called())
 	}
 	if !member && (has["distinct"] != nil || w.Held || w.Fleet) {
 		l.fail(at, "%s: distinct, leave and of: fleet want member, such as \"{event.guid}\"", r.called())
 	}
 	if w.Held && atLeast {
 		l.fail(has["at_least"], "%s: at_least counts messages, which do not leave: with leave, want distinct", r.called())
+	}
+	if w.Held && inARow {
+		l.fail(has["in_a_row"], "%s: in_a_row counts messages, which do not leave: with leave, want distinct", r.called())
 	}
 	if has["left"] != nil && !w.Held {
 		l.fail(has["left"], "%s: left goes with leave", r.called())

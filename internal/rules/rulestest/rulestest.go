@@ -67,6 +67,8 @@ func Effects(d decision.Decision) (all []string) {
 			all = append(all, "End "+e.Key.Alert)
 		case decision.EndAll:
 			all = append(all, "EndAll "+e.Rule)
+		case decision.Break:
+			all = append(all, "Break "+e.Rule+" of "+e.Group)
 		case decision.Reset:
 			all = append(all, "Reset "+e.Rule+" of "+e.Group)
 		case decision.Leave:

@@ -58,6 +58,7 @@ var (
 		{Rule: "holds", Length: 10 * time.Minute, Distinct: 2, Held: true, Left: 0.6},
 		{Rule: "shares", Length: 5 * time.Minute, AtLeast: 2, Ratio: 0.5},
 		{Rule: "fleet", Length: 20 * time.Minute, Distinct: 2, Ratio: 0.4, Fleet: true, Held: true, Clear: time.Hour},
+		{Rule: "rows", Length: 10 * time.Minute, InARow: 2, Clear: 2 * time.Minute},
 	}
 )
 
@@ -179,7 +180,7 @@ func (m *model) raise(rule string) decision.Raise {
 func (m *model) effect() decision.Effect {
 	w := pick(m, modelWindows...)
 	group, member := pick(m, "g", "h"), pick(m, "m1", "m2", "m3", "m4", "")
-	switch m.r.IntN(20) {
+	switch m.r.IntN(21) {
 	default:
 		return m.raise(pick(m, modelRules...))
 	case 0, 1:
@@ -196,14 +197,16 @@ func (m *model) effect() decision.Effect {
 		return decision.Leave{Rule: w.Rule, Group: group, Member: member}
 	case 8:
 		return decision.Hit{Window: w, Group: group, Only: true}
+	case 16:
+		return decision.Break{Rule: w.Rule, Group: group}
 	case 9, 10, 11:
 		r := m.raise(w.Rule)
 		r.Key = decision.Key{Integration: pick(m, configured, doors), Alert: w.Rule + group}
 		r.Event.Summary = place("count") + " of " + place("of") + ": " + place("members")
 		return decision.Hit{Window: w, Group: group, Member: member, Raise: r}
-	case 16, 17, 18:
+	case 17, 18, 19:
 		return m.heard()
-	case 19:
+	case 20:
 		return decision.Dismiss{Rule: pick(m, modelAbsent...).Rule, Group: group}
 	}
 }
@@ -334,7 +337,7 @@ func (m *model) commands() {
 		m.revives()
 	case 2:
 		rules := map[string]ilert.IntegrationKey{}
-		for _, rule := range append([]string{"counts", "holds", "shares", "fleet"}, modelRules...) {
+		for _, rule := range append([]string{"counts", "holds", "shares", "fleet", "rows"}, modelRules...) {
 			if m.r.IntN(4) > 0 {
 				rules[rule] = pick(m, configured, configured, doors)
 			}

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"ruleend", ruleEndTests},
 		{"revive", reviveTests},
 		{"silence", silenceTests},
+		{"row", inARowTests},
 		{"split", splitTests},
 		{"stale", staleTests},
 		{"status", statusTests},

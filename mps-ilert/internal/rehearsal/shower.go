@@ -130,6 +130,8 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 				s.say("    %s: its end is held until %s\n", e.Key.Alert, s.moment(a.HeldUntil))
 			}
 			continue
+		case decision.Break:
+			w = window{e.Rule, e.Group}
 		case decision.Reset:
 			w = window{e.Rule, e.Group}
 		case decision.Hit:
@@ -182,6 +184,9 @@ func (s *shower) howFar(n alerting.Counted) string {
 	w := n.Window
 	if w.AtLeast > 0 {
 		all = append(all, fmt.Sprintf("%d of %d", n.Hits, w.AtLeast))
+	}
+	if w.InARow > 0 {
+		all = append(all, fmt.Sprintf("%d of %d in a row", n.Row, w.InARow))
 	}
 	if w.Distinct > 0 || w.Held {
 		all = append(all, fmt.Sprintf("%d of %d members", n.Members, max(w.Distinct, 1)))

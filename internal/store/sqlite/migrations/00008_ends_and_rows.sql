@@ -5,6 +5,9 @@ ALTER TABLE alert    ADD COLUMN ends_after INTEGER NOT NULL DEFAULT 0; -- millis
 ALTER TABLE alert    ADD COLUMN held_until INTEGER NOT NULL DEFAULT 0; -- when the held end ends the alert; 0: no end is held
 ALTER TABLE rule_end ADD COLUMN holds      INTEGER NOT NULL DEFAULT 0; -- 1 if the ends of alerts with ends_after are held
 
+-- The messages of a group that have fulfilled the condition in a row.
+ALTER TABLE window_group ADD COLUMN in_a_row INTEGER NOT NULL DEFAULT 0;
+
 -- All that is counted of what waits.
 DROP INDEX alert_filter;
 CREATE INDEX alert_filter ON alert (filter, claimed, tries, next_try, received_at, told, held_until) WHERE pending = 1;
