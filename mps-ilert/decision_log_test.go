@@ -213,7 +213,7 @@ func TestTheDecisionLogTellsWhyAPersonWasPagedOrNot(t *testing.T) {
 	t.Run("a dead letter", func(t *testing.T) {
 		l.send(t, "log/call", `junk`)
 		dead := l.expect(t, logged{"what": "decided", "topic": "log/call", "fate": "dead"})
-		assert.Contains(t, dead["reason"], "the payload is not JSON")
+		assert.Contains(t, dead["reason"], "msg is a text and has no fails")
 	})
 	t.Run("nothing matches", func(t *testing.T) {
 		l.send(t, "log/nobody", `{"fails":true}`)

@@ -222,7 +222,8 @@ func TestABatchOfMessagesMakesFewCallsOfItsStore(t *testing.T) {
 		for i := range batch {
 			name := fmt.Sprint(i)
 			m := message(raise(doors, name), decision.Hit{Window: window, Group: fmt.Sprint(i % 100), Member: name, Raise: raise(doors, "w"+fmt.Sprint(i%100))},
-				send(ilert.LiteralKey(fmt.Sprint(i%50)), name), decision.Leave{Rule: "w", Group: fmt.Sprint(i % 7), Member: "nobody"})
+				send(ilert.LiteralKey(fmt.Sprint(i%50)), name), decision.Leave{Rule: "w", Group: fmt.Sprint(i % 7), Member: "nobody"},
+				decision.Break{Rule: "w", Group: fmt.Sprint(i % 11)}, decision.EndPrefix{Key: decision.Key{Integration: doors, Alert: fmt.Sprint(i % 300)}})
 			m.Decision.Device, m.Fingerprint = name, uint64(1024*again+i+1)
 			if i%2 == 0 {
 				m.Decision = decision.Decision{Dead: "no JSON"}

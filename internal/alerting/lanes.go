@@ -225,7 +225,7 @@ func (v *visit) candidates() (all []candidate) {
 func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 	hold := LaneHold{}
 	for _, one := range v.candidates() {
-		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now) || one.alert.Storm == IsStorm && w.isEnding(one.alert.Group)) {
+		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now) || one.alert.Storm == IsStorm && w.isEnding(v.key, one.alert.Group)) {
 			continue // the next Claim finds the notice of its end
 		}
 		switch {
@@ -254,7 +254,7 @@ func (a *Alert) hasExpired(now time.Time) bool {
 // endIfRuleEnded calls endWithRule for an alert whose rule has ended since it was raised, and reports whether it did.
 func (w *work) endIfRuleEnded(a *Alert, now time.Time) bool {
 	for _, end := range w.allEnds() {
-		if a.Rule == end.Rule && a.Epoch < end.Epoch {
+		if end.covers(a) {
 			w.endWithRule(a.ID, now)
 			return true
 		}

@@ -184,6 +184,8 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 		}
 	case decision.EndAll:
 		w.endAll(e.Rule, o)
+	case decision.EndPrefix:
+		w.endPrefix(e.Key, o)
 	case decision.Send:
 		w.addItem(e, o)
 	case decision.Hit:

@@ -168,6 +168,8 @@ func (p *played) step(random *rand.Rand) {
 		p.apply(source, at, decision.Reset{Rule: rule, Group: group})
 	case n < 31:
 		p.apply("", at, decision.EndAll{Rule: rule})
+	case n < 36 && n > 33:
+		p.apply("", at, decision.EndPrefix{Key: decision.Key{Integration: key.Integration, Alert: []string{"A", "a1", rule + "g"}[random.IntN(3)]}})
 	case n < 32:
 		p.apply("", at, raised, decision.EndAll{Rule: rule}, decision.EndAll{Rule: "q"}, raised)
 	case n < 33:

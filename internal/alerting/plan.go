@@ -21,6 +21,7 @@ func (w *work) plan(messages []Message) error {
 			fleet = fleet || is && hit.Window.Fleet
 		}
 	}
+	k.dividePages()
 	if fleet {
 		k.add(w.fleetKeys(messages[len(messages)-1].ReceivedAt))
 	}
@@ -41,6 +42,8 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 		k.Alerts = appendNew(k.Alerts, idOf(e.Key))
 	case decision.EndAll:
 		k.Rules = append(k.Rules, RuleQuery{e.Rule, w.lastEpoch() + 1, maxPage})
+	case decision.EndPrefix:
+		k.Prefixes = append(k.Prefixes, PrefixQuery{Prefix: prefixOf(e.Key)})
 	case decision.Send:
 		if _, literal := e.IntegrationKey.Literal(); literal {
 			k.Proven = append(k.Proven, e.IntegrationKey)

@@ -98,8 +98,8 @@ type Cause struct {
 	Properties Properties
 }
 
-// RuleEnd is the end of all alerts and windows of a rule that began before it. The row exists until the engine has
-// ended them, a page at a time.
+// RuleEnd is the end of all alerts and windows of a rule, or of all alerts with a Prefix, that began before it. The row
+// exists until the engine has ended them, a page at a time.
 type RuleEnd struct {
 	Rule    string
 	Epoch   int64 // rises with each end of any rule; alerts and windows of a lower epoch end
@@ -111,6 +111,9 @@ type RuleEnd struct {
 	Holds   bool          // the ends of alerts with EndsAfter are held
 	// Kept is the integration key whose alerts do not end; nil: all end.
 	Kept *ilert.IntegrationKey
+	// Prefix is the beginning of the identities of the alerts that end, of all rules; nil: the alerts of Rule end.
+	Prefix *AlertID
+	From   string // of a Prefix: the folded key up to which the alerts have ended
 }
 
 // GroupID is the identity of the window of a group.

@@ -65,7 +65,7 @@ func (end *RuleEnd) origin(now time.Time) *origin {
 func (w *work) endWithRule(id AlertID, now time.Time) {
 	for _, end := range w.allEnds() {
 		a := w.alert(id)
-		if a == nil || a.Rule != end.Rule || a.Epoch >= end.Epoch {
+		if a == nil || !end.covers(a) {
 			continue
 		}
 		a.Epoch = end.Epoch
@@ -98,9 +98,26 @@ func (w *work) spareGroup(a *Alert, epoch int64) {
 	}
 }
 
-// isEnding reports whether a rule has ended and alerts are left of it.
-func (w *work) isEnding(rule string) bool {
-	return slices.ContainsFunc(w.allEnds(), func(end RuleEnd) bool { return end.Rule == rule })
+// covers reports whether the alert ends with the RuleEnd.
+func (end *RuleEnd) covers(a *Alert) bool {
+	switch {
+	case a.Epoch >= end.Epoch:
+		return false
+	case end.Prefix != nil:
+		return a.Storm != IsStorm && a.ID.HasPrefix(*end.Prefix)
+	default:
+		return a.Rule == end.Rule
+	}
+}
+
+// isEnding reports whether alerts of a rule with an integration key may be left that have ended together.
+func (w *work) isEnding(key ilert.IntegrationKey, rule string) bool {
+	return slices.ContainsFunc(w.allEnds(), func(end RuleEnd) bool {
+		if end.Prefix != nil {
+			return end.Prefix.Integration == key
+		}
+		return end.Rule == rule
+	})
 }
 
 // endGroupWithRule deletes the window of a group if its rule has ended since it began, and ends its alert. It returns
@@ -111,6 +128,12 @@ func (w *work) endGroupWithRule(id GroupID, now time.Time) *Group {
 		return nil
 	}
 	for _, end := range w.allEnds() {
+		if end.Prefix != nil && g.Alert.HasPrefix(*end.Prefix) {
+			w.endWithRule(g.Alert, now)
+			if g = w.group(id); g == nil {
+				return nil
+			}
+		}
 		if end.Windows && id.Rule == end.Rule && g.Epoch < end.Epoch {
 			if g.Alert != (AlertID{}) {
 				w.endWithRule(g.Alert, now)
@@ -156,12 +179,19 @@ func (w *work) endAll(rule string, o *origin) {
 	}
 	w.forgetGroups(page, func(g *Group) bool { return w.alertOf(g) != nil })
 	if max(len(page.Alerts), len(page.Groups)) == maxPage {
-		end := RuleEnd{Rule: rule, At: o.at, Arrived: o.arrived, Windows: true, Holds: true}
-		if o.message != nil {
-			end.Source, end.MaxSkew = o.message.Source, o.message.MaxSkew
-		}
+		end := o.ruleEnd()
+		end.Rule, end.Windows = rule, true
 		w.addEnd(end)
 	}
+}
+
+// ruleEnd returns a RuleEnd that a message causes.
+func (o *origin) ruleEnd() RuleEnd {
+	end := RuleEnd{At: o.at, Arrived: o.arrived, Holds: true}
+	if o.message != nil {
+		end.Source, end.MaxSkew = o.message.Source, o.message.MaxSkew
+	}
+	return end
 }
 
 // forgetGroups forgets the windows of a page, unless they are spared, once all alerts of the rule have ended: each alert
@@ -177,8 +207,22 @@ func (w *work) forgetGroups(page RulePage, spared func(*Group) bool) {
 	}
 }
 
-// endPage ends the next page of alerts and windows of a rule, and deletes the RuleEnd after the last page.
+// pageKeys returns the keys of the next page of alerts and windows that end.
+func (end *RuleEnd) pageKeys() Keys {
+	if end.Prefix != nil {
+		return Keys{Prefixes: []PrefixQuery{{*end.Prefix, end.From, maxPage}}}
+	}
+	return Keys{Rules: []RuleQuery{{end.Rule, end.Epoch, maxPage}}}
+}
+
+// endPage ends the next page of alerts and windows, and deletes the RuleEnd after the last page.
 func (w *work) endPage(end RuleEnd, now time.Time) {
+	if end.Prefix != nil {
+		if !w.endPrefixPage(&end, now) {
+			w.forgetEnd(end)
+		}
+		return
+	}
 	page := w.rows.Rules[end.Rule]
 	for _, id := range page.Alerts {
 		w.endWithRule(id, now)
@@ -189,6 +233,10 @@ func (w *work) endPage(end RuleEnd, now time.Time) {
 	if len(page.Alerts) == maxPage || end.Windows && len(page.Groups) == maxPage {
 		return
 	}
+	w.forgetEnd(end)
+}
+
+func (w *work) forgetEnd(end RuleEnd) {
 	w.ends = slices.DeleteFunc(w.ends, func(other RuleEnd) bool { return other.Epoch == end.Epoch })
 	w.changes.NoRuleEnds = append(w.changes.NoRuleEnds, end)
 }

@@ -127,6 +127,17 @@ func (e *Engine) Alert(ctx context.Context, k decision.Key) (a *Alert, err error
 	return a, err
 }
 
+// AnyRaised reports whether an alert should be open that has the integration key of a key, and a key that begins so.
+func (e *Engine) AnyRaised(ctx context.Context, begins decision.Key) (raised bool, err error) {
+	err = e.view(ctx, func(w *work) error {
+		prefix := prefixOf(begins)
+		err := w.load(Keys{Prefixes: []PrefixQuery{{Prefix: prefix, Limit: maxPage}}})
+		raised = slices.ContainsFunc(w.rows.Prefixes[prefix].Alerts, func(id AlertID) bool { return w.isRaised(id) })
+		return err
+	})
+	return raised, err
+}
+
 // IsRaised reports whether the alert should be open, whether ilert knows it or not. It may be nil.
 func (a *Alert) IsRaised() bool { return a.open() }
 

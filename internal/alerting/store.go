@@ -83,35 +83,37 @@ type Tx interface {
 
 // Keys is the list of rows that Load reads.
 type Keys struct {
-	Alerts  []AlertID
-	Groups  []GroupID // with all members
-	Storms  []StormQuery
-	Rules   []RuleQuery
-	Outbox  []int64
-	Behind  []OutboxRef
-	Letters []int64
-	Proven  []ilert.IntegrationKey // must be literal
-	Devices []string
-	Fleet   time.Time // count the devices seen after it; zero: do not count
-	Volumes bool
-	Orders  bool
-	Busy    []ilert.IntegrationKey
+	Alerts   []AlertID
+	Groups   []GroupID // with all members
+	Storms   []StormQuery
+	Rules    []RuleQuery
+	Prefixes []PrefixQuery
+	Outbox   []int64
+	Behind   []OutboxRef
+	Letters  []int64
+	Proven   []ilert.IntegrationKey // must be literal
+	Devices  []string
+	Fleet    time.Time // count the devices seen after it; zero: do not count
+	Volumes  bool
+	Orders   bool
+	Busy     []ilert.IntegrationKey
 }
 
 // Rows is the set of rows that Load has read. A key without a row has a nil entry or no entry, as each field says.
 type Rows struct {
-	Alerts  map[AlertID]*Alert            // nil: there is no such alert
-	Ended   map[AlertID]Report            // of alerts that were deleted; no entry: there is no report
-	Groups  map[GroupID]*Group            // nil: there is no such group
-	Storms  map[StormQuery]StormMembers   // the members are in Alerts, too
-	Rules   map[string]RulePage           // by rule
-	Outbox  map[int64]*OutboxItem         // no entry: there is no such item
-	Behind  map[OutboxRef][]ilert.Type    // event types in the order of the outbox
-	Letters map[int64]*Letter             // no entry: there is no such letter
-	Proven  map[ilert.IntegrationKey]bool // ilert has taken an event by it
-	Devices map[string]time.Time          // no entry: the device is not known
-	Fleet   int                           // number of devices
-	Volumes Volumes
+	Alerts   map[AlertID]*Alert            // nil: there is no such alert
+	Ended    map[AlertID]Report            // of alerts that were deleted; no entry: there is no report
+	Groups   map[GroupID]*Group            // nil: there is no such group
+	Storms   map[StormQuery]StormMembers   // the members are in Alerts, too
+	Rules    map[string]RulePage           // by rule
+	Prefixes map[AlertID]PrefixPage        // by prefix
+	Outbox   map[int64]*OutboxItem         // no entry: there is no such item
+	Behind   map[OutboxRef][]ilert.Type    // event types in the order of the outbox
+	Letters  map[int64]*Letter             // no entry: there is no such letter
+	Proven   map[ilert.IntegrationKey]bool // ilert has taken an event by it
+	Devices  map[string]time.Time          // no entry: the device is not known
+	Fleet    int                           // number of devices
+	Volumes  Volumes
 	// With Volumes: no lower than the highest ID of a dead letter and of an outbox item.
 	LastLetter, LastItem int64
 

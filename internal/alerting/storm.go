@@ -65,7 +65,7 @@ func (w *work) formStorms(lanes []visit, now time.Time) (joined []int, err error
 	var lane []int      // of each join: its index in lanes
 	for i := range lanes {
 		for _, backlog := range lanes[i].work.Rules {
-			if w.isEnding(backlog.Rule) {
+			if w.isEnding(lanes[i].key, backlog.Rule) {
 				continue // these alerts end with it
 			}
 			s, free := w.findStorm(lanes[i].key, backlog.Rule)

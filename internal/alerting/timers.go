@@ -26,7 +26,7 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	}
 	end, ending := w.oldestEnd()
 	if ending {
-		k.Rules = append(k.Rules, RuleQuery{end.Rule, end.Epoch, maxPage})
+		k.add(end.pageKeys())
 	}
 	if err := w.loadAll(k); err != nil {
 		return false, err

@@ -60,7 +60,7 @@ func newWork(ctx context.Context, e *Engine, tx Tx) *work {
 		awaited: map[GroupID]*Awaited{}, depended: map[AlertID]bool{},
 		rows: Rows{
 			Alerts: map[AlertID]*Alert{}, Ended: map[AlertID]Report{}, Groups: map[GroupID]*Group{},
-			Storms: map[StormQuery]StormMembers{}, Rules: map[string]RulePage{}, Outbox: map[int64]*OutboxItem{},
+			Storms: map[StormQuery]StormMembers{}, Rules: map[string]RulePage{}, Prefixes: map[AlertID]PrefixPage{}, Outbox: map[int64]*OutboxItem{},
 			Behind: map[OutboxRef][]ilert.Type{}, Letters: map[int64]*Letter{}, Proven: map[ilert.IntegrationKey]bool{},
 			Devices: map[string]time.Time{}, Busy: map[ilert.IntegrationKey]bool{},
 		},
@@ -119,6 +119,13 @@ func (w *work) load(k Keys) error {
 		rules[q.Rule] = struct{}{}
 		return read || twice
 	})
+	prefixes := map[AlertID]struct{}{}
+	k.Prefixes = slices.DeleteFunc(slices.Clone(k.Prefixes), func(q PrefixQuery) bool {
+		_, read := w.rows.Prefixes[q.Prefix]
+		_, twice := prefixes[q.Prefix]
+		prefixes[q.Prefix] = struct{}{}
+		return read || twice
+	})
 	k.Outbox = unread(k.Outbox, w.rows.Outbox)
 	k.Letters = unread(k.Letters, w.rows.Letters)
 	k.Proven = unread(k.Proven, w.rows.Proven)
@@ -167,7 +174,7 @@ func unread[K comparable, V any](keys []K, rows map[K]V) []K {
 }
 
 func (k *Keys) empty() bool {
-	return len(k.Alerts)+len(k.Groups)+len(k.Storms)+len(k.Rules)+len(k.Outbox)+len(k.Behind)+len(k.Letters)+len(k.Proven)+len(k.Devices)+len(k.Busy) == 0 &&
+	return len(k.Alerts)+len(k.Groups)+len(k.Storms)+len(k.Rules)+len(k.Prefixes)+len(k.Outbox)+len(k.Behind)+len(k.Letters)+len(k.Proven)+len(k.Devices)+len(k.Busy) == 0 &&
 		k.Fleet.IsZero() && !k.Volumes && !k.Orders
 }
 
@@ -177,6 +184,7 @@ func (k *Keys) add(other Keys) {
 	k.Groups = append(k.Groups, other.Groups...)
 	k.Storms = append(k.Storms, other.Storms...)
 	k.Rules = append(k.Rules, other.Rules...)
+	k.Prefixes = append(k.Prefixes, other.Prefixes...)
 	k.Outbox = append(k.Outbox, other.Outbox...)
 	k.Behind = append(k.Behind, other.Behind...)
 	k.Letters = append(k.Letters, other.Letters...)

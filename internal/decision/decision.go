@@ -70,8 +70,8 @@ func briefly(err error) string {
 	return reason
 }
 
-// Effect is one change that a message causes: Raise, Accept, End, EndAll, Send, Hit, Break, Reset,
-// Leave, Heard or Dismiss.
+// Effect is one change that a message causes: Raise, Accept, End, EndAll, EndPrefix, Send, Hit,
+// Break, Reset, Leave, Heard or Dismiss.
 type Effect interface{ effect() }
 
 // Key identifies an alert.
@@ -123,6 +123,10 @@ type End struct {
 // EndAll is the effect that all alerts of a rule should be resolved and its windows emptied.
 type EndAll struct{ Rule string }
 
+// EndPrefix is the effect that all alerts should be resolved that have the integration key of Key and
+// whose keys begin with its alert key.
+type EndPrefix struct{ Key Key }
+
 // Send is the effect that an event is sent to ilert as it is, in the order of arrival.
 type Send struct {
 	redact.All
@@ -169,12 +173,13 @@ type Window struct {
 	Clear time.Duration
 }
 
-func (Raise) effect()  {}
-func (Accept) effect() {}
-func (End) effect()    {}
-func (EndAll) effect() {}
-func (Send) effect()   {}
-func (Hit) effect()    {}
-func (Break) effect()  {}
-func (Reset) effect()  {}
-func (Leave) effect()  {}
+func (Raise) effect()     {}
+func (Accept) effect()    {}
+func (End) effect()       {}
+func (EndAll) effect()    {}
+func (EndPrefix) effect() {}
+func (Send) effect()      {}
+func (Hit) effect()       {}
+func (Break) effect()     {}
+func (Reset) effect()     {}
+func (Leave) effect()     {}

@@ -25,7 +25,7 @@ func (w *work) ofAbsence(c *clause) (decision.Effect, error) {
 // heard returns the effect that a message of a group has come.
 func (w *work) heard(r *Rule, group string) (decision.Heard, error) {
 	w.facts.Group = group
-	key, err := w.keyOf(r)
+	key, err := w.keyOf(r, r.Key, "key")
 	if err != nil {
 		return decision.Heard{}, err
 	}

@@ -18,7 +18,7 @@ func (w *work) add(c *clause) error {
 		return err
 	}
 	if effect != nil {
-		w.decision.Effects, w.places = append(w.decision.Effects, effect), append(w.places, c.place)
+		w.addEffect(c, effect)
 	} else if w.ignoring == nil {
 		w.ignoring = c
 	}
@@ -28,12 +28,20 @@ func (w *work) add(c *clause) error {
 	return nil
 }
 
+// addEffect adds an effect of a clause to the decision.
+func (w *work) addEffect(c *clause, effect decision.Effect) {
+	w.decision.Effects, w.places = append(w.decision.Effects, effect), append(w.places, c.place)
+}
+
 // effect returns the effect of a clause that matches, or nil if its rule ignores the message.
 func (w *work) effect(c *clause) (decision.Effect, error) {
 	r := c.rule
 	switch {
 	case c.is == ends && r.EndsAll:
 		return decision.EndAll{Rule: r.Name}, nil
+	case c.is == ends && r.EndsMatch != nil:
+		key, err := w.keyOf(r, r.EndsMatch, "match")
+		return decision.EndPrefix{Key: key}, err
 	case r.Window != nil:
 		return w.ofWindow(c)
 	case r.Absence != nil:
@@ -41,10 +49,12 @@ func (w *work) effect(c *clause) (decision.Effect, error) {
 	case r.Action == Ignore:
 		return nil, nil
 	}
-	key, err := w.keyOf(r)
+	key, err := w.keyOf(r, r.Key, "key")
 	switch {
 	case err != nil:
 		return nil, err
+	case r.Prefix:
+		return decision.EndPrefix{Key: key}, nil
 	case c.is == ends, r.Action == Resolve:
 		return decision.End{Key: key}, nil
 	case c.is == cancels:
@@ -76,7 +86,7 @@ func (w *work) ofWindow(c *clause) (decision.Effect, error) {
 		return decision.Leave{Rule: r.Name, Group: group, Member: member}, nil
 	}
 	w.facts.Group = group
-	key, err := w.keyOf(r)
+	key, err := w.keyOf(r, r.Key, "key")
 	if err != nil {
 		return nil, err
 	}
@@ -87,32 +97,14 @@ func (w *work) ofWindow(c *clause) (decision.Effect, error) {
 	return decision.Hit{Window: r.Window, Group: group, Member: member, Raise: raised}, nil
 }
 
-// addBreak adds the effect of a message that does not fulfil the condition of a rule with in_a_row. A message of which
-// the group is not known breaks no row.
-func (w *work) addBreak(c *clause) {
-	r := c.rule
-	if r.Of != nil {
-		w.prepare(r, r.Of.needs)
-		if holds, err := r.Of.holds(w.machine, &w.facts); err != nil || !holds {
-			return
-		}
-	}
-	if r.Group != nil {
-		w.prepare(r, r.Group.needs)
-	}
-	if group, err := r.Group.text(w.machine, &w.facts); err == nil {
-		w.decision.Effects, w.places = append(w.decision.Effects, decision.Break{Rule: r.Name, Group: group}), append(w.places, c.place)
-	}
-}
-
-// keyOf returns the key of the alert of a rule.
-func (w *work) keyOf(r *Rule) (decision.Key, error) {
-	key, err := r.Key.text(w.machine, &w.facts)
+// keyOf returns the key of the alert of a rule, or the beginning of keys, from a text of the rule with a name.
+func (w *work) keyOf(r *Rule, text *Template, name string) (decision.Key, error) {
+	key, err := text.text(w.machine, &w.facts)
 	if err == nil && strings.TrimSpace(key) == "" {
 		err = errors.New("is empty")
 	}
 	if err != nil {
-		return decision.Key{}, fmt.Errorf("key: %w", err)
+		return decision.Key{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return decision.Key{Integration: r.IntegrationKey, Alert: key}, nil
 }

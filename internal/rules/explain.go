@@ -120,20 +120,6 @@ func (w *work) explainOne(c *clause, overruled []decision.Overruled) (does []str
 	return nil, "not true: " + w.untrue(c) + w.breaking(c), nil
 }
 
-// breaking describes the effect of a clause that does not match, if it breaks a row.
-func (w *work) breaking(c *clause) string {
-	if !c.breaks() {
-		return ""
-	}
-	alone := *w
-	alone.decision, alone.places = decision.Decision{}, nil
-	alone.addBreak(c)
-	if len(alone.decision.Effects) == 0 {
-		return ""
-	}
-	return ", which breaks the row in the window" + ofGroup(alone.decision.Effects[0].(decision.Break).Group)
-}
-
 // says describes the effect of a clause that matches.
 func (w *work) says(c *clause, overruled []decision.Overruled) ([]string, error) {
 	alone := *w
@@ -170,6 +156,8 @@ func doing(effect decision.Effect) string {
 			return "ends the alert " + e.Key.Alert + " if it still waits to be sent"
 		}
 		return "ends the alert " + e.Key.Alert
+	case decision.EndPrefix:
+		return "ends all alerts whose keys begin with " + e.Key.Alert
 	case decision.EndAll:
 		return "ends all alerts of the rule"
 	case decision.Reset:

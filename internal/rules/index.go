@@ -71,6 +71,8 @@ func (c *clause) ownNeeds() (n needs) {
 	switch {
 	case c.is == ends && r.EndsAll:
 		return n
+	case c.is == ends && r.EndsMatch != nil:
+		return n.and(r.EndsMatch.needs)
 	case c.is == ends && r.Window == nil, c.is == cancels:
 		templates = append(templates, r.Key)
 	case c.is == leaves:
@@ -113,11 +115,6 @@ func (c *clause) order() int {
 	default:
 		return orderOfRaising
 	}
-}
-
-// breaks reports whether a message breaks the row of a window if it does not fulfil the condition.
-func (c *clause) breaks() bool {
-	return c.is == begins && c.rule.Window != nil && c.rule.Window.InARow > 0
 }
 
 // only returns the values that a field of an event must have one of to be of interest for the clause; nil: any.

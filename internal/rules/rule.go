@@ -43,6 +43,9 @@ type Rule struct {
 	EndsWhen                    *Expression
 	Cancel                      *Expression // ends the alert while it waits for For
 	EndsAll                     bool
+	EndsMatch                   *Template // EndsWhen ends all alerts whose keys begin so; nil: the alert of the message
+
+	Prefix bool // of Resolve: Key is the beginning of the keys
 
 	Window        *decision.Window // nil: the rule decides by one message
 	Group, Member *Template

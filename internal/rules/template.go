@@ -317,3 +317,11 @@ func MayBeEqual(a, b *Template) bool {
 	p, q = strings.ToLower(strings.TrimSpace(a.finishes())), strings.ToLower(strings.TrimSpace(b.finishes()))
 	return before && (strings.HasSuffix(p, q) || strings.HasSuffix(q, p))
 }
+
+// MayBegin reports whether the text of a key may begin with that of a prefix.
+func MayBegin(key, prefix *Template) bool {
+	k, whole := key.begins()
+	p, wholePrefix := prefix.begins()
+	k, p = strings.ToLower(strings.TrimSpace(k)), strings.ToLower(strings.TrimLeft(p, " \t\r\n"))
+	return strings.HasPrefix(k, p) || strings.HasPrefix(p, k) && !(whole && wholePrefix)
+}

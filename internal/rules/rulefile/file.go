@@ -211,6 +211,29 @@ func (l *loader) template(to **rules.Template, what string, limits rules.Limits)
 	}
 }
 
+// prefix reads a template, and returns whether the text in the file ends in a star. Then the template is the text before
+// the star.
+func (l *loader) prefix(to **rules.Template, what string) func(ast.Node) bool {
+	return func(n ast.Node) bool {
+		text, ok := l.scalar(n, what)
+		if !ok {
+			return true // the mistake has been named
+		}
+		text, isPrefix := strings.CutSuffix(text, "*")
+		if isPrefix && strings.TrimSpace(text) == "" {
+			l.fail(n, "%s: %q would end all alerts: want the beginning of their keys before the star", what, "*")
+			return true
+		}
+		var err error
+		if *to, err = rules.ParseText(text, rules.NotEmpty, l.file.options); err != nil {
+			l.fail(n, "%s: %w", what, err)
+			return true
+		}
+		l.item(n, what, (*to).NamesItem())
+		return isPrefix
+	}
+}
+
 // rule reads one rule.
 func (l *loader) rule(n ast.Node) *rule {
 	r := &rule{Rule: rules.Rule{Options: l.file.options, IntegrationKey: l.file.keyOf}, at: l.place(n)}
@@ -281,11 +304,14 @@ func (l *loader) ofRule(r *rule) fields {
 			r.Topics = &rules.Topics{}
 			l.filters(&r.Topics.Filters)(n)
 		},
-		"each":    l.eachOf(r),
-		"when":    l.condition(&r.When, "when"),
-		"raise":   func(n ast.Node) { r.Action = rules.Raise; l.raise(r, n) },
-		"accept":  toKey("accept", rules.Accept),
-		"resolve": toKey("resolve", rules.Resolve),
+		"each":   l.eachOf(r),
+		"when":   l.condition(&r.When, "when"),
+		"raise":  func(n ast.Node) { r.Action = rules.Raise; l.raise(r, n) },
+		"accept": toKey("accept", rules.Accept),
+		"resolve": func(n ast.Node) {
+			r.Action = rules.Resolve
+			r.Prefix = l.prefix(&r.Key, "resolve")(n)
+		},
 		"ignore": func(n ast.Node) {
 			r.Action = rules.Ignore
 			var ignored bool
@@ -337,8 +363,13 @@ func orNone(list []string) string {
 // ends reads how the alerts of a rule end.
 func (l *loader) ends(r *rule, n ast.Node) {
 	l.object(n, "ends", fields{
-		"when":    l.condition(&r.EndsWhen, "ends.when"),
-		"all":     l.boolean(&r.EndsAll, "ends.all"),
+		"when": l.condition(&r.EndsWhen, "ends.when"),
+		"all":  l.boolean(&r.EndsAll, "ends.all"),
+		"match": func(n ast.Node) {
+			if !l.prefix(&r.EndsMatch, "ends.match")(n) {
+				l.fail(n, "ends.match: want the beginning of keys with a star behind it, such as \"plc7/*\"")
+			}
+		},
 		"after":   l.duration(&r.After, "ends.after"),
 		"silence": l.duration(&r.Silence, "ends.silence"),
 		"age":     l.duration(&r.Age, "ends.age"),

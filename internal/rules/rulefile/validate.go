@@ -42,6 +42,9 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if r.EndsAll && r.EndsWhen == nil {
 		l.fail(has["ends"], "%s: ends.all goes with ends.when", r.called())
 	}
+	if r.EndsMatch != nil && (r.EndsWhen == nil || r.EndsAll) {
+		l.fail(has["ends"], "%s: ends.match goes with ends.when, and not with ends.all", r.called())
+	}
 	if r.Age > 0 && r.Age <= r.For {
 		l.fail(has["ends"], "%s: ends.age has to be longer than for, or the alert ends before it is sent", r.called())
 	}
@@ -130,7 +133,7 @@ func (r *rule) mistake(text string) Mistake {
 // checkEnds finds rules whose alerts can never end, and rules without an end that ends.after could hold.
 func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
-		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil || r.Absence != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
+		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil && r.EndsMatch == nil || r.Absence != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
 			continue
 		}
 		switch {
@@ -147,9 +150,18 @@ func checkEnds(all []*rule) (mistakes MistakesError) {
 	return mistakes
 }
 
-// isResolved reports whether a rule of some may resolve the alert of a rule.
+// isResolved reports whether a rule of some may resolve the alert of a rule by its key.
 func isResolved(r *rule, all []*rule) bool {
 	return slices.ContainsFunc(all, func(other *rule) bool {
-		return other.Action == rules.Resolve && rules.MayBeEqual(r.Key, other.Key) && other.IntegrationKey == r.IntegrationKey
+		switch {
+		case other.IntegrationKey != r.IntegrationKey || other.broken:
+			return false
+		case other.EndsMatch != nil:
+			return rules.MayBegin(r.Key, other.EndsMatch)
+		case other.Prefix:
+			return rules.MayBegin(r.Key, other.Key)
+		default:
+			return other.Action == rules.Resolve && rules.MayBeEqual(r.Key, other.Key)
+		}
 	})
 }

@@ -65,6 +65,8 @@ func Effects(d decision.Decision) (all []string) {
 			all = append(all, "Accept "+e.Key.Alert)
 		case decision.End:
 			all = append(all, "End "+e.Key.Alert)
+		case decision.EndPrefix:
+			all = append(all, "EndPrefix "+e.Key.Alert)
 		case decision.EndAll:
 			all = append(all, "EndAll "+e.Rule)
 		case decision.Break:

@@ -97,6 +97,26 @@ func (t *tx) loadAlerts(keys alerting.Keys, rows *alerting.Rows) {
 		}
 		set(&rows.Rules, query.Rule, page)
 	}
+	for _, query := range keys.Prefixes {
+		page := t.prefixPage(query)
+		for _, id := range page.Alerts {
+			t.loadAlert(id, rows)
+		}
+		set(&rows.Prefixes, query.Prefix, page)
+	}
+}
+
+// prefixPage returns the alerts whose identities begin with a prefix.
+func (t *tx) prefixPage(query alerting.PrefixQuery) (page alerting.PrefixPage) {
+	for id := range t.alerts {
+		if id.HasPrefix(query.Prefix) && id.Folded > query.From {
+			page.Alerts = append(page.Alerts, id)
+		}
+	}
+	slices.SortFunc(page.Alerts, compareIDs)
+	page.Alerts = upTo(page.Alerts, query.Limit)
+	page.Full = len(page.Alerts) == query.Limit
+	return page
 }
 
 func (t *tx) loadAlert(id alerting.AlertID, rows *alerting.Rows) {

@@ -36,7 +36,8 @@ func everything(t *testing.T, tx alerting.Tx) {
 	require.NoError(t, tx.Load(ctx, alerting.Keys{
 		Alerts: []alerting.AlertID{id, {Folded: "none"}}, Groups: []alerting.GroupID{group},
 		Storms: []alerting.StormQuery{{Key: key, Rule: "r"}}, Rules: []alerting.RuleQuery{{Rule: "r", Epoch: 1}},
-		Outbox: []int64{1}, Behind: []alerting.OutboxRef{{ID: 1, Alert: id}}, Letters: []int64{1}, Proven: []ilert.IntegrationKey{key},
+		Prefixes: []alerting.PrefixQuery{{Prefix: id}},
+		Outbox:   []int64{1}, Behind: []alerting.OutboxRef{{ID: 1, Alert: id}}, Letters: []int64{1}, Proven: []ilert.IntegrationKey{key},
 		Devices: []string{"d"}, Fleet: now, Volumes: true, Orders: true, Busy: []ilert.IntegrationKey{key},
 	}, new(alerting.Rows)))
 	_, err := tx.FindDue(ctx, now, 1, 1)

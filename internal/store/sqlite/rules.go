@@ -27,7 +27,31 @@ func (t *tx) loadRules(keys *alerting.Keys, rows *alerting.Rows) error {
 	return nil
 }
 
-const ruleEndColumns = `rule, epoch, at, arrived, source, max_skew, windows, kept, holds`
+// loadPrefixes reads alerts in the order of their keys, from the first that begins with a prefix or is behind From.
+func (t *tx) loadPrefixes(keys *alerting.Keys, rows *alerting.Rows) error {
+	for _, q := range keys.Prefixes {
+		var page alerting.PrefixPage
+		from := q.Prefix.Folded
+		if q.From != "" {
+			from = q.From + "\x00" // the next text
+		}
+		end := q.Prefix.Folded + "\xff" // behind all texts in UTF-8 that begin so
+		err := t.each(func(r *row) {
+			a := scanAlert(r)
+			addAlert(a, rows)
+			page.Alerts = append(page.Alerts, a.ID)
+		}, `SELECT `+alertColumns+` FROM alert WHERE integration_key = ? AND folded_key >= ? AND folded_key < ? ORDER BY folded_key LIMIT ? + 0`,
+			q.Prefix.Integration.Text(), from, end, q.Limit)
+		if err != nil {
+			return err
+		}
+		page.Full = len(page.Alerts) == q.Limit
+		mapIn(&rows.Prefixes)[q.Prefix] = page
+	}
+	return nil
+}
+
+const ruleEndColumns = `rule, epoch, at, arrived, source, max_skew, windows, kept, holds, prefix_key, prefix, ended_to`
 
 func (t *tx) saveRules(c *alerting.Changes) error {
 	for _, end := range c.NoRuleEnds {
@@ -37,12 +61,16 @@ func (t *tx) saveRules(c *alerting.Changes) error {
 	}
 	for _, end := range c.RuleEnds {
 		t.epoch = max(t.epoch, end.Epoch)
-		var kept any // NULL
+		var kept, prefixKey any // NULL
+		prefix := ""
 		if end.Kept != nil {
 			kept = end.Kept.Text()
 		}
-		err := t.exec(`INSERT OR REPLACE INTO rule_end (`+ruleEndColumns+`) VALUES (?,?,?,?,?,?,?,?,?)`,
-			end.Rule, end.Epoch, millis(end.At), millis(end.Arrived), end.Source, end.MaxSkew.Milliseconds(), end.Windows, kept, end.Holds)
+		if end.Prefix != nil {
+			prefixKey, prefix = end.Prefix.Integration.Text(), end.Prefix.Folded
+		}
+		err := t.exec(`INSERT OR REPLACE INTO rule_end (`+ruleEndColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
+			end.Rule, end.Epoch, millis(end.At), millis(end.Arrived), end.Source, end.MaxSkew.Milliseconds(), end.Windows, kept, end.Holds, prefixKey, prefix, end.From)
 		if err != nil {
 			return err
 		}
@@ -64,6 +92,11 @@ func (t *tx) recoverRules(m *alerting.Memory) error {
 			end.Kept = &kept
 		}
 		end.Holds = r.bool()
+		key, is := r.keyOrNull()
+		if prefix := r.text(); is {
+			end.Prefix = &alerting.AlertID{Integration: key, Folded: prefix}
+		}
+		end.From = r.text()
 		m.RuleEnds = append(m.RuleEnds, end)
 	}, `SELECT `+ruleEndColumns+` FROM rule_end ORDER BY epoch, rule`)
 	if err != nil {

@@ -155,7 +155,7 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 
 // loads holds the parts of Load.
 var loads = []func(*tx, *alerting.Keys, *alerting.Rows) error{
-	(*tx).loadAlerts, (*tx).loadGroups, (*tx).loadStorms, (*tx).loadRules, (*tx).loadOutbox, (*tx).loadBehind,
+	(*tx).loadAlerts, (*tx).loadGroups, (*tx).loadStorms, (*tx).loadRules, (*tx).loadPrefixes, (*tx).loadOutbox, (*tx).loadBehind,
 	(*tx).loadLetters, (*tx).loadProven, (*tx).loadDevices, (*tx).loadVolumes, (*tx).loadBusy, (*tx).loadOrders,
 }
 

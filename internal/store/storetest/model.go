@@ -180,7 +180,7 @@ func (m *model) raise(rule string) decision.Raise {
 func (m *model) effect() decision.Effect {
 	w := pick(m, modelWindows...)
 	group, member := pick(m, "g", "h"), pick(m, "m1", "m2", "m3", "m4", "")
-	switch m.r.IntN(21) {
+	switch m.r.IntN(22) {
 	default:
 		return m.raise(pick(m, modelRules...))
 	case 0, 1:
@@ -197,6 +197,9 @@ func (m *model) effect() decision.Effect {
 		return decision.Leave{Rule: w.Rule, Group: group, Member: member}
 	case 8:
 		return decision.Hit{Window: w, Group: group, Only: true}
+	case 17:
+		k := m.key()
+		return decision.EndPrefix{Key: decision.Key{Integration: k.Integration, Alert: k.Alert[:1]}}
 	case 16:
 		return decision.Break{Rule: w.Rule, Group: group}
 	case 9, 10, 11:
@@ -204,9 +207,9 @@ func (m *model) effect() decision.Effect {
 		r.Key = decision.Key{Integration: pick(m, configured, doors), Alert: w.Rule + group}
 		r.Event.Summary = place("count") + " of " + place("of") + ": " + place("members")
 		return decision.Hit{Window: w, Group: group, Member: member, Raise: r}
-	case 17, 18, 19:
+	case 18, 19, 20:
 		return m.heard()
-	case 20:
+	case 21:
 		return decision.Dismiss{Rule: pick(m, modelAbsent...).Rule, Group: group}
 	}
 }

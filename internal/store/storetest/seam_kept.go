@@ -175,6 +175,8 @@ func testTheEndsOfRulesWaitInPages(t *testing.T, s *seam) {
 		{Rule: "r", Epoch: 2, At: in(1), Arrived: in(3), Source: "s", MaxSkew: time.Minute, Windows: true, Kept: &third},
 		{Rule: "other", Epoch: 3, At: in(2), Arrived: in(4), Kept: &configured},
 		{Rule: "r", Epoch: 4, At: in(2), Arrived: in(4), Holds: true},
+		{Epoch: 5, At: in(2), Arrived: in(4), Prefix: &alerting.AlertID{Integration: doors, Folded: "plc7/"}, From: "plc7/ä"},
+		{Epoch: 6, At: in(2), Arrived: in(4), Prefix: &alerting.AlertID{}},
 	}
 	s.save(alerting.Changes{RuleEnds: ends[1:]})
 	s.save(alerting.Changes{RuleEnds: ends[:1]})
@@ -182,7 +184,7 @@ func testTheEndsOfRulesWaitInPages(t *testing.T, s *seam) {
 	assert.LessOrEqual(t, s.due(), 3*time.Second, "at once")
 	m := s.recovered()
 	assert.Equal(t, ends, m.RuleEnds)
-	assert.EqualValues(t, 4, m.Epoch)
+	assert.EqualValues(t, 6, m.Epoch)
 	s.save(alerting.Changes{NoRuleEnds: ends[:2]})
 	assert.Equal(t, ends[2:], s.recovered().RuleEnds, "another end of the rule stays")
 	s.save(alerting.Changes{NoRuleEnds: ends[2:]})

@@ -19,6 +19,7 @@ var rowTests = []func(*testing.T, *seam){
 	testALetterIsKeptWithAllThatItHas,
 	testRowsBelongToTheirCaller,
 	testLoadLeavesWhatIsReadAlone,
+	testPagesOfAPrefixAreInTheOrderOfKeys,
 }
 
 func testWhatIsNotThereIsNil(t *testing.T, s *seam) {

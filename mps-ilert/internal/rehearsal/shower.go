@@ -95,6 +95,12 @@ func (s *shower) noteInVain(ctx context.Context, in *alerting.Engine, effect dec
 			return about(e.Key, func(a *alerting.Alert) bool { return !a.IsWaiting() }, "no alert waits to be sent")
 		}
 		return about(e.Key, isOver, notOpen)
+	case decision.EndPrefix:
+		raised, err := in.AnyRaised(ctx, e.Key)
+		if err == nil && !raised {
+			s.say("    %s*: %s\n", e.Key.Alert, notOpen)
+		}
+		return err
 	case decision.EndAll:
 		alerts, err := in.Alerts(ctx, time.Time{}, e.Rule, 1)
 		if err == nil && len(alerts) == 0 {
