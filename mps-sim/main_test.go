@@ -45,6 +45,7 @@ type running struct {
 	t                     *testing.T
 	page, mqtt, webSocket string
 	stop                  func()
+	expectLog             func(text string) // lines with it are no failure
 }
 
 // start runs the command on free ports until the test ends or stop is called.
@@ -58,10 +59,13 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 		done <- run(ctx, append([]string{"--http=127.0.0.1:0", "--mqtt=127.0.0.1:0", "--mqtt-ws=127.0.0.1:0"}, args...), env, stdout, &stderr)
 		_ = stdout.Close()
 	}()
+	var expected string
 	stop := sync.OnceFunc(func() {
 		cancel()
 		assert.NoError(t, <-done)
-		assert.Empty(t, stderr.String(), "the simulator logs nothing")
+		for line := range strings.Lines(stderr.String()) {
+			assert.True(t, expected != "" && strings.Contains(line, expected), "the simulator logs %s", line)
+		}
 		http.DefaultClient.CloseIdleConnections()
 	})
 	t.Cleanup(stop)
@@ -69,7 +73,7 @@ func start(t *testing.T, env func(string) string, args ...string) running {
 	require.NoError(t, err)
 	page := regexp.MustCompile(`(?m)^Page: +(http://\S+)$`).FindSubmatch(printed)
 	require.NotNil(t, page, "%s", printed)
-	r := running{t: t, page: string(page[1]), stop: stop}
+	r := running{t: t, page: string(page[1]), stop: stop, expectLog: func(text string) { expected = text }}
 	r.webSocket = regexp.MustCompile(`ws://\S+`).FindString(string(printed))
 	if mqtt := regexp.MustCompile(`(?m)^MQTT broker: +mqtt://([^,\n]+)`).FindSubmatch(printed); mqtt != nil {
 		r.mqtt = string(mqtt[1])

@@ -77,3 +77,29 @@ func TestTheEndMayComeInTheMiddleOfAScenario(t *testing.T) {
 	r.stop() // asserts that there is no error
 	assert.Less(t, time.Since(began), brokertest.Wait)
 }
+
+// The page offers a broker that stops for 6 seconds, the flag --scenario also one that stops for a minute.
+func TestTheBrokerStopsForAsLongAsItsNameSays(t *testing.T) {
+	const log = "the MQTT broker" // which the publishers lose
+	var all []scenarioState
+	r := start(t, noEnv, "--rate=0")
+	r.expectLog(log)
+	_, answer := r.call("GET", "/sim/scenarios", "")
+	require.NoError(t, json.Unmarshal([]byte(answer), &all))
+	assert.Len(t, all, 10)
+	assert.Equal(t, "The broker stops for 6 s", r.scenario("broker").Title)
+	began := time.Now()
+	r.call("POST", "/sim/scenarios/broker", "")
+	require.Eventually(t, func() bool { return !r.numbers().BrokerUp }, brokertest.Wait, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return r.numbers().BrokerUp }, brokertest.Wait, 10*time.Millisecond)
+	assert.InDelta(t, 6.5, time.Since(began).Seconds(), 1.5)
+
+	r = start(t, noEnv, "--rate=10", "--scenario=broker-minute")
+	r.expectLog(log)
+	assert.Equal(t, "The broker stops for a minute", r.scenario("broker-minute").Title)
+	assert.Equal(t, 62, r.scenario("broker-minute").Seconds)
+	require.Eventually(t, func() bool { return r.numbers().Waiting > 150 }, brokertest.Wait, 100*time.Millisecond)
+	assert.Equal(t, "running", r.scenario("broker-minute").State)
+	r.call("POST", "/sim/scenarios/broker-minute", "") // a visitor may stop it
+	require.Eventually(t, func() bool { n := r.numbers(); return n.BrokerUp && n.Waiting < 10 }, brokertest.Wait, 10*time.Millisecond)
+}
