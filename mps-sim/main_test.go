@@ -205,6 +205,7 @@ func TestADeviceThatDoesNotObeyIsAnAlertUntilItDoes(t *testing.T) {
 	off(http.StatusOK)
 	require.Eventually(t, is(ilertsim.Resolved), brokertest.Wait, 5*time.Millisecond)
 	assert.Equal(t, 2, r.alerts()[0].Events)
+	assert.Equal(t, "the device has obeyed", r.alerts()[0].EndedBy)
 }
 
 func (r running) numbers() (n numbers) {

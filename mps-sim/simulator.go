@@ -51,6 +51,7 @@ func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 		options: o, ilert: new(ilertsim.Server), started: time.Now(),
 		fleet: fleet.New(fleet.Config{Devices: o.devices, Sites: o.sites, Seed: o.seed}),
 	}
+	s.ilert.HowEnded = s.howEnded
 	s.api = mps.New(s.fleet, s.connect)
 	s.critical = s.fleet.Critical()
 	s.traffic = newTraffic(s)
