@@ -38,6 +38,7 @@ type simulator struct {
 	traffic  *traffic
 	player   *scenarioPlayer
 	rates    rates
+	relays   relays
 	critical string // the guid of the device for whose absence the rules raise an alert
 	started  time.Time
 	listener net.Listener
@@ -255,6 +256,7 @@ func (s *simulator) router() http.Handler {
 	s.servePage(router)
 	front := http.NewServeMux()
 	front.Handle("/api/v1/", s)
+	front.HandleFunc("GET "+relayPath, s.relay)
 	front.Handle("/api/v1/mqtt/", router) // the stand-in for ilert
 	front.Handle("/api/v1/events/", router)
 	front.Handle("/", router)

@@ -22,7 +22,8 @@ type amt struct {
 	localSync    bool
 	uefiSync     bool
 	profiles     []profile
-	number       uint32 // a number from the guid, for addresses and serial numbers
+	sessions     map[string]int // redirection sessions by mode
+	number       uint32         // a number from the guid, for addresses and serial numbers
 }
 
 // features holds the features of AMT as POST sets them.
@@ -41,7 +42,7 @@ func (a *API) amtOf(d fleet.Device) *amt {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(d.GUID))
 		m = &amt{
-			record: JSON{}, number: h.Sum32(), wireless: "WifiEnabledS0SxAC", localSync: true,
+			record: JSON{}, sessions: map[string]int{}, number: h.Sum32(), wireless: "WifiEnabledS0SxAC", localSync: true,
 			features: features{UserConsent: "kvm", EnableSOL: true, EnableIDER: true, EnableKVM: true},
 		}
 		m.addAuditRecord(16, 2, "Security Admin", "Provisioning Completed")
