@@ -57,9 +57,7 @@ func authorizeRedirection(k *call) (int, any) {
 	return http.StatusOK, JSON{"token": k.api.token(k.Param("guid"))}
 }
 
-func ciraCert(*call) (int, any) {
-	return http.StatusOK, "-----BEGIN CERTIFICATE-----\nMIIBszCCARygAwIBAgIBATANBgkqhkiG9w0BAQ==\n-----END CERTIFICATE-----\n"
-}
+func ciraCert(k *call) (int, any) { return http.StatusOK, k.api.ciraCertificate() }
 
 func health(*call) (int, any) {
 	return http.StatusOK, JSON{
