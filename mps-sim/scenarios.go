@@ -23,17 +23,17 @@ func scenarios(o *options) []scenario {
 	all := []scenario{
 		{"laptop", "A laptop goes offline", "One tile goes hollow.", 7, 0, laptopGoesOffline},
 		{"site", fmt.Sprintf("A site of %s drops out", thousands(largest)), "One alert, not one for each.", 10, 0, siteDropsOut},
-		{"server", "A server dies", "Its Last Will speaks.", 9, ownBroker, serverDies},
-		{"calls", "Half of all calls fail", "The rules count, then speak.", 13, 0, halfOfCallsFail},
-		{"broker", "The broker stops for 6 s", "Events wait at its door.", 8, ownBroker, brokerStops(6 * time.Second)},
+		{"server", "A server dies", "The broker reports it.", 9, ownBroker, serverDies},
+		{"calls", "Half of all calls fail", "The rules count, then page.", 13, 0, halfOfCallsFail},
+		{"broker", "The broker stops for 6 s", "Events wait until it is back.", 8, ownBroker, brokerStops(6 * time.Second)},
 		{"ilert", "ilert is down", "The alert waits, and is sent.", 17, ownIlert, ilertIsDown},
 		{"maintenance", "ilert in maintenance", "Sent again when it is over.", 15, ownIlert, ilertInMaintenance},
-		{"reconnect", "10,000 PCs reconnect", "A flood, and silence.", 7, 0, manyReconnect},
+		{"reconnect", "10,000 PCs reconnect", "20,000 events, no alert.", 7, 0, manyReconnect},
 		{"rollout", "A rollout", "30 activations, two fail.", 15, 0, rollout},
 		{"deactivate", "A PC is deactivated", "Low priority, sent once.", 8, 0, deviceIsDeactivated},
 	}
 	if o.scenario == brokerMinute {
-		all = append(all, scenario{brokerMinute, "The broker stops for a minute", "Events wait at its door.", 62, ownBroker, brokerStops(time.Minute)})
+		all = append(all, scenario{brokerMinute, "The broker stops for a minute", "Events wait until it is back.", 62, ownBroker, brokerStops(time.Minute)})
 	}
 	return all
 }
