@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -27,8 +26,20 @@ const (
 	relayPatience = time.Minute // for a sign of life of the client
 )
 
-// relays counts the sessions that are open.
-type relays struct{ open atomic.Int32 }
+// relays holds a token for each session that is open.
+type relays chan struct{}
+
+// wait waits until all sessions have ended and have published that, or ctx ends. No session can begin
+// afterwards.
+func (r relays) wait(ctx context.Context) {
+	for range cap(r) {
+		select {
+		case r <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // relay answers a request for a redirection session, such as
 // /relay/webrelay.ashx?p=2&host=GUID&port=16994&mode=kvm. A client that it cannot serve gets the reason
@@ -50,12 +61,13 @@ func (s *simulator) relay(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.Close() //nolint:errcheck // nothing is left to do
 	conn.SetReadLimit(1 << 16)
-	if s.relays.open.Add(1) > maxRelays {
-		s.relays.open.Add(-1)
+	select {
+	case s.relays <- struct{}{}:
+		defer func() { <-s.relays }()
+	default:
 		closeRelay(conn, websocket.CloseTryAgainLater, "too many sessions are open")
 		return
 	}
-	defer s.relays.open.Add(-1)
 	d, known := s.fleet.Get(guid)
 	v, err := s.serverFor(guid)
 	switch {

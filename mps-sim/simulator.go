@@ -49,7 +49,7 @@ type simulator struct {
 func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s = &simulator{
-		options: o, ilert: new(ilertsim.Server), started: time.Now(),
+		options: o, ilert: new(ilertsim.Server), started: time.Now(), relays: make(relays, maxRelays),
 		fleet: fleet.New(fleet.Config{Devices: o.devices, Sites: o.sites, Seed: o.seed}),
 	}
 	s.ilert.HowEnded = s.howEnded
@@ -193,6 +193,7 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	<-served
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	s.relays.wait(closing)
 	err := s.close(closing)
 	for {
 		select {
