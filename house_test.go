@@ -95,7 +95,7 @@ var house = []room{
 	{"mps-sim", []string{
 		"event", "internal/openamt", "internal/redact", "internal/mqtttopic", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/alerting", "internal/store/memory", "internal/consumer", "internal/webguard",
 		"internal/broker",
-	}, []string{gin, paho, pflag}},
+	}, []string{gin, paho, pflag, websocket}},
 }
 
 // pure names the rooms that ask no clock and open no file, no database and no connection.

@@ -15,6 +15,7 @@ import (
 	"github.com/mps-events/mps-events/internal/consumer"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/internal/store/memory"
+	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
 )
 
 // Only this file of mps-sim uses the consumer and its store.
@@ -36,7 +37,7 @@ func openConsumer(o *options, topics []string, critical, ilertURL string, logger
 		return a, err
 	}
 	rules := filepath.Join(a.tempDir, "demo.yaml")
-	text := strings.Replace(demoRules, "distinct: 8 #", fmt.Sprintf("distinct: %d #", manyDevices(o.devices)), 1)
+	text := strings.Replace(demoRules, "distinct: 8 #", fmt.Sprintf("distinct: %d #", fleet.OutageOf(o.devices)), 1)
 	if err = os.WriteFile(rules, []byte(text), 0o600); err != nil {
 		return a, err
 	}
@@ -57,10 +58,6 @@ func openConsumer(o *options, topics []string, critical, ilertURL string, logger
 	})
 	return a, err
 }
-
-// manyDevices returns the number of disconnected devices from which the demo raises an alert. It is
-// more than the devices that are disconnected because people go home.
-func manyDevices(devices int) int { return max(3, min(devices/8, 8), devices/20) }
 
 func (a embeddedConsumer) run(ctx context.Context) error {
 	if err := a.consumer.Run(ctx); err != nil {

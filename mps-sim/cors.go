@@ -11,14 +11,16 @@ import (
 )
 
 // handler returns the handler for all requests: the router behind a guard, which refuses requests
-// that foreign web pages make a browser send. Pages of --allowed-origins may call the REST API.
+// that foreign web pages make a browser send. Pages of --allowed-origins may call the REST API and open redirection
+// sessions.
 func (s *simulator) handler() http.Handler {
 	guard := webguard.New(s.options.hosts...)
 	router := s.router()
 	guarded := guard.Handler(router)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
-		if !slices.Contains(s.options.origins, origin) || !strings.HasPrefix(r.URL.Path, "/api/v1/") || guard.CheckHost(r) != nil {
+		isREST := strings.HasPrefix(r.URL.Path, "/api/v1/") || r.URL.Path == relayPath
+		if !slices.Contains(s.options.origins, origin) || !isREST || guard.CheckHost(r) != nil {
 			guarded.ServeHTTP(w, r)
 			return
 		}

@@ -53,7 +53,7 @@ func parseOptions(args []string, env func(string) string, stdout io.Writer) (*op
 	flags.Float64Var(&o.rate, "rate", 4, fmt.Sprintf("calls per second by administrators and their tools, up to %s; 0: no calls, and the fleet does not change by itself", thousands(maxRate)))
 	flags.Float64Var(&o.speed, "speed", 60, "factor by which the day of the fleet passes faster than yours")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the simulation: the same seed makes the same devices and, at the same rate and speed, the same events except for their times")
-	flags.StringVar(&o.scenario, "scenario", "", "scenario to start with: "+scenarioIDs())
+	flags.StringVar(&o.scenario, "scenario", "", "scenario to start with: "+scenarioIDs()+"; the last one, in which the broker stops for a minute, is too long for the page")
 	flags.BoolVar(&o.topicTree, "topic-tree", false, "publish to a tree of topics, mps/events/SITE/GUID/METHOD, instead of mps/events")
 	showVersion := flags.Bool("version", false, "print the version and stop")
 	flags.BoolVar(&o.consumer, "consumer", true, "run the consumer; use =false to run your own mps-ilert instead")

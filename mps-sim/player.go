@@ -17,6 +17,9 @@ type scenario struct {
 	play      func(*scenarioRun)
 }
 
+// usual returns the usual duration.
+func (sc scenario) usual() time.Duration { return time.Duration(sc.seconds) * time.Second }
+
 // need is a set of parts that a scenario breaks, so they must not be real.
 type need int
 
@@ -25,7 +28,8 @@ const (
 	ownIlert                   // the stand-in
 )
 
-// maxScenario is the longest time that a visitor waits for the end of a scenario.
+// maxScenario is the longest time that a visitor waits for the end of a scenario. One that only the flag
+// --scenario offers may last longer.
 const maxScenario = 20 * time.Second
 
 // scenarioState is a scenario with its state and the outcome of its last run, as the page gets it.
@@ -172,7 +176,7 @@ func (g *scenarioPlayer) playToEnd(ctx context.Context, sc scenario) outcome {
 	s.traffic.setQuiet(true)
 	defer s.traffic.setQuiet(false)
 	before := s.count(ctx)
-	p := &scenarioRun{Context: ctx, sim: s, before: before, until: time.Now().Add(maxScenario)}
+	p := &scenarioRun{Context: ctx, sim: s, before: before, until: time.Now().Add(max(maxScenario, sc.usual()*3/2))}
 	sc.play(p)
 	p.repair()
 	p.await(func(n numbers) bool {

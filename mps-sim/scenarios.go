@@ -20,19 +20,27 @@ func scenarios(o *options) []scenario {
 			largest++
 		}
 	}
-	return []scenario{
+	all := []scenario{
 		{"laptop", "A laptop goes offline", "One tile goes hollow.", 7, 0, laptopGoesOffline},
 		{"site", fmt.Sprintf("A site of %s drops out", thousands(largest)), "One alert, not one for each.", 10, 0, siteDropsOut},
-		{"server", "A server dies", "Its Last Will speaks.", 9, ownBroker, serverDies},
-		{"calls", "Half of all calls fail", "The rules count, then speak.", 13, 0, halfOfCallsFail},
-		{"broker", "The broker stops", "Events wait at its door.", 8, ownBroker, brokerStops},
+		{"server", "A server dies", "The broker reports it.", 9, ownBroker, serverDies},
+		{"calls", "Half of all calls fail", "The rules count, then page.", 13, 0, halfOfCallsFail},
+		{"broker", "The broker stops for 6 s", "Events wait until it is back.", 8, ownBroker, brokerStops(6 * time.Second)},
 		{"ilert", "ilert is down", "The alert waits, and is sent.", 17, ownIlert, ilertIsDown},
 		{"maintenance", "ilert in maintenance", "Sent again when it is over.", 15, ownIlert, ilertInMaintenance},
-		{"reconnect", "10,000 PCs reconnect", "A flood, and silence.", 7, 0, manyReconnect},
+		{"reconnect", "10,000 PCs reconnect", "20,000 events, no alert.", 7, 0, manyReconnect},
 		{"rollout", "A rollout", "30 activations, two fail.", 15, 0, rollout},
 		{"deactivate", "A PC is deactivated", "Low priority, sent once.", 8, 0, deviceIsDeactivated},
 	}
+	if o.scenario == brokerMinute {
+		all = append(all, scenario{brokerMinute, "The broker stops for a minute", "Events wait until it is back.", 62, ownBroker, brokerStops(time.Minute)})
+	}
+	return all
 }
+
+// brokerMinute is the id of a scenario that lasts longer than a visitor of the page waits. Only the
+// flag --scenario offers it.
+const brokerMinute = "broker-minute"
 
 // thousands formats n with commas, such as 10,000.
 func thousands(n int) string {
@@ -141,10 +149,13 @@ func halfOfCallsFail(p *scenarioRun) {
 	p.readStates(all, 20, 4*time.Second)
 }
 
-func brokerStops(p *scenarioRun) {
-	p.sim.broker.Pause()
-	p.onRepair(p.sim.broker.Resume)
-	p.wait(6 * time.Second)
+// brokerStops returns a scenario in which the broker stops for the time d.
+func brokerStops(d time.Duration) func(*scenarioRun) {
+	return func(p *scenarioRun) {
+		p.sim.broker.Pause()
+		p.onRepair(p.sim.broker.Resume)
+		p.wait(d)
+	}
 }
 
 func ilertIsDown(p *scenarioRun) {
@@ -223,7 +234,7 @@ func deviceIsDeactivated(p *scenarioRun) {
 // scenarioIDs lists the values of --scenario.
 func scenarioIDs() string {
 	var ids []string
-	for _, sc := range scenarios(&options{sites: []string{""}}) {
+	for _, sc := range scenarios(&options{sites: []string{""}, scenario: brokerMinute}) {
 		ids = append(ids, sc.id)
 	}
 	return strings.Join(ids, ", ")

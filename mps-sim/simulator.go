@@ -38,6 +38,7 @@ type simulator struct {
 	traffic  *traffic
 	player   *scenarioPlayer
 	rates    rates
+	relays   relays
 	critical string // the guid of the device for whose absence the rules raise an alert
 	started  time.Time
 	listener net.Listener
@@ -48,9 +49,10 @@ type simulator struct {
 func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s = &simulator{
-		options: o, ilert: new(ilertsim.Server), started: time.Now(),
+		options: o, ilert: new(ilertsim.Server), started: time.Now(), relays: make(relays, maxRelays),
 		fleet: fleet.New(fleet.Config{Devices: o.devices, Sites: o.sites, Seed: o.seed}),
 	}
+	s.ilert.HowEnded = s.howEnded
 	s.api = mps.New(s.fleet, s.connect)
 	s.critical = s.fleet.Critical()
 	s.traffic = newTraffic(s)
@@ -191,6 +193,7 @@ func (s *simulator) run(ctx context.Context, stdout io.Writer) error {
 	<-served
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	s.relays.wait(closing)
 	err := s.close(closing)
 	for {
 		select {
@@ -254,6 +257,7 @@ func (s *simulator) router() http.Handler {
 	s.servePage(router)
 	front := http.NewServeMux()
 	front.Handle("/api/v1/", s)
+	front.HandleFunc("GET "+relayPath, s.relay)
 	front.Handle("/api/v1/mqtt/", router) // the stand-in for ilert
 	front.Handle("/api/v1/events/", router)
 	front.Handle("/", router)

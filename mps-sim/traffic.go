@@ -21,7 +21,8 @@ type traffic struct {
 }
 
 func newTraffic(s *simulator) *traffic {
-	return &traffic{sim: s, life: fleet.NewLife(s.fleet, s.options.seed)}
+	second := time.Duration(s.options.speed * float64(time.Second))
+	return &traffic{sim: s, life: fleet.NewLife(s.fleet, s.options.seed, second)}
 }
 
 // maxCatchUpCalls is the largest number of calls that traffic makes at once when the machine has fallen
@@ -120,9 +121,13 @@ func (u *statusOnly) WriteHeader(status int) { u.status = status }
 // Write implements http.ResponseWriter.
 func (u *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
 
-// publishDeviceEvent lets the server of a device publish an event that no call makes. A dead server
-// publishes nothing.
+// publishDeviceEvent lets RPS or the server of a device publish an event that no call makes. A dead
+// server publishes nothing.
 func (s *simulator) publishDeviceEvent(d fleet.Device, kind fleet.OccurrenceKind) {
+	if kind == fleet.Activated {
+		_ = s.rps.Publish(event.Activated(d.GUID, "admin control mode"))
+		return
+	}
 	v := s.servers[d.Server]
 	if v.dead.Load() {
 		return

@@ -138,7 +138,7 @@ func TestPowerOffMakesAnEventAndAnAlertAppear(t *testing.T) {
 	p.do(Until(patience, button, "Let its AMT fail"))
 	p.press(button, "Switch off")
 	p.do(
-		Until(patience, `document.querySelector("#alert-list .ended")?.textContent.includes("ended by itself")`),
+		Until(patience, `document.querySelector("#alert-list .ended")?.textContent.match(/ended after \d+ s: the device has obeyed/)`),
 		Until(patience, button, "Switch on"),
 		Until(patience, `document.querySelector("#trail .success")`),
 	)

@@ -32,7 +32,7 @@ export function paintAlerts() {
     look(item, `${low ? 'low' : 'high'} ${isOpen(a) ? 'open' : 'ended'}`)
     say(summary, named(a.summary.replace(largeNumber, number)))
     say(list, a.details && !a.summary.includes(a.details) ? members(a.details) : '')
-    say(state, isOpen(a) ? `${a.status === 'ACCEPTED' ? 'accepted' : low ? 'low priority' : 'high priority'}, since ${clock(since)}, ${span(end - since)}` : `ended by itself after ${span(end - since)}`)
+    say(state, isOpen(a) ? `${a.status === 'ACCEPTED' ? 'accepted' : low ? 'low priority' : 'high priority'}, since ${clock(since)}, ${span(end - since)}` : `ended after ${span(end - since)}${a.endedBy ? `: ${a.endedBy}` : ''}`)
     return item
   })
   const n = world.numbers

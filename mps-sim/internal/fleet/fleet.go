@@ -70,7 +70,6 @@ type Fleet struct {
 func New(c Config) *Fleet {
 	r := rand.New(rand.NewPCG(c.Seed, 0))
 	f := &Fleet{version: 1, byGUID: map[string]*Device{}, gone: map[string]uint64{}}
-	digits := max(2, len(fmt.Sprint(c.Devices)))
 	for i := range c.Devices {
 		role := roles[r.IntN(len(roles))]
 		if i == c.Devices-1 {
@@ -78,7 +77,7 @@ func New(c Config) *Fleet {
 		}
 		site := siteOf(i, c.Devices, len(c.Sites))
 		d := &Device{
-			GUID: NewGUID(r), Hostname: fmt.Sprintf("%s-%0*d", role, digits, i+1), Role: role,
+			GUID: NewGUID(r), Hostname: fmt.Sprintf("%s-%0*d", role, digits(c.Devices), i+1), Role: role,
 			Site: c.Sites[site], Server: site, Connected: true, PowerState: On, version: 1,
 		}
 		if role != Kiosk && r.IntN(6) == 0 {
@@ -89,6 +88,9 @@ func New(c Config) *Fleet {
 	}
 	return f
 }
+
+// digits returns the number of digits in the names of n devices.
+func digits(n int) int { return max(2, len(fmt.Sprint(n))) }
 
 // siteOf returns the index of the site of the ith of n devices. Two thirds belong to the first site,
 // two thirds of the others to the second, and so on.

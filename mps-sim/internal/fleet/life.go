@@ -5,24 +5,30 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// Life is a simulation of the days of a fleet. Laptops connect in the morning and disconnect in the
-// evening; administrators switch other devices on and off, read their states and take over some
-// screens; now and then the AMT of a device is in trouble for a while. Life reads no clock: the caller
-// passes the time to Next. The same seed and the same steps give the same life.
+// Life is a simulation of the days of a fleet. Some laptops disconnect in the evening and connect in the
+// morning, the others stay in their docks; administrators switch other devices on and off, read their
+// states and take over some screens; now and then the AMT of a device is in trouble for a while, a laptop
+// gets a new owner, or a new laptop replaces an old one. Life reads no clock: the caller passes the time
+// to Next. The same seed and the same steps give the same life.
 type Life struct {
 	fleet   *Fleet
 	rand    *rand.Rand
 	now     time.Duration // since midnight of the first day
+	passed  time.Duration // in the last call of Next
 	plans   plans
-	planned int    // the number of plans ever made
-	failed  []Call // calls to repeat until they work
-	quiet   bool   // no new trouble
+	planned int           // the number of plans ever made
+	failed  []Call        // calls to repeat until they work
+	quiet   bool          // no new trouble, and nobody leaves
+	second  time.Duration // of the fleet's time in a second of the caller's clock
+	maxAway int
+	named   int // the number in the name of the newest device
 }
 
-// Occurrence is a change of a device that its server publishes although nobody has called it.
+// Occurrence is a change of a device that a server publishes although nobody has called it.
 type Occurrence struct {
 	Device Device
 	Kind   OccurrenceKind
@@ -37,6 +43,7 @@ const (
 	Disconnected
 	SessionStarted
 	SessionEnded
+	Activated // published by RPS
 )
 
 // Call is a call of the REST API that the caller of Next should make.
@@ -47,29 +54,45 @@ type Call struct {
 
 const day = 24 * time.Hour
 
-// NewLife begins the life of a fleet at nine in the morning.
-func NewLife(f *Fleet, seed uint64) *Life {
-	l := &Life{fleet: f, rand: rand.New(rand.NewPCG(seed, 1)), now: 9 * time.Hour}
-	for _, d := range f.List() {
+// NewLife begins the life of a fleet at nine in the morning. A second of the caller's clock is that much
+// of the fleet's time.
+func NewLife(f *Fleet, seed uint64, second time.Duration) *Life {
+	devices := f.List()
+	l := &Life{
+		fleet: f, rand: rand.New(rand.NewPCG(seed, 1)), now: 9 * time.Hour,
+		second: max(second, 1), maxAway: MaxAway(len(devices)), named: len(devices),
+	}
+	for _, d := range devices {
 		l.planDay(d)
 	}
 	l.schedule(l.now+l.around(30*time.Minute), "", (*Life).trouble)
 	l.schedule(l.now+l.around(10*time.Minute), "", (*Life).sitDown)
 	l.schedule(l.now+l.around(20*time.Minute), "", (*Life).wake)
+	l.planTurnover()
 	return l
 }
+
+// MaxAway returns the largest number of devices of a fleet that people disconnect at the same time. Those
+// who would be more leave their laptops in the dock. So an evening never looks like an outage to the
+// rules, however fast it passes: see OutageOf.
+func MaxAway(devices int) int { return OutageOf(devices) - 2 }
+
+// OutageOf returns the number of disconnected devices from which the rules of the demo take it for an
+// outage. The built-in rules want at least ten devices and a fifth of the fleet.
+func OutageOf(devices int) int { return max(3, min(devices/8, 8), devices/20) }
 
 // Clock returns the time of day of the fleet.
 func (l *Life) Clock() time.Duration { return l.now % day }
 
-// SetQuiet sets whether Life brings no device into trouble, so that a scenario is the only cause of
-// failures.
+// SetQuiet sets whether Life brings no device into trouble and disconnects none, so that a scenario is the
+// only cause of failures.
 func (l *Life) SetQuiet(quiet bool) { l.quiet = quiet }
 
 // Next moves the time on, and returns the occurrences of that time and the calls to make. The last
 // call reads from a device; only an empty fleet has none.
 func (l *Life) Next(passed time.Duration) (occurrences []Occurrence, calls []Call) {
 	l.now += passed
+	l.passed = passed
 	var s step
 	for len(l.plans) > 0 && l.plans[0].at <= l.now {
 		p := heap.Pop(&l.plans).(plan)
@@ -82,8 +105,9 @@ func (l *Life) Next(passed time.Duration) (occurrences []Occurrence, calls []Cal
 }
 
 // Failed takes a call that has failed. Next returns it again later, as an administrator would try again.
+// It does not repeat a deactivation, because no activation would follow.
 func (l *Life) Failed(c Call) {
-	if len(l.failed) < maxFailed && !slices.Contains(l.failed, c) {
+	if !strings.HasPrefix(c.Path, deactivatePath) && len(l.failed) < maxFailed && !slices.Contains(l.failed, c) {
 		l.failed = append(l.failed, c)
 	}
 }
@@ -166,6 +190,10 @@ func (l *Life) planDay(d Device) {
 }
 
 func (l *Life) leave(guid string, s *step) {
+	if !l.mayLeave() {
+		l.schedule(l.nextTime(evening), guid, (*Life).leave)
+		return
+	}
 	l.connect(guid, false, s)
 	l.schedule(l.nextTime(morning), guid, (*Life).come)
 }
@@ -175,7 +203,17 @@ func (l *Life) come(guid string, s *step) {
 	l.schedule(l.nextTime(evening), guid, (*Life).leave)
 }
 
+// mayLeave reports whether a laptop may disconnect.
+func (l *Life) mayLeave() bool {
+	total, connected, _ := l.fleet.Count()
+	return !l.quiet && total-connected < l.maxAway
+}
+
 func (l *Life) lunch(guid string, s *step) {
+	if !l.mayLeave() {
+		l.schedule(l.nextTime(noon), guid, (*Life).lunch)
+		return
+	}
 	l.connect(guid, false, s)
 	l.schedule(l.now+l.around(40*time.Minute), guid, func(l *Life, guid string, s *step) {
 		l.connect(guid, true, s)

@@ -26,6 +26,7 @@ type Alert struct {
 	Priority  string    `json:"priority,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
+	EndedBy   string    `json:"endedBy,omitempty"` // the reason for which the alert was resolved, if it is known
 }
 
 // Status is the state of an alert, spelled as by ilert.
@@ -50,6 +51,10 @@ const (
 
 // Server is the stand-in for ilert. Its zero value is ready, and its methods may be called concurrently.
 type Server struct {
+	// HowEnded returns Alert.EndedBy of an alert that a RESOLVE has just ended, which does not tell its reason.
+	// It must not call the Server, and may be nil.
+	HowEnded func(Alert) string
+
 	mu      sync.Mutex
 	alerts  []*Alert // oldest first
 	opened  uint64   // the number of alerts ever opened
@@ -175,6 +180,9 @@ func (s *Server) apply(e request, now time.Time, inMaintenance bool) {
 	}
 	a.Events++
 	a.UpdatedAt = now
+	if a.Status == Resolved && s.HowEnded != nil {
+		a.EndedBy = s.HowEnded(*a)
+	}
 	s.version++
 }
 

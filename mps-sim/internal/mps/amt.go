@@ -18,11 +18,13 @@ type amt struct {
 	certificates []JSON
 	display      int
 	audit        []JSON // newest first
+	log          []JSON // the event log, newest first
 	wireless     string // the state of the WiFi port
 	localSync    bool
 	uefiSync     bool
 	profiles     []profile
-	number       uint32 // a number from the guid, for addresses and serial numbers
+	sessions     map[string]int // redirection sessions by mode
+	number       uint32         // a number from the guid, for addresses and serial numbers
 }
 
 // features holds the features of AMT as POST sets them.
@@ -41,9 +43,10 @@ func (a *API) amtOf(d fleet.Device) *amt {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(d.GUID))
 		m = &amt{
-			record: JSON{}, number: h.Sum32(), wireless: "WifiEnabledS0SxAC", localSync: true,
+			record: JSON{}, sessions: map[string]int{}, number: h.Sum32(), wireless: "WifiEnabledS0SxAC", localSync: true,
 			features: features{UserConsent: "kvm", EnableSOL: true, EnableIDER: true, EnableKVM: true},
 		}
+		m.startLog(time.Now())
 		m.addAuditRecord(16, 2, "Security Admin", "Provisioning Completed")
 		a.amts[d.GUID] = m
 	}
@@ -164,18 +167,4 @@ func auditLog(k *call) (int, any) {
 	}
 	records := k.amt.audit[min(max(start-1, 0), len(k.amt.audit)):]
 	return http.StatusOK, JSON{"totalCnt": len(k.amt.audit), "records": records[:min(len(records), 10)]}
-}
-
-func eventLog(*call) (int, any) {
-	entry := func(sensor, severity int, what, from string) JSON {
-		return JSON{
-			"DeviceAddress": 255, "EventSensorType": sensor, "EventType": 111, "EventOffset": 2, "EventSourceType": 104, "EventSeverity": severity,
-			"SensorNumber": 255, "Entity": 34, "EntityInstance": 0, "EventData": []int{64, 6, 0, 0, 0, 0, 0, 0},
-			"TimeStamp": "2026-01-05T07:57:40.000Z", "EntityStr": from, "Desc": what,
-		}
-	}
-	return http.StatusOK, []JSON{
-		entry(15, 1, "USB resource configuration", "BIOS"), entry(15, 1, "Starting operating system boot process", "BIOS"),
-		entry(6, 8, "Authentication failed 3 times. The system may be under attack.", "Intel(r) ME"),
-	}
 }

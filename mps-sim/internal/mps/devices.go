@@ -57,9 +57,7 @@ func authorizeRedirection(k *call) (int, any) {
 	return http.StatusOK, JSON{"token": k.api.token(k.Param("guid"))}
 }
 
-func ciraCert(*call) (int, any) {
-	return http.StatusOK, "-----BEGIN CERTIFICATE-----\nMIIBszCCARygAwIBAgIBATANBgkqhkiG9w0BAQ==\n-----END CERTIFICATE-----\n"
-}
+func ciraCert(k *call) (int, any) { return http.StatusOK, k.api.ciraCertificate() }
 
 func health(*call) (int, any) {
 	return http.StatusOK, JSON{
@@ -228,8 +226,17 @@ func keepRecord(k *call, create bool) (int, any) {
 	return status, k.api.deviceJSON(d)
 }
 
-func redirectStatus(*call) (int, any) {
-	return http.StatusOK, JSON{"isKVMConnected": false, "isSOLConnected": false, "isIDERConnected": false}
+func redirectStatus(k *call) (int, any) {
+	s := k.amt.sessions
+	return http.StatusOK, JSON{"isKVMConnected": s["kvm"] > 0, "isSOLConnected": s["sol"] > 0, "isIDERConnected": s["ider"] > 0}
+}
+
+// CountSession adds n to the number of redirection sessions of a mode, kvm, sol or ider, with a device.
+func (a *API) CountSession(d fleet.Device, mode string, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sessions := a.amtOf(d).sessions // new ones if the device was activated again
+	sessions[mode] = max(0, sessions[mode]+n)
 }
 
 func refreshDevice(k *call) (int, any) {

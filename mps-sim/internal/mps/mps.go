@@ -22,13 +22,15 @@ type API struct {
 	connect func(guid string, connected bool) bool // also lets the server publish the change
 	secret  []byte                                 // signs tokens
 
+	ciraCertificate func() string // makes it at the first call
+
 	mu   sync.Mutex
 	amts map[string]*amt // by guid; made at the first call for a device
 }
 
 // New makes the API of a fleet. It calls connect to change the CIRA connection of a device.
 func New(f *fleet.Fleet, connect func(guid string, connected bool) bool) *API {
-	return &API{fleet: f, connect: connect, secret: newSecret(), amts: map[string]*amt{}}
+	return &API{fleet: f, connect: connect, secret: newSecret(), amts: map[string]*amt{}, ciraCertificate: sync.OnceValue(newCertificate)}
 }
 
 // JSON is a JSON object in an answer.

@@ -1,7 +1,9 @@
 package mps_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"net/http"
@@ -209,4 +211,49 @@ func TestTheOpenAPIDocumentHasEveryRoute(t *testing.T) {
 	}
 	assert.Len(t, operations, len(mps.Routes()))
 	assert.Equal(t, http.MethodPost, mps.Routes()[0].Method)
+}
+
+// The event log of a device tells its life: it follows from the seed, and each boot adds to it.
+func TestTheEventLogTellsTheLifeOfTheDevice(t *testing.T) {
+	texts := func(s service) (all []string) {
+		_, answer := s.call("GET", "/api/v1/amt/log/event/:guid", "")
+		var entries []struct{ Desc, TimeStamp string }
+		require.NoError(t, json.Unmarshal([]byte(answer), &entries))
+		assert.True(t, slices.IsSortedFunc(entries, func(a, b struct{ Desc, TimeStamp string }) int { return strings.Compare(b.TimeStamp, a.TimeStamp) }), "newest first")
+		for _, e := range entries {
+			all = append(all, e.Desc)
+		}
+		return all
+	}
+	s, same := newService(t), newService(t)
+	before := texts(s)
+	assert.Equal(t, before, texts(same))
+	other := s
+	other.guid = s.fleet.List()[1].GUID
+	assert.NotEqual(t, before, texts(other))
+
+	s.call("POST", "/api/v1/amt/power/action/:guid", `{"action":10}`)
+	s.call("POST", "/api/v1/amt/userConsentCode/:guid", `{"consentCode":"1"}`)
+	after := texts(s)
+	assert.Equal(t, "Authentication failed. The system may be under attack.", after[0])
+	assert.Equal(t, "Starting operating system boot process", after[1])
+	assert.Equal(t, before, after[4:])
+}
+
+// The CIRA certificate is a real one, made by each process.
+func TestTheCIRACertificateIsMadeByEachProcess(t *testing.T) {
+	certificateOf := func(s service) string {
+		_, answer := s.call("GET", "/api/v1/ciracert", "")
+		block, rest := pem.Decode([]byte(answer))
+		require.NotNil(t, block)
+		assert.Empty(t, rest)
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		require.NoError(t, err)
+		assert.True(t, certificate.IsCA)
+		return answer
+	}
+	s := newService(t)
+	once := certificateOf(s)
+	assert.Equal(t, once, certificateOf(s))
+	assert.NotEqual(t, once, certificateOf(newService(t)))
 }

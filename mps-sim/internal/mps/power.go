@@ -33,6 +33,7 @@ func powerAction(k *call) (int, any) {
 	switch {
 	case slices.Contains(switchesOn, *body.Action):
 		k.setPower(fleet.On)
+		k.amt.logBoot(time.Now())
 	case slices.Contains(switchesOff, *body.Action):
 		k.setPower(fleet.Off)
 	case slices.Contains(leavesAsItIs, *body.Action):
@@ -75,6 +76,7 @@ func bootOptions(k *call) (int, any) {
 		return invalid("action", "Invalid value")
 	}
 	k.setPower(fleet.On)
+	k.amt.logBoot(time.Now())
 	return http.StatusOK, returnValue(powerClass, "RequestPowerStateChange", 0)
 }
 
@@ -101,6 +103,7 @@ func sendConsent(k *call) (int, any) {
 		return invalid("consentCode", "Consent code is required")
 	}
 	if k.amt.consentState != displayed || len(fmt.Sprint(body.ConsentCode)) != 6 {
+		k.amt.addLogEntry(wrongCode, time.Now())
 		return http.StatusBadRequest, returnValue(consentClass, "SendOptInCode", 2)
 	}
 	k.amt.consentState = received
