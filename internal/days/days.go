@@ -60,9 +60,8 @@ type Day struct {
 
 // Kind is a kind of days.
 type Kind struct {
-	Name   string
-	About  string // what happens, and which pages are wanted
-	Months bool   // the day is long, and is judged without other days for its size
+	Name  string
+	About string // what happens, and which pages are wanted
 
 	only Publisher // "": both
 	plan func(*world)

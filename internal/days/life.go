@@ -33,7 +33,7 @@ func (w *world) liveADay(midnight time.Time) {
 	for range int(calls / 25) {
 		w.in(w.upTo(24*time.Hour), w.call)
 	}
-	if !works {
+	if !works || !w.replaces {
 		return
 	}
 	for range w.often(float64(w.day.Size) / 1250) {

@@ -8,8 +8,8 @@ import (
 
 // quietKinds are days without an outage.
 var quietKinds = []Kind{
-	{Name: "ordinary-month", Months: true, About: "People come between 7 and 9 and go between 16 and 18; laptops sleep; a few calls fail; the servers are updated once; PCs restart on Patch Tuesday. No page.", plan: func(w *world) {
-		w.day.Start, w.day.End = march(1, 0, 0), march(31, 23, 59)
+	{Name: "ordinary-month", About: "People come between 7 and 9 and go between 16 and 18; laptops sleep; a few calls fail; now and then a device is deactivated, and one activated; the servers are updated once; PCs restart on Patch Tuesday. No page.", plan: func(w *world) {
+		w.day.Start, w.day.End, w.replaces = march(1, 0, 0), march(31, 23, 59), true
 		w.at(march(10, 12, 0), func() { // Patch Tuesday
 			for _, d := range w.connected(w.day.Size) {
 				w.in(w.upTo(time.Hour), func() { w.blip(d, w.between(time.Minute, 3*time.Minute)) })

@@ -24,7 +24,10 @@ type world struct {
 	servers []*server
 	holiday map[string]bool                 // local dates on which nobody works
 	fault   func(*device, *server) *failure // the way in which a call fails, or nil
-	known   map[string]forms                // the words of calls
+	// replaces makes some devices be replaced each day. It is for long days alone: a page for that would hide
+	// what another day is about.
+	replaces bool
+	known    map[string]forms // the words of calls
 
 	brokerGone  bool      // servers keep their events, and nothing arrives
 	unreachable []Message // the messages that wait for that
