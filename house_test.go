@@ -83,6 +83,7 @@ var house = []room{
 		"event", "internal/redact", "internal/loglimit", "internal/journal", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision",
 		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/store/memory",
 	}, []string{paho}},
+	{"internal/days", []string{"event", "internal/openamt", "internal/decision"}, nil}, // only tests import it
 	{"internal/webguard", nil, nil},
 	{"internal/broker", []string{"internal/mqttconn", "internal/webguard"}, []string{mochi, websocket}},
 	{"internal/broker/brokertest", []string{"internal/broker"}, []string{paho, testify}},
@@ -99,7 +100,7 @@ var house = []room{
 }
 
 // pure names the rooms that ask no clock and open no file, no database and no connection.
-var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting"}
+var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/days"}
 
 // roomOf returns the room of a package: that of the longest folder that holds it.
 func roomOf(importPath string) (in room) {
