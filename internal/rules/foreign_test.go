@@ -181,9 +181,9 @@ func TestTextsWithForeignBracesAreMistakes(t *testing.T) {
 	}
 }
 
-// docs/rules.md names the maximum size of an expression.
+// docs/rules-reference.md names the maximum size of an expression.
 func TestTheLimitOfAnExpressionIsTheDocumentedOne(t *testing.T) {
-	text, err := os.ReadFile("../../docs/rules.md")
+	text, err := os.ReadFile("../../docs/rules-reference.md")
 	require.NoError(t, err)
 	const maxParts = 500
 	said := regexp.MustCompile(`(?:An|an) expression (?:may have|\|) ([\d,]+) parts`).FindAllStringSubmatch(string(text), -1)
