@@ -59,7 +59,7 @@ func (s *simulator) relay(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Upgrade has answered
 	}
-	defer conn.Close() //nolint:errcheck // nothing is left to do
+	defer conn.Close()
 	conn.SetReadLimit(1 << 16)
 	select {
 	case s.relays <- struct{}{}:

@@ -18,6 +18,7 @@ import (
 
 // eachDay calls a test for each kind of days and publisher.
 func eachDay(t *testing.T, do func(t *testing.T, d days.Day)) {
+	t.Helper()
 	for _, k := range days.Kinds() {
 		for _, p := range days.Publishers() {
 			if !k.By(p) {
@@ -44,6 +45,7 @@ func digest(d days.Day) string {
 
 func TestADayIsTheSameForItsSeed(t *testing.T) {
 	eachDay(t, func(t *testing.T, d days.Day) {
+		t.Helper()
 		first := digest(d)
 		assert.Equal(t, first, digest(d), "read again")
 		again, err := days.Make(d.Kind, d.Size, d.Publisher, 1)
@@ -57,6 +59,7 @@ func TestADayIsTheSameForItsSeed(t *testing.T) {
 
 func TestMessagesArriveInOrderWithinTheDay(t *testing.T) {
 	eachDay(t, func(t *testing.T, d days.Day) {
+		t.Helper()
 		last, n := d.Start, 0
 		for m := range d.Messages {
 			require.False(t, m.At.Before(last), "%v after %v", m.At, last)
@@ -77,6 +80,7 @@ func TestMessagesArriveInOrderWithinTheDay(t *testing.T) {
 
 func TestAReaderMayStopEarly(t *testing.T) {
 	eachDay(t, func(t *testing.T, d days.Day) {
+		t.Helper()
 		n := 0
 		for range d.Messages {
 			if n++; n == 10 {
@@ -112,6 +116,7 @@ func TestThePayloadsAreEventsAsTheirPublishersWriteThem(t *testing.T) {
 		}
 	}
 	eachDay(t, func(t *testing.T, d days.Day) {
+		t.Helper()
 		for m := range d.Messages {
 			if strings.HasPrefix(m.Topic, "mps/status/") {
 				assert.Equal(t, days.Middleware, d.Publisher)

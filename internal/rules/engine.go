@@ -80,7 +80,7 @@ func (e *engine) evaluate(w *work, candidates []*clause) decision.Decision {
 // take evaluates a clause, and adds its effects to the decision.
 func (w *work) take(c *clause) {
 	about := w.begins(c)
-	if !about && !(c.breaks() && w.concerns(c.rule)) {
+	if breaks := c.breaks() && w.concerns(c.rule); !about && !breaks {
 		return
 	}
 	if about && c.is == begins && !w.isEmpty() {

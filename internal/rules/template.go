@@ -323,5 +323,5 @@ func MayBegin(key, prefix *Template) bool {
 	k, whole := key.begins()
 	p, wholePrefix := prefix.begins()
 	k, p = strings.ToLower(strings.TrimSpace(k)), strings.ToLower(strings.TrimLeft(p, " \t\r\n"))
-	return strings.HasPrefix(k, p) || strings.HasPrefix(p, k) && !(whole && wholePrefix)
+	return strings.HasPrefix(k, p) || strings.HasPrefix(p, k) && (!whole || !wholePrefix)
 }

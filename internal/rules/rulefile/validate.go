@@ -27,7 +27,8 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 		l.fail(has["name"], "a rule without a name: want name, by which it is counted")
 	}
 	for _, key := range ofWindows {
-		if has[key] != nil && r.Window == nil && !(r.Absence != nil && slices.Contains(ofAbsences, key)) {
+		ofAbsence := r.Absence != nil && slices.Contains(ofAbsences, key)
+		if has[key] != nil && r.Window == nil && !ofAbsence {
 			l.fail(has[key], "%s: %s goes with window, which says how far back it looks", r.called(), key)
 		}
 	}

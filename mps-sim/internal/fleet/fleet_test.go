@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestLaptopsAreActivatedAndDeactivatedInAWeek(t *testing.T) {
 		for _, c := range calls {
 			d, ok := f.Get(c.GUID)
 			switch {
-			case c.Method != "DELETE" || !ok:
+			case c.Method != http.MethodDelete || !ok:
 			case strings.HasPrefix(c.Path, "/api/v1/amt/deactivate/"):
 				assert.Equal(t, fleet.Office, d.Role)
 				assert.Empty(t, deactivated, "one at a time")

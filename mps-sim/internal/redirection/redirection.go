@@ -153,7 +153,7 @@ const (
 // accepts any digest, because a simulator has no secrets.
 func (s *Session) authenticate(way byte, data []byte) {
 	reply := func(result byte, data string) {
-		s.send([]byte{authenticateReply, result, 0, 0, way}, binary.LittleEndian.AppendUint32(nil, uint32(len(data))), []byte(data)) //nolint:gosec // short
+		s.send([]byte{authenticateReply, result, 0, 0, way}, binary.LittleEndian.AppendUint32(nil, uint32(len(data))), []byte(data))
 	}
 	switch {
 	case way == query:
@@ -161,7 +161,7 @@ func (s *Session) authenticate(way byte, data []byte) {
 	case way == digest && !hasNonce(data):
 		var challenge []byte
 		for _, text := range []string{"Digest:SIMULATED", "0123456789abcdef", "auth"} {
-			challenge = append(append(challenge, byte(len(text))), text...) //nolint:gosec // short
+			challenge = append(append(challenge, byte(len(text))), text...)
 		}
 		reply(fail, string(challenge))
 	default:
@@ -190,7 +190,7 @@ func (s *Session) print(text string) {
 	}
 	s.sequence++
 	head := binary.LittleEndian.AppendUint32([]byte{dataFromDevice, 0, 0, 0}, s.sequence)
-	s.send(binary.LittleEndian.AppendUint16(head, uint16(len(text))), []byte(text)) //nolint:gosec // no longer than what came in a message with such a length
+	s.send(binary.LittleEndian.AppendUint16(head, uint16(len(text))), []byte(text))
 }
 
 // typed echoes what the client has typed, and answers each line.

@@ -77,9 +77,10 @@ func TestAScreenIsDrawnOnceInTiles(t *testing.T) {
 }
 
 func TestMistakesEndTheSession(t *testing.T) {
+	const httpGet = "GET "
 	for sent, want := range map[string]string{
 		"\x10\x00\x00\x00IDER": `"IDER" is not simulated`,
-		"GET ":                 "command 0x47 is not part",
+		httpGet:                "command 0x47 is not part",
 		queryWays:              "before the start of the session",
 		"\x10\x00\x00\x00KVMR\x40\x00\x00\x00\x00\x00\x00\x00":                                  "before the client has signed in",
 		"\x10\x00\x00\x00KVMR" + aDigest + "\x40\x00\x00\x00\x00\x00\x00\x00" + version:         "message 9 is not part of RFB",

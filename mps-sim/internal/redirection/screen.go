@@ -27,7 +27,7 @@ const (
 func newScreen(hostname string, on bool) screen {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(hostname))
-	return screen{name: hostname, on: on, hue: uint16(h.Sum32()) & 0x39e7} //nolint:gosec // the low bits are enough; the mask makes it dark
+	return screen{name: hostname, on: on, hue: uint16(h.Sum32()) & 0x39e7}
 }
 
 const version = "RFB 003.008\n"
@@ -67,7 +67,7 @@ func (v *screen) takeInit(s *Session) int {
 	head := binary.BigEndian.AppendUint16(nil, screenWidth)
 	head = binary.BigEndian.AppendUint16(head, screenHeight)
 	format := []byte{16, 16, 0, 1, 0, 31, 0, 63, 0, 31, 11, 5, 0, 0, 0, 0}
-	s.send(head, format, binary.BigEndian.AppendUint32(nil, uint32(len(v.name))), []byte(v.name)) //nolint:gosec // a host name
+	s.send(head, format, binary.BigEndian.AppendUint32(nil, uint32(len(v.name))), []byte(v.name))
 	return 1
 }
 
@@ -121,7 +121,7 @@ func (v *screen) draw(s *Session) {
 	for y := 0; y < screenHeight; y += tileSize {
 		for x := 0; x < screenWidth; x += tileSize {
 			var head []byte
-			for _, n := range []uint16{uint16(x), uint16(y), tileSize, tileSize, 0, 0} { //nolint:gosec // small; the last two are the encoding, 0 for raw
+			for _, n := range []uint16{uint16(x), uint16(y), tileSize, tileSize, 0, 0} {
 				head = binary.BigEndian.AppendUint16(head, n)
 			}
 			s.send(head)
@@ -136,7 +136,7 @@ func (v *screen) draw(s *Session) {
 
 func (v *screen) sendPixel(s *Session, rgb565 uint16) {
 	if v.narrow {
-		s.answer = append(s.answer, byte(rgb565>>8&0xe0|rgb565>>6&0x1c|rgb565>>3&3)) //nolint:gosec // masked
+		s.answer = append(s.answer, byte(rgb565>>8&0xe0|rgb565>>6&0x1c|rgb565>>3&3))
 		return
 	}
 	s.answer = binary.LittleEndian.AppendUint16(s.answer, rgb565)
