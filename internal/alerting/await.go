@@ -15,7 +15,7 @@ import (
 // start, as of a time. It forgets the groups of other rules, and those that a rule does not name any more, and ends their
 // alerts.
 func (e *Engine) Await(ctx context.Context, at time.Time, rules map[string]ilert.IntegrationKey, expected []decision.Heard) error {
-	o := &origin{at: at.Truncate(time.Millisecond), arrived: at.Truncate(time.Millisecond)}
+	o := &origin{at: at.Truncate(time.Millisecond), arrived: at.Truncate(time.Millisecond), by: ByRule}
 	named := make(map[GroupID]struct{}, len(expected))
 	for i := range expected {
 		named[GroupID{expected[i].Absence.Rule, expected[i].Group}] = struct{}{}
@@ -58,6 +58,7 @@ func (w *work) forgetAwaited(rules map[string]ilert.IntegrationKey, named map[Gr
 			w.endSilence(a.ID.Rule, a.alertID(), o)
 		}
 		w.awaited[a.ID] = nil
+		w.noteForgotten(a, "no rule waits for it any more", o)
 	}
 	return len(gone) == maxPage, nil
 }

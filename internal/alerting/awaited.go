@@ -280,6 +280,7 @@ func (w *work) dismiss(id GroupID, o *origin) {
 		w.endSilence(id.Rule, a.alertID(), o)
 	}
 	w.dropAwaited(a)
+	w.noteForgotten(a, "", o)
 }
 
 // isBeyondAwaited reports whether one more group would exceed the bounds.
@@ -341,8 +342,16 @@ func (w *work) findSilent() (page []*Awaited) {
 
 // endWait raises the alert of a group that is due, or forgets the group.
 func (w *work) endWait(a *Awaited, now time.Time) error {
-	if a.State == Silent || !a.isBusy() {
+	now = now.Truncate(time.Millisecond)
+	o := &origin{at: now, arrived: now, group: a.ID.Group}
+	switch {
+	case a.State == Silent:
 		w.dropAwaited(a)
+		w.noteForgotten(a, "it was silent for longer than its alert may be open", o)
+		return nil
+	case !a.isBusy():
+		w.dropAwaited(a)
+		w.noteForgotten(a, fmt.Sprintf("only %d messages had come, and at_least is %d", a.Count.sum(), a.AtLeast), o)
 		return nil
 	}
 	silent := *a
@@ -355,8 +364,7 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 	if err := json.Unmarshal([]byte(a.Body), &r.Event); err != nil {
 		return fmt.Errorf("alerting: the text of the silence of %s: %w", a.AlertKey, err)
 	}
-	now = now.Truncate(time.Millisecond)
-	w.raise(raising{Raise: r}, &origin{at: now, arrived: now})
+	w.raise(raising{Raise: r}, o)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
@@ -10,14 +11,14 @@ import (
 // Entry is a line of the decision log: what the engine has decided about a message, an alert, a window or a lane. A
 // transaction collects its entries, and the engine hands them over when it is durable.
 type Entry struct {
-	At      time.Time // of the arrival of the message, or of the answer or the timer that is the cause
+	At      time.Time // of the arrival of the message, or of the answer or the timer that is the cause; zero: now
 	What    What
 	Message *Message // the cause; nil if no message is. It is valid only until the function given to LogTo returns.
 	Fate    Fate     // of the message, if What is Decided
 	By      By       // the reason for Ended
 	Key     decision.Key
 	Rule    string
-	Group   string // of the window
+	Group   string // of the window, or of the messages that a rule waits for
 
 	InStorm bool       // the alert is a member of a storm, and is not sent itself
 	Told    ilert.Type // what ilert was told last of the alert, before this
@@ -28,8 +29,10 @@ type Entry struct {
 	// Number is the number of alerts that have joined, and Size the number of members; of Joined.
 	Number, Size int
 	Counted      Counted   // of Counts
-	Why          string    // the reason that the Budget gives for Paused
-	Until        time.Time // the end of Paused; zero: not before an answer
+	HeldBy       string    // the folded key of the alert that is the reason for Held
+	Silence      int64     // the ID of the silence that is the reason for Held
+	Why          string    // the reason for Forgot, or the one that the Budget gives for Paused
+	Until        time.Time // the end of Paused, of EndHeld, or of the silence; zero: not known
 }
 
 // What is the kind of an Entry.
@@ -46,9 +49,13 @@ const (
 	Reminded What = "raised again"   // ilert is told again of an open alert
 	Merged   What = "merged"         // an open alert was raised, which changes nothing for ilert
 	Accepted What = "accepted"       // a person looks after the alert
+	Held     What = "held"           // an alert waits for the end of another alert or of a silence
+	Freed    What = "freed"          // an alert that was held waits no more for that
+	EndHeld  What = "end held"       // an alert ends later, unless it is raised again before
 	Ended    What = "ended"          // an alert ends
 	Stale    What = "overtaken"      // another source has sent a later report about the alert
 	Joined   What = "storm"          // alerts have joined a storm, whose notices report them
+	Forgot   What = "forgotten"      // the silence of a group raises no alert until its next message
 	Paused   What = "paused"         // something is due for an integration key, and may not be sent yet
 )
 
@@ -72,6 +79,10 @@ const (
 	ByMessage  By = "message"
 	BySilence  By = "silence"
 	ByAge      By = "age"
+	ByAfter    By = "after"     // a message has ended it, and it was not raised again for long enough
+	ByCancel   By = "cancel"    // a message has ended it because it had not been sent
+	ByPrefix   By = "prefix"    // a message has ended all alerts whose keys begin in one way
+	ByPerson   By = "person"    // somebody has closed it by hand
 	ByClear    By = "clear"     // the condition of the window has not held for long enough
 	ByRule     By = "rule"      // the rule has ended or is no more
 	ByStorm    By = "storm"     // no member of the storm is left
@@ -88,7 +99,7 @@ func (w *work) logs() bool { return w.engine.log != nil && !w.view }
 // note adds an entry about what o causes.
 func (w *work) note(o *origin, e Entry) {
 	if w.logs() {
-		e.At, e.Message = o.arrived, o.message
+		e.At, e.Message, e.Group = o.arrived, o.message, cmp.Or(e.Group, o.group)
 		w.entries = append(w.entries, e)
 	}
 }
@@ -132,6 +143,9 @@ func (w *work) noteRaise(was Alert, a *Alert, r raising, o *origin) {
 	if what == Merged && a.Desired == ilert.Alert && !a.Pending {
 		e.Again = a.ToldAt.Add(r.reminder())
 	}
+	if what == Merged && !was.HeldUntil.IsZero() {
+		e.What = Reopened
+	}
 	w.note(o, e)
 }
 
@@ -149,15 +163,15 @@ func (w *work) noteEnd(a *Alert, o *origin) {
 		e.By = ByMessage
 	}
 	w.note(o, e)
-	if e.By == ByRule {
-		w.entries[len(w.entries)-1].Message = nil // the first page of the rule's alerts has named it
-	}
 }
 
 // endsBy returns the reason why the alert ends at its EndsAt.
 func (a *Alert) endsBy() By {
-	if a.EndsAt.Equal(a.AgeAt) {
+	switch {
+	case a.EndsAt.Equal(a.AgeAt):
 		return ByAge
+	case a.EndsAt.Equal(a.HeldUntil):
+		return ByAfter
 	}
 	return BySilence
 }
@@ -170,7 +184,7 @@ func (w *work) noteHit(g *Group, h hit, holds bool, o *origin) {
 	if !w.logs() {
 		return
 	}
-	n := Counted{Window: g.Window, Raised: holds}
+	n := Counted{Window: g.Window, Raised: holds, Row: g.Row}
 	n.Hits, n.Of = g.sums(g.Latest)
 	if g.Window.Fleet {
 		n.Of = w.fleetSize()
@@ -186,11 +200,11 @@ func (w *work) noteHit(g *Group, h hit, holds bool, o *origin) {
 	w.note(o, Entry{What: Counts, Key: h.Raise.Key, Rule: g.ID.Rule, Group: g.ID.Group, Counted: n})
 }
 
-// noteMessage adds the entry about a message before the entries about what it has changed. A message that no rule
-// matches and that changes nothing has no entry.
+// noteMessage adds the entry about a message before the entries about what it has changed. A message on which
+// no rule fails, that none matches and that changes nothing has no entry.
 func (w *work) noteMessage(m *Message, fate Fate, first int, at time.Time) {
 	d := &m.Decision
-	if !w.logs() || len(w.entries) == first && len(d.Matched) == 0 && d.Dead == "" && !passesOn(d) {
+	if !w.logs() || len(w.entries) == first && len(d.Matched)+len(d.Failed) == 0 && d.Dead == "" && !passesOn(d) {
 		return
 	}
 	w.entries = append(w.entries, Entry{})
@@ -239,4 +253,26 @@ func (w *work) notePaused(key ilert.IntegrationKey, until time.Time, why string,
 		until = time.Time{}
 	}
 	w.note(&origin{arrived: now}, Entry{What: Paused, Key: decision.Key{Integration: key}, Why: why, Until: until})
+}
+
+// noteHold adds an entry about an alert whose reason to be held has come, changed or gone.
+func (w *work) noteHold(a *Alert) {
+	if !w.logs() || !a.open() {
+		return
+	}
+	e := entryOf(Freed, a)
+	if a.isHeld() {
+		e.What, e.Due, e.HeldBy, e.Silence = Held, time.Time{}, a.HeldBy, a.Silence
+	}
+	for _, s := range w.activeSilences() {
+		if s.ID == a.Silence {
+			e.Until = s.EndsAt
+		}
+	}
+	w.entries = append(w.entries, e)
+}
+
+// noteForgotten adds an entry about a group whose silence raises no alert until its next message.
+func (w *work) noteForgotten(a *Awaited, why string, o *origin) {
+	w.note(o, Entry{What: Forgot, Key: decision.Key{Integration: a.Integration, Alert: a.AlertKey}, Rule: a.ID.Rule, Group: a.ID.Group, Why: why})
 }

@@ -211,7 +211,11 @@ func (w *work) holdTouched() {
 
 // hold decides whether an alert is held.
 func (w *work) hold(a *Alert) {
-	a.HeldBy, a.Silence = w.reasons(a)
+	heldBy, silence := w.reasons(a)
+	if changed := heldBy != a.HeldBy || silence != a.Silence; changed {
+		a.HeldBy, a.Silence = heldBy, silence
+		w.noteHold(a)
+	}
 	if a.isHeld() && a.Storm == InStorm {
 		w.takeOutOfStorm(a)
 	}

@@ -59,6 +59,7 @@ type origin struct {
 	revived      bool      // the message is a dead letter that is taken in again
 	staleEffects int       // effects that a later report contradicts
 	by           By        // why alerts end, if it is not the message
+	group        string    // whose silence is the cause
 }
 
 // cause returns the message as the cause of something that waits. Only the first cause is counted as the message: a
@@ -291,10 +292,13 @@ func (w *work) cancel(id AlertID, o *origin) {
 	}
 	if a.Report.stale(o) {
 		o.staleEffects++
+		w.noteAlert(Stale, a, o)
 		return
 	}
 	a.Report.renew(o)
+	o.by = ByCancel
 	w.end(a, o)
+	o.by = ""
 }
 
 // endOrHold ends an alert that a message ends, or holds the end if the rule wants that. It reports whether the alert
@@ -305,6 +309,9 @@ func (w *work) endOrHold(a *Alert, o *origin) (ended bool) {
 		return true
 	}
 	a.holdEnd(o)
+	e := entryOf(EndHeld, a)
+	e.Until = a.HeldUntil
+	w.note(o, e)
 	w.keep(a)
 	return false
 }

@@ -67,9 +67,11 @@ func (w *work) endPrefix(key decision.Key, o *origin) {
 		}
 	}
 	slices.SortFunc(open, compareIDs) // the message waits with the first of them
+	o.by = ByPrefix
 	for _, id := range slices.Concat(open, ended) {
 		w.endByID(id, o)
 	}
+	o.by = ""
 	if page.Full {
 		end := o.ruleEnd()
 		end.Prefix, end.From = &prefix, page.last()

@@ -54,6 +54,9 @@ func (w *work) addEnd(end RuleEnd) {
 // origin returns the cause of the changes that the end of a rule makes.
 func (end *RuleEnd) origin(now time.Time) *origin {
 	o := &origin{at: end.At, arrived: now, by: ByRule}
+	if end.Prefix != nil {
+		o.by = ByPrefix
+	}
 	if end.Source != "" {
 		o.message, o.waits = &Message{Source: end.Source, MaxSkew: end.MaxSkew}, true // the first page has counted it
 	}

@@ -212,6 +212,6 @@ func (w *work) close(id AlertID, now time.Time) bool {
 		return false
 	}
 	at := now.Truncate(time.Millisecond)
-	w.end(a, &origin{at: at, arrived: at})
+	w.end(a, &origin{at: at, arrived: at, by: ByPerson})
 	return true
 }

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"strings"
@@ -89,11 +90,16 @@ type decisionLine struct {
 	Fate   string   `json:"fate,omitempty"`
 	Reason string   `json:"reason,omitempty"`
 
+	Failed    []failedLine    `json:"failed,omitempty"`
+	Overruled []overruledLine `json:"overruled,omitempty"`
+
 	Key            string      `json:"key,omitempty"`
 	IntegrationKey string      `json:"integrationKey,omitempty"` // its name, never the secret
 	Rule           string      `json:"rule,omitempty"`
 	Group          string      `json:"group,omitempty"`
 	By             string      `json:"by,omitempty"`
+	HeldBy         string      `json:"heldBy,omitempty"`
+	Silence        int64       `json:"silence,omitempty"`
 	InStorm        bool        `json:"inStorm,omitempty"`
 	Number         int         `json:"number,omitempty"`
 	Size           int         `json:"size,omitempty"`
@@ -116,11 +122,26 @@ type decisionLine struct {
 	Retry    time.Time `json:"retry,omitzero"`
 }
 
+// failedLine shows why a rule could not decide about a message.
+type failedLine struct {
+	Rule   string `json:"rule"`
+	Reason string `json:"reason"`
+}
+
+// overruledLine shows a rule without effect on an alert, because a rule before it has another one.
+type overruledLine struct {
+	Rule string `json:"rule"`
+	By   string `json:"by"`
+	Key  string `json:"key"`
+}
+
 // windowLine shows what a window has counted, and what it wants.
 type windowLine struct {
 	Holds    bool    `json:"holds"` // its condition does, so that its alert is raised
 	Hits     int     `json:"hits"`
 	AtLeast  int     `json:"atLeast,omitempty"`
+	Row      int     `json:"row,omitempty"`
+	InARow   int     `json:"inARow,omitempty"`
 	Members  int     `json:"members,omitempty"`
 	Distinct int     `json:"distinct,omitempty"`
 	Of       int     `json:"of,omitempty"`
@@ -188,20 +209,28 @@ func lineOf(m *alerting.Message) decisionLine {
 
 // describe adds the facts of an entry to a line.
 func (d *decisions) describe(e *alerting.Entry, line *decisionLine) {
-	line.Time, line.What = logTime(e.At), string(e.What)
+	line.Time, line.What = logTime(cmp.Or(e.At, time.Now())), string(e.What)
 	if e.What == alerting.Decided {
-		line.Fate, line.Rules, line.Reason = string(e.Fate), e.Message.Decision.Matched, e.Message.Decision.Dead
+		d := &e.Message.Decision
+		line.Fate, line.Rules, line.Reason = string(e.Fate), d.Matched, d.Dead
+		for _, f := range d.Failed {
+			line.Failed = append(line.Failed, failedLine(f))
+		}
+		for _, o := range d.Overruled {
+			line.Overruled = append(line.Overruled, overruledLine{o.Rule, o.By, o.Key.Alert})
+		}
 		return
 	}
 	line.setKey(e.Key)
 	line.Rule, line.Group, line.By, line.InStorm = e.Rule, e.Group, string(e.By), e.InStorm
+	line.HeldBy, line.Silence = e.HeldBy, e.Silence
 	line.Number, line.Size, line.Reason = e.Number, e.Size, e.Why
 	line.Told = string(e.Told)
 	line.ToldAt, line.Due, line.Again, line.Until = logTime(e.ToldAt), logTime(e.Due), logTime(e.Again), logTime(e.Until)
 	if e.What == alerting.Counts {
 		w := &e.Counted.Window
 		line.Window = &windowLine{
-			Holds: e.Counted.Raised, Hits: e.Counted.Hits, AtLeast: w.AtLeast, Members: e.Counted.Members, Distinct: w.Distinct,
+			Holds: e.Counted.Raised, Hits: e.Counted.Hits, AtLeast: w.AtLeast, Row: e.Counted.Row, InARow: w.InARow, Members: e.Counted.Members, Distinct: w.Distinct,
 			Of: e.Counted.Of, Ratio: w.Ratio, Length: w.Length.String(),
 		}
 	}
