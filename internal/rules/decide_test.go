@@ -188,7 +188,7 @@ func TestARuleFailsWithAReason(t *testing.T) {
 		`when: float(msg.a) > 1`:               `rule r: float(msg.a) > 1: msg.a is missing; write default(msg.a, 0) where it may be`,
 		`when: msg.n[0:1] == ""`:               `rule r: msg.n[0:1] == "": at character 6: only a text or a list can be cut, as in msg.id[0:8]`,
 		`when: msg.n`:                          `rule r: msg.n: at character 1: want true or false, have a number`,
-		`when: "!msg.a"`:                       `rule r: !msg.a: msg.a is missing; write msg.a != true where it may be`,
+		`when: "!msg.a"`:                       `rule r: !msg.a: msg.a is missing; write msg.a == false, or msg.a != true if it holds for what is missing, too`,
 		`when: msg.n % 0 == 1`:                 `rule r: msg.n % 0 == 1: at character 7: division by zero`,
 		`when: int(msg.s) == 1`:                `rule r: int(msg.s) == 1: at character 1: "x" is no number`,
 		`when: lower(msg.n) == ""`:             `rule r: lower(msg.n) == "": at character 1: want a text, have a number`,

@@ -149,7 +149,7 @@ func missingOperand(n *ast.UnaryNode, message string) string {
 		return ""
 	}
 	if n.Operator == "not" || n.Operator == "!" {
-		return fmt.Sprintf("%.80s is missing; write %[1]s != true where it may be", n.Node)
+		return fmt.Sprintf("%.80s is missing; write %[1]s == false, or %[1]s != true if it holds for what is missing, too", n.Node)
 	}
 	return fmt.Sprintf("%.80s is missing; write default(%[1]s, 0) where it may be", n.Node)
 }

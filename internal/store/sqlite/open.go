@@ -70,6 +70,9 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	if err == nil {
 		_, err = os.Stat(absolute)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("store: there is no file %s: name the one of the daemon by --file; the daemon makes it at its first start", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

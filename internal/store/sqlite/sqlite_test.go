@@ -388,7 +388,7 @@ func newestVersion(t *testing.T) (n int) {
 func TestOnlyAStoreOfThisVersionIsOpenedBesideItsProcess(t *testing.T) {
 	dir := t.TempDir()
 	_, err := sqlite.OpenBeside(t.Context(), filepath.Join(dir, "none.db"))
-	require.ErrorIs(t, err, os.ErrNotExist)
+	require.EqualError(t, err, "store: there is no file "+filepath.Join(dir, "none.db")+": name the one of the daemon by --file; the daemon makes it at its first start")
 	empty := filepath.Join(dir, "empty.db")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	_, err = sqlite.OpenBeside(t.Context(), empty)

@@ -71,7 +71,7 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	if err := r.audience.begins(ctx, r, m, d); err != nil {
 		return d, err
 	}
-	err := r.store.Apply(ctx, []alerting.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Decision: d}})
+	err := r.store.Apply(ctx, []alerting.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Retained: m.Retain, Decision: d}})
 	if err == nil {
 		err = errors.Join(r.audience.ends(ctx, r, d), r.look(ctx))
 	}
