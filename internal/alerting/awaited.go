@@ -25,10 +25,11 @@ type Awaited struct {
 	After   time.Duration // as the rule had it at the last message, like the fields below
 	AtLeast int
 	Age     time.Duration // of the alert; 0: the default
-	// Integration, AlertKey and Body are those of the alert for the next silence, or of the present one.
+	// Integration, AlertKey, Body and Unless are those of the alert for the next silence, or of the present one.
 	Integration ilert.IntegrationKey
 	AlertKey    string
 	Body        string
+	Unless      string        // see Alert.Unless
 	Count       *AwaitedCount // of recent messages; nil without AtLeast, and before the first message
 
 	saved   time.Duration // Heard as the store has it
@@ -99,7 +100,9 @@ func (all *awaited) put(id GroupID, a *Awaited) {
 	all.next = min(all.next, a.due(0))
 }
 
-func (a *Awaited) bytes() int64 { return int64(len(a.ID.Group) + len(a.AlertKey) + len(a.Body)) }
+func (a *Awaited) bytes() int64 {
+	return int64(len(a.ID.Group) + len(a.AlertKey) + len(a.Body) + len(a.Unless))
+}
 
 func (a *Awaited) alertID() AlertID {
 	return idOf(decision.Key{Integration: a.Integration, Alert: a.AlertKey})
@@ -212,7 +215,7 @@ func (w *work) hear(h decision.Heard, o *origin) {
 		w.endSilence(id.Rule, idOf(h.Raise.Key), o)
 	default:
 		now.ID, now.Expected = before.ID, before.Expected
-		now.AlertKey, now.Body, now.Count = before.AlertKey, before.Body, before.Count
+		now.AlertKey, now.Body, now.Unless, now.Count = before.AlertKey, before.Body, before.Unless, before.Count
 		if before.State == Silent {
 			w.endSilence(id.Rule, before.alertID(), o)
 		}
@@ -230,11 +233,12 @@ func (w *work) hear(h decision.Heard, o *origin) {
 // set sets the condition and the alert of the rule. It keeps the texts if the new ones are longer than there is room for.
 func (a *Awaited) set(h *decision.Heard, room int64) {
 	a.After, a.AtLeast, a.Age, a.Integration = h.Absence.After, h.Absence.AtLeast, h.Raise.Age, h.Raise.Key.Integration
-	body := textOf(h.Raise.Event)
-	if body == a.Body && h.Raise.Key.Alert == a.AlertKey || a.Body != "" && int64(len(body)-len(a.Body)) > room {
+	body, unless := textOf(h.Raise.Event), foldedList(h.Raise.Unless)
+	same := body == a.Body && unless == a.Unless && h.Raise.Key.Alert == a.AlertKey
+	if same || a.Body != "" && int64(len(body)+len(unless)-len(a.Body)-len(a.Unless)) > room {
 		return
 	}
-	a.AlertKey, a.Body = strings.Clone(h.Raise.Key.Alert), body
+	a.AlertKey, a.Body, a.Unless = strings.Clone(h.Raise.Key.Alert), body, unless
 }
 
 // count counts a message, if the rule asks for a number of messages. While a backlog is read, only the time of an event
@@ -256,7 +260,7 @@ func (a *Awaited) count(o *origin, listening bool) {
 
 // sameRule reports whether nothing of the rule and of the alert's key has changed since the last message.
 func (a *Awaited) sameRule(b *Awaited) bool {
-	return a.After == b.After && a.AtLeast == b.AtLeast && a.Age == b.Age && a.Integration == b.Integration && a.AlertKey == b.AlertKey
+	return a.After == b.After && a.AtLeast == b.AtLeast && a.Age == b.Age && a.Integration == b.Integration && a.AlertKey == b.AlertKey && a.Unless == b.Unless
 }
 
 // endSilence ends an alert that the silence of a group has raised, if it is loaded.
@@ -340,6 +344,12 @@ func (w *work) findSilent() (page []*Awaited) {
 	return page
 }
 
+// silenceKeys returns the keys of the alert that the silence of a group raises, and of those that can hold it.
+func (a *Awaited) silenceKeys() []AlertID {
+	alert := Alert{ID: a.alertID(), Unless: a.Unless}
+	return append(alert.unless(), alert.ID)
+}
+
 // endWait raises the alert of a group that is due, or forgets the group.
 func (w *work) endWait(a *Awaited, now time.Time) error {
 	now = now.Truncate(time.Millisecond)
@@ -360,7 +370,7 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 	silent.Heard = w.engine.listening.Clock - a.After // its age counts from now
 	w.engine.memory.Unlock()
 	w.keepAwaited(&silent)
-	r := decision.Raise{Rule: a.ID.Rule, Key: decision.Key{Integration: a.Integration, Alert: a.AlertKey}, Age: a.age()}
+	r := decision.Raise{Rule: a.ID.Rule, Key: decision.Key{Integration: a.Integration, Alert: a.AlertKey}, Age: a.age(), Unless: listOf(a.Unless)}
 	if err := json.Unmarshal([]byte(a.Body), &r.Event); err != nil {
 		return fmt.Errorf("alerting: the text of the silence of %s: %w", a.AlertKey, err)
 	}

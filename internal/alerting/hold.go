@@ -66,16 +66,20 @@ func foldedList(keys []string) string {
 	return string(text)
 }
 
-// unless returns the alerts while one of which is open the alert is not sent for the first time.
-func (a *Alert) unless() (ids []AlertID) {
-	if a.Unless == "" {
+// listOf returns the keys that foldedList has made a text of.
+func listOf(folded string) (keys []string) {
+	if folded == "" {
 		return nil
 	}
-	var keys []string
-	if err := json.Unmarshal([]byte(a.Unless), &keys); err != nil {
+	if err := json.Unmarshal([]byte(folded), &keys); err != nil {
 		panic(err) // foldedList has made it
 	}
-	for _, key := range keys {
+	return keys
+}
+
+// unless returns the alerts while one of which is open the alert is not sent for the first time.
+func (a *Alert) unless() (ids []AlertID) {
+	for _, key := range listOf(a.Unless) {
 		if key != a.ID.Folded { // an alert never holds itself
 			ids = append(ids, AlertID{a.ID.Integration, key})
 		}

@@ -22,7 +22,7 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	k := w.relatedKeys()
 	silent := w.findSilent()
 	for _, a := range silent {
-		k.Alerts = append(k.Alerts, a.alertID())
+		k.Alerts = append(k.Alerts, a.silenceKeys()...)
 	}
 	end, ending := w.oldestEnd()
 	if ending {

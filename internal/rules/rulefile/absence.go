@@ -67,7 +67,7 @@ func (l *loader) checkAbsence(r *rule, has map[string]ast.Node) {
 			l.fail(has[key], "%s: %s does not go with absent: %s", r.called(), key, why)
 		}
 	}
-	if r.EndsWhen != nil || r.EndsAll || r.Silence > 0 {
+	if r.EndsWhen != nil || r.EndsAll || r.Silence > 0 || r.After > 0 {
 		l.fail(has["ends"], "%s: with absent the alert ends by the next message that fulfils when, or by forget; ends may have age alone", r.called())
 	}
 	switch expect := has["expect"]; {

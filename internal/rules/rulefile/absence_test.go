@@ -17,6 +17,7 @@ func TestMistakesInRulesThatWait(t *testing.T) {
 		`absent: 1h, reminder: 1m, raise: {summary: s}`:                                `reminder does not go with absent`,
 		`absent: 1h, ends: {when: msg.x}, raise: {summary: s}`:                         `ends may have age alone`,
 		`absent: 1h, ends: {silence: 1h}, raise: {summary: s}`:                         `ends may have age alone`,
+		`absent: 1h, ends: {after: 1h}, raise: {summary: s}`:                           `ends may have age alone`,
 		`absent: 1h, distinct: 3, raise: {summary: s}`:                                 `distinct goes with window`,
 		`absent: 1h, member: "{topic}", raise: {summary: s}`:                           `member goes with window`,
 		`absent: 1h, clear: 3m, raise: {summary: s}`:                                   `clear goes with window`,

@@ -23,6 +23,7 @@ var awaitedRulesTests = []test{
 	testTheAlertOfASilentGroupMayBeEndedByItsKey,
 	testTooManyGroupsAreNotAwaited,
 	testManyGroupsFallSilentAtOnce,
+	testASilentGroupIsHeldByTheAlertThatExplainsIt,
 }
 
 func testExpectedGroupsAreAwaitedFromTheStart(t *testing.T, open opener) {
@@ -188,4 +189,27 @@ func testManyGroupsFallSilentAtOnce(t *testing.T, open opener) {
 	b.awaits(nil)
 	assert.Zero(t, b.groups())
 	assert.Empty(t, b.memory().Awaited)
+}
+
+func testASilentGroupIsHeldByTheAlertThatExplainsIt(t *testing.T, open opener) {
+	b, a := listening(t, open), silentFor(20*minute)
+	depends := a.heard("g", "g is silent")
+	depends.Raise.Unless = []string{"Server/x"}
+	b.does(depends)
+	b.listens(minute)
+	b.restart()
+	b.Listen(b.now)
+	b.does(raising("server/x"))
+	assert.Equal(t, []string{"ALERT server/x"}, b.taken())
+	b.listens(time.Hour)
+	b.listens(time.Hour)
+	assert.Empty(t, b.taken())
+	assert.Equal(t, alerting.StateHeld, b.states()["g"])
+	b.does(ending("server/x"))
+	assert.ElementsMatch(t, []string{"RESOLVE server/x", "ALERT g"}, b.taken(), "it is still silent")
+	depends.Raise.Unless = []string{"server/y"}
+	b.does(depends, raising("server/x"))
+	assert.ElementsMatch(t, []string{"RESOLVE g", "ALERT server/x"}, b.taken())
+	b.listens(20 * minute)
+	assert.Equal(t, []string{"ALERT g"}, b.taken(), "its last message names another alert")
 }
