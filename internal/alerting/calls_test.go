@@ -169,7 +169,7 @@ func TestWorkMakesFewCallsOfTheStore(t *testing.T) {
 				store := &counting{Store: memory.New()}
 				c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
 				sent := 0
-				for batch := range 5 {
+				for batch := range 10 { // minutes: longer than the rules wait for
 					messages := make([]alerting.Message, 1024)
 					for i := range messages {
 						m := day.of(batch*len(messages) + i)
