@@ -75,6 +75,7 @@ func loggedIn(t *testing.T, path string) (all []logged) {
 type logging struct {
 	running
 	path   string
+	file   string // the store
 	client *paho.Client
 }
 
@@ -128,15 +129,15 @@ func startLogging(t *testing.T, rules string, answer func(w http.ResponseWriter,
 		answer(w, e.AlertKey)
 	}))
 	t.Cleanup(ilert.Close)
-	path := filepath.Join(t.TempDir(), "decisions.jsonl")
+	path, file := filepath.Join(t.TempDir(), "decisions.jsonl"), filepath.Join(t.TempDir(), "x.db")
 	d := start(t, b.Addr(), append([]string{
-		"--config", write(t, "rules.yaml", rules), "-f", filepath.Join(t.TempDir(), "x.db"), "--ilert_url", ilert.URL, "--decision_log", path,
+		"--config", write(t, "rules.yaml", rules), "-f", file, "--ilert_url", ilert.URL, "--decision_log", path,
 	}, flags...)...)
 	t.Cleanup(func() {
 		d.cancel()
 		assert.NoError(t, <-d.done)
 	})
-	return logging{d, path, brokertest.Connect(t, b.Addr(), nil)}
+	return logging{d, path, file, brokertest.Connect(t, b.Addr(), nil)}
 }
 
 func accept(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusAccepted) }

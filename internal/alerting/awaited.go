@@ -361,7 +361,7 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 		return nil
 	case !a.isBusy():
 		w.dropAwaited(a)
-		w.noteForgotten(a, fmt.Sprintf("only %d messages had come, and at_least is %d", a.Count.sum(), a.AtLeast), o)
+		w.noteForgotten(a, fmt.Sprintf("at_least is %d, and %d had come", a.AtLeast, a.Count.sum()), o)
 		return nil
 	}
 	silent := *a
