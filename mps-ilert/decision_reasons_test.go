@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -83,13 +84,11 @@ func TestTheDecisionLogTellsWhichRulesFailedOrWereOverruled(t *testing.T) {
 	l.send(t, "log/door", `{"speed":"x","maintenance":true,"open":true,"n":1}`)
 	decided := l.expect(t, logged{"what": "decided", "topic": "log/door"})
 	assert.Equal(t, []any{map[string]any{"rule": "door", "by": "maintenance", "key": "door/1"}}, decided["overruled"])
-	failed := decided["failed"].([]any)[0].(map[string]any)
-	assert.Equal(t, "fast", failed["rule"])
-	assert.Contains(t, failed["reason"], "speed")
+	assert.Regexp(t, `^\[map\[reason:.*speed.* rule:fast\]\]$`, fmt.Sprint(decided["failed"]))
 
 	l.send(t, "log/door", `{"speed":"x","maintenance":false,"open":null,"n":2}`)
 	only := l.expect(t, logged{"what": "decided", "rules": nil})
-	assert.Equal(t, "fast", only["failed"].([]any)[0].(map[string]any)["rule"])
+	assert.Contains(t, fmt.Sprint(only["failed"]), "rule:fast")
 
 	l.send(t, "log/row", `{"bad":true,"mended":false}`)
 	window := l.expect(t, logged{"what": "counted", "rule": "row"})["window"]
