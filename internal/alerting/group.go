@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"slices"
 	"time"
 )
 
@@ -86,6 +87,32 @@ func (w *work) forgetGroup(id GroupID) {
 	change := w.changeOf(id)
 	change.emptied = true
 	clear(change.members)
+}
+
+// emptyGroup makes a group whose alert has ended forget all up to a time, and deletes it if nothing is left.
+func (w *work) emptyGroup(id GroupID, since, arrived time.Time) {
+	g := w.group(id)
+	if g == nil {
+		return
+	}
+	for name, m := range g.Members {
+		if !m.At.After(since) {
+			w.removeMember(g, name)
+			continue
+		}
+		m.Told = false // the next alert names it anew
+		w.changeOf(id).members[name] = struct{}{}
+	}
+	number := since.UnixNano() / bucketLength(&g.Window)
+	g.Buckets = slices.DeleteFunc(g.Buckets, func(b Bucket) bool { return b[0] <= number })
+	if len(g.Buckets)+len(g.Members) == 0 {
+		w.forgetGroup(id)
+		return
+	}
+	hits, _ := g.sums(g.Latest)
+	g.Alert, g.Row, g.Size, g.Untold, g.Peak = AlertID{}, min(g.Row, hits), 0, 0, 0
+	g.CheckAt = g.forgetAt(arrived)
+	w.changeOf(id).dirty = true
 }
 
 // saveGroups collects the groups and members that have changed.

@@ -316,7 +316,7 @@ func (w *work) endOrHold(a *Alert, o *origin) (ended bool) {
 	return false
 }
 
-// end ends an alert, and deletes its window.
+// end ends an alert, and deletes its window. After a hold the window keeps what came since the hold began.
 func (w *work) end(a *Alert, o *origin) {
 	switch a.Storm {
 	case InStorm:
@@ -325,10 +325,17 @@ func (w *work) end(a *Alert, o *origin) {
 	case IsStorm: // a storm ends with the last of its members
 		return
 	}
-	windowed := a.Windowed
+	windowed, since := a.Windowed, o.at
+	afterHold := o.message == nil && !a.HeldUntil.IsZero() && o.at.Equal(a.HeldUntil)
+	if afterHold {
+		since = a.HeldUntil.Add(-a.EndsAfter)
+	}
 	w.endKeepingWindow(a, o)
-	if windowed {
-		w.forgetGroup(GroupID{a.Rule, a.Group})
+	switch id := (GroupID{a.Rule, a.Group}); {
+	case windowed && afterHold:
+		w.emptyGroup(id, since, o.arrived)
+	case windowed:
+		w.forgetGroup(id)
 	}
 }
 

@@ -26,6 +26,7 @@ var holdTests = []test{
 	testAHoldOutlivesTheProcess,
 	testTheHoldsOfManyAlertsBeginInPages,
 	testAHeldEndIsShown,
+	testWhatCameDuringAHoldCountsAfterIt,
 }
 
 // flapping returns a raise whose end is held for ten minutes.
@@ -354,4 +355,37 @@ func testAHeldEndIsShown(t *testing.T, open opener) {
 	states, err = b.Alerts(t.Context(), b.now, "", 1)
 	require.NoError(t, err)
 	assert.Zero(t, states[0].HeldUntil)
+}
+
+func testWhatCameDuringAHoldCountsAfterIt(t *testing.T, open opener) {
+	row := window(decision.Window{Rule: "row", Length: time.Hour, InARow: 3})
+	held := window(decision.Window{Rule: "held", Length: time.Hour, Distinct: 2, Held: true, Left: 0.5})
+	for name, c := range map[string]struct{ raise, end, during, then []decision.Effect }{
+		"in a row": {
+			[]decision.Effect{after(row.hit("a", "")), after(row.hit("a", "")), after(row.hit("a", ""))},
+			[]decision.Effect{decision.Break{Rule: "row", Group: "a"}, decision.Reset{Rule: "row", Group: "a"}},
+			[]decision.Effect{after(row.hit("a", "")), after(row.hit("a", ""))}, []decision.Effect{after(row.hit("a", ""))},
+		},
+		"members": {
+			[]decision.Effect{after(held.hit("a", "1")), after(held.hit("a", "2"))},
+			[]decision.Effect{held.leave("a", "1"), held.leave("a", "2")},
+			[]decision.Effect{after(held.hit("a", "3"))}, []decision.Effect{after(held.hit("a", "4"))},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			b.does(c.raise...)
+			assert.Equal(t, []string{"ALERT a"}, b.taken())
+			b.later(minute)
+			b.does(c.end...)
+			b.later(8 * minute)
+			b.does(c.during...)
+			b.later(5 * minute)
+			b.taken()
+			b.later(5 * minute)
+			b.taken()
+			b.does(c.then...)
+			assert.Equal(t, []string{"ALERT a"}, b.taken())
+		})
+	}
 }
