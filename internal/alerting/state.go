@@ -100,7 +100,7 @@ func (a *Alert) state(now time.Time) State {
 		return StateHeld
 	case a.Desired == ilert.Resolve:
 		return StateEnding
-	case a.Told == Nothing && a.Tries == 0 && (a.NextTry.After(now) || a.IsHeldBack()):
+	case a.IsHeldBack(), a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
 		return StateDelayed
 	case unknown:
 		return StateWaiting

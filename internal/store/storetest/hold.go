@@ -27,6 +27,7 @@ var holdTests = []test{
 	testTheHoldsOfManyAlertsBeginInPages,
 	testAHeldEndIsShown,
 	testWhatCameDuringAHoldCountsAfterIt,
+	testAHeldAlertThatIlertDidNotTakeIsDelayed,
 }
 
 // flapping returns a raise whose end is held for ten minutes.
@@ -388,4 +389,12 @@ func testWhatCameDuringAHoldCountsAfterIt(t *testing.T, open opener) {
 			assert.Equal(t, []string{"ALERT a"}, b.taken())
 		})
 	}
+}
+
+func testAHeldAlertThatIlertDidNotTakeIsDelayed(t *testing.T, open opener) {
+	b := open(t)
+	b.does(flapping("a"))
+	b.settle(b.claim()[0], alerting.NotTaken)
+	b.does(ending("a"))
+	assert.Equal(t, map[string]alerting.State{"a": alerting.StateDelayed}, b.states(), "as Status counts it")
 }
