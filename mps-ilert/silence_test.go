@@ -182,7 +182,7 @@ func TestMistakesInSilencesAreNamed(t *testing.T) {
 	} {
 		assert.ErrorContains(t, run(t.Context(), append([]string{"-f", file, "silence"}, args...), environment(), io.Discard, io.Discard), want)
 	}
-	assert.ErrorContains(t, run(t.Context(), []string{"-f", "/nowhere/x.db", "silence", "list"}, environment(), io.Discard, io.Discard), "store: stat /nowhere/x.db")
+	assert.ErrorContains(t, run(t.Context(), []string{"-f", "/nowhere/x.db", "silence", "list"}, environment(), io.Discard, io.Discard), "store: there is no file /nowhere/x.db")
 }
 
 func TestRulesThatDependOnEachOtherArePlayed(t *testing.T) {

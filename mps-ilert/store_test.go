@@ -154,12 +154,12 @@ func TestMistakesAtTheStoreAreNamed(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other.db")
 	require.NoError(t, os.WriteFile(other, nil, 0o600))
 	for want, args := range map[string][]string{
-		"store: stat /nowhere/x.db":   {"-f", "/nowhere/x.db", "store", "stats"},
-		"it is no store of mps-ilert": {"-f", other, "store", "list"},
-		`"x" is no ID`:                {"-f", other, "store", "show", "x"},
-		"message:0 is an integration": {"-f", other, "store", "retry", "message:0"},
-		"which? Name IDs":             {"-f", other, "store", "purge"},
-		"--older_than \"x\": want":    {"-f", other, "store", "purge", "--older_than", "x"},
+		"store: there is no file /nowhere/x.db": {"-f", "/nowhere/x.db", "store", "stats"},
+		"it is no store of mps-ilert":           {"-f", other, "store", "list"},
+		`"x" is no ID`:                          {"-f", other, "store", "show", "x"},
+		"message:0 is an integration":           {"-f", other, "store", "retry", "message:0"},
+		"which? Name IDs":                       {"-f", other, "store", "purge"},
+		"--older_than \"x\": want":              {"-f", other, "store", "purge", "--older_than", "x"},
 	} {
 		assert.ErrorContains(t, run(t.Context(), args, environment(), io.Discard, io.Discard), want)
 	}
