@@ -321,7 +321,7 @@ func MayBeEqual(a, b *Template) bool {
 // MayBegin reports whether the text of a key may begin with that of a prefix.
 func MayBegin(key, prefix *Template) bool {
 	k, whole := key.begins()
-	p, wholePrefix := prefix.begins()
+	p, _ := prefix.begins()
 	k, p = strings.ToLower(strings.TrimSpace(k)), strings.ToLower(strings.TrimLeft(p, " \t\r\n"))
-	return strings.HasPrefix(k, p) || strings.HasPrefix(p, k) && (!whole || !wholePrefix)
+	return strings.HasPrefix(k, p) || !whole && strings.HasPrefix(p, k)
 }

@@ -116,6 +116,7 @@ func TestAnAlertThatNeverEndsIsRefused(t *testing.T) {
 		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "a/b/*"}`:                              true,
 		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "{topic}*"}`:                           true,
 		`{name: a, raise: {key: "a/{topic}", summary: s}}, {name: b, resolve: "b/*"}`:                                false,
+		`{name: a, raise: {key: a, summary: s}}, {name: b, resolve: "a/{topic}*"}`:                                   false,
 		`{name: a, raise: {key: a, summary: s}}, {name: b, resolve: "ab*"}`:                                          false,
 		`{name: a, raise: {key: a, summary: s}, ends: {when: topic == "b", match: "b*"}}`:                            false,
 		`{name: a, raise: {key: a, summary: s}, ends: {when: topic == "b", match: "A*"}}`:                            true,
