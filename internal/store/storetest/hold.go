@@ -365,12 +365,14 @@ func testWhatCameDuringAHoldCountsAfterIt(t *testing.T, open opener) {
 		"in a row": {
 			[]decision.Effect{after(row.hit("a", "")), after(row.hit("a", "")), after(row.hit("a", ""))},
 			[]decision.Effect{decision.Break{Rule: "row", Group: "a"}, decision.Reset{Rule: "row", Group: "a"}},
-			[]decision.Effect{after(row.hit("a", "")), after(row.hit("a", ""))}, []decision.Effect{after(row.hit("a", ""))},
+			[]decision.Effect{after(row.hit("a", "")), after(row.hit("a", ""))},
+			[]decision.Effect{after(row.hit("a", ""))},
 		},
 		"members": {
 			[]decision.Effect{after(held.hit("a", "1")), after(held.hit("a", "2"))},
 			[]decision.Effect{held.leave("a", "1"), held.leave("a", "2")},
-			[]decision.Effect{after(held.hit("a", "3"))}, []decision.Effect{after(held.hit("a", "4"))},
+			[]decision.Effect{after(held.hit("a", "3"))},
+			[]decision.Effect{after(held.hit("a", "4"))},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
