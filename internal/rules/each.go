@@ -95,7 +95,7 @@ func tooMany(n int) error {
 
 // takeEach adds the effects of a clause for each element of the rule's list. An element on which the
 // rule fails hinders no other.
-func (w *work) takeEach(c *clause) {
+func (w *work) takeEach(c *clause, about bool) {
 	items, err := w.items(c)
 	if err != nil {
 		w.fail(c.rule, err)
@@ -105,7 +105,7 @@ func (w *work) takeEach(c *clause) {
 	for i, item := range items {
 		before := len(w.decision.Effects)
 		w.facts.Item = item
-		if err := w.takeOne(c); err != nil {
+		if err := w.takeOne(c, about); err != nil {
 			w.fail(c.rule, fmt.Errorf("element %d: %w", i+1, err))
 		}
 		for _, effect := range w.decision.Effects[before:] {

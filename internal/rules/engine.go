@@ -87,15 +87,15 @@ func (w *work) take(c *clause) {
 		w.decision.Looked = append(w.decision.Looked, c.rule.Name)
 	}
 	if c.rule.Each != nil {
-		w.takeEach(c)
-	} else if err := w.takeOne(c); err != nil {
+		w.takeEach(c, about)
+	} else if err := w.takeOne(c, about); err != nil {
 		w.fail(c.rule, err)
 	}
 }
 
-// takeOne adds the effect of a clause if its condition is true, or if it breaks a row.
-func (w *work) takeOne(c *clause) error {
-	if !w.begins(c) {
+// takeOne adds the effect of a clause if its condition is true, or if it breaks a row. about is the answer of begins.
+func (w *work) takeOne(c *clause, about bool) error {
+	if !about {
 		w.addBreak(c)
 		return nil
 	}

@@ -119,10 +119,15 @@ func (c *clause) order() int {
 
 // only returns the values that a field of an event must have one of to be of interest for the clause; nil: any.
 func (c *clause) only(field string) []string {
-	if c.breaks() {
+	values := c.when.only(field)
+	if !c.breaks() {
+		return values
+	}
+	breaking := c.rule.Of.only(field) // nil without Of, because then any message breaks the row
+	if values == nil || breaking == nil {
 		return nil
 	}
-	return c.when.only(field)
+	return slices.Concat(values, breaking)
 }
 
 // maxMethods limits the index by method. If rules name more methods, the index is by type alone.
