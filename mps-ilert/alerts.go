@@ -96,8 +96,8 @@ func describeState(a alerting.AlertState) string {
 			text += ": " + ilert.Line(a.Silence.Comment)
 		}
 		return text
-	case !a.HeldUntil.IsZero():
-		return fmt.Sprintf("%s, its end is held until %s", a.State, a.HeldUntil.Format(time.DateTime))
+	case !a.EndHeldUntil.IsZero():
+		return fmt.Sprintf("%s, its end is held until %s", a.State, a.EndHeldUntil.Format(time.DateTime))
 	case a.State == alerting.StateDelayed:
 		return "waits for its time until " + a.Until.Format(time.DateTime)
 	case a.Tries > 0 && (a.State == alerting.StateWaiting || a.State == alerting.StateEnding):
@@ -125,7 +125,7 @@ type alertJSON struct {
 	ToldAt       time.Time      `json:"toldAt,omitzero"` // the last time that it was sent
 	WaitingSince time.Time      `json:"waitingSince,omitzero"`
 	WaitingUntil time.Time      `json:"waitingUntil,omitzero"`
-	HeldUntil    time.Time      `json:"heldUntil,omitzero"` // the time at which the alert ends, unless it is raised again before
+	EndHeldUntil time.Time      `json:"heldUntil,omitzero"` // the time at which the alert ends, unless it is raised again before
 	Tries        int            `json:"tries,omitempty"`
 	Members      int            `json:"members,omitempty"`
 	Storm        bool           `json:"storm,omitempty"`   // its members are alerts of the rule
@@ -139,7 +139,7 @@ func alertLines(out io.Writer, all []alerting.AlertState) error {
 	for _, a := range all {
 		line := alertJSON{
 			Key: a.Key.Alert, Rule: a.Rule, Source: a.Key.Integration.String(), Priority: a.Priority, State: a.State,
-			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), HeldUntil: a.HeldUntil.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm, HeldBy: a.HeldBy,
+			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), EndHeldUntil: a.EndHeldUntil.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm, HeldBy: a.HeldBy,
 		}
 		if a.Silence != nil {
 			line.Silence = a.Silence.ID

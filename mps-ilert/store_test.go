@@ -131,7 +131,7 @@ func TestAlertsAreListedBesideTheDaemon(t *testing.T) {
 	assert.Regexp(t, `(?m)^"link door/3"\s+link\s+-\s+[a-z ]+, its end is held until \d{4}-\S+ \S+\s`, listed)
 	var held alertJSON
 	require.NoError(t, json.Unmarshal([]byte(storeOf(t, d.file, "alerts", "--json", "--rule", "link")), &held))
-	assert.WithinDuration(t, time.Now().Add(time.Hour), held.HeldUntil, time.Minute)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), held.EndHeldUntil, time.Minute)
 	assert.Regexp(t, `(?m)^"fire door/2"\s+fire\s+HIGH\s+open\s+\d{4}-\S+ \S+\s+-\s+configured$`, listed)
 	assert.Regexp(t, `(?m)^"door/1"\s+open\s+LOW\s+waits for its time until \d{4}-\S+ \S+\s+\d{4}-\S+ \S+\s+-\s+env:DOORS_KEY$`, listed)
 

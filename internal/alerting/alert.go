@@ -31,8 +31,8 @@ func (a *Alert) isUnsure() bool { return a.Told == Unsure || a.Told == UnsureAcc
 // isAccepted reports whether an alert with this Told may be accepted in ilert.
 func isAccepted(told ilert.Type) bool { return told == ilert.Accept || told == UnsureAccepted }
 
-// IsHeldBack reports whether the alert may not be sent: its end is held, and ilert does not know it.
-func (a *Alert) IsHeldBack() bool { return !a.HeldUntil.IsZero() && a.Told == Nothing }
+// IsEndHeldUnsent reports whether the end of the alert is held and ilert does not know the alert, so that it may not be sent.
+func (a *Alert) IsEndHeldUnsent() bool { return !a.EndHeldUntil.IsZero() && a.Told == Nothing }
 
 // open reports whether the alert should be open.
 func (a *Alert) open() bool { return a != nil && a.Desired != ilert.Resolve }
@@ -115,7 +115,7 @@ func (a *Alert) prolong(r raising, at time.Time) {
 		}
 	}
 	a.EndsAt = earlier(silent, a.AgeAt)
-	a.EndsAfter, a.HeldUntil = r.After, time.Time{}
+	a.EndsAfter, a.EndHeldUntil = r.After, time.Time{}
 }
 
 // earlier returns the earlier of two times. A zero time stands for never.
@@ -129,9 +129,9 @@ func earlier(a, b time.Time) time.Time {
 // holdEnd makes the alert, which is open, end later than a change ends it: unless it is raised again before.
 func (a *Alert) holdEnd(o *origin) {
 	o.merged = true
-	if a.HeldUntil.IsZero() {
-		a.HeldUntil = o.at.Add(a.EndsAfter)
-		a.EndsAt = earlier(a.EndsAt, a.HeldUntil)
+	if a.EndHeldUntil.IsZero() {
+		a.EndHeldUntil = o.at.Add(a.EndsAfter)
+		a.EndsAt = earlier(a.EndsAt, a.EndHeldUntil)
 	}
 }
 
@@ -164,7 +164,7 @@ func (a *Alert) end(o *origin, counts tallies) (over bool) {
 		o.merged = true
 		return true
 	}
-	a.EndsAt, a.HeldUntil = time.Time{}, time.Time{}
+	a.EndsAt, a.EndHeldUntil = time.Time{}, time.Time{}
 	a.setDesired(ilert.Resolve, o)
 	return false
 }

@@ -43,7 +43,7 @@ func (a *Alert) Class() SendClass {
 		priority = SendClass(len(Priorities) - 1)
 	}
 	switch next := a.next(); {
-	case a.Storm == InStorm, a.IsHeldBack(), a.isHeld():
+	case a.Storm == InStorm, a.IsEndHeldUnsent(), a.isHeld():
 		return NoClass
 	case a.Storm == IsStorm && a.MaxListed > 0 && next == ilert.Alert:
 		return priority*Kinds + Again // many halves must not hold up what else waits

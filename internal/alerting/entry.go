@@ -143,7 +143,7 @@ func (w *work) noteRaise(was Alert, a *Alert, r raising, o *origin) {
 	if what == Merged && a.Desired == ilert.Alert && !a.Pending {
 		e.Again = a.ToldAt.Add(r.reminder())
 	}
-	if what == Merged && !was.HeldUntil.IsZero() {
+	if what == Merged && !was.EndHeldUntil.IsZero() {
 		e.What = Reopened
 	}
 	w.note(o, e)
@@ -170,7 +170,7 @@ func (a *Alert) endsBy() By {
 	switch {
 	case a.EndsAt.Equal(a.AgeAt):
 		return ByAge
-	case a.EndsAt.Equal(a.HeldUntil):
+	case a.EndsAt.Equal(a.EndHeldUntil):
 		return ByAfter
 	}
 	return BySilence

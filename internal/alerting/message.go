@@ -214,7 +214,7 @@ func (w *work) raise(r raising, o *origin) {
 	if a == nil {
 		a = &Alert{ID: id, AlertKey: r.Key.Alert, Report: w.rows.Ended[id], Epoch: w.lastEpoch()}
 	}
-	if a.Report.stale(o) && (!o.revived || a.Desired != ilert.Alert || !a.HeldUntil.IsZero()) {
+	if a.Report.stale(o) && (!o.revived || a.Desired != ilert.Alert || !a.EndHeldUntil.IsZero()) {
 		o.staleEffects++
 		w.noteAlert(Stale, a, o)
 		return
@@ -310,7 +310,7 @@ func (w *work) endOrHold(a *Alert, o *origin) (ended bool) {
 	}
 	a.holdEnd(o)
 	e := entryOf(EndHeld, a)
-	e.Until = a.HeldUntil
+	e.Until = a.EndHeldUntil
 	w.note(o, e)
 	w.keep(a)
 	return false
@@ -326,9 +326,9 @@ func (w *work) end(a *Alert, o *origin) {
 		return
 	}
 	windowed, since := a.Windowed, o.at
-	afterHold := o.message == nil && !a.HeldUntil.IsZero() && o.at.Equal(a.HeldUntil)
+	afterHold := o.message == nil && !a.EndHeldUntil.IsZero() && o.at.Equal(a.EndHeldUntil)
 	if afterHold {
-		since = a.HeldUntil.Add(-a.EndsAfter)
+		since = a.EndHeldUntil.Add(-a.EndsAfter)
 	}
 	w.endKeepingWindow(a, o)
 	switch id := (GroupID{a.Rule, a.Group}); {

@@ -1,7 +1,6 @@
 package alerting
 
 import (
-	"strings"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
@@ -15,9 +14,7 @@ type AlertID struct {
 }
 
 // idOf returns the identity of the alert with a key.
-func idOf(k decision.Key) AlertID {
-	return AlertID{k.Integration, strings.ToLower(strings.TrimSpace(k.Alert))}
-}
+func idOf(k decision.Key) AlertID { return AlertID{k.Integration, k.Folded().Alert} }
 
 // Alert is the row of an alert: the state that ilert should show, and the one that was sent last. The row exists
 // while these differ, or while the alert is open.
@@ -36,11 +33,11 @@ type Alert struct {
 	Priority string
 
 	AgeAt  time.Time // when the alert ends by its age; zero: never
-	EndsAt time.Time // when the alert ends by its age, by silence, or at HeldUntil; zero: never
+	EndsAt time.Time // when the alert ends by its age, by silence, or at EndHeldUntil; zero: never
 	Report Report    // the newest report about it
 
-	EndsAfter time.Duration // for which an end by a message is held; 0: it is not
-	HeldUntil time.Time     // when a held end ends the alert, unless it is raised before; zero: no end is held
+	EndsAfter    time.Duration // for which an end by a message is held; 0: it is not
+	EndHeldUntil time.Time     // when a held end ends the alert, unless it is raised before; zero: no end is held
 
 	Version int64 // changes with Desired, so that an answer finds out whether it is about the newest state
 	Pending bool  // Desired waits to be sent

@@ -39,8 +39,8 @@ type AlertState struct {
 	Since time.Time
 	Tries int
 	Until time.Time
-	// HeldUntil is the time at which the alert ends, unless it is raised again before; zero if no end is held.
-	HeldUntil time.Time
+	// EndHeldUntil is the time at which the alert ends, unless it is raised again before; zero if no end is held.
+	EndHeldUntil time.Time
 	// Ending is true if the alert should not be open any more.
 	Ending bool
 	// HeldBy is the key of the alert that holds it, in lower case; empty if none does.
@@ -75,7 +75,7 @@ func (e *Engine) describe(ctx context.Context, now time.Time, alerts []AlertWith
 func (a *AlertWithMembers) describe(now time.Time) AlertState {
 	s := AlertState{
 		Key: decision.Key{Integration: a.ID.Integration, Alert: a.AlertKey}, Rule: a.Rule, Members: a.Members,
-		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, HeldUntil: a.HeldUntil,
+		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, EndHeldUntil: a.EndHeldUntil,
 		HeldBy: a.HeldBy, Ending: !a.open(),
 	}
 	if a.Storm == IsStorm { // no rule raises it, so its group is the rule that it speaks for
@@ -100,7 +100,7 @@ func (a *Alert) state(now time.Time) State {
 		return StateHeld
 	case a.Desired == ilert.Resolve:
 		return StateEnding
-	case a.IsHeldBack(), a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
+	case a.IsEndHeldUnsent(), a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
 		return StateDelayed
 	case unknown:
 		return StateWaiting
@@ -158,8 +158,8 @@ type Counted struct {
 	Of      int // the total of which hits are a part; with Fleet the number of devices
 	Members int
 	Raised  bool // its alert should be open
-	// HeldUntil is the time at which a held end ends the alert; zero if no end is held.
-	HeldUntil time.Time
+	// EndHeldUntil is the time at which a held end ends the alert; zero if no end is held.
+	EndHeldUntil time.Time
 }
 
 // Counted returns the counts of the window of a group at the last message, and false if there is no such window.
@@ -180,7 +180,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		exists = true
 		n = Counted{Window: g.Window, Raised: w.isRaised(g.Alert)}
 		if n.Raised {
-			n.HeldUntil = w.rows.Alerts[g.Alert].HeldUntil
+			n.EndHeldUntil = w.rows.Alerts[g.Alert].EndHeldUntil
 		}
 		n.Hits, n.Of = g.sums(g.Latest)
 		n.Row = min(g.Row, n.Hits)

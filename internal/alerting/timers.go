@@ -60,10 +60,10 @@ func (w *work) endDue(a *Alert, now time.Time) {
 	case w.owesReport(a):
 		// After the end no notice would report the new members. So the alert is sent now, and ends a minute later.
 		a.NextTry, a.EndsAt = now, now.Add(time.Minute)
-		if a.HeldUntil.IsZero() || !a.AgeAt.IsZero() && !a.AgeAt.After(now) {
+		if a.EndHeldUntil.IsZero() || !a.AgeAt.IsZero() && !a.AgeAt.After(now) {
 			a.AgeAt = a.EndsAt
 		} else {
-			a.HeldUntil = a.EndsAt
+			a.EndHeldUntil = a.EndsAt
 		}
 		w.keep(a)
 	default:

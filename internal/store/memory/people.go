@@ -77,7 +77,7 @@ func countWaiting(a *alerting.Alert, now time.Time, all *alerting.Status) {
 		return
 	case a.Claimed:
 		all.Claimed++
-	case a.IsHeldBack():
+	case a.IsEndHeldUnsent():
 		all.Later++
 		return
 	case a.Tries > 0 || due:

@@ -214,7 +214,7 @@ func moment(t time.Time) int64 {
 func copyAlert(a *alerting.Alert) *alerting.Alert {
 	c := *a
 	c.ToldAt, c.AgeAt, c.EndsAt, c.NextTry, c.Report.At = kept(a.ToldAt), kept(a.AgeAt), kept(a.EndsAt), kept(a.NextTry), kept(a.Report.At)
-	c.EndsAfter, c.HeldUntil = a.EndsAfter.Truncate(time.Millisecond), kept(a.HeldUntil)
+	c.EndsAfter, c.EndHeldUntil = a.EndsAfter.Truncate(time.Millisecond), kept(a.EndHeldUntil)
 	c.Cause = copyCause(a.Cause)
 	return &c
 }

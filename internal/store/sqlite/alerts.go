@@ -19,7 +19,7 @@ func scanAlert(r *row) *alerting.Alert {
 		AgeAt: r.time(), EndsAt: r.time(), Report: alerting.Report{At: r.time(), Source: r.text()},
 		Version: r.int64(), Pending: r.bool(), Listing: r.bool(), Claimed: r.bool(), Tries: r.int(), NextTry: r.time(),
 		Storm: alerting.StormRole(r.int()), Size: r.int(), Untold: r.int(), MaxListed: r.int(),
-		Unless: r.text(), HeldBy: r.text(), Silence: r.int64(), Cause: scanCause(r), EndsAfter: r.duration(), HeldUntil: r.time(),
+		Unless: r.text(), HeldBy: r.text(), Silence: r.int64(), Cause: scanCause(r), EndsAfter: r.duration(), EndHeldUntil: r.time(),
 	}
 }
 
@@ -98,7 +98,7 @@ func (t *tx) saveAlerts(c *alerting.Changes) error {
 			millis(a.AgeAt), millis(a.EndsAt), millis(a.Report.At), a.Report.Source,
 			a.Version, a.Pending, a.Listing, a.Claimed, a.Tries, millis(a.NextTry), int(a.Storm), a.Size, a.Untold, a.MaxListed,
 			a.Unless, a.HeldBy, a.Silence, a.Cause.Filter, a.Cause.Topic, blob(a.Cause.Payload), millis(a.Cause.ReceivedAt), string(a.Cause.Properties),
-			a.EndsAfter.Milliseconds(), millis(a.HeldUntil), int(a.Class()))
+			a.EndsAfter.Milliseconds(), millis(a.EndHeldUntil), int(a.Class()))
 		if err != nil {
 			return err
 		}

@@ -329,7 +329,7 @@ func testTheHoldsOfManyAlertsBeginInPages(t *testing.T, open opener) {
 	for _, a := range states {
 		if a.Key.Alert == "7" {
 			open7++
-			assert.Zero(t, a.HeldUntil)
+			assert.Zero(t, a.EndHeldUntil)
 			continue
 		}
 		assert.NotEqual(t, alerting.StateOpen, a.State)
@@ -350,12 +350,12 @@ func testAHeldEndIsShown(t *testing.T, open opener) {
 	require.Len(t, states, 2)
 	for i, want := range []alerting.State{alerting.StateOpen, alerting.StateDelayed} {
 		assert.Equal(t, want, states[i].State)
-		assert.True(t, states[i].HeldUntil.Equal(start.Add(10*minute)))
+		assert.True(t, states[i].EndHeldUntil.Equal(start.Add(10*minute)))
 	}
 	b.does(flapping("open"))
 	states, err = b.Alerts(t.Context(), b.now, "", 1)
 	require.NoError(t, err)
-	assert.Zero(t, states[0].HeldUntil)
+	assert.Zero(t, states[0].EndHeldUntil)
 }
 
 func testWhatCameDuringAHoldCountsAfterIt(t *testing.T, open opener) {

@@ -132,8 +132,8 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 			if err != nil {
 				return err
 			}
-			if a != nil && !a.HeldUntil.IsZero() {
-				s.say("    %s: its end is held until %s\n", e.Key.Alert, s.moment(a.HeldUntil))
+			if a != nil && !a.EndHeldUntil.IsZero() {
+				s.say("    %s: its end is held until %s\n", e.Key.Alert, s.moment(a.EndHeldUntil))
 			}
 			continue
 		case decision.Break:
@@ -207,8 +207,8 @@ func (s *shower) howFar(n alerting.Counted) string {
 	if n.Raised {
 		all = append(all, "its alert is raised")
 	}
-	if !n.HeldUntil.IsZero() {
-		all = append(all, "the end of the alert is held until "+s.moment(n.HeldUntil))
+	if !n.EndHeldUntil.IsZero() {
+		all = append(all, "the end of the alert is held until "+s.moment(n.EndHeldUntil))
 	}
 	return strings.Join(all, ", ")
 }
