@@ -225,6 +225,7 @@ func TestOrdinaryDaysPageNobody(t *testing.T) {
 		{"--rate=1000", "--speed=6000", "--devices=1000"},
 	} {
 		t.Run(strings.Join(flags, ""), func(t *testing.T) {
+			t.Parallel()
 			r := start(t, noEnv, flags...)
 			activations := brokertest.Subscribe(t, r.mqtt, "rps/events")
 			var n numbers
