@@ -130,10 +130,16 @@ func (f *silenceFlags) add(cmd *cobra.Command, _ []string) error {
 	if f.json {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(silenceLine(silence, silence.CreatedAt))
 	}
-	if _, err = fmt.Fprintln(cmd.OutOrStdout(), silence.ID); err == nil { // the other words are for no program
-		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "alerts that match %q are not sent until %s; to end that: mps-ilert silence remove %d\n",
-			silence.Pattern, silence.EndsAt.Format(time.DateTime), silence.ID)
+	if _, err = fmt.Fprintln(cmd.OutOrStdout(), silence.ID); err != nil { // the other words are for no program
+		return err
 	}
+	open, err := s.Alerts(cmd.Context(), time.Now(), "", -1)
+	if err != nil {
+		return err
+	}
+	open = slices.DeleteFunc(open, func(a alerting.AlertState) bool { return a.Ending || !silence.Matches(a.Key.Alert) })
+	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "alerts that match %q are not sent until %s; open alerts that match now: %d; to end that: mps-ilert silence remove %d\n",
+		silence.Pattern, silence.EndsAt.Format(time.DateTime), len(open), silence.ID)
 	return err
 }
 

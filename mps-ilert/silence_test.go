@@ -137,6 +137,9 @@ func TestSilencesAreAddedListedAndRemovedBesideTheDaemon(t *testing.T) {
 	assert.False(t, line.Active)
 	assert.Equal(t, "new\nswitches", line.Comment)
 	require.ErrorContains(t, run(t.Context(), []string{"-f", p.file, "silence", "remove", "1", "7"}, environment(), io.Discard, io.Discard), "no active silence has the ID 1 7")
+	var said bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-f", p.file, "silence", "add", "--match", " SERVER/*", "--for", "1s"}, environment(), io.Discard, &said))
+	assert.Contains(t, said.String(), "open alerts that match now: 1;")
 	require.NoError(t, json.Unmarshal([]byte(silenceOf(t, p.file, "add", "--all", "--for", "1s", "--json")), &line))
 	assert.Equal(t, "*", line.Match)
 	p.stop()

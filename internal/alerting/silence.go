@@ -34,6 +34,9 @@ const (
 	silenceMemory = 24 * time.Hour
 )
 
+// Matches reports whether an alert key matches the pattern. Case, and blanks around the key, do not matter.
+func (s *Silence) Matches(key string) bool { return s.matches(decision.Key{Alert: key}.Folded().Alert) }
+
 // matches reports whether a folded alert key matches the pattern. Each * but the last takes as few characters as
 // possible, so that a pattern takes little time, whatever it is.
 func (s *Silence) matches(folded string) bool {
