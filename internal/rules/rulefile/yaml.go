@@ -94,6 +94,8 @@ func yamlInOurWords(message string, at *token.Token) string {
 		return indented
 	case strings.HasPrefix(message, "value is not allowed"), strings.HasPrefix(message, "found an invalid key"):
 		return `a text that begins with a quote or a bracket ends with it: put quotes around the whole, as in '"x" in msg.list' or "{topic} is open"`
+	case strings.HasPrefix(message, "',' or '"), strings.HasPrefix(message, "could not find flow map"):
+		return `a brace or a bracket is not closed, or a text within it wants quotes: one with a brace, a bracket or a comma, as in {key: "a/{topic}"}`
 	case strings.HasSuffix(message, "is a reserved character"):
 		return message + "; a text that begins with it wants quotes"
 	}

@@ -68,6 +68,7 @@ func TestWhatYAMLTakesForSomethingElseIsOneMistake(t *testing.T) {
 		tag    = "what begins with ! is a tag to YAML: put quotes around the condition, or write not instead of !"
 		colon  = `mapping value is not allowed in this context; a text that holds ": " wants quotes`
 		quotes = `a text that begins with a quote or a bracket ends with it: put quotes around the whole, as in '"x" in msg.list' or "{topic} is open"`
+		flow   = `a brace or a bracket is not closed, or a text within it wants quotes: one with a brace, a bracket or a comma, as in {key: "a/{topic}"}`
 	)
 	for text, want := range map[string]string{
 		"when: !msg.a":                        "3:9: " + tag,
@@ -88,6 +89,9 @@ func TestWhatYAMLTakesForSomethingElseIsOneMistake(t *testing.T) {
 		"description: 'a'\n    b: c":          "4:5: this line is indented more or less than those that it belongs to",
 		"description: [a]\n when: a":          "4:2: this line is indented more or less than those that it belongs to",
 		"description: 'a' and b: it is open ": "3:20: " + quotes,
+		"raise: {key: a/{topic}, summary: b}": "3:18: " + flow,
+		"raise: {key: a, {topic}}":            "3:19: " + flow,
+		"topics: [a, b":                       "4:3: " + flow,
 	} {
 		assert.Equal(t, "f:"+want, mistakes(t, "rules:\n- name: a\n  "+text+"\n  ignore: true\n"), text)
 	}
