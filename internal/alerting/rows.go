@@ -181,6 +181,18 @@ type Device struct {
 	SeenAt time.Time
 }
 
+// FleetQuery asks for the size of the fleet.
+type FleetQuery struct {
+	SeenAfter time.Time // only devices that were seen after it count
+	NewAfter  time.Time // and are new if they were seen for the first time after it
+}
+
+// FleetCount is the answer to a FleetQuery.
+type FleetCount struct {
+	Size, New int
+	Oldest    time.Time // when the first of all devices was seen for the first time; zero: unknown, or there is none
+}
+
 // Arrival is the set of fingerprints of the messages of one transaction.
 type Arrival struct {
 	ID     int64

@@ -172,7 +172,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		g := w.rows.Groups[id]
 		k := Keys{Alerts: []AlertID{g.Alert}}
 		if g.Window.Fleet {
-			k.Fleet = g.Latest.Add(-fleetMemory)
+			k.Fleet = fleetQuery(g.Latest)
 		}
 		if err := w.load(k); err != nil {
 			return err
@@ -185,7 +185,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		n.Hits, n.Of = g.sums(g.Latest)
 		n.Row = min(g.Row, n.Hits)
 		if g.Window.Fleet {
-			n.Of = w.rows.Fleet
+			n.Of = w.rows.Fleet.Size
 		}
 		if g.Window.Held && n.Raised {
 			n.Members = g.Size

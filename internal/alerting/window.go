@@ -235,7 +235,7 @@ func (w *work) holds(g *Group, at time.Time) bool {
 		return w.hasMembers(g, at, need)
 	}
 	size := w.fleetSize()
-	if size == 0 {
+	if size == 0 || !w.fleetIsWhole() {
 		return false
 	}
 	need = int(g.Window.Ratio * float64(size))

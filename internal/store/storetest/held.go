@@ -244,6 +244,7 @@ func testMembersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	for _, d := range []string{"a", "b", "c", "d"} {
 		about(d)
 	}
+	b.later(time.Hour) // the fleet is whole
 	about("a", w.hit("g", "a"))
 	assert.Empty(t, b.taken())
 	about("b", w.hit("g", "b"))

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"concurrent", concurrentTests},
 		{"depend", dependTests},
 		{"effect", effectTests},
+		{"fleet", fleetTests},
 		{"held", heldTests},
 		{"hold", holdTests},
 		{"lane", laneTests},
