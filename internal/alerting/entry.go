@@ -185,7 +185,7 @@ func (w *work) noteHit(g *Group, h hit, holds bool, o *origin) {
 		return
 	}
 	n := Counted{Window: g.Window, Raised: holds, Row: g.Row}
-	n.Hits, n.Of = g.sums(g.Latest)
+	n.Hits, n.Of = g.sums(&g.Window.Condition, g.Latest)
 	if g.Window.Fleet {
 		n.Of = w.fleetSize()
 	}

@@ -58,8 +58,8 @@ func (g *Group) countMembers(since time.Time) (n int) {
 	return n
 }
 
-// hasMembers reports whether a group has at least need members at a time.
-func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
+// hasMembers reports whether a group has at least need members that have hit after a time, or that it holds.
+func (w *work) hasMembers(g *Group, since time.Time, need int) bool {
 	if g.Window.Held && w.alertOf(g) != nil {
 		return g.Size >= need
 	}
@@ -69,7 +69,7 @@ func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
 	if len(g.Members) < need {
 		return false
 	}
-	since, n := at.Add(-g.Window.Length), 0
+	n := 0
 	for _, m := range g.Members {
 		if m.At.After(since) {
 			if n++; n == need {
@@ -109,7 +109,7 @@ func (w *work) emptyGroup(id GroupID, since, arrived time.Time) {
 		w.forgetGroup(id)
 		return
 	}
-	hits, _ := g.sums(g.Latest)
+	hits, _ := g.sums(&g.Window.Condition, g.Latest)
 	g.Alert, g.Row, g.Size, g.Untold, g.Peak = AlertID{}, min(g.Row, hits), 0, 0, 0
 	g.CheckAt = g.forgetAt(arrived)
 	w.changeOf(id).dirty = true

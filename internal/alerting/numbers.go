@@ -28,7 +28,7 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	if !w.holds(g, at) && !g.LastTrue.IsZero() {
 		at = g.LastTrue
 	}
-	n.Count, n.Of = g.sums(at)
+	n.Count, n.Of = g.sums(&g.Window.Condition, at)
 	n.Part = n.Count
 	if row := g.Window.InARow; row > 0 && g.Window.AtLeast == 0 {
 		n.Count = max(min(g.Row, n.Count), row) // a row that has been broken was so long at least

@@ -182,7 +182,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		if n.Raised {
 			n.EndHeldUntil = w.rows.Alerts[g.Alert].EndHeldUntil
 		}
-		n.Hits, n.Of = g.sums(g.Latest)
+		n.Hits, n.Of = g.sums(&g.Window.Condition, g.Latest)
 		n.Row = min(g.Row, n.Hits)
 		if g.Window.Fleet {
 			n.Of = w.rows.Fleet.Size

@@ -62,18 +62,6 @@ func (g *Group) add(number, hits, of int64) {
 	g.Buckets[i] = Bucket{number, hits, of}
 }
 
-// sums returns the counts of the window at a time.
-func (g *Group) sums(at time.Time) (hits, of int) {
-	number := at.UnixNano() / bucketLength(&g.Window)
-	for _, b := range g.Buckets {
-		if b[0] > number-maxBuckets && b[0] <= number {
-			hits += int(b[1])
-			of += int(b[2])
-		}
-	}
-	return hits, of
-}
-
 // hit is a counted Hit that may raise the alert of its group.
 type hit struct {
 	decision.Hit
@@ -215,34 +203,6 @@ func (w *work) alertOf(g *Group) *Alert {
 		return nil
 	}
 	return a
-}
-
-// holds reports whether the condition of the window is true at a time. It counts members and devices last, because
-// that takes longest.
-func (w *work) holds(g *Group, at time.Time) bool {
-	hits, of := g.sums(at)
-	if hits < max(g.Window.AtLeast, g.Window.InARow) || g.Row < g.Window.InARow || hits == 0 && !g.Window.Held {
-		return false
-	}
-	if g.Window.Ratio > 0 && !g.Window.Fleet && (of == 0 || float64(hits)/float64(of) < g.Window.Ratio) {
-		return false
-	}
-	need := g.Window.Distinct
-	if g.Window.Held {
-		need = max(need, 1)
-	}
-	if !w.hasMembers(g, at, need) || g.Window.Ratio == 0 || !g.Window.Fleet {
-		return w.hasMembers(g, at, need)
-	}
-	size := w.fleetSize()
-	if size == 0 || !w.fleetIsWhole() {
-		return false
-	}
-	need = int(g.Window.Ratio * float64(size))
-	for float64(need)/float64(size) < g.Window.Ratio {
-		need++
-	}
-	return w.hasMembers(g, at, need)
 }
 
 // breakRow makes the next hit of a group the first of a row.

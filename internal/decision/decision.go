@@ -157,13 +157,9 @@ type Leave struct{ Rule, Group, Member string }
 // Window is a condition over the messages of the last Length. The alert is raised while all
 // parts of the condition hold.
 type Window struct {
-	Rule     string
-	Length   time.Duration
-	AtLeast  int     // the least number of hits
-	InARow   int     // the least number of hits since the last Break
-	Distinct int     // the least number of members
-	Ratio    float64 // the least share: hits by counted messages or, with Fleet, members by devices
-	Fleet    bool
+	Rule string
+	Condition
+	Fleet bool // Ratio is the share of devices
 	// Held makes members stay until they leave, however long that takes, once the alert is
 	// raised.
 	Held bool
@@ -171,6 +167,15 @@ type Window struct {
 	Left float64
 	// Clear is the time after which the alert ends if the condition has not held; 0: never.
 	Clear time.Duration
+}
+
+// Condition is what must have come within the last Length.
+type Condition struct {
+	Length   time.Duration
+	AtLeast  int     // the least number of hits
+	InARow   int     // the least number of hits since the last Break
+	Distinct int     // the least number of members
+	Ratio    float64 // the least share: hits by counted messages or, with Window.Fleet, members by devices
 }
 
 func (Raise) effect()     {}

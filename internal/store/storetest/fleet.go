@@ -19,7 +19,7 @@ var fleetTests = []test{
 
 // half returns a window for half of the fleet.
 func half() windowed {
-	return window(decision.Window{Length: 10 * minute, Ratio: 0.5, Distinct: 2, Fleet: true})
+	return window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: 2, Ratio: 0.5}, Fleet: true})
 }
 
 // about applies a batch with a message about each device from one number to another: a hit of the device if w is not nil.

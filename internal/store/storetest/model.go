@@ -54,11 +54,11 @@ var (
 	modelKeys    = []ilert.IntegrationKey{configured, doors, third, ilert.LiteralKey("fourth")}
 	modelRules   = []string{"r", "R", "s"}
 	modelWindows = []*decision.Window{
-		{Rule: "counts", Length: 10 * time.Minute, AtLeast: 3, Clear: 5 * time.Minute},
-		{Rule: "holds", Length: 10 * time.Minute, Distinct: 2, Held: true, Left: 0.6},
-		{Rule: "shares", Length: 5 * time.Minute, AtLeast: 2, Ratio: 0.5},
-		{Rule: "fleet", Length: 20 * time.Minute, Distinct: 2, Ratio: 0.4, Fleet: true, Held: true, Clear: time.Hour},
-		{Rule: "rows", Length: 10 * time.Minute, InARow: 2, Clear: 2 * time.Minute},
+		{Rule: "counts", Condition: decision.Condition{Length: 10 * time.Minute, AtLeast: 3}, Clear: 5 * time.Minute},
+		{Rule: "holds", Condition: decision.Condition{Length: 10 * time.Minute, Distinct: 2}, Held: true, Left: 0.6},
+		{Rule: "shares", Condition: decision.Condition{Length: 5 * time.Minute, AtLeast: 2, Ratio: 0.5}},
+		{Rule: "fleet", Condition: decision.Condition{Length: 20 * time.Minute, Distinct: 2, Ratio: 0.4}, Fleet: true, Held: true, Clear: time.Hour},
+		{Rule: "rows", Condition: decision.Condition{Length: 10 * time.Minute, InARow: 2}, Clear: 2 * time.Minute},
 	}
 )
 
