@@ -120,7 +120,7 @@ func testWhatAWindowHasCountedCanBeSeen(t *testing.T, open opener) {
 	b.does(w.only("g"))
 	b.does(w.only("g"), w.hit("g", "a"))
 	b.does(w.only("g"), w.hit("g", "a"))
-	counted(alerting.Counted{Hits: 2, Of: 3, Members: 1})
+	counted(alerting.Counted{Reached: alerting.Reached{Hits: 2, Of: 3, Members: 1}})
 	b.does(w.only("g"), w.hit("g", "b"))
-	counted(alerting.Counted{Hits: 3, Of: 4, Members: 2, Raised: true})
+	counted(alerting.Counted{Reached: alerting.Reached{Hits: 3, Of: 4, Members: 2}, Raised: true})
 }
