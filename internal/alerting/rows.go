@@ -145,8 +145,9 @@ type Bucket [3]int64
 
 // GroupMember is a member of a Group.
 type GroupMember struct {
-	At   time.Time // of its last hit
-	Told bool      // a notice has reported it
+	At    time.Time // of its last hit, or of the message that has forgotten it
+	Told  bool      // a notice has reported it
+	State MemberState
 }
 
 // MemberID is the identity of a member of a group.
