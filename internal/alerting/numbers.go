@@ -25,12 +25,18 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	if g == nil {
 		return n, first
 	}
-	if !w.holds(g, at) && !g.LastTrue.IsZero() {
-		at = g.LastTrue
+	c := w.holding(g, at)
+	holds := c != nil
+	if !holds || g.Window.Held {
+		c = g.lastTrue()
 	}
-	n.Count, n.Of = g.sums(at)
+	n.Count, n.Of = g.sums(c.Length, at)
+	if !holds && !g.LastTrue.IsZero() {
+		at, n.Count, n.Of = g.LastTrue, g.WasHits, g.WasOf
+	}
+	n.Window = c.Length
 	n.Part = n.Count
-	if row := g.Window.InARow; row > 0 && g.Window.AtLeast == 0 {
+	if row := c.InARow; row > 0 && c.AtLeast == 0 {
 		n.Count = max(min(g.Row, n.Count), row) // a row that has been broken was so long at least
 	}
 	if g.Window.Fleet {
@@ -39,12 +45,12 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	if g.Window.Held {
 		return n, g.heldMembers(&n)
 	}
-	since := at.Add(-g.Window.Length)
+	since := at.Add(-c.Length)
 	n.Distinct = g.countMembers(since)
 	if g.Window.Fleet {
 		n.Part = n.Distinct
 	}
-	names := g.names(func(m *GroupMember) bool { return m.At.After(since) })
+	names := g.names(func(m *GroupMember) bool { return m.hasHit(since) })
 	slices.Sort(names)
 	n.Members = lines(names[:min(len(names), maxReported)])
 	n.More = n.Distinct - len(n.Members)
@@ -55,14 +61,14 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 // notice leaves out the members that another one has reported.
 func (g *Group) heldMembers(n *decision.Numbers) (first firstReport) {
 	n.Count, n.Distinct, n.Part = g.Size, g.Size, g.Size
-	unreported := g.names(func(m *GroupMember) bool { return !m.Told })
+	unreported := g.names(func(m *GroupMember) bool { return m.State == MemberHeld && !m.Told })
 	slices.Sort(unreported)
 	first.names = unreported[:min(len(unreported), maxReported)]
 	names, of := first.names, g.Size
 	if g.Size > maxReported && g.Untold > 0 {
 		of = g.Untold
 	} else {
-		reported := g.names(func(m *GroupMember) bool { return m.Told })
+		reported := g.names(func(m *GroupMember) bool { return m.State == MemberHeld && m.Told })
 		slices.Sort(reported)
 		names = slices.Concat(names, reported[:min(len(reported), maxReported-len(names))])
 	}
@@ -112,7 +118,7 @@ func (w *work) settleReported(a *Alert, over bool, answer *Answer) {
 	change := w.changeOf(id)
 	change.dirty = true
 	for _, name := range n.reported {
-		if m := g.Members[name]; m != nil && !m.Told {
+		if m := g.Members[name]; g.holds(name) && !m.Told {
 			m.Told = true
 			change.members[name] = struct{}{}
 			g.Untold--

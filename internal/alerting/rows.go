@@ -126,7 +126,10 @@ type Group struct {
 	Hold     time.Duration // for which the condition must have held before the alert is sent
 	Epoch    int64         // a RuleEnd ends the window only if its Epoch is higher
 	Latest   time.Time     // up to which the window has counted
-	LastTrue time.Time     // when the condition was last known to hold
+	LastTrue time.Time     // when a condition was last known to hold
+	ByOr     bool          // that was Window.Or
+	WasHits  int           // its hits then
+	WasOf    int           // the total then of which these were a part
 	CheckAt  time.Time     // when to check the condition again; zero: never
 
 	Size   int // members that the open alert holds
@@ -142,8 +145,9 @@ type Bucket [3]int64
 
 // GroupMember is a member of a Group.
 type GroupMember struct {
-	At   time.Time // of its last hit
-	Told bool      // a notice has reported it
+	At    time.Time // of its last hit, or of the message that has forgotten it
+	Told  bool      // a notice has reported it
+	State MemberState
 }
 
 // MemberID is the identity of a member of a group.
@@ -179,6 +183,18 @@ func (v Volume) exceeds(limit Volume) bool { return v.Rows > limit.Rows || v.Byt
 type Device struct {
 	GUID   string
 	SeenAt time.Time
+}
+
+// FleetQuery asks for the size of the fleet.
+type FleetQuery struct {
+	SeenAfter time.Time // only devices that were seen after it count
+	NewAfter  time.Time // and are new if they were seen for the first time after it
+}
+
+// FleetCount is the answer to a FleetQuery.
+type FleetCount struct {
+	Size, New int
+	Oldest    time.Time // when the first of all devices was seen for the first time; zero: unknown, or there is none
 }
 
 // Arrival is the set of fingerprints of the messages of one transaction.

@@ -50,10 +50,11 @@ func (l *loader) expect(r *rule, n ast.Node) {
 // checkAbsence finds the mistakes in the keys of a rule that waits for messages.
 func (l *loader) checkAbsence(r *rule, has map[string]ast.Node) {
 	if r.Absence == nil {
-		for _, key := range []string{"expect", "forget"} {
-			if has[key] != nil {
-				l.fail(has[key], "%s: %s goes with absent, which says for how long no message comes", r.called(), key)
-			}
+		if expect := has["expect"]; expect != nil {
+			l.fail(expect, "%s: expect goes with absent, which says for how long no message comes", r.called())
+		}
+		if forget := has["forget"]; forget != nil {
+			l.fail(forget, "%s: forget goes with absent, whose group it forgets, or with leave, whose member it forgets", r.called())
 		}
 		return
 	}

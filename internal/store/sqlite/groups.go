@@ -10,7 +10,7 @@ import (
 	"github.com/mps-events/mps-events/internal/alerting"
 )
 
-const groupColumns = `rule, grp, epoch, spec, buckets, integration_key, folded_key, hold, size, untold, peak, latest, last_true, check_at, in_a_row`
+const groupColumns = `rule, grp, epoch, spec, buckets, integration_key, folded_key, hold, size, untold, peak, latest, last_true, check_at, in_a_row, by_or, was_hits, was_of`
 
 // scanGroup reads a group without its members.
 func scanGroup(r *row) *alerting.Group {
@@ -21,7 +21,7 @@ func scanGroup(r *row) *alerting.Group {
 	g.Hold = r.duration()
 	g.Size, g.Untold, g.Peak = r.int(), r.int(), r.int()
 	g.Latest, g.LastTrue, g.CheckAt = r.time(), r.time(), r.time()
-	g.Row = r.int()
+	g.Row, g.ByOr, g.WasHits, g.WasOf = r.int(), r.bool(), r.int(), r.int()
 	return g
 }
 
@@ -72,8 +72,8 @@ func (t *tx) loadMembers(groups []*alerting.Group) error {
 	for rule, of := range byRule {
 		err := eachOf(t, func(r *row) {
 			g := of[r.text()]
-			g.Members[r.text()] = &alerting.GroupMember{At: r.time(), Told: r.bool()}
-		}, `SELECT grp, member, at, told FROM member WHERE rule = ? AND grp IN (LIST)`, slices.Collect(maps.Keys(of)), rule)
+			g.Members[r.text()] = &alerting.GroupMember{At: r.time(), Told: r.bool(), State: alerting.MemberState(r.int())}
+		}, `SELECT grp, member, at, told, state FROM member WHERE rule = ? AND grp IN (LIST)`, slices.Collect(maps.Keys(of)), rule)
 		if err != nil {
 			return err
 		}
@@ -100,9 +100,9 @@ func (t *tx) saveGroups(c *alerting.Changes) error {
 		if err != nil {
 			return err
 		}
-		err = t.exec(`INSERT OR REPLACE INTO window_group (`+groupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		err = t.exec(`INSERT OR REPLACE INTO window_group (`+groupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			g.ID.Rule, g.ID.Group, g.Epoch, string(window), string(buckets), g.Alert.Integration.Text(), g.Alert.Folded, g.Hold.Milliseconds(),
-			g.Size, g.Untold, g.Peak, millis(g.Latest), millis(g.LastTrue), millis(g.CheckAt), g.Row)
+			g.Size, g.Untold, g.Peak, millis(g.Latest), millis(g.LastTrue), millis(g.CheckAt), g.Row, g.ByOr, g.WasHits, g.WasOf)
 		if err != nil {
 			return err
 		}
@@ -114,9 +114,9 @@ func (t *tx) saveGroups(c *alerting.Changes) error {
 // arguments in a time that grows with the square of their number.
 const membersPerInsert = 16
 
-const insertMember = `INSERT OR REPLACE INTO member (rule, grp, member, at, told) VALUES (?,?,?,?,?)`
+const insertMember = `INSERT OR REPLACE INTO member (rule, grp, member, at, told, state) VALUES (?,?,?,?,?,?)`
 
-var insertMembers = insertMember + strings.Repeat(`,(?,?,?,?,?)`, membersPerInsert-1)
+var insertMembers = insertMember + strings.Repeat(`,(?,?,?,?,?,?)`, membersPerInsert-1)
 
 func (t *tx) saveMembers(c *alerting.Changes) error {
 	for _, id := range c.NoMembers {
@@ -131,12 +131,12 @@ func (t *tx) saveMembers(c *alerting.Changes) error {
 	ids := slices.SortedFunc(maps.Keys(c.Members), func(a, b alerting.MemberID) int {
 		return cmp.Or(cmp.Compare(a.Group.Rule, b.Group.Rule), cmp.Compare(a.Group.Group, b.Group.Group), cmp.Compare(a.Name, b.Name))
 	})
-	args := make([]any, 0, 5*membersPerInsert)
+	args := make([]any, 0, 6*membersPerInsert)
 	for some := range slices.Chunk(ids, membersPerInsert) {
 		args = args[:0]
 		for _, id := range some {
 			m := c.Members[id]
-			args = append(args, id.Group.Rule, id.Group.Group, id.Name, millis(m.At), m.Told)
+			args = append(args, id.Group.Rule, id.Group.Group, id.Name, millis(m.At), m.Told, int(m.State))
 		}
 		if len(some) == membersPerInsert {
 			if err := t.exec(insertMembers, args...); err != nil {
@@ -144,7 +144,7 @@ func (t *tx) saveMembers(c *alerting.Changes) error {
 			}
 			continue
 		}
-		for one := range slices.Chunk(args, 5) {
+		for one := range slices.Chunk(args, 6) {
 			if err := t.exec(insertMember, one...); err != nil {
 				return err
 			}

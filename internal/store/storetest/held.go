@@ -33,7 +33,7 @@ var heldTests = []test{
 
 // site returns a window that holds its members: devices of a site that have disconnected and are not back.
 func site(distinct int, left float64) windowed {
-	w := window(decision.Window{Length: 10 * minute, Distinct: distinct, Held: true, Left: left})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: distinct}, Held: true, Left: left})
 	w.text = place("count") + ": " + place("members")
 	return w
 }
@@ -139,16 +139,18 @@ func testWhoJoinsIsSentOnceForAllOfThem(t *testing.T, open opener) {
 	w := site(2, 1)
 	b.hits(w, "a", "b")
 	b.texts()
-	b.later(time.Hour)
+	b.later(30 * minute)
 	b.hits(w, "c")
-	assert.Equal(t, minute, b.next())
 	b.later(30 * time.Second)
 	b.hits(w, "d", "c", "a")
+	assert.Equal(t, minute, b.next())
+	b.later(30 * time.Second)
+	b.hits(w, "e")
 	assert.Empty(t, b.texts())
 	b.later(30 * time.Second)
-	assert.Equal(t, []string{"ALERT 4: a, b, c, d"}, b.texts())
+	assert.Equal(t, []string{"ALERT 5: a, b, c, d, e"}, b.texts())
 	assert.EqualValues(t, -1, b.next())
-	assert.Equal(t, alerting.Tally{Received: 6, Ignored: 1, Merged: 3, Delivered: 2}, b.tally())
+	assert.Equal(t, alerting.Tally{Received: 7, Ignored: 2, Merged: 3, Delivered: 2}, b.tally())
 }
 
 func testWhoJoinsAndLeavesInTimeIsNotSent(t *testing.T, open opener) {
@@ -234,7 +236,7 @@ func testMembersOfAnotherGroupAreOthers(t *testing.T, open opener) {
 
 func testMembersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, Ratio: 0.5, Distinct: 1, Held: true, Fleet: true})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, Ratio: 0.5, Distinct: 1}, Held: true, Fleet: true})
 	w.text = place("count") + " of " + place("of")
 	about := func(device string, effects ...decision.Effect) {
 		m := message(effects...)
@@ -244,6 +246,7 @@ func testMembersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	for _, d := range []string{"a", "b", "c", "d"} {
 		about(d)
 	}
+	b.later(time.Hour) // the fleet is whole
 	about("a", w.hit("g", "a"))
 	assert.Empty(t, b.taken())
 	about("b", w.hit("g", "b"))
@@ -267,7 +270,7 @@ func testAnAlertThatIsTakenBackNamesThoseWhoAreNew(t *testing.T, open opener) {
 
 func testARuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, Distinct: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: 2}})
 	w.text = place("count") + ": " + place("members")
 	b.hits(w, "a", "b")
 	assert.Equal(t, []string{"ALERT 2: a, b"}, b.texts())
