@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Health is what the newest messages of a group show of its health.
+// Health is the judgement on the newest messages of a group.
 type Health struct {
 	Hits, Of int
 	Enough   bool // the messages are enough to judge by
