@@ -7,7 +7,7 @@ import (
 	"github.com/mps-events/mps-events/internal/decision"
 )
 
-// Health is what the newest messages of a group show of its health.
+// Health is the judgement on the newest messages of a group.
 type Health struct {
 	Hits, Of int
 	Enough   bool // the messages are enough to judge by

@@ -202,7 +202,7 @@ func (w *Window) Longest() time.Duration { return max(w.Length, w.Or.Length) }
 // CountsRows reports whether a condition asks for hits in a row.
 func (w *Window) CountsRows() bool { return w.InARow > 0 || w.Or.InARow > 0 }
 
-// Condition is what must have come within the last Length.
+// Condition is a set of limits that the messages of the last Length reach or not.
 type Condition struct {
 	Length   time.Duration
 	AtLeast  int     // the least number of hits
