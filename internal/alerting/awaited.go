@@ -348,7 +348,8 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 	if err := json.Unmarshal([]byte(a.Body), &r.Event); err != nil {
 		return fmt.Errorf("alerting: the text of the silence of %s: %w", a.AlertKey, err)
 	}
-	w.raise(raising{Raise: r}, o)
+	since, _ := w.silence(a, now)
+	w.raise(raising{Raise: r, since: since.Truncate(time.Millisecond)}, o)
 	return nil
 }
 

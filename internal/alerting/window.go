@@ -158,6 +158,7 @@ func (w *work) raiseByHit(h hit, o *origin) {
 // raiseByWindow raises the alert of a group that has none, and makes it hold the group's members.
 func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	g.Alert = idOf(r.Key)
+	r.since = g.since(o.at)
 	w.raise(r, o)
 	a := w.alertOf(g)
 	if a == nil { // an alert with the same key is open for another reason
@@ -174,10 +175,30 @@ func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	w.holdMembers(g)
 }
 
-// reportAt returns the time at which a notice reports the members that have joined at a time.
+// since returns the time of the first hit that the window counts at a time.
+func (g *Group) since(at time.Time) time.Time {
+	length := bucketLength(&g.Window)
+	for _, b := range g.Buckets {
+		if begins := b[0] * length; b[1] > 0 && begins > at.Add(-g.Window.Length).UnixNano() {
+			return earlier(time.Unix(0, begins).Truncate(time.Millisecond), at)
+		}
+	}
+	return at
+}
+
+// reportAt returns the time at which a notice reports the members that have joined at a time. The longer the alert has
+// been open, the rarer such notices are: each is a line in ilert's log, and the first ones matter most.
 func (g *Group) reportAt(a *Alert, at time.Time) time.Time {
-	due := at.Add(max(g.Hold, time.Minute))
-	if earliest := a.ToldAt.Add(time.Minute); due.Before(earliest) {
+	const (
+		shortest, longest = time.Minute, time.Hour
+		share             = 4
+	)
+	due := at.Add(max(g.Hold, shortest))
+	interval := shortest
+	if !a.Since.IsZero() {
+		interval = min(max(a.ToldAt.Sub(a.Since)/share, shortest), longest)
+	}
+	if earliest := a.ToldAt.Add(interval); due.Before(earliest) {
 		return earliest
 	}
 	return due
