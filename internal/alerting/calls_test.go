@@ -193,7 +193,7 @@ func TestANoticeWithManyNamesMakesFewCallsOfTheStore(t *testing.T) {
 	t.Cleanup(alerting.StrictPlans())
 	store := &counting{Store: memory.New()}
 	c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
-	w := &decision.Window{Rule: "site", Length: 10 * time.Minute, Distinct: 100, Held: true}
+	w := &decision.Window{Rule: "site", Condition: decision.Condition{Length: 10 * time.Minute, Distinct: 100}, Held: true}
 	messages := make([]alerting.Message, 1000)
 	for i := range messages {
 		messages[i] = message(
@@ -216,7 +216,7 @@ func TestABatchOfMessagesMakesFewCallsOfItsStore(t *testing.T) {
 	bounds := alerting.DefaultBounds
 	bounds.Letters = 1000
 	e := open(t, store, bounds)
-	window := &decision.Window{Rule: "w", Length: time.Hour, AtLeast: 2, Ratio: 0.01, Fleet: true}
+	window := &decision.Window{Rule: "w", Condition: decision.Condition{Length: time.Hour, AtLeast: 2, Ratio: 0.01}, Fleet: true}
 	batch := make([]alerting.Message, 1024)
 	for again := range 3 {
 		for i := range batch {

@@ -84,6 +84,7 @@ const (
 	ByPrefix   By = "prefix"    // a message has ended all alerts whose keys begin in one way
 	ByPerson   By = "person"    // somebody has closed it by hand
 	ByClear    By = "clear"     // the condition of the window has not held for long enough
+	ByHealth   By = "health"    // a smaller share of the messages than the rule gives are hits
 	ByRule     By = "rule"      // the rule has ended or is no more
 	ByStorm    By = "storm"     // no member of the storm is left
 	ByConsumer By = "mps-ilert" // the consumer itself
@@ -181,27 +182,13 @@ func (a *Alert) endsBy() By {
 	return BySilence
 }
 
-// maxNoted is the number of members up to which an entry counts those of a window.
-const maxNoted = 10_000
-
 // noteHit adds an entry about a window that has counted a message.
 func (w *work) noteHit(g *Group, h hit, holds bool, o *origin) {
 	if !w.logs() {
 		return
 	}
 	n := Counted{Window: g.Window, Raised: holds, Row: g.Row}
-	n.Hits, n.Of = g.sums(g.Latest)
-	if g.Window.Fleet {
-		n.Of = w.fleetSize()
-	}
-	switch open := w.alertOf(g) != nil; {
-	case g.Window.Held && open:
-		n.Members = g.Size
-	case len(g.Members) <= maxNoted:
-		n.Members = g.countMembers(g.Latest.Add(-g.Window.Length))
-	default: // to count them for each message would take too long
-		n.Members = len(g.Members)
-	}
+	n.Reached, n.Or = g.reached(w.alertOf(g) != nil, w.fleetSize)
 	w.note(o, Entry{What: Counts, Key: h.Raise.Key, Rule: g.ID.Rule, Group: g.ID.Group, Counted: n})
 }
 

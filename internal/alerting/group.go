@@ -31,16 +31,16 @@ func (w *work) removeMember(g *Group, name string) {
 	w.changeOf(g.ID).members[name] = struct{}{}
 }
 
-// holdMembers makes the open alert of a group hold the members that the group has.
-func (w *work) holdMembers(g *Group) {
-	w.dropMembers(g)
+// holdMembers makes the open alert of a group hold the members that have hit within a time.
+func (w *work) holdMembers(g *Group, within time.Duration) {
+	w.dropMembers(g, within)
 	g.Size, g.Untold, g.Peak = len(g.Members), len(g.Members), len(g.Members)
 	w.changeOf(g.ID).dirty = true
 }
 
 // dropMembers removes the members whose last hit is too old.
-func (w *work) dropMembers(g *Group) {
-	since := g.Latest.Add(-g.Window.Length)
+func (w *work) dropMembers(g *Group, after time.Duration) {
+	since := g.Latest.Add(-after)
 	for name, m := range g.Members {
 		if !m.At.After(since) {
 			w.removeMember(g, name)
@@ -58,8 +58,8 @@ func (g *Group) countMembers(since time.Time) (n int) {
 	return n
 }
 
-// hasMembers reports whether a group has at least need members at a time.
-func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
+// hasMembers reports whether a group has at least need members that have hit after a time, or that it holds.
+func (w *work) hasMembers(g *Group, since time.Time, need int) bool {
 	if g.Window.Held && w.alertOf(g) != nil {
 		return g.Size >= need
 	}
@@ -69,7 +69,7 @@ func (w *work) hasMembers(g *Group, at time.Time, need int) bool {
 	if len(g.Members) < need {
 		return false
 	}
-	since, n := at.Add(-g.Window.Length), 0
+	n := 0
 	for _, m := range g.Members {
 		if m.At.After(since) {
 			if n++; n == need {
@@ -109,7 +109,7 @@ func (w *work) emptyGroup(id GroupID, since, arrived time.Time) {
 		w.forgetGroup(id)
 		return
 	}
-	hits, _ := g.sums(g.Latest)
+	hits, _ := g.sums(g.Window.Longest(), g.Latest)
 	g.Alert, g.Row, g.Size, g.Untold, g.Peak = AlertID{}, min(g.Row, hits), 0, 0, 0
 	g.CheckAt = g.forgetAt(arrived)
 	w.changeOf(id).dirty = true
@@ -139,7 +139,7 @@ func (w *work) saveGroup(g *Group, change *groupChange) {
 		g.scheduleCheck()
 	}
 	if len(change.members) > 0 && (a == nil || !g.Window.Held) {
-		w.dropMembers(g)
+		w.dropMembers(g, g.Window.Longest())
 	}
 	w.changes.Groups = append(w.changes.Groups, g)
 	for name := range change.members {

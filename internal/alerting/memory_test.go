@@ -160,7 +160,7 @@ func TestWhatATransactionAddsIsPurgedIfItIsTooMuchByItself(t *testing.T) {
 func TestTheFleetIsThatOfTheLastWeekWithTheDevicesOfThisMoment(t *testing.T) {
 	store := memory.New()
 	e := open(t, store, alerting.DefaultBounds)
-	window := &decision.Window{Rule: "r", Length: time.Hour, AtLeast: 1, Ratio: 0.5, Fleet: true}
+	window := &decision.Window{Rule: "r", Condition: decision.Condition{Length: time.Hour, AtLeast: 1, Ratio: 0.5}, Fleet: true}
 	now := start
 	see := func(hits bool, devices ...string) {
 		var all []alerting.Message

@@ -30,12 +30,18 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	if g == nil {
 		return n, first
 	}
-	if !w.holds(g, at) && !g.LastTrue.IsZero() {
-		at = g.LastTrue
+	c := w.holding(g, at)
+	holds := c != nil
+	if !holds || g.Window.Held {
+		c = g.lastTrue()
 	}
-	n.Count, n.Of = g.sums(at)
+	n.Count, n.Of = g.sums(c.Length, at)
+	if !holds && !g.LastTrue.IsZero() {
+		at, n.Count, n.Of = g.LastTrue, g.WasHits, g.WasOf
+	}
+	n.Window = c.Length
 	n.Part = n.Count
-	if row := g.Window.InARow; row > 0 && g.Window.AtLeast == 0 {
+	if row := c.InARow; row > 0 && c.AtLeast == 0 {
 		n.Count = max(min(g.Row, n.Count), row) // a row that has been broken was so long at least
 	}
 	if g.Window.Fleet {
@@ -44,7 +50,7 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	if g.Window.Held {
 		return n, g.heldMembers(&n)
 	}
-	since := at.Add(-g.Window.Length)
+	since := at.Add(-c.Length)
 	n.Distinct = g.countMembers(since)
 	if g.Window.Fleet {
 		n.Part = n.Distinct

@@ -144,7 +144,7 @@ func (p *played) step(random *rand.Rand) {
 	key := decision.Key{Alert: fmt.Sprint("a", random.IntN(15)), Integration: []ilert.IntegrationKey{doors, third}[random.IntN(8)/7]}
 	source := []string{"", "s", "t"}[random.IntN(3)]
 	at := p.now.Add(-time.Duration(random.IntN(4)) * time.Second)
-	w := decision.Window{Rule: rule, Length: []time.Duration{time.Hour, 10 * time.Second}[random.IntN(6)/5], AtLeast: 2}
+	w := decision.Window{Rule: rule, Condition: decision.Condition{Length: []time.Duration{time.Hour, 10 * time.Second}[random.IntN(6)/5], AtLeast: 2}}
 	if rule == "q" {
 		w.AtLeast, w.Distinct, w.Held = 0, 2, true
 	}
@@ -256,7 +256,7 @@ func TestTheWindowOfAnAlertThatOutlivesItsRuleStays(t *testing.T) {
 		t.Cleanup(alerting.BoundPages(page))
 		p := play(t)
 		p.skew = time.Second
-		w := decision.Window{Rule: "q", Length: time.Hour, Distinct: 2, Held: true}
+		w := decision.Window{Rule: "q", Condition: decision.Condition{Length: time.Hour, Distinct: 2}, Held: true}
 		for _, group := range []string{"g", "h", "i"} {
 			for member := range 2 {
 				source, at := "s", p.now.Add(-10*time.Second)

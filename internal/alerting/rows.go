@@ -130,7 +130,10 @@ type Group struct {
 	Hold     time.Duration // for which the condition must have held before the alert is sent
 	Epoch    int64         // a RuleEnd ends the window only if its Epoch is higher
 	Latest   time.Time     // up to which the window has counted
-	LastTrue time.Time     // when the condition was last known to hold
+	LastTrue time.Time     // when a condition was last known to hold
+	ByOr     bool          // that was Window.Or
+	WasHits  int           // its hits then
+	WasOf    int           // the total then of which these were a part
 	CheckAt  time.Time     // when to check the condition again; zero: never
 
 	Size   int // members that the open alert holds

@@ -153,11 +153,11 @@ func (w *work) isRaised(id AlertID) bool {
 // Counted holds the counts of the window of a group.
 type Counted struct {
 	Window  decision.Window // as the rule had it at the last hit
-	Hits    int
-	Row     int // hits since the last Break
-	Of      int // the total of which hits are a part; with Fleet the number of devices
-	Members int
-	Raised  bool // its alert should be open
+	Reached                 // of its condition
+	Or      Reached         // of its other condition
+	Health  Health          // of the group whose alert should be open
+	Row     int             // hits since the last Break
+	Raised  bool            // its alert should be open
 	// EndHeldUntil is the time at which a held end ends the alert; zero if no end is held.
 	EndHeldUntil time.Time
 }
@@ -182,20 +182,12 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		if n.Raised {
 			n.EndHeldUntil = w.rows.Alerts[g.Alert].EndHeldUntil
 		}
-		n.Hits, n.Of = g.sums(g.Latest)
-		n.Row = min(g.Row, n.Hits)
-		if g.Window.Fleet {
-			n.Of = w.rows.Fleet
+		if n.Raised && g.Window.Healthy > 0 {
+			n.Health = g.health()
 		}
-		if g.Window.Held && n.Raised {
-			n.Members = g.Size
-			return nil
-		}
-		for _, m := range g.Members {
-			if m.At.After(g.Latest.Add(-g.Window.Length)) {
-				n.Members++
-			}
-		}
+		n.Reached, n.Or = g.reached(n.Raised, func() int { return w.rows.Fleet })
+		hits, _ := g.sums(g.Window.Longest(), g.Latest)
+		n.Row = min(g.Row, hits)
 		return nil
 	})
 	return n, exists, err

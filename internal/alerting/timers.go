@@ -99,19 +99,19 @@ func (w *work) checkGroup(g *Group, now time.Time) {
 	}
 	// If checks were missed, the loop goes through the times at which the condition may have changed.
 	for t := g.CheckAt; !t.After(now); g.CheckAt = t {
-		holds := w.holds(g, t)
+		c := w.holding(g, t)
 		over := g.LastTrue.Add(g.Window.Clear)
 		switch {
-		case holds && g.Window.Held: // and it still does, since no member has left
-			g.LastTrue = now
+		case c != nil && g.Window.Held: // and it still does, since no member has left
+			g.wasTrue(c, now)
 			t = now.Add(g.checkInterval())
-		case holds:
-			g.LastTrue = t
+		case c != nil:
+			g.wasTrue(c, t)
 			t = t.Add(g.checkInterval())
 		case !t.Before(over):
 			w.endCleared(g, a, &origin{at: over, arrived: now, by: ByClear})
 			return
-		case g.Window.Held, t.After(g.Latest.Add(g.Window.Length)): // without a new hit it does not hold again
+		case g.Window.Held, t.After(g.Latest.Add(g.Window.Longest())): // without a new hit it does not hold again
 			t = over
 		default:
 			t = earlier(t.Add(g.step()), over)

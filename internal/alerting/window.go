@@ -8,11 +8,11 @@ import (
 )
 
 // maxBuckets is the number of buckets of a window. The newest bucket is not over yet, so a hit counts for up to one
-// bucket less than the window's length, and never for longer.
+// bucket less than the length of a condition, and never for longer.
 const maxBuckets = 300
 
 // bucketLength returns the length of a window's bucket in nanoseconds.
-func bucketLength(w *decision.Window) int64 { return max(int64(w.Length)/maxBuckets, 1) }
+func bucketLength(w *decision.Window) int64 { return max(int64(w.Longest())/maxBuckets, 1) }
 
 // setWindow sets the window as the rule has it now, and moves the counts to its buckets.
 func (g *Group) setWindow(w *decision.Window) {
@@ -62,19 +62,7 @@ func (g *Group) add(number, hits, of int64) {
 	g.Buckets[i] = Bucket{number, hits, of}
 }
 
-// sums returns the counts of the window at a time.
-func (g *Group) sums(at time.Time) (hits, of int) {
-	number := at.UnixNano() / bucketLength(&g.Window)
-	for _, b := range g.Buckets {
-		if b[0] > number-maxBuckets && b[0] <= number {
-			hits += int(b[1])
-			of += int(b[2])
-		}
-	}
-	return hits, of
-}
-
-// hit is a counted Hit that may raise the alert of its group.
+// hit is a counted Hit that may raise the alert of its group, or end it.
 type hit struct {
 	decision.Hit
 	joined bool // its member is new to the open alert
@@ -97,15 +85,18 @@ func (w *work) countHit(h decision.Hit, o *origin) {
 	g.setWindow(h.Window)
 	g.advance(o)
 	if g.Window.Held && !held { // the rule has been changed
-		w.holdMembers(g)
+		w.holdMembers(g, h.Window.Longest())
 	}
 	number := o.at.UnixNano() / bucketLength(h.Window)
 	if h.Only {
 		g.add(number, 0, 1)
+		if h.Window.Healthy > 0 {
+			o.hits = append(o.hits, hit{Hit: h})
+		}
 		return
 	}
 	g.add(number, 1, 0)
-	if g.Row++; h.Window.InARow == 0 {
+	if g.Row++; !h.Window.CountsRows() {
 		g.Row = 0 // no message breaks it
 	}
 	joined := h.Member != "" && w.addMember(g, h.Member, o.at)
@@ -131,32 +122,36 @@ func (w *work) raiseByHit(h hit, o *origin) {
 	if g == nil { // a later effect of the message has deleted it
 		return
 	}
+	if h.Only {
+		w.endIfHealthy(g, o)
+		return
+	}
 	a := w.alertOf(g)
-	holds := w.holds(g, g.Latest)
-	w.noteHit(g, h, holds, o)
+	c := w.holding(g, g.Latest)
+	w.noteHit(g, h, c != nil, o)
 	if h.joined && a != nil { // first, since a reminder would be sent at once
 		a.reportMembers(g.reportAt(a, o.at), o)
 		w.keep(a)
 	}
-	if !holds {
+	if c == nil {
 		return
 	}
 	r := raising{Raise: h.Raise, windowed: true, group: g.ID.Group}
 	r.Rule = g.ID.Rule
 	if a == nil {
-		w.raiseByWindow(g, r, o)
+		w.raiseByWindow(g, c, r, o)
 		return
 	}
 	was := *a
 	a.raise(r, o, w.counts)
 	w.noteRaise(was, a, r, o)
 	w.keep(a)
-	g.LastTrue = g.Latest
+	g.wasTrue(c, g.Latest)
 	g.scheduleCheck()
 }
 
 // raiseByWindow raises the alert of a group that has none, and makes it hold the group's members.
-func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
+func (w *work) raiseByWindow(g *Group, c *decision.Condition, r raising, o *origin) {
 	g.Alert = idOf(r.Key)
 	r.since = g.since(o.at)
 	w.raise(r, o)
@@ -164,7 +159,8 @@ func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	if a == nil { // an alert with the same key is open for another reason
 		return
 	}
-	g.Hold, g.LastTrue = r.For, g.Latest
+	g.Hold = r.For
+	g.wasTrue(c, g.Latest)
 	g.scheduleCheck()
 	if !g.Window.Held {
 		return
@@ -172,7 +168,7 @@ func (w *work) raiseByWindow(g *Group, r raising, o *origin) {
 	if a.Told == ilert.Alert { // its end waited, and is not sent any more
 		a.reportMembers(g.reportAt(a, o.at), o)
 	}
-	w.holdMembers(g)
+	w.holdMembers(g, c.Length)
 }
 
 // since returns the time of the first hit that the window counts at a time.
@@ -218,12 +214,12 @@ func (g *Group) checkInterval() time.Duration {
 }
 
 // step returns the interval at which checkGroup looks at a condition that does not hold.
-func (g *Group) step() time.Duration { return max(g.Window.Length/60, time.Second) }
+func (g *Group) step() time.Duration { return max(g.Window.Shortest()/60, time.Second) }
 
 // forgetAt returns the time at which all that has arrived is too old for the window. It is a full minute, so that one
 // transaction deletes many groups.
 func (g *Group) forgetAt(arrived time.Time) time.Time {
-	return arrived.Add(g.Window.Length).Truncate(time.Minute).Add(time.Minute)
+	return arrived.Add(g.Window.Longest()).Truncate(time.Minute).Add(time.Minute)
 }
 
 // alertOf returns the group's alert if it is open, or nil.
@@ -238,42 +234,16 @@ func (w *work) alertOf(g *Group) *Alert {
 	return a
 }
 
-// holds reports whether the condition of the window is true at a time. It counts members and devices last, because
-// that takes longest.
-func (w *work) holds(g *Group, at time.Time) bool {
-	hits, of := g.sums(at)
-	if hits < max(g.Window.AtLeast, g.Window.InARow) || g.Row < g.Window.InARow || hits == 0 && !g.Window.Held {
-		return false
-	}
-	if g.Window.Ratio > 0 && !g.Window.Fleet && (of == 0 || float64(hits)/float64(of) < g.Window.Ratio) {
-		return false
-	}
-	need := g.Window.Distinct
-	if g.Window.Held {
-		need = max(need, 1)
-	}
-	if !w.hasMembers(g, at, need) || g.Window.Ratio == 0 || !g.Window.Fleet {
-		return w.hasMembers(g, at, need)
-	}
-	size := w.fleetSize()
-	if size == 0 {
-		return false
-	}
-	need = int(g.Window.Ratio * float64(size))
-	for float64(need)/float64(size) < g.Window.Ratio {
-		need++
-	}
-	return w.hasMembers(g, at, need)
-}
-
 // breakRow makes the next hit of a group the first of a row.
 func (w *work) breakRow(id GroupID, o *origin) {
 	g := w.endGroupWithRule(id, o.arrived)
 	if g == nil || g.Row == 0 {
 		return
 	}
-	if w.alertOf(g) != nil && g.LastTrue.Before(o.at) && w.holds(g, o.at) {
-		g.LastTrue = o.at
+	if w.alertOf(g) != nil && g.LastTrue.Before(o.at) {
+		if c := w.holding(g, o.at); c != nil {
+			g.wasTrue(c, o.at)
+		}
 	}
 	g.Row = 0
 	w.changeOf(id).dirty = true

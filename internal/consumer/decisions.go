@@ -135,9 +135,15 @@ type overruledLine struct {
 	Key  string `json:"key"`
 }
 
-// windowLine shows what a window has counted, and what it wants.
+// windowLine shows what a window has counted, and what its conditions want.
 type windowLine struct {
-	Holds    bool    `json:"holds"` // its condition does, so that its alert is raised
+	Holds bool `json:"holds"` // a condition does, so that the alert is raised
+	conditionLine
+	Or *conditionLine `json:"or,omitempty"`
+}
+
+// conditionLine shows how much of a condition of a window is reached, and what it wants.
+type conditionLine struct {
 	Hits     int     `json:"hits"`
 	AtLeast  int     `json:"atLeast,omitempty"`
 	Row      int     `json:"row,omitempty"`
@@ -228,11 +234,19 @@ func (d *decisions) describe(e *alerting.Entry, line *decisionLine) {
 	line.Told = string(e.Told)
 	line.ToldAt, line.Due, line.Again, line.Until = logTime(e.ToldAt), logTime(e.Due), logTime(e.Again), logTime(e.Until)
 	if e.What == alerting.Counts {
-		w := &e.Counted.Window
-		line.Window = &windowLine{
-			Holds: e.Counted.Raised, Hits: e.Counted.Hits, AtLeast: w.AtLeast, Row: e.Counted.Row, InARow: w.InARow, Members: e.Counted.Members, Distinct: w.Distinct,
-			Of: e.Counted.Of, Ratio: w.Ratio, Length: w.Length.String(),
+		n := &e.Counted
+		line.Window = &windowLine{Holds: n.Raised, conditionLine: lineOfCondition(&n.Window.Condition, n.Reached, n.Row)}
+		if n.Window.Or.Length > 0 {
+			or := lineOfCondition(&n.Window.Or, n.Or, n.Row)
+			line.Window.Or = &or
 		}
+	}
+}
+
+func lineOfCondition(c *decision.Condition, n alerting.Reached, row int) conditionLine {
+	return conditionLine{
+		Hits: n.Hits, AtLeast: c.AtLeast, Row: row, InARow: c.InARow, Members: n.Members, Distinct: c.Distinct,
+		Of: n.Of, Ratio: c.Ratio, Length: c.Length.String(),
 	}
 }
 

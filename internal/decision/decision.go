@@ -141,7 +141,7 @@ type Hit struct {
 	Window *Window
 	Group  string
 	Member string // may be empty: the hit counts, but adds no member
-	Only   bool   // the message counts only towards the whole that Ratio divides by
+	Only   bool   // the message counts only towards the whole that Ratio and Healthy divide by
 	Raise  Raise  // unused if Only
 }
 
@@ -155,15 +155,12 @@ type Reset struct{ Rule, Group string }
 type Leave struct{ Rule, Group, Member string }
 
 // Window is a condition over the messages of the last Length. The alert is raised while all
-// parts of the condition hold.
+// parts of the condition hold, or all parts of Or.
 type Window struct {
-	Rule     string
-	Length   time.Duration
-	AtLeast  int     // the least number of hits
-	InARow   int     // the least number of hits since the last Break
-	Distinct int     // the least number of members
-	Ratio    float64 // the least share: hits by counted messages or, with Fleet, members by devices
-	Fleet    bool
+	Rule string
+	Condition
+	Or    Condition // without Length there is none
+	Fleet bool      // Ratio is the share of devices
 	// Held makes members stay until they leave, however long that takes, once the alert is
 	// raised.
 	Held bool
@@ -171,6 +168,40 @@ type Window struct {
 	Left float64
 	// Clear is the time after which the alert ends if the condition has not held; 0: never.
 	Clear time.Duration
+	// Healthy is the share of hits by counted messages below which the alert ends; 0: it does not.
+	Healthy float64
+}
+
+// Conditions returns the conditions of the window, of which the first that holds counts.
+func (w *Window) Conditions() []*Condition {
+	all := [...]*Condition{&w.Condition, &w.Or}
+	if w.Or.Length == 0 {
+		return all[:1:1]
+	}
+	return all[:]
+}
+
+// Shortest returns the length of the condition that looks back less.
+func (w *Window) Shortest() time.Duration {
+	if w.Or.Length == 0 {
+		return w.Length
+	}
+	return min(w.Length, w.Or.Length)
+}
+
+// Longest returns the length of the condition that looks back further.
+func (w *Window) Longest() time.Duration { return max(w.Length, w.Or.Length) }
+
+// CountsRows reports whether a condition asks for hits in a row.
+func (w *Window) CountsRows() bool { return w.InARow > 0 || w.Or.InARow > 0 }
+
+// Condition is a set of limits that the messages of the last Length reach or not.
+type Condition struct {
+	Length   time.Duration
+	AtLeast  int     // the least number of hits
+	InARow   int     // the least number of hits since the last Break
+	Distinct int     // the least number of members
+	Ratio    float64 // the least share: hits by counted messages or, with Window.Fleet, members by devices
 }
 
 func (Raise) effect()     {}

@@ -90,7 +90,7 @@ rules:
 	d := loaded.Decide(m)
 	assert.Equal(t, []string{"Reset w of t", "Leave w of t: g1", "Count w of t", "Hit w of t: g1"}, effects(d))
 	hit := d.Effects[3].(decision.Hit)
-	assert.Equal(t, decision.Window{Rule: "w", Length: 10 * time.Minute, Distinct: 3, Ratio: 0.5, Held: true, Left: 0.8, Clear: 5 * time.Minute}, *hit.Window)
+	assert.Equal(t, decision.Window{Rule: "w", Condition: decision.Condition{Length: 10 * time.Minute, Distinct: 3, Ratio: 0.5}, Held: true, Left: 0.8, Clear: 5 * time.Minute}, *hit.Window)
 	assert.Equal(t, decision.Key{Alert: "k/t"}, hit.Raise.Key)
 	assert.Equal(t, time.Minute, hit.Raise.For)
 	assert.Equal(t, 3*time.Minute, hit.Raise.Silence)
@@ -120,7 +120,7 @@ rules:
 	assert.Equal(t, "a, b", string(decision.Numbers{Members: []string{"a", "b"}}.Fill([]byte(hits[0].Raise.Event.Details))), "whom it is about stands in the details")
 	assert.Empty(t, hits[1].Raise.Event.Details)
 	assert.Equal(t, "d", hits[3].Raise.Event.Details)
-	assert.Equal(t, decision.Window{Rule: "held", Length: 5 * time.Minute, Distinct: 1, Held: true, Left: 1}, *hits[2].Window)
+	assert.Equal(t, decision.Window{Rule: "held", Condition: decision.Condition{Length: 5 * time.Minute, Distinct: 1}, Held: true, Left: 1}, *hits[2].Window)
 	assert.True(t, hits[3].Window.Fleet)
 }
 

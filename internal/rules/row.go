@@ -4,7 +4,7 @@ import "github.com/mps-events/mps-events/internal/decision"
 
 // breaks reports whether a message breaks the row of a window if it does not fulfil the condition.
 func (c *clause) breaks() bool {
-	return c.is == begins && c.rule.Window != nil && c.rule.Window.InARow > 0
+	return c.is == begins && c.rule.Window != nil && c.rule.Window.CountsRows()
 }
 
 // addBreak adds the effect of a message that does not fulfil the condition of a rule with in_a_row. A message of which

@@ -52,7 +52,7 @@ const (
 )
 
 // numbers are the names of the numbers in the texts of windows.
-var numbers = []string{"count", "of", "distinct", "percent", "members"}
+var numbers = []string{"count", "of", "distinct", "percent", "members", "window"}
 
 // maxPlaces limits the parts of a template.
 const maxPlaces = 100

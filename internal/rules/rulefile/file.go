@@ -24,8 +24,9 @@ type Source struct {
 // rule is a rule with its place in a file.
 type rule struct {
 	rules.Rule
-	at     Mistake // its place, without a text
-	broken bool    // it has mistakes
+	at     Mistake         // its place, without a text
+	broken bool            // it has mistakes
+	or     map[string]bool // the keys of its other condition; nil: it has none
 }
 
 // maxRules limits the rules of a file, and so the cost of each message.
@@ -331,12 +332,8 @@ func (l *loader) ofRule(r *rule) fields {
 // ofWindow returns the keys of rules with a window.
 func (l *loader) ofWindow(r *rule) fields {
 	w := cmp.Or(r.Window, &decision.Window{}) // without window, check complains about these keys
-	return fields{
-		"window":   l.duration(&w.Length, "window"),
-		"at_least": l.count(&w.AtLeast, "at_least"),
-		"in_a_row": l.count(&w.InARow, "in_a_row"),
-		"distinct": l.count(&w.Distinct, "distinct"),
-		"ratio":    l.share(&w.Ratio, "ratio"),
+	known := l.ofCondition(&w.Condition, "")
+	maps.Copy(known, fields{
 		"of": func(n ast.Node) {
 			if text, ok := l.bare(n).(*ast.StringNode); ok && text.Value == "fleet" {
 				w.Fleet = true
@@ -348,8 +345,10 @@ func (l *loader) ofWindow(r *rule) fields {
 		"member": l.template(&r.Member, "member", rules.Varies),
 		"leave":  func(n ast.Node) { w.Held = true; l.condition(&r.Leave, "leave")(n) },
 		"left":   l.share(&w.Left, "left"),
+		"or":     func(n ast.Node) { r.or = l.object(n, "or", l.ofCondition(&w.Or, "or.")) },
 		"clear":  l.duration(&w.Clear, "clear"),
-	}
+	})
+	return known
 }
 
 // orNone joins a list by "and".
@@ -370,6 +369,7 @@ func (l *loader) ends(r *rule, n ast.Node) {
 				l.fail(n, "ends.match: want the beginning of keys with a star behind it, such as \"plc7/*\"")
 			}
 		},
+		"ratio":   l.health(r),
 		"after":   l.duration(&r.After, "ends.after"),
 		"silence": l.duration(&r.Silence, "ends.silence"),
 		"age":     l.duration(&r.Age, "ends.age"),

@@ -14,7 +14,7 @@ import (
 // ofWindows are the keys that only rules with a window have, and ofRaise those that only raising
 // rules have.
 var (
-	ofWindows = []string{"at_least", "in_a_row", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear"}
+	ofWindows = []string{"at_least", "in_a_row", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear", "or"}
 	ofRaise   = []string{"for", "cancel", "reminder", "ends", "window", "absent", "expect", "forget", "unless_open"}
 )
 
@@ -70,16 +70,22 @@ func (l *loader) checkWindow(r *rule, has map[string]ast.Node) {
 	w, at := r.Window, has["window"]
 	w.Rule = r.Name
 	ratio, member, atLeast, inARow := has["ratio"] != nil, has["member"] != nil, has["at_least"] != nil, has["in_a_row"] != nil
+	if r.or != nil {
+		l.checkOr(r, has)
+	}
+	if w.Healthy > 0 {
+		l.checkHealth(r, has)
+	}
 	if !atLeast && !inARow && has["distinct"] == nil && !w.Held {
 		l.fail(at, "%s: a window wants at_least (so many messages), in_a_row (so many one after the other) or distinct (so many members)", r.called())
 	}
 	switch of := has["of"]; {
 	case ratio && of == nil:
 		l.fail(has["ratio"], "%s: ratio wants of: a condition for the messages that it is a share of, or fleet", r.called())
-	case !ratio && of != nil && (w.Fleet || !inARow):
+	case !ratio && !r.or["ratio"] && of != nil && (w.Fleet || !inARow && !r.or["in_a_row"]):
 		l.fail(of, "%s: of goes with ratio, and a condition also with in_a_row", r.called())
 	}
-	if !member && (has["distinct"] != nil || w.Held || w.Fleet) {
+	if !member && (has["distinct"] != nil || r.or["distinct"] || w.Held || w.Fleet) {
 		l.fail(at, "%s: distinct, leave and of: fleet want member, such as \"{event.guid}\"", r.called())
 	}
 	if w.Held && atLeast {
@@ -133,16 +139,16 @@ func (r *rule) mistake(text string) Mistake {
 // checkEnds finds rules whose alerts can never end, and rules without an end that ends.after could hold.
 func checkEnds(all []*rule) (mistakes MistakesError) {
 	for _, r := range all {
-		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil && r.EndsMatch == nil || r.Absence != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
+		if r.broken || r.Action != rules.Raise || r.EndsWhen != nil && r.EndsMatch == nil || r.Window != nil && r.Window.Healthy > 0 || r.Absence != nil || r.Window != nil && r.Window.Held || isResolved(r, all) {
 			continue
 		}
 		switch {
 		case r.After > 0:
-			mistakes = append(mistakes, r.mistake("ends.after holds an end by a message, and no message ends its alert: give it ends.when, leave, or another rule that resolves its key"))
+			mistakes = append(mistakes, r.mistake("ends.after holds an end by a message, and no message ends its alert: give it ends.when, ends.ratio, leave, or another rule that resolves its key"))
 		case r.Silence == 0 && r.Age == 0 && (r.Window == nil || r.Window.Clear == 0):
 			ways := "ends (when, silence or age)"
 			if r.Window != nil {
-				ways = "clear, leave or ends (when, silence or age)"
+				ways = "clear, leave or ends (when, ratio, silence or age)"
 			}
 			mistakes = append(mistakes, r.mistake("its alert can never end: give it "+ways+", or another rule that resolves its key"))
 		}

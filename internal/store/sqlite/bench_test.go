@@ -40,10 +40,10 @@ func BenchmarkClaimOfABacklog(b *testing.B) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	storm := decision.Window{Length: time.Hour, AtLeast: 1 << 30}
-	fails := decision.Window{Length: 10 * time.Second, AtLeast: 1 << 30, Ratio: 0.5}
-	site := decision.Window{Length: time.Hour, Distinct: 1000, Held: true}
-	many := decision.Window{Length: time.Hour, AtLeast: 3}
+	storm := decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 1 << 30}}
+	fails := decision.Window{Condition: decision.Condition{Length: 10 * time.Second, AtLeast: 1 << 30, Ratio: 0.5}}
+	site := decision.Window{Condition: decision.Condition{Length: time.Hour, Distinct: 1000}, Held: true}
+	many := decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 3}}
 	for _, c := range []struct {
 		name string
 		size int

@@ -10,7 +10,7 @@ import (
 	"github.com/mps-events/mps-events/internal/alerting"
 )
 
-const groupColumns = `rule, grp, epoch, spec, buckets, integration_key, folded_key, hold, size, untold, peak, latest, last_true, check_at, in_a_row`
+const groupColumns = `rule, grp, epoch, spec, buckets, integration_key, folded_key, hold, size, untold, peak, latest, last_true, check_at, in_a_row, by_or, was_hits, was_of`
 
 // scanGroup reads a group without its members.
 func scanGroup(r *row) *alerting.Group {
@@ -21,7 +21,7 @@ func scanGroup(r *row) *alerting.Group {
 	g.Hold = r.duration()
 	g.Size, g.Untold, g.Peak = r.int(), r.int(), r.int()
 	g.Latest, g.LastTrue, g.CheckAt = r.time(), r.time(), r.time()
-	g.Row = r.int()
+	g.Row, g.ByOr, g.WasHits, g.WasOf = r.int(), r.bool(), r.int(), r.int()
 	return g
 }
 
@@ -100,9 +100,9 @@ func (t *tx) saveGroups(c *alerting.Changes) error {
 		if err != nil {
 			return err
 		}
-		err = t.exec(`INSERT OR REPLACE INTO window_group (`+groupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		err = t.exec(`INSERT OR REPLACE INTO window_group (`+groupColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			g.ID.Rule, g.ID.Group, g.Epoch, string(window), string(buckets), g.Alert.Integration.Text(), g.Alert.Folded, g.Hold.Milliseconds(),
-			g.Size, g.Untold, g.Peak, millis(g.Latest), millis(g.LastTrue), millis(g.CheckAt), g.Row)
+			g.Size, g.Untold, g.Peak, millis(g.Latest), millis(g.LastTrue), millis(g.CheckAt), g.Row, g.ByOr, g.WasHits, g.WasOf)
 		if err != nil {
 			return err
 		}

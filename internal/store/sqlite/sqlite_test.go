@@ -112,7 +112,7 @@ func TestRowsComeBackAsTheyWereSaved(t *testing.T) {
 	unknown := alerting.AlertID{Integration: third, Folded: "unknown"}
 	group := &alerting.Group{
 		ID: alerting.GroupID{Rule: "r", Group: "g"}, Alert: alert.ID, Hold: time.Minute, Epoch: 2,
-		Window: decision.Window{Rule: "r", Length: time.Hour, AtLeast: 3, Ratio: 0.5, Held: true}, Buckets: []alerting.Bucket{{1, 2, 3}, {2, 0, 1}},
+		Window: decision.Window{Rule: "r", Condition: decision.Condition{Length: time.Hour, AtLeast: 3, Ratio: 0.5}, Held: true}, Buckets: []alerting.Bucket{{1, 2, 3}, {2, 0, 1}},
 		Latest: start, LastTrue: start.Add(1e6), CheckAt: start.Add(2e6), Size: 1, Untold: 2, Peak: 3,
 		Members: map[string]*alerting.GroupMember{},
 	}

@@ -85,7 +85,7 @@ func testAlertsAreListedAsTheyStand(t *testing.T, open opener) {
 
 func testAListedAlertSaysHowManyItSpeaksFor(t *testing.T, open opener) {
 	b := open(t)
-	plain, held := window(decision.Window{Rule: "plain", Length: minute, Distinct: 2}), window(decision.Window{Rule: "held", Length: minute, Distinct: 2, Held: true})
+	plain, held := window(decision.Window{Rule: "plain", Condition: decision.Condition{Length: minute, Distinct: 2}}), window(decision.Window{Rule: "held", Condition: decision.Condition{Length: minute, Distinct: 2}, Held: true})
 	for n := range 3 {
 		b.does(plain.hit("p", fmt.Sprint(n)), held.hit("h", fmt.Sprint(n)))
 	}
@@ -105,7 +105,7 @@ func testAListedAlertSaysHowManyItSpeaksFor(t *testing.T, open opener) {
 
 func testWhatAWindowHasCountedCanBeSeen(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, AtLeast: 3, Distinct: 2, Ratio: 0.5})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, AtLeast: 3, Distinct: 2, Ratio: 0.5}})
 	_, exists, err := b.Counted(t.Context(), "w", "g")
 	require.NoError(t, err)
 	assert.False(t, exists)
@@ -120,7 +120,7 @@ func testWhatAWindowHasCountedCanBeSeen(t *testing.T, open opener) {
 	b.does(w.only("g"))
 	b.does(w.only("g"), w.hit("g", "a"))
 	b.does(w.only("g"), w.hit("g", "a"))
-	counted(alerting.Counted{Hits: 2, Of: 3, Members: 1})
+	counted(alerting.Counted{Reached: alerting.Reached{Hits: 2, Of: 3, Members: 1}})
 	b.does(w.only("g"), w.hit("g", "b"))
-	counted(alerting.Counted{Hits: 3, Of: 4, Members: 2, Raised: true})
+	counted(alerting.Counted{Reached: alerting.Reached{Hits: 3, Of: 4, Members: 2}, Raised: true})
 }

@@ -20,7 +20,7 @@ var concurrentTests = []test{testTheMethodsMayBeCalledConcurrently}
 
 // busyBatch returns a batch of one of two publishers.
 func busyBatch(who, n int, now time.Time) (batch []alerting.Message) {
-	w := &decision.Window{Rule: "w", Length: time.Hour, Distinct: 3, Held: true}
+	w := &decision.Window{Rule: "w", Condition: decision.Condition{Length: time.Hour, Distinct: 3}, Held: true}
 	for i := range 30 {
 		name := fmt.Sprint(i * n % 40)
 		group := fmt.Sprint(i % 5)

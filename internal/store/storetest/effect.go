@@ -198,7 +198,7 @@ func testAnAlertThatIsRaisedAfterItsEndIsANewOne(t *testing.T, open opener) {
 	assert.Empty(t, b.taken())
 	assert.Equal(t, 30*minute, b.next())
 
-	w := window(decision.Window{Length: time.Hour, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 2}})
 	hit := w.hit("g", "")
 	hit.Raise.Age = 10 * minute
 	b.does(hit)
@@ -223,7 +223,7 @@ func testAllAlertsOfARuleEndAtOnce(t *testing.T, open opener) {
 	b := open(t)
 	other := raising("c")
 	other.Rule = "other"
-	w := window(decision.Window{Rule: "r", Length: minute, AtLeast: 2})
+	w := window(decision.Window{Rule: "r", Condition: decision.Condition{Length: minute, AtLeast: 2}})
 	b.does(raising("a"), other, w.hit("g", ""), w.hit("g", ""), w.hit("h", ""))
 	b.taken()
 	b.does(raising("b"))
@@ -239,7 +239,7 @@ func testAllAlertsOfARuleEndAtOnce(t *testing.T, open opener) {
 
 func testAlertsOfRulesThatGetAnotherIntegrationKeyEnd(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Rule: "w", Length: minute, AtLeast: 1})
+	w := window(decision.Window{Rule: "w", Condition: decision.Condition{Length: minute, AtLeast: 1}})
 	hit := w.hit("g", "")
 	hit.Raise.Key.Integration = doors
 	b.does(of(doors, "a", "LOW"), of(third, "b", "LOW"), of(configured, "c", "LOW"), hit)
@@ -262,7 +262,7 @@ func testAlertsOfRulesThatAreGoneEnd(t *testing.T, open opener) {
 	b := open(t)
 	gone, plain := raising("gone"), raising("plain")
 	gone.Rule, plain.Rule = "gone", ""
-	w := window(decision.Window{Rule: "also gone", Length: minute, AtLeast: 2})
+	w := window(decision.Window{Rule: "also gone", Condition: decision.Condition{Length: minute, AtLeast: 2}})
 	m := message(gone, plain, raising("kept"), w.hit("g", ""))
 	m.Decision.Matched = []string{"gone", "r", "r"}
 	b.apply(m)

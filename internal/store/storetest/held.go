@@ -33,7 +33,7 @@ var heldTests = []test{
 
 // site returns a window that holds its members: devices of a site that have disconnected and are not back.
 func site(distinct int, left float64) windowed {
-	w := window(decision.Window{Length: 10 * minute, Distinct: distinct, Held: true, Left: left})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: distinct}, Held: true, Left: left})
 	w.text = place("count") + ": " + place("members")
 	return w
 }
@@ -234,7 +234,7 @@ func testMembersOfAnotherGroupAreOthers(t *testing.T, open opener) {
 
 func testMembersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, Ratio: 0.5, Distinct: 1, Held: true, Fleet: true})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, Ratio: 0.5, Distinct: 1}, Held: true, Fleet: true})
 	w.text = place("count") + " of " + place("of")
 	about := func(device string, effects ...decision.Effect) {
 		m := message(effects...)
@@ -267,7 +267,7 @@ func testAnAlertThatIsTakenBackNamesThoseWhoAreNew(t *testing.T, open opener) {
 
 func testARuleThatBeginsToHoldItsMembersHoldsThoseWhoAreThere(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, Distinct: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: 2}})
 	w.text = place("count") + ": " + place("members")
 	b.hits(w, "a", "b")
 	assert.Equal(t, []string{"ALERT 2: a, b"}, b.texts())

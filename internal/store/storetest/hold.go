@@ -142,7 +142,7 @@ func testAnAlertThatEndsBeforeItWasSentCostsNothingAfterTheHold(t *testing.T, op
 }
 
 func testEachEndByAMessageIsHeld(t *testing.T, open opener) {
-	counts := window(decision.Window{Rule: "r", Length: time.Hour, AtLeast: 1})
+	counts := window(decision.Window{Rule: "r", Condition: decision.Condition{Length: time.Hour, AtLeast: 1}})
 	held := site(2, 1)
 	for name, c := range map[string]struct {
 		raise, end []decision.Effect
@@ -359,8 +359,8 @@ func testAHeldEndIsShown(t *testing.T, open opener) {
 }
 
 func testWhatCameDuringAHoldCountsAfterIt(t *testing.T, open opener) {
-	row := window(decision.Window{Rule: "row", Length: time.Hour, InARow: 3})
-	held := window(decision.Window{Rule: "held", Length: time.Hour, Distinct: 2, Held: true, Left: 0.5})
+	row := window(decision.Window{Rule: "row", Condition: decision.Condition{Length: time.Hour, InARow: 3}})
+	held := window(decision.Window{Rule: "held", Condition: decision.Condition{Length: time.Hour, Distinct: 2}, Held: true, Left: 0.5})
 	for name, c := range map[string]struct{ raise, end, during, then []decision.Effect }{
 		"in a row": {
 			[]decision.Effect{after(row.hit("a", "")), after(row.hit("a", "")), after(row.hit("a", ""))},

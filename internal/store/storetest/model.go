@@ -54,11 +54,19 @@ var (
 	modelKeys    = []ilert.IntegrationKey{configured, doors, third, ilert.LiteralKey("fourth")}
 	modelRules   = []string{"r", "R", "s"}
 	modelWindows = []*decision.Window{
-		{Rule: "counts", Length: 10 * time.Minute, AtLeast: 3, Clear: 5 * time.Minute},
-		{Rule: "holds", Length: 10 * time.Minute, Distinct: 2, Held: true, Left: 0.6},
-		{Rule: "shares", Length: 5 * time.Minute, AtLeast: 2, Ratio: 0.5},
-		{Rule: "fleet", Length: 20 * time.Minute, Distinct: 2, Ratio: 0.4, Fleet: true, Held: true, Clear: time.Hour},
-		{Rule: "rows", Length: 10 * time.Minute, InARow: 2, Clear: 2 * time.Minute},
+		{Rule: "counts", Condition: decision.Condition{Length: 10 * time.Minute, AtLeast: 3}, Clear: 5 * time.Minute},
+		{Rule: "holds", Condition: decision.Condition{Length: 10 * time.Minute, Distinct: 2}, Held: true, Left: 0.6},
+		{Rule: "shares", Condition: decision.Condition{Length: 5 * time.Minute, AtLeast: 2, Ratio: 0.5}},
+		{Rule: "fleet", Condition: decision.Condition{Length: 20 * time.Minute, Distinct: 2, Ratio: 0.4}, Fleet: true, Held: true, Clear: time.Hour},
+		{
+			Rule: "either", Condition: decision.Condition{Length: 5 * time.Minute, AtLeast: 3, Ratio: 0.6},
+			Or: decision.Condition{Length: 40 * time.Minute, AtLeast: 4, Ratio: 0.3}, Healthy: 0.25,
+		},
+		{
+			Rule: "crowds", Condition: decision.Condition{Length: 4 * time.Minute, Distinct: 2},
+			Or: decision.Condition{Length: 30 * time.Minute, Distinct: 3}, Held: true, Left: 0.6, Clear: 10 * time.Minute,
+		},
+		{Rule: "rows", Condition: decision.Condition{Length: 10 * time.Minute, InARow: 2}, Clear: 2 * time.Minute},
 	}
 )
 
@@ -279,7 +287,7 @@ func (m *model) commands() {
 		m.revives()
 	case 2:
 		rules := map[string]ilert.IntegrationKey{}
-		for _, rule := range append([]string{"counts", "holds", "shares", "fleet", "rows"}, modelRules...) {
+		for _, rule := range append([]string{"counts", "holds", "shares", "fleet", "either", "crowds", "rows"}, modelRules...) {
 			if m.r.IntN(4) > 0 {
 				rules[rule] = pick(m, configured, configured, doors)
 			}

@@ -78,7 +78,7 @@ func testAllAlertsWhoseKeysBeginSoEnd(t *testing.T, open opener) {
 
 func testTheWindowsOfAlertsWhoseKeysBeginSoAreEmptied(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: time.Hour, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 2}})
 	b.does(w.hit("plc7/fan", ""), w.hit("plc7/fan", ""), w.hit("plc8/fan", ""), w.hit("plc8/fan", ""))
 	assert.Len(t, b.taken(), 2)
 	b.does(prefixed("plc7/"))

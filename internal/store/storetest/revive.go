@@ -162,7 +162,7 @@ func testARefusedEndIsForgottenInTheEnd(t *testing.T, open opener) {
 // The dead letter is about one alert of a message. Its retry sends that alert again, and repeats no other effect.
 func testALetterOfAnAlertDoesNothingElseAgain(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2}})
 	b.does(raising("a"), w.hit("g", "m"))
 	b.refused("ALERT a")
 	assert.Empty(t, b.retried(raising("a"), w.hit("g", "m"), raising("new"), decision.Send{Path: "/p"}))
@@ -171,7 +171,7 @@ func testALetterOfAnAlertDoesNothingElseAgain(t *testing.T, open opener) {
 
 func testARefusedWindowIsRaisedAgainWithItsNumbers(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2}})
 	w.text = place("count") + " too long"
 	b.does(w.hit("g", ""))
 	b.does(w.hit("g", ""))
@@ -307,7 +307,7 @@ func testAnOutboxItemIsSentAgainUnlessOvertaken(t *testing.T, open opener) {
 // The letters of one transaction: one that still cannot be read, and one of an alert with a window that time has ended.
 func testLettersAreTakenInTogether(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * time.Hour, AtLeast: 1})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * time.Hour, AtLeast: 1}})
 	hit := w.hit("g", "")
 	hit.Raise.Silence = 2 * time.Hour
 	b.apply(dead("t", "no JSON"))

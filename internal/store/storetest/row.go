@@ -21,7 +21,7 @@ var inARowTests = []test{
 }
 
 func inARow(n int) windowed {
-	w := window(decision.Window{Length: 10 * minute, InARow: n})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, InARow: n}})
 	w.text = place("count") + " in a row"
 	return w
 }

@@ -72,9 +72,9 @@ func testAnAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 func testAGroupIsKeptWithItsMembers(t *testing.T, s *seam) {
 	id := alerting.GroupID{Rule: "r", Group: "g"}
 	g := &alerting.Group{
-		ID: id, Window: decision.Window{Rule: "r", Length: time.Hour, AtLeast: 1, InARow: 5, Distinct: 2, Ratio: 0.3, Fleet: true, Held: true, Left: 0.4, Clear: time.Minute},
+		ID: id, Window: decision.Window{Rule: "r", Condition: decision.Condition{Length: time.Hour, AtLeast: 1, InARow: 5, Distinct: 2, Ratio: 0.3}, Or: decision.Condition{Length: 2 * time.Hour, AtLeast: 2}, Healthy: 0.1, Fleet: true, Held: true, Left: 0.4, Clear: time.Minute},
 		Buckets: []alerting.Bucket{{1, 2, 3}, {4, 5, 6}}, Alert: alerting.AlertID{Integration: doors, Folded: "a"}, Hold: time.Second, Epoch: 2,
-		Latest: in(1), LastTrue: in(2), CheckAt: in(3), Size: 4, Untold: 5, Peak: 6, Row: 7,
+		Latest: in(1), LastTrue: in(2), CheckAt: in(3), Size: 4, Untold: 5, Peak: 6, Row: 7, ByOr: true, WasHits: 8, WasOf: 9,
 	}
 	member := func(name string) alerting.MemberID { return alerting.MemberID{Group: id, Name: name} }
 	s.save(alerting.Changes{Groups: []*alerting.Group{g}, Members: map[alerting.MemberID]alerting.GroupMember{

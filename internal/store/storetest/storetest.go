@@ -55,6 +55,8 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"revive", reviveTests},
 		{"silence", silenceTests},
 		{"row", inARowTests},
+		{"either", eitherTests},
+		{"health", healthTests},
 		{"split", splitTests},
 		{"stale", staleTests},
 		{"status", statusTests},

@@ -107,7 +107,7 @@ func testAsManyAlertsAsGoOutInAMinuteGoOutAlone(t *testing.T, open opener) {
 
 func testARuleWithOneAlertAndWindowsKeepOutOfAStorm(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, AtLeast: 1})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, AtLeast: 1}})
 	b.does(w.hit("g", ""))
 	b.fails("r", 0, 6)
 	b.fails("other", 0, 1)

@@ -22,7 +22,7 @@ var timerTests = []test{
 
 func testWhatHasPassedIsForgotten(t *testing.T, open opener) {
 	b := open(t)
-	calls, devices := window(decision.Window{Rule: "calls", Length: time.Hour, AtLeast: 100}), site(100, 1)
+	calls, devices := window(decision.Window{Rule: "calls", Condition: decision.Condition{Length: time.Hour, AtLeast: 100}}), site(100, 1)
 	for i := range 20 {
 		name := fmt.Sprint(i)
 		m := message(calls.hit(name, name), devices.hit("site", name), calls.only("g"+name))
@@ -66,7 +66,7 @@ func testTheWindowOfARefusedAlertIsForgottenWhenItEnds(t *testing.T, open opener
 
 func testMembersOfABusyWindowAreForgotten(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, AtLeast: 1000, Distinct: 3})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, AtLeast: 1000, Distinct: 3}})
 	for i := range 20 {
 		b.does(w.hit("g", fmt.Sprint(i)))
 		b.later(20 * time.Second)
@@ -97,7 +97,7 @@ func testASecondClaimIsNeverDueBeforeTheFirst(t *testing.T, open opener) {
 	b := open(t)
 	r := raising("a")
 	r.Age = minute
-	w := window(decision.Window{Length: time.Second, AtLeast: 1, Clear: time.Microsecond})
+	w := window(decision.Window{Condition: decision.Condition{Length: time.Second, AtLeast: 1}, Clear: time.Microsecond})
 	b.does(r, w.hit("g", ""))
 	for range 10 {
 		b.taken()

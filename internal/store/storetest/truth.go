@@ -66,8 +66,8 @@ var (
 		"drop5": {Rule: "drop", Silence: 30 * minute}, "drop6": {Rule: "drop", For: 5 * minute},
 		"one": {Rule: "pair"}, "two": {Rule: "pair"}, "lasting": {For: 5 * minute}, "silent": {Silence: 30 * minute}, "aged": {Age: 2 * time.Hour},
 	}
-	stormy = window(decision.Window{Rule: "storm", Length: 10 * minute, AtLeast: 3, Clear: 20 * minute})
-	gone   = window(decision.Window{Rule: "site", Length: 10 * minute, Distinct: 2, Held: true, Left: 0.5})
+	stormy = window(decision.Window{Rule: "storm", Condition: decision.Condition{Length: 10 * minute, AtLeast: 3}, Clear: 20 * minute})
+	gone   = window(decision.Window{Rule: "site", Condition: decision.Condition{Length: 10 * minute, Distinct: 2}, Held: true, Left: 0.5})
 )
 
 func (w *world) fact(key string) *fact {

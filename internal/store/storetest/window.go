@@ -78,7 +78,7 @@ func testEnoughHitsWithinTheWindowRaiseAnAlert(t *testing.T, open opener) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
-			w := window(decision.Window{Length: 10 * minute, AtLeast: 20})
+			w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 20}})
 			for range 19 {
 				b.does(w.hit("g", ""))
 			}
@@ -94,7 +94,7 @@ func testEnoughHitsWithinTheWindowRaiseAnAlert(t *testing.T, open opener) {
 func testNothingOlderThanTheWindowCounts(t *testing.T, open opener) {
 	for offset := time.Duration(0); offset < 2*time.Second; offset += 170 * time.Millisecond {
 		b := open(t)
-		w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
+		w := window(decision.Window{Condition: decision.Condition{Length: 5 * minute, AtLeast: 2}})
 		b.later(offset)
 		b.does(w.hit("g", ""))
 		b.later(5 * minute)
@@ -108,7 +108,7 @@ func testNothingOlderThanTheWindowCounts(t *testing.T, open opener) {
 
 func testEachMessageHasOneFateWhateverItsWindowsSay(t *testing.T, open opener) {
 	b := open(t)
-	w, v := window(decision.Window{Rule: "w", Length: minute, AtLeast: 2}), window(decision.Window{Rule: "v", Length: minute, AtLeast: 2})
+	w, v := window(decision.Window{Rule: "w", Condition: decision.Condition{Length: minute, AtLeast: 2}}), window(decision.Window{Rule: "v", Condition: decision.Condition{Length: minute, AtLeast: 2}})
 	b.does(w.hit("one", ""), v.hit("two", ""))
 	assert.Equal(t, alerting.Tally{Received: 1, Ignored: 1}, b.tally())
 	b.does(w.hit("one", ""), v.hit("two", ""))
@@ -121,7 +121,7 @@ func testEachMessageHasOneFateWhateverItsWindowsSay(t *testing.T, open opener) {
 
 func testTwoGroupsNeverEndEachOther(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, AtLeast: 2, Clear: minute})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, AtLeast: 2}, Clear: minute})
 	b.does(w.hit("a", ""), w.hit("b", ""))
 	b.does(w.hit("a", ""), w.hit("b", ""))
 	assert.ElementsMatch(t, []string{"ALERT a", "ALERT b"}, b.taken())
@@ -138,7 +138,7 @@ func testTwoGroupsNeverEndEachOther(t *testing.T, open opener) {
 
 func testHitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 4, Distinct: 3})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 4, Distinct: 3}})
 	for range 10 {
 		b.does(w.hit("g", "a"))
 		b.does(w.hit("g", "b"))
@@ -154,7 +154,7 @@ func testHitsOfOneMemberAreNotDistinct(t *testing.T, open opener) {
 
 func testAMemberCountsUntilItsLastHitIsTooOld(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, Distinct: 3})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: 3}})
 	b.does(w.hit("g", "a"))
 	b.does(w.hit("g", "b"))
 	b.later(10 * minute)
@@ -168,7 +168,7 @@ func testAMemberCountsUntilItsLastHitIsTooOld(t *testing.T, open opener) {
 
 func testARatioIsThatOfHitsToWhatCounts(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 3, Ratio: 0.3})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 3, Ratio: 0.3}})
 	for range 9 {
 		b.does(w.only("g"))
 	}
@@ -184,7 +184,7 @@ func testARatioIsThatOfHitsToWhatCounts(t *testing.T, open opener) {
 // The hit of a message comes before its effect that counts the call. Between the two the ratio is too high.
 func testAMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 1, Ratio: 0.5})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 1, Ratio: 0.5}})
 	b.does(w.only("g"))
 	b.does(w.only("g"))
 	b.does(w.hit("g", ""), w.only("g"))
@@ -195,7 +195,7 @@ func testAMessageIsWeighedOnceAllItsEffectsAreKnown(t *testing.T, open opener) {
 
 func testARatioToTheFleet(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, Distinct: 2, Ratio: 0.07, Fleet: true})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, Distinct: 2, Ratio: 0.07}, Fleet: true})
 	w.text = place("distinct") + " of " + place("of")
 	about := func(device string, effects ...decision.Effect) {
 		m := message(effects...)
@@ -224,7 +224,7 @@ func testTheEndOfAWindowsAlertEmptiesTheWindow(t *testing.T, open opener) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
-			w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+			w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2}})
 			w.text = place("count") + " of " + place("distinct") + ": " + place("members")
 			b.does(w.hit("g", "a"))
 			b.does(w.hit("g", "b"))
@@ -241,7 +241,7 @@ func testTheEndOfAWindowsAlertEmptiesTheWindow(t *testing.T, open opener) {
 
 func testAResetEmptiesAWindowThatHasRaisedNothing(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2}})
 	b.does(w.hit("g", ""))
 	b.does(decision.Reset{Rule: "w", Group: "g"})
 	b.does(w.hit("g", ""))
@@ -253,7 +253,7 @@ func testAResetEmptiesAWindowThatHasRaisedNothing(t *testing.T, open opener) {
 
 func testNumbersAreThoseOfTheMomentWhenIlertIsSent(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Ratio: 0.1})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2, Ratio: 0.1}})
 	w.text = place("count") + " of " + place("of") + ", " + place("percent") + " %"
 	b.does(w.hit("g", ""), w.only("g"))
 	b.does(w.hit("g", ""), w.only("g"))
@@ -264,7 +264,7 @@ func testNumbersAreThoseOfTheMomentWhenIlertIsSent(t *testing.T, open opener) {
 
 func testAWindowThatIsEmptyWhenIlertIsSentSaysWhatWas(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: minute, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: minute, AtLeast: 2}})
 	w.text, w.hold = place("count")+" failed", time.Hour
 	b.does(w.hit("g", ""))
 	b.does(w.hit("g", ""))
@@ -274,7 +274,7 @@ func testAWindowThatIsEmptyWhenIlertIsSentSaysWhatWas(t *testing.T, open opener)
 
 func testARuleMayChangeItsWindow(t *testing.T, open opener) {
 	b := open(t)
-	w, longer := window(decision.Window{Length: minute, AtLeast: 3}), window(decision.Window{Length: time.Hour, AtLeast: 3})
+	w, longer := window(decision.Window{Condition: decision.Condition{Length: minute, AtLeast: 3}}), window(decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 3}})
 	b.does(longer.hit("g", ""), longer.hit("h", ""))
 	b.does(longer.hit("g", ""), longer.hit("h", ""))
 	b.later(30 * minute)
@@ -288,7 +288,7 @@ func testAWindowMaySpeakOfAnAlertThatARuleWithoutOneHasRaised(t *testing.T, open
 	b := open(t)
 	b.apply(raise("a"))
 	require.Equal(t, []string{"ALERT a"}, b.taken())
-	h := decision.Hit{Window: &decision.Window{Rule: "w", Length: time.Minute, AtLeast: 1, Clear: time.Minute}, Raise: raising("a")}
+	h := decision.Hit{Window: &decision.Window{Rule: "w", Condition: decision.Condition{Length: time.Minute, AtLeast: 1}, Clear: time.Minute}, Raise: raising("a")}
 	h.Raise.Event.Summary, h.Raise.Event.Priority = "\uFDD0count\uFDD1 times", "HIGH"
 	b.does(h)
 	n := b.claim()

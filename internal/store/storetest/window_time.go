@@ -23,7 +23,7 @@ var windowTimeTests = []test{
 
 func testAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2}, Clear: 5 * minute})
 	w.text = place("count") + " failed"
 	b.does(w.hit("g", ""))
 	b.does(w.hit("g", ""))
@@ -47,7 +47,7 @@ func testAnAlertEndsWhenItsWindowHasBeenClearForLongEnough(t *testing.T, open op
 
 func testAMissedEndIsMadeUpFor(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 10 * minute, AtLeast: 2, Clear: 5 * minute})
+	w := window(decision.Window{Condition: decision.Condition{Length: 10 * minute, AtLeast: 2}, Clear: 5 * minute})
 	b.does(w.hit("g", ""), w.hit("g", ""))
 	assert.Equal(t, []string{"ALERT g"}, b.taken())
 	b.later(14 * minute)
@@ -58,7 +58,7 @@ func testAMissedEndIsMadeUpFor(t *testing.T, open opener) {
 
 func testABacklogOfAnHourIsNoStorm(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 5 * minute, AtLeast: 20, Clear: minute})
+	w := window(decision.Window{Condition: decision.Condition{Length: 5 * minute, AtLeast: 20}, Clear: minute})
 	began := b.now
 	b.later(time.Hour)
 	ago := func(d time.Duration, effects ...decision.Effect) alerting.Message {
@@ -82,7 +82,7 @@ func testABacklogOfAnHourIsNoStorm(t *testing.T, open opener) {
 // A Claim between two parts of a backlog must not end a window that the second part goes on with.
 func testABacklogMayComeInParts(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 5 * minute, Distinct: 4, Held: true})
+	w := window(decision.Window{Condition: decision.Condition{Length: 5 * minute, Distinct: 4}, Held: true})
 	began := b.now
 	b.later(time.Hour)
 	for i := range 4 {
@@ -98,7 +98,7 @@ func testABacklogMayComeInParts(t *testing.T, open opener) {
 
 func testAClockAheadSilencesNobody(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 5 * minute, AtLeast: 2}})
 	m := message(w.hit("g", ""))
 	m.Decision.At = b.now.Add(24 * time.Hour)
 	b.apply(m)
@@ -109,7 +109,7 @@ func testAClockAheadSilencesNobody(t *testing.T, open opener) {
 
 func testOurOwnClockMayBePutBack(t *testing.T, open opener) {
 	b := open(t)
-	w := window(decision.Window{Length: 5 * minute, AtLeast: 2})
+	w := window(decision.Window{Condition: decision.Condition{Length: 5 * minute, AtLeast: 2}})
 	b.later(24 * time.Hour)
 	b.does(w.hit("g", ""))
 	b.later(-24 * time.Hour)

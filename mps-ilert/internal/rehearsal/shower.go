@@ -158,8 +158,11 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 		if err != nil {
 			return err
 		}
-		if exists {
+		switch hit, counts := effect.(decision.Hit); {
+		case exists:
 			s.say("    %s: %s\n", windowName(w.rule, w.group), s.howFar(n))
+		case counts && hit.Only && hit.Window.Healthy > 0: // the message has counted, and then the window was emptied
+			s.say("    %s: is empty, since its alert has ended by health\n", windowName(w.rule, w.group))
 		}
 	}
 	return nil
@@ -182,35 +185,6 @@ func windowName(rule, group string) string {
 		return "window of " + rule
 	}
 	return "window of " + rule + ", " + group
-}
-
-// howFar describes how much of a window's condition is reached.
-func (s *shower) howFar(n alerting.Counted) string {
-	var all []string
-	w := n.Window
-	if w.AtLeast > 0 {
-		all = append(all, fmt.Sprintf("%d of %d", n.Hits, w.AtLeast))
-	}
-	if w.InARow > 0 {
-		all = append(all, fmt.Sprintf("%d of %d in a row", n.Row, w.InARow))
-	}
-	if w.Distinct > 0 || w.Held {
-		all = append(all, fmt.Sprintf("%d of %d members", n.Members, max(w.Distinct, 1)))
-	}
-	if w.Ratio > 0 {
-		part, of := n.Hits, "%d"
-		if w.Fleet {
-			part, of = n.Members, "%d devices"
-		}
-		all = append(all, fmt.Sprintf("%s of "+of+" where %s is asked for", percent(float64(part)/float64(max(n.Of, 1))), n.Of, percent(w.Ratio)))
-	}
-	if n.Raised {
-		all = append(all, "its alert is raised")
-	}
-	if !n.EndHeldUntil.IsZero() {
-		all = append(all, "the end of the alert is held until "+s.moment(n.EndHeldUntil))
-	}
-	return strings.Join(all, ", ")
 }
 
 // percent rounds down, because a share that is not enough must not look as if it were.
