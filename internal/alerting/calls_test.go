@@ -138,6 +138,10 @@ func ordinaryDay(i int) decision.Message {
 	return rulestest.Say("mps/events", kind, "AMT_PowerAction", fmt.Sprintf("guid-%d", i%300), message)
 }
 
+func connects(i int) decision.Message {
+	return rulestest.Say("mps/events", "success", "CIRA_Connected", fmt.Sprintf("guid-%d", i), "Device connected")
+}
+
 func disconnects(i int) decision.Message {
 	return rulestest.Say("mps/events", "success", "CIRA_Disconnected", fmt.Sprintf("guid-%d", i), "Device disconnected")
 }
@@ -168,16 +172,23 @@ func TestWorkMakesFewCallsOfTheStore(t *testing.T) {
 				set := rulestest.Preset(t, day.presets...).Rules
 				store := &counting{Store: memory.New()}
 				c := &counted{t: t, engine: open(t, store, alerting.DefaultBounds), store: store, now: start, highest: map[string]int{}}
-				sent := 0
-				for batch := range 10 { // minutes: longer than the rules wait for
+				play := func(batch int, of func(int) decision.Message) {
 					messages := make([]alerting.Message, 1024)
 					for i := range messages {
-						m := day.of(batch*len(messages) + i)
+						m := of(batch*len(messages) + i)
 						d := set.Decide(m)
 						d.At = time.Time{} // it happens now
 						messages[i] = alerting.Message{Filter: "f", Topic: m.Topic, Payload: m.Payload, ReceivedAt: c.now, Decision: d}
 					}
 					c.apply(messages)
+				}
+				for batch := range 10 {
+					play(batch, connects)
+				}
+				c.now = c.now.Add(time.Hour) // the fleet is whole
+				sent := 0
+				for batch := range 10 { // minutes: longer than the rules wait for
+					play(batch, day.of)
 					sent += len(c.send(limits, day.result))
 				}
 				assert.Equal(t, day.silent, sent == 0, "%d notices", sent)

@@ -20,10 +20,12 @@ func (g *Group) sums(length time.Duration, at time.Time) (hits, of int) {
 	return hits, of
 }
 
-// holding returns the first condition of the window that is true at a time, or nil if none is.
+// holding returns the first condition of the window that is true at a time, or nil if none is. If an open alert holds
+// members, it is true of these.
 func (w *work) holding(g *Group, at time.Time) *decision.Condition {
+	crowd := w.isCrowd(g)
 	for _, c := range g.Window.Conditions() {
-		if w.isTrue(g, c, at) {
+		if w.isTrue(g, c, at, crowd) {
 			return c
 		}
 	}
@@ -48,9 +50,10 @@ func (g *Group) lastTrue() *decision.Condition {
 	return &g.Window.Condition
 }
 
-// isTrue reports whether a condition of the window is true at a time. It counts members and devices last, because
-// that takes longest.
-func (w *work) isTrue(g *Group, c *decision.Condition, at time.Time) bool {
+// isTrue reports whether a condition of the window is true at a time: for the members that the open alert holds if crowd,
+// or else for those that have hit within the time of the condition. It counts members and devices last, because that
+// takes longest.
+func (w *work) isTrue(g *Group, c *decision.Condition, at time.Time, crowd bool) bool {
 	hits, of := g.sums(c.Length, at)
 	if hits < max(c.AtLeast, c.InARow) || g.Row < c.InARow || hits == 0 && !g.Window.Held {
 		return false
@@ -62,19 +65,27 @@ func (w *work) isTrue(g *Group, c *decision.Condition, at time.Time) bool {
 	if g.Window.Held {
 		need = max(need, 1)
 	}
-	since := at.Add(-c.Length)
-	if !w.hasMembers(g, since, need) || c.Ratio == 0 || !g.Window.Fleet {
-		return w.hasMembers(g, since, need)
+	has := func(need int) bool {
+		if crowd {
+			return g.Size >= need
+		}
+		return hits >= need && g.hasMembers(at.Add(-c.Length), need)
+	}
+	if !has(need) {
+		return false
+	}
+	if c.Ratio == 0 || !g.Window.Fleet {
+		return true
 	}
 	size := w.fleetSize()
-	if size == 0 {
+	if size == 0 || !crowd && !w.fleetIsWhole() {
 		return false
 	}
 	need = int(c.Ratio * float64(size))
 	for float64(need)/float64(size) < c.Ratio {
 		need++
 	}
-	return w.hasMembers(g, since, need)
+	return has(need)
 }
 
 // Reached is the part of a condition of a window that is reached.
@@ -88,7 +99,7 @@ type Reached struct {
 const maxCounted = 10_000
 
 // reached returns how much of the conditions of a window is reached at the last message.
-func (g *Group) reached(open bool, fleetSize func() int) (first, or Reached) {
+func (g *Group) reached(crowd bool, fleetSize func() int) (first, or Reached) {
 	for _, c := range g.Window.Conditions() {
 		var r Reached
 		r.Hits, r.Of = g.sums(c.Length, g.Latest)
@@ -96,7 +107,7 @@ func (g *Group) reached(open bool, fleetSize func() int) (first, or Reached) {
 			r.Of = fleetSize()
 		}
 		switch {
-		case g.Window.Held && open:
+		case g.Window.Held && crowd:
 			r.Members = g.Size
 		case len(g.Members) <= maxCounted:
 			r.Members = g.countMembers(g.Latest.Add(-c.Length))

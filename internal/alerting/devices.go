@@ -9,6 +9,11 @@ import (
 const (
 	// fleetMemory is the time after its last message for which a device counts as a part of the fleet.
 	fleetMemory = 7 * 24 * time.Hour
+	// A fleet that is known for shorter than fleetAge is not known as a whole while it grows.
+	fleetAge = 24 * time.Hour
+	// growthTime is the time within which a fleet grows by less than growth as soon as most of its devices are known.
+	growthTime = 30 * time.Minute
+	growth     = 0.1
 	// seenInterval is the interval after which a device that is seen again is saved again.
 	seenInterval = time.Hour
 	// maxDevicesKnown limits the number of devices in the engine's memory.
@@ -27,9 +32,10 @@ type fleet struct {
 	seen  map[string]time.Time // to be saved
 	saved map[string]time.Time
 
-	counted bool      // Rows.Fleet is the number of devices seen after since
-	since   time.Time // of the count
-	size    int       // with the devices of the transaction, if sized
+	counted bool // Rows.Fleet answers query
+	query   FleetQuery
+	size    int // with the devices of the transaction, if sized
+	newer   int // of these, the new ones
 	sized   bool
 }
 
@@ -84,9 +90,14 @@ func (w *work) fleetKeys(now time.Time) Keys {
 	f := &w.fleet
 	k := Keys{Devices: slices.AppendSeq(slices.Collect(maps.Keys(f.seen)), maps.Keys(f.saved))}
 	if !f.counted {
-		k.Fleet = now.Add(-fleetMemory)
+		k.Fleet = fleetQuery(now)
 	}
 	return k
+}
+
+// fleetQuery returns the query for the fleet at a time.
+func fleetQuery(now time.Time) FleetQuery {
+	return FleetQuery{SeenAfter: now.Add(-fleetMemory), NewAfter: now.Add(-growthTime)}
 }
 
 // fleetLoaded reports whether the rows that fleetSize needs are loaded.
@@ -96,20 +107,39 @@ func (w *work) fleetLoaded() bool {
 
 // fleetSize returns the number of devices that were seen within fleetMemory, the transaction's among them.
 func (w *work) fleetSize() int {
+	w.countFleet()
+	return w.fleet.size
+}
+
+// fleetIsWhole reports whether most devices of the fleet are known: a share of a few of them says nothing.
+func (w *work) fleetIsWhole() bool {
+	w.countFleet()
+	f := &w.fleet
+	now := f.query.SeenAfter.Add(fleetMemory)
+	oldest := w.rows.Fleet.Oldest
+	return !oldest.IsZero() && now.Sub(oldest) >= fleetAge || float64(f.newer) <= growth*float64(f.size-f.newer)
+}
+
+// countFleet counts the devices of the store and of the transaction.
+func (w *work) countFleet() {
 	f := &w.fleet
 	if f.sized {
-		return f.size
+		return
 	}
 	if !w.fleetLoaded() {
 		panic(missing{w.fleetKeys(time.Time{})}) // with a count of all devices: prune has left few that are too old
 	}
-	f.size, f.sized = w.rows.Fleet, true
+	f.size, f.newer, f.sized = w.rows.Fleet.Size, w.rows.Fleet.New, true
 	for _, some := range []map[string]time.Time{f.seen, f.saved} {
 		for guid, seen := range some {
-			if seen.After(f.since) && !w.rows.Devices[guid].After(f.since) {
-				f.size++
+			before := w.rows.Devices[guid]
+			if !seen.After(f.query.SeenAfter) || before.After(f.query.SeenAfter) {
+				continue
+			}
+			f.size++
+			if before.IsZero() && seen.After(f.query.NewAfter) {
+				f.newer++
 			}
 		}
 	}
-	return f.size
 }

@@ -183,12 +183,12 @@ func (a *Alert) endsBy() By {
 }
 
 // noteHit adds an entry about a window that has counted a message.
-func (w *work) noteHit(g *Group, h hit, holds bool, o *origin) {
+func (w *work) noteHit(g *Group, h decision.Hit, holds bool, o *origin) {
 	if !w.logs() {
 		return
 	}
 	n := Counted{Window: g.Window, Raised: holds, Row: g.Row}
-	n.Reached, n.Or = g.reached(w.alertOf(g) != nil, w.fleetSize)
+	n.Reached, n.Or = g.reached(g.holds(h.Member), w.fleetSize)
 	w.note(o, Entry{What: Counts, Key: h.Raise.Key, Rule: g.ID.Rule, Group: g.ID.Group, Counted: n})
 }
 

@@ -5,25 +5,18 @@ import (
 	"time"
 )
 
-// addMember adds a hit of a member to a group, and reports whether the member is new to those that an open alert
-// holds.
-func (w *work) addMember(g *Group, name string, at time.Time) (joined bool) {
-	if m := g.Members[name]; m != nil {
-		if m.At.Before(at) {
-			m.At = at
-			w.changeOf(g.ID).members[name] = struct{}{}
-		}
-		return false
+// addMember adds a hit of a member to a group.
+func (w *work) addMember(g *Group, name string, at time.Time) {
+	m := g.Members[name]
+	switch {
+	case m == nil, m.State == MemberForgotten:
+		g.Members[name] = &GroupMember{At: at}
+	case m.At.Before(at):
+		m.At = at
+	default:
+		return
 	}
-	g.Members[name] = &GroupMember{At: at}
 	w.changeOf(g.ID).members[name] = struct{}{}
-	if !g.Window.Held || w.alertOf(g) == nil {
-		return false
-	}
-	g.Size++
-	g.Untold++
-	g.Peak = max(g.Peak, g.Size)
-	return true
 }
 
 func (w *work) removeMember(g *Group, name string) {
@@ -31,38 +24,37 @@ func (w *work) removeMember(g *Group, name string) {
 	w.changeOf(g.ID).members[name] = struct{}{}
 }
 
-// holdMembers makes the open alert of a group hold the members that have hit within a time.
-func (w *work) holdMembers(g *Group, within time.Duration) {
-	w.dropMembers(g, within)
-	g.Size, g.Untold, g.Peak = len(g.Members), len(g.Members), len(g.Members)
-	w.changeOf(g.ID).dirty = true
-}
-
-// dropMembers removes the members whose last hit is too old.
-func (w *work) dropMembers(g *Group, after time.Duration) {
-	since := g.Latest.Add(-after)
+// dropMembers removes the members that the open alert does not hold and whose last hit is too old.
+func (w *work) dropMembers(g *Group) {
+	crowd := w.isCrowd(g)
+	if crowd && g.Size == len(g.Members) {
+		return
+	}
+	since := g.Latest.Add(-g.Window.Longest())
 	for name, m := range g.Members {
-		if !m.At.After(since) {
+		if !m.At.After(since) && (!crowd || m.State != MemberHeld) {
 			w.removeMember(g, name)
 		}
 	}
 }
 
+// hasHit reports whether the member has hit after a time.
+func (m *GroupMember) hasHit(since time.Time) bool {
+	return m.State != MemberForgotten && m.At.After(since)
+}
+
 // countMembers counts the members that have hit after a time.
 func (g *Group) countMembers(since time.Time) (n int) {
 	for _, m := range g.Members {
-		if m.At.After(since) {
+		if m.hasHit(since) {
 			n++
 		}
 	}
 	return n
 }
 
-// hasMembers reports whether a group has at least need members that have hit after a time, or that it holds.
-func (w *work) hasMembers(g *Group, since time.Time, need int) bool {
-	if g.Window.Held && w.alertOf(g) != nil {
-		return g.Size >= need
-	}
+// hasMembers reports whether a group has at least need members that have hit after a time.
+func (g *Group) hasMembers(since time.Time, need int) bool {
 	if need == 0 {
 		return true
 	}
@@ -71,7 +63,7 @@ func (w *work) hasMembers(g *Group, since time.Time, need int) bool {
 	}
 	n := 0
 	for _, m := range g.Members {
-		if m.At.After(since) {
+		if m.hasHit(since) {
 			if n++; n == need {
 				return true
 			}
@@ -95,13 +87,16 @@ func (w *work) emptyGroup(id GroupID, since, arrived time.Time) {
 	if g == nil {
 		return
 	}
+	tooOld := g.Latest.Add(-g.Window.Longest())
 	for name, m := range g.Members {
-		if !m.At.After(since) {
+		switch {
+		case m.State == MemberForgotten && m.At.After(tooOld): // its hits come later
+		case !m.At.After(since):
 			w.removeMember(g, name)
-			continue
+		default:
+			m.State, m.Told = MemberHits, false // the next alert names it anew
+			w.changeOf(id).members[name] = struct{}{}
 		}
-		m.Told = false // the next alert names it anew
-		w.changeOf(id).members[name] = struct{}{}
 	}
 	number := since.UnixNano() / bucketLength(&g.Window)
 	g.Buckets = slices.DeleteFunc(g.Buckets, func(b Bucket) bool { return b[0] <= number })
@@ -138,8 +133,8 @@ func (w *work) saveGroup(g *Group, change *groupChange) {
 	case a != nil && (g.CheckAt.IsZero() || g.Window.Clear == 0):
 		g.scheduleCheck()
 	}
-	if len(change.members) > 0 && (a == nil || !g.Window.Held) {
-		w.dropMembers(g, g.Window.Longest())
+	if len(change.members) > 0 {
+		w.dropMembers(g)
 	}
 	w.changes.Groups = append(w.changes.Groups, g)
 	for name := range change.members {

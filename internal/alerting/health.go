@@ -3,6 +3,8 @@ package alerting
 import (
 	"math"
 	"slices"
+
+	"github.com/mps-events/mps-events/internal/decision"
 )
 
 // Health is the judgement on the newest messages of a group.
@@ -47,7 +49,7 @@ func (h *Health) isBad(share float64) bool {
 // endIfHealthy ends the alert of a group after a message that is no hit, if the newest messages show health.
 func (w *work) endIfHealthy(g *Group, o *origin) {
 	a := w.alertOf(g)
-	if a == nil || !a.EndHeldUntil.IsZero() || slices.ContainsFunc(o.hits, func(h hit) bool {
+	if a == nil || !a.EndHeldUntil.IsZero() || slices.ContainsFunc(o.hits, func(h decision.Hit) bool {
 		return !h.Only && h.Group == g.ID.Group && h.Window.Rule == g.ID.Rule
 	}) || !g.health().Good {
 		return

@@ -50,16 +50,16 @@ func (m *Message) letter(reason string, at time.Time) *Letter {
 
 // origin is the cause of a change: a message, or a timer.
 type origin struct {
-	message      *Message  // nil for a timer
-	at           time.Time // when it happened
-	arrived      time.Time // when the engine learned of it
-	waits        bool      // the message is counted with what it makes wait
-	merged       bool      // the message changes nothing of what was sent or waits
-	hits         []hit     // that may raise alerts after all effects are applied
-	revived      bool      // the message is a dead letter that is taken in again
-	staleEffects int       // effects that a later report contradicts
-	by           By        // why alerts end, if it is not the message
-	group        string    // whose silence is the cause
+	message      *Message       // nil for a timer
+	at           time.Time      // when it happened
+	arrived      time.Time      // when the engine learned of it
+	waits        bool           // the message is counted with what it makes wait
+	merged       bool           // the message changes nothing of what was sent or waits
+	hits         []decision.Hit // that may raise alerts after all effects are applied
+	revived      bool           // the message is a dead letter that is taken in again
+	staleEffects int            // effects that a later report contradicts
+	by           By             // why alerts end, if it is not the message
+	group        string         // whose silence is the cause
 }
 
 // cause returns the message as the cause of something that waits. Only the first cause is counted as the message: a
@@ -197,6 +197,8 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 		w.reset(GroupID{e.Rule, e.Group}, o)
 	case decision.Leave:
 		w.leave(GroupID{e.Rule, e.Group}, e.Member, o)
+	case decision.Forget:
+		w.forgetMember(e, o)
 	case decision.Heard:
 		w.hear(e, o)
 	case decision.Dismiss:

@@ -55,7 +55,7 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 	if g.Window.Fleet {
 		n.Part = n.Distinct
 	}
-	names := g.names(func(m *GroupMember) bool { return m.At.After(since) })
+	names := g.names(func(m *GroupMember) bool { return m.hasHit(since) })
 	slices.Sort(names)
 	n.Members = lines(names[:min(len(names), maxReported)])
 	n.More = n.Distinct - len(n.Members)
@@ -66,14 +66,14 @@ func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstR
 // notice leaves out the members that another one has reported.
 func (g *Group) heldMembers(n *decision.Numbers) (first firstReport) {
 	n.Count, n.Distinct, n.Part = g.Size, g.Size, g.Size
-	unreported := g.names(func(m *GroupMember) bool { return !m.Told })
+	unreported := g.names(func(m *GroupMember) bool { return m.State == MemberHeld && !m.Told })
 	slices.Sort(unreported)
 	first.names = unreported[:min(len(unreported), maxReported)]
 	names, of := first.names, g.Size
 	if g.Size > maxReported && g.Untold > 0 {
 		of = g.Untold
 	} else {
-		reported := g.names(func(m *GroupMember) bool { return m.Told })
+		reported := g.names(func(m *GroupMember) bool { return m.State == MemberHeld && m.Told })
 		slices.Sort(reported)
 		names = slices.Concat(names, reported[:min(len(reported), maxReported-len(names))])
 	}
@@ -123,7 +123,7 @@ func (w *work) settleReported(a *Alert, over bool, answer *Answer) {
 	change := w.changeOf(id)
 	change.dirty = true
 	for _, name := range n.reported {
-		if m := g.Members[name]; m != nil && !m.Told {
+		if m := g.Members[name]; g.holds(name) && !m.Told {
 			m.Told = true
 			change.members[name] = struct{}{}
 			g.Untold--

@@ -36,29 +36,14 @@ func (a *Alert) tellEnd(e *ilert.Event) {
 	e.Details = strings.TrimSpace(fmt.Sprintf("From %s to %s. %s", decision.Moment(a.Since), decision.Moment(a.EndedAt), e.Details))
 }
 
-// inWords returns a duration in words, such as "1 hour 5 minutes".
+// inWords returns a duration in words, such as "1 hour 5 minutes", as exactly as people want to know it.
 func inWords(d time.Duration) string {
 	const day = 24 * time.Hour
-	d = d.Round(time.Minute)
 	switch {
+	case d >= day:
+		d = d.Round(time.Hour)
 	case d < time.Minute:
 		return "less than a minute"
-	case d < time.Hour:
-		return some(d, time.Minute, "minute")
-	case d < 2*day:
-		return strings.TrimSpace(some(d, time.Hour, "hour") + " " + some(d%time.Hour, time.Minute, "minute"))
 	}
-	return strings.TrimSpace(some(d, day, "day") + " " + some(d%day, time.Hour, "hour"))
-}
-
-// some returns the number of units in a duration, or nothing if there are none.
-func some(d, unit time.Duration, name string) string {
-	switch n := int(d / unit); n {
-	case 0:
-		return ""
-	case 1:
-		return "1 " + name
-	default:
-		return fmt.Sprintf("%d %ss", n, name)
-	}
+	return decision.Words(d.Round(time.Minute))
 }

@@ -59,6 +59,8 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	case decision.Leave:
 		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
+	case decision.Forget:
+		k.Groups = appendNew(k.Groups, GroupID{e.Window.Rule, e.Group})
 	case decision.Heard:
 		w.planAwaited(k, GroupID{e.Absence.Rule, e.Group}, &e.Raise)
 	case decision.Dismiss:

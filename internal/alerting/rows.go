@@ -149,8 +149,9 @@ type Bucket [3]int64
 
 // GroupMember is a member of a Group.
 type GroupMember struct {
-	At   time.Time // of its last hit
-	Told bool      // a notice has reported it
+	At    time.Time // of its last hit, or of the message that has forgotten it
+	Told  bool      // a notice has reported it
+	State MemberState
 }
 
 // MemberID is the identity of a member of a group.
@@ -186,6 +187,18 @@ func (v Volume) exceeds(limit Volume) bool { return v.Rows > limit.Rows || v.Byt
 type Device struct {
 	GUID   string
 	SeenAt time.Time
+}
+
+// FleetQuery asks for the size of the fleet.
+type FleetQuery struct {
+	SeenAfter time.Time // only devices that were seen after it count
+	NewAfter  time.Time // and are new if they were seen for the first time after it
+}
+
+// FleetCount is the answer to a FleetQuery.
+type FleetCount struct {
+	Size, New int
+	Oldest    time.Time // when the first of all devices was seen for the first time; zero: unknown, or there is none
 }
 
 // Arrival is the set of fingerprints of the messages of one transaction.

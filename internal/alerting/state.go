@@ -172,7 +172,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		g := w.rows.Groups[id]
 		k := Keys{Alerts: []AlertID{g.Alert}}
 		if g.Window.Fleet {
-			k.Fleet = g.Latest.Add(-fleetMemory)
+			k.Fleet = fleetQuery(g.Latest)
 		}
 		if err := w.load(k); err != nil {
 			return err
@@ -185,7 +185,7 @@ func (e *Engine) Counted(ctx context.Context, rule, group string) (n Counted, ex
 		if n.Raised && g.Window.Healthy > 0 {
 			n.Health = g.health()
 		}
-		n.Reached, n.Or = g.reached(n.Raised, func() int { return w.rows.Fleet })
+		n.Reached, n.Or = g.reached(n.Raised, func() int { return w.rows.Fleet.Size })
 		hits, _ := g.sums(g.Window.Longest(), g.Latest)
 		n.Row = min(g.Row, hits)
 		return nil

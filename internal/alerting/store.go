@@ -93,7 +93,7 @@ type Keys struct {
 	Letters  []int64
 	Proven   []ilert.IntegrationKey // must be literal
 	Devices  []string
-	Fleet    time.Time // count the devices seen after it; zero: do not count
+	Fleet    FleetQuery // zero: do not count
 	Volumes  bool
 	Orders   bool
 	Busy     []ilert.IntegrationKey
@@ -112,7 +112,7 @@ type Rows struct {
 	Letters  map[int64]*Letter             // no entry: there is no such letter
 	Proven   map[ilert.IntegrationKey]bool // ilert has taken an event by it
 	Devices  map[string]time.Time          // no entry: the device is not known
-	Fleet    int                           // number of devices
+	Fleet    FleetCount
 	Volumes  Volumes
 	// With Volumes: no lower than the highest ID of a dead letter and of an outbox item.
 	LastLetter, LastItem int64

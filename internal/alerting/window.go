@@ -62,18 +62,36 @@ func (g *Group) add(number, hits, of int64) {
 	g.Buckets[i] = Bucket{number, hits, of}
 }
 
-// hit is a counted Hit that may raise the alert of its group, or end it.
-type hit struct {
-	decision.Hit
-	joined bool // its member is new to the open alert
-}
-
 // countHit counts a hit. raiseByHit raises the alert later, if that is needed.
 func (w *work) countHit(h decision.Hit, o *origin) {
 	id := GroupID{h.Window.Rule, h.Group}
+	g := w.groupOf(h.Window, id, o)
+	if g.hasForgotten(h.Member, o.at) {
+		return
+	}
+	number := o.at.UnixNano() / bucketLength(h.Window)
+	if h.Only {
+		g.add(number, 0, 1)
+		if h.Window.Healthy > 0 {
+			o.hits = append(o.hits, h)
+		}
+		return
+	}
+	g.add(number, 1, 0)
+	if g.Row++; !h.Window.CountsRows() {
+		g.Row = 0 // no message breaks it
+	}
+	if h.Member != "" {
+		w.addMember(g, h.Member, o.at)
+	}
+	o.hits = append(o.hits, h)
+}
+
+// groupOf returns the group of a window at the time of a message, with the window as the rule has it now.
+func (w *work) groupOf(window *decision.Window, id GroupID, o *origin) *Group {
 	g := w.endOverdueGroup(id, o)
 	if g == nil {
-		g = &Group{ID: id, Window: *h.Window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
+		g = &Group{ID: id, Window: *window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
 		w.rows.Groups[id] = g
 	}
 	change := w.changeOf(id)
@@ -82,25 +100,12 @@ func (w *work) countHit(h decision.Hit, o *origin) {
 		change.arrived = o.arrived
 	}
 	held := g.Window.Held
-	g.setWindow(h.Window)
+	g.setWindow(window)
 	g.advance(o)
-	if g.Window.Held && !held { // the rule has been changed
-		w.holdMembers(g, h.Window.Longest())
+	if !held && w.isCrowd(g) { // the rule has been changed
+		w.beginCrowd(g, window.Longest())
 	}
-	number := o.at.UnixNano() / bucketLength(h.Window)
-	if h.Only {
-		g.add(number, 0, 1)
-		if h.Window.Healthy > 0 {
-			o.hits = append(o.hits, hit{Hit: h})
-		}
-		return
-	}
-	g.add(number, 1, 0)
-	if g.Row++; !h.Window.CountsRows() {
-		g.Row = 0 // no message breaks it
-	}
-	joined := h.Member != "" && w.addMember(g, h.Member, o.at)
-	o.hits = append(o.hits, hit{h, joined})
+	return g
 }
 
 // endOverdueGroup ends the alert of a group if its time or its rule has ended before the change that o causes. It
@@ -117,7 +122,7 @@ func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
 }
 
 // raiseByHit raises the alert of a hit's group if the condition of the window holds.
-func (w *work) raiseByHit(h hit, o *origin) {
+func (w *work) raiseByHit(h decision.Hit, o *origin) {
 	g := w.group(GroupID{h.Window.Rule, h.Group})
 	if g == nil { // a later effect of the message has deleted it
 		return
@@ -127,9 +132,12 @@ func (w *work) raiseByHit(h hit, o *origin) {
 		return
 	}
 	a := w.alertOf(g)
-	c := w.holding(g, g.Latest)
+	c, joins := w.holding(g, g.Latest), false
+	if a != nil && g.Window.Held && !g.holds(h.Member) {
+		c, joins = w.joinCrowd(g)
+	}
 	w.noteHit(g, h, c != nil, o)
-	if h.joined && a != nil { // first, since a reminder would be sent at once
+	if joins { // first, since a reminder would be sent at once
 		a.reportMembers(g.reportAt(a, o.at), o)
 		w.keep(a)
 	}
@@ -168,7 +176,7 @@ func (w *work) raiseByWindow(g *Group, c *decision.Condition, r raising, o *orig
 	if a.Told == ilert.Alert { // its end waited, and is not sent any more
 		a.reportMembers(g.reportAt(a, o.at), o)
 	}
-	w.holdMembers(g, c.Length)
+	w.beginCrowd(g, c.Length)
 }
 
 // since returns the time of the first hit that the window counts at a time.
@@ -260,37 +268,4 @@ func (w *work) reset(id GroupID, o *origin) {
 		return
 	}
 	w.forgetGroup(id)
-}
-
-// leave removes a member from a group, and ends the alert if enough members have left.
-func (w *work) leave(id GroupID, name string, o *origin) {
-	g := w.endGroupWithRule(id, o.arrived)
-	if g == nil {
-		return
-	}
-	m := g.Members[name]
-	if m == nil {
-		return
-	}
-	a := w.alertOf(g)
-	w.removeMember(g, name)
-	if a == nil || !g.Window.Held {
-		return
-	}
-	g.Size--
-	if !m.Told {
-		g.Untold--
-	}
-	w.changeOf(id).dirty = true
-	share := g.Window.Left
-	if share == 0 {
-		share = 1
-	}
-	if (g.Size <= 0 || float64(g.Peak-g.Size)/float64(g.Peak) >= share) && w.endOrHold(a, o) {
-		return
-	}
-	if !m.Told && g.Untold == 0 {
-		a.cancelMembers(o, w.counts)
-		w.keep(a)
-	}
 }

@@ -131,7 +131,7 @@ func (w *work) load(k Keys) error {
 	k.Proven = unread(k.Proven, w.rows.Proven)
 	k.Devices = unread(k.Devices, w.rows.Devices)
 	if w.fleet.counted {
-		k.Fleet = time.Time{}
+		k.Fleet = FleetQuery{}
 	}
 	if k.empty() {
 		return nil
@@ -144,8 +144,8 @@ func (w *work) load(k Keys) error {
 	markRead(k.Letters, w.rows.Letters)
 	markRead(k.Proven, w.rows.Proven)
 	markRead(k.Devices, w.rows.Devices)
-	if !k.Fleet.IsZero() {
-		w.fleet.counted, w.fleet.since = true, k.Fleet
+	if k.Fleet != (FleetQuery{}) {
+		w.fleet.counted, w.fleet.query = true, k.Fleet
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func unread[K comparable, V any](keys []K, rows map[K]V) []K {
 
 func (k *Keys) empty() bool {
 	return len(k.Alerts)+len(k.Groups)+len(k.Storms)+len(k.Rules)+len(k.Prefixes)+len(k.Outbox)+len(k.Behind)+len(k.Letters)+len(k.Proven)+len(k.Devices)+len(k.Busy) == 0 &&
-		k.Fleet.IsZero() && !k.Volumes && !k.Orders
+		k.Fleet == (FleetQuery{}) && !k.Volumes && !k.Orders
 }
 
 // add adds other keys to k.
@@ -191,7 +191,7 @@ func (k *Keys) add(other Keys) {
 	k.Proven = append(k.Proven, other.Proven...)
 	k.Devices = append(k.Devices, other.Devices...)
 	k.Busy = append(k.Busy, other.Busy...)
-	if !other.Fleet.IsZero() {
+	if other.Fleet != (FleetQuery{}) {
 		k.Fleet = other.Fleet
 	}
 	k.Volumes, k.Orders = k.Volumes || other.Volumes, k.Orders || other.Orders

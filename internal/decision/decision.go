@@ -71,7 +71,7 @@ func briefly(err error) string {
 }
 
 // Effect is one change that a message causes: Raise, Accept, End, EndAll, EndPrefix, Send, Hit,
-// Break, Reset, Leave, Heard or Dismiss.
+// Break, Reset, Leave, Forget, Heard or Dismiss.
 type Effect interface{ effect() }
 
 // Key identifies an alert.
@@ -154,6 +154,13 @@ type Reset struct{ Rule, Group string }
 // Leave is the effect that a member leaves a group's window.
 type Leave struct{ Rule, Group, Member string }
 
+// Forget is the effect that a member leaves a group's window, and that its hits do not count until it leaves again
+// or the window's longest Length has passed.
+type Forget struct {
+	Window        *Window
+	Group, Member string
+}
+
 // Window is a condition over the messages of the last Length. The alert is raised while all
 // parts of the condition hold, or all parts of Or.
 type Window struct {
@@ -214,3 +221,4 @@ func (Hit) effect()       {}
 func (Break) effect()     {}
 func (Reset) effect()     {}
 func (Leave) effect()     {}
+func (Forget) effect()    {}

@@ -11,15 +11,7 @@ import (
 // Numbers are the numbers in the texts of an alert that are known when it is sent, most of them of
 // its window. Until then the texts contain places instead.
 type Numbers struct {
-<<<<<<< HEAD
-	Since    time.Time // when that began of which the alert tells
-	Count    int      // hits, or members that are held
-	Of       int      // the whole of the ratio: messages or devices
-	Part     int      // the part of the ratio: hits or members
-	Distinct int      // members
-	Members  []string // the members that the text names
-	More     int      // the number of members that it does not name
-=======
+	Since    time.Time     // when that began of which the alert tells
 	Count    int           // hits, or members that are held
 	Of       int           // the whole of the ratio: messages or devices
 	Part     int           // the part of the ratio: hits or members
@@ -27,7 +19,6 @@ type Numbers struct {
 	Members  []string      // the members that the text names
 	More     int           // the number of members that it does not name
 	Window   time.Duration // in which they were counted
->>>>>>> w/ratio
 }
 
 // Place returns the placeholder of a number in a text. No message can contain it, because rules
@@ -63,17 +54,16 @@ func (n Numbers) Fill(text []byte) []byte {
 		Place("of"), strconv.Itoa(n.Of),
 		Place("distinct"), strconv.Itoa(n.Distinct),
 		Place("percent"), strconv.Itoa(percent),
-		Place("window"), words(n.Window),
+		Place("window"), Words(n.Window),
 		Place("members"), string(quoted[1:len(quoted)-1]),
 	).Replace(string(text)))
 }
 
-<<<<<<< HEAD
 // Moment returns a time for people who may live in another time zone than the server.
 func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-=======
-// words returns a duration in words, such as "1 hour 30 minutes".
-func words(d time.Duration) string {
+
+// Words returns a duration in words, such as "1 hour 30 minutes".
+func Words(d time.Duration) string {
 	var all []string
 	for _, unit := range []struct {
 		of   time.Duration
@@ -89,4 +79,3 @@ func words(d time.Duration) string {
 	}
 	return strings.Join(all, " ")
 }
->>>>>>> w/ratio

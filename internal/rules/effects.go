@@ -85,6 +85,9 @@ func (w *work) ofWindow(c *clause) (decision.Effect, error) {
 	if c.is == leaves {
 		return decision.Leave{Rule: r.Name, Group: group, Member: member}, nil
 	}
+	if c.is == forgets {
+		return decision.Forget{Window: r.Window, Group: group, Member: member}, nil
+	}
 	w.facts.Group = group
 	key, err := w.keyOf(r, r.Key, "key")
 	if err != nil {

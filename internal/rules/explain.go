@@ -164,6 +164,8 @@ func doing(effect decision.Effect) string {
 		return "ends the alert" + ofGroup(e.Group)
 	case decision.Leave:
 		return "takes " + cmp.Or(e.Member, "nobody") + " out of the window" + ofGroup(e.Group)
+	case decision.Forget:
+		return "takes " + cmp.Or(e.Member, "nobody") + " out of the window" + ofGroup(e.Group) + ", which does not count it until it leaves again or " + e.Window.Longest().String() + " have passed"
 	case decision.Hit:
 		if e.Only {
 			return "counts towards the whole of the window" + ofGroup(e.Group)

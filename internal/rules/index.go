@@ -34,12 +34,12 @@ const (
 	leaves
 	cancels // ends the alert while it waits
 	counts  // a message counts towards the whole
-	forgets // a group is not waited for any more
+	forgets // a group is not waited for any more, or a member does not count
 )
 
 // clauses returns the conditions of the rule at a place, in the order of their effects: a message
 // ends before it begins, it counts towards the whole before it counts as a part, and its group is
-// heard before it is forgotten.
+// heard before it is forgotten. A member leaves before it is forgotten.
 func (r *Rule) clauses(place int) (all []*clause) {
 	for _, c := range []*clause{
 		{rule: r, place: place, is: ends, when: r.EndsWhen},
@@ -75,7 +75,7 @@ func (c *clause) ownNeeds() (n needs) {
 		return n.and(r.EndsMatch.needs)
 	case c.is == ends && r.Window == nil, c.is == cancels:
 		templates = append(templates, r.Key)
-	case c.is == leaves:
+	case c.is == leaves, c.is == forgets && r.Window != nil:
 		templates = append(templates, r.Member)
 	case c.is == begins:
 		templates = append(templates, r.Key, r.Member)

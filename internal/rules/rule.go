@@ -53,7 +53,7 @@ type Rule struct {
 
 	Absence *decision.Absence // nil: the rule does not wait for messages; it uses Group, too
 	Expect  []string          // groups that the rule waits for from the start
-	Forget  *Expression       // messages after which a group is not awaited
+	Forget  *Expression       // messages after which a group is not awaited, or a member of a window does not count
 }
 
 // Complete sets the default texts of a rule with a window, and of one that waits.

@@ -52,10 +52,13 @@ func (l *loader) expect(r *rule, n ast.Node) {
 // checkAbsence finds the mistakes in the keys of a rule that waits for messages.
 func (l *loader) checkAbsence(r *rule, has map[string]ast.Node) {
 	if r.Absence == nil {
-		for _, key := range []string{"expect", "forget", "usual_hours"} {
+		for _, key := range []string{"expect", "usual_hours"} {
 			if has[key] != nil {
 				l.fail(has[key], "%s: %s goes with absent, which says for how long no message comes", r.called(), key)
 			}
+		}
+		if forget := has["forget"]; forget != nil && (r.Window == nil || !r.Window.Held) {
+			l.fail(forget, "%s: forget goes with absent, whose group it forgets, or with leave, whose member it forgets", r.called())
 		}
 		return
 	}

@@ -75,6 +75,8 @@ func Effects(d decision.Decision) (all []string) {
 			all = append(all, "Reset "+e.Rule+" of "+e.Group)
 		case decision.Leave:
 			all = append(all, "Leave "+e.Rule+" of "+e.Group+": "+e.Member)
+		case decision.Forget:
+			all = append(all, "Forget "+e.Window.Rule+" of "+e.Group+": "+e.Member)
 		case decision.Heard:
 			all = append(all, "Heard "+e.Absence.Rule+" of "+e.Group+": "+e.Raise.Key.Alert)
 		case decision.Dismiss:

@@ -235,11 +235,11 @@ func (t *tx) FindOutbox(_ context.Context, which alerting.OutboxQuery) (all []al
 
 // FindDevices returns the devices that were not seen after a time.
 func (t *tx) FindDevices(_ context.Context, before time.Time, limit int) (guids []string, total int, err error) {
-	for guid, at := range t.devices {
-		if moment(at) <= moment(before) {
+	for guid, d := range t.devices {
+		if moment(d.at) <= moment(before) {
 			guids = append(guids, guid)
 		}
 	}
-	slices.SortFunc(guids, func(a, b string) int { return cmp.Or(t.devices[a].Compare(t.devices[b]), strings.Compare(a, b)) })
+	slices.SortFunc(guids, func(a, b string) int { return cmp.Or(t.devices[a].at.Compare(t.devices[b].at), strings.Compare(a, b)) })
 	return upTo(guids, limit), len(t.devices), nil
 }

@@ -33,17 +33,12 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 		set(&rows.Proven, k, proven)
 	}
 	for _, guid := range keys.Devices {
-		if at, seen := t.devices[guid]; seen {
-			set(&rows.Devices, guid, at)
+		if d, seen := t.devices[guid]; seen {
+			set(&rows.Devices, guid, d.at)
 		}
 	}
-	if !keys.Fleet.IsZero() {
-		rows.Fleet = 0
-		for _, at := range t.devices {
-			if moment(at) > moment(keys.Fleet) {
-				rows.Fleet++
-			}
-		}
+	if keys.Fleet != (alerting.FleetQuery{}) {
+		rows.Fleet = t.countFleet(keys.Fleet)
 	}
 	if keys.Volumes {
 		rows.Volumes = t.volumes
@@ -132,6 +127,23 @@ func (t *tx) loadAlert(id alerting.AlertID, rows *alerting.Rows) {
 	if report, has := t.ended[id]; has {
 		set(&rows.Ended, id, report)
 	}
+}
+
+// countFleet counts the devices.
+func (t *tx) countFleet(query alerting.FleetQuery) (n alerting.FleetCount) {
+	for _, d := range t.devices {
+		if n.Oldest.IsZero() || d.first.Before(n.Oldest) {
+			n.Oldest = d.first
+		}
+		if moment(d.at) <= moment(query.SeenAfter) {
+			continue
+		}
+		n.Size++
+		if moment(d.first) > moment(query.NewAfter) {
+			n.New++
+		}
+	}
+	return n
 }
 
 func (t *tx) loadGroup(id alerting.GroupID, rows *alerting.Rows) {

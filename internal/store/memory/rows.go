@@ -30,7 +30,7 @@ type rows struct {
 	ruleEnds   map[ruleEnd]alerting.RuleEnd
 	silences   map[int64]alerting.Silence
 	closings   map[int64]alerting.Closing
-	devices    map[string]time.Time
+	devices    map[string]device
 	arrivals   map[int64]alerting.Arrival
 	receipts   map[int64]alerting.ReceiptRow
 	requests   map[request]int
@@ -79,12 +79,15 @@ func newRows() *rows {
 		outbox: map[int64]*alerting.OutboxItem{}, queues: map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem{},
 		proven: map[ilert.IntegrationKey]time.Time{}, letters: map[int64]*alerting.Letter{}, ruleEnds: map[ruleEnd]alerting.RuleEnd{},
 		silences: map[int64]alerting.Silence{}, closings: map[int64]alerting.Closing{},
-		devices: map[string]time.Time{}, arrivals: map[int64]alerting.Arrival{}, receipts: map[int64]alerting.ReceiptRow{},
+		devices: map[string]device{}, arrivals: map[int64]alerting.Arrival{}, receipts: map[int64]alerting.ReceiptRow{},
 		requests: map[request]int{}, holds: map[ilert.IntegrationKey]time.Time{}, clocks: map[string]alerting.Clock{},
 		subscribed: map[string][]string{}, tallies: map[string]alerting.Tally{}, matched: map[string]uint64{},
 		awaited: map[alerting.GroupID]*alerting.Awaited{},
 	}
 }
+
+// device holds the times at which a device was seen, for the last and for the first time.
+type device struct{ at, first time.Time }
 
 // clone returns a copy of the rows that a View may read.
 func (r *rows) clone() *rows {

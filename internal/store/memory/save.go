@@ -229,8 +229,11 @@ func (t *tx) saveRest(changes *alerting.Changes) {
 		remove(t.rows, t.devices, guid)
 	}
 	for _, d := range changes.Devices {
-		if before, seen := t.devices[d.GUID]; !seen || kept(d.SeenAt).After(before) {
-			put(t.rows, t.devices, d.GUID, kept(d.SeenAt))
+		at := kept(d.SeenAt)
+		if before, known := t.devices[d.GUID]; !known {
+			put(t.rows, t.devices, d.GUID, device{at, at})
+		} else if at.After(before.at) {
+			put(t.rows, t.devices, d.GUID, device{at, before.first})
 		}
 	}
 	for _, c := range changes.Clocks {

@@ -9,10 +9,13 @@ import (
 
 func (t *tx) loadDevices(keys *alerting.Keys, rows *alerting.Rows) error {
 	err := eachOf(t, func(r *row) { mapIn(&rows.Devices)[r.text()] = r.time() }, `SELECT guid, seen_at FROM device WHERE guid IN (LIST)`, keys.Devices)
-	if err != nil || keys.Fleet.IsZero() {
+	if err != nil || keys.Fleet == (alerting.FleetQuery{}) {
 		return err
 	}
-	return t.each(func(r *row) { rows.Fleet = r.int() }, `SELECT count(*) FROM device WHERE seen_at > ?`, millis(keys.Fleet))
+	return t.each(func(r *row) { rows.Fleet = alerting.FleetCount{Size: r.int(), New: r.int(), Oldest: r.time()} }, `
+		SELECT (SELECT count(*) FROM device WHERE seen_at > ?), (SELECT count(*) FROM device WHERE first_seen > ? AND seen_at > ?),
+			coalesce((SELECT min(first_seen) FROM device), 0)`,
+		millis(keys.Fleet.SeenAfter), millis(keys.Fleet.NewAfter), millis(keys.Fleet.SeenAfter))
 }
 
 func (t *tx) saveDevices(c *alerting.Changes) error {
@@ -21,8 +24,8 @@ func (t *tx) saveDevices(c *alerting.Changes) error {
 	}
 	for _, d := range c.Devices {
 		err := t.exec(`
-			INSERT INTO device (guid, seen_at) VALUES (?, ?)
-			ON CONFLICT (guid) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > device.seen_at`, d.GUID, millis(d.SeenAt))
+			INSERT INTO device (guid, seen_at, first_seen) VALUES (?, ?, ?)
+			ON CONFLICT (guid) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > device.seen_at`, d.GUID, millis(d.SeenAt), millis(d.SeenAt))
 		if err != nil {
 			return err
 		}

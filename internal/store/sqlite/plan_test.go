@@ -38,7 +38,7 @@ func everything(t *testing.T, tx alerting.Tx) {
 		Storms: []alerting.StormQuery{{Key: key, Rule: "r"}}, Rules: []alerting.RuleQuery{{Rule: "r", Epoch: 1}},
 		Prefixes: []alerting.PrefixQuery{{Prefix: id}},
 		Outbox:   []int64{1}, Behind: []alerting.OutboxRef{{ID: 1, Alert: id}}, Letters: []int64{1}, Proven: []ilert.IntegrationKey{key},
-		Devices: []string{"d"}, Fleet: now, Volumes: true, Orders: true, Busy: []ilert.IntegrationKey{key},
+		Devices: []string{"d"}, Fleet: alerting.FleetQuery{SeenAfter: now}, Volumes: true, Orders: true, Busy: []ilert.IntegrationKey{key},
 	}, new(alerting.Rows)))
 	_, err := tx.FindDue(ctx, now, 1, 1)
 	require.NoError(t, err)

@@ -133,7 +133,7 @@ func TestRowsComeBackAsTheyWereSaved(t *testing.T) {
 	}
 	for i := range 100 { // more than one statement writes
 		name := strings.Repeat("m", i+1)
-		m := alerting.GroupMember{At: start.Add(time.Duration(i) * time.Second), Told: i%2 == 0}
+		m := alerting.GroupMember{At: start.Add(time.Duration(i) * time.Second), Told: i%2 == 0, State: alerting.MemberState(i % 3)}
 		changes.Members[alerting.MemberID{Group: group.ID, Name: name}] = m
 		group.Members[name] = &m
 	}
@@ -142,7 +142,7 @@ func TestRowsComeBackAsTheyWereSaved(t *testing.T) {
 	require.NotZero(t, letter.ID)
 	rows := load(t, s, alerting.Keys{
 		Alerts: []alerting.AlertID{alert.ID, plain.ID, gone, unknown}, Groups: []alerting.GroupID{group.ID, noGroup},
-		Outbox: []int64{item.ID, 99}, Letters: []int64{letter.ID, 99}, Devices: []string{"d", "e"}, Fleet: start.Add(-1), Volumes: true,
+		Outbox: []int64{item.ID, 99}, Letters: []int64{letter.ID, 99}, Devices: []string{"d", "e"}, Fleet: alerting.FleetQuery{SeenAfter: start.Add(-1)}, Volumes: true,
 		Proven: []ilert.IntegrationKey{third},
 	})
 	assert.Equal(t, alerting.Rows{
@@ -153,7 +153,7 @@ func TestRowsComeBackAsTheyWereSaved(t *testing.T) {
 		Letters: map[int64]*alerting.Letter{letter.ID: letter},
 		Proven:  map[ilert.IntegrationKey]bool{third: false},
 		Devices: map[string]time.Time{"d": start},
-		Fleet:   1,
+		Fleet:   alerting.FleetCount{Size: 1, New: 1, Oldest: start},
 		Volumes: alerting.Volumes{
 			Letters: alerting.Volume{Rows: 1, Bytes: 27}, Outbox: alerting.Volume{Rows: 1, Bytes: 36}, Unproven: alerting.Volume{Rows: 1, Bytes: 36},
 		},

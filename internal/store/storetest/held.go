@@ -139,16 +139,18 @@ func testWhoJoinsIsSentOnceForAllOfThem(t *testing.T, open opener) {
 	w := site(2, 1)
 	b.hits(w, "a", "b")
 	b.texts()
-	b.later(time.Hour)
+	b.later(30 * minute)
 	b.hits(w, "c")
-	assert.Equal(t, minute, b.next())
 	b.later(30 * time.Second)
 	b.hits(w, "d", "c", "a")
+	assert.Equal(t, minute, b.next())
+	b.later(30 * time.Second)
+	b.hits(w, "e")
 	assert.Empty(t, b.texts())
 	b.later(30 * time.Second)
-	assert.Equal(t, []string{"ALERT 4: a, b, c, d"}, b.texts())
+	assert.Equal(t, []string{"ALERT 5: a, b, c, d, e"}, b.texts())
 	assert.EqualValues(t, -1, b.next())
-	assert.Equal(t, alerting.Tally{Received: 6, Ignored: 1, Merged: 3, Delivered: 2}, b.tally())
+	assert.Equal(t, alerting.Tally{Received: 7, Ignored: 2, Merged: 3, Delivered: 2}, b.tally())
 }
 
 func testWhoJoinsAndLeavesInTimeIsNotSent(t *testing.T, open opener) {
@@ -244,6 +246,7 @@ func testMembersThatAreHeldAgainstTheFleet(t *testing.T, open opener) {
 	for _, d := range []string{"a", "b", "c", "d"} {
 		about(d)
 	}
+	b.later(time.Hour) // the fleet is whole
 	about("a", w.hit("g", "a"))
 	assert.Empty(t, b.taken())
 	about("b", w.hit("g", "b"))

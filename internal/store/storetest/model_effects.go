@@ -35,7 +35,7 @@ func (m *model) raise(rule string) decision.Raise {
 func (m *model) effect() decision.Effect {
 	w := pick(m, modelWindows...)
 	group, member := pick(m, "g", "h"), pick(m, "m1", "m2", "m3", "m4", "")
-	switch m.r.IntN(22) {
+	switch m.r.IntN(24) {
 	default:
 		return m.raise(pick(m, modelRules...))
 	case 0, 1:
@@ -50,6 +50,8 @@ func (m *model) effect() decision.Effect {
 		return decision.Reset{Rule: w.Rule, Group: group}
 	case 7:
 		return decision.Leave{Rule: w.Rule, Group: group, Member: member}
+	case 22, 23:
+		return decision.Forget{Window: w, Group: group, Member: member}
 	case 8:
 		return decision.Hit{Window: w, Group: group, Only: true}
 	case 17:

@@ -35,7 +35,7 @@ func testTheEndTellsWhatWasAndHowLongAndWhy(t *testing.T, open opener) {
 	}{
 		"message": {end: func(b *book) { b.does(ending("a")) }, want: "A message has ended it."},
 		"prefix":  {end: func(b *book) { b.does(decision.EndPrefix{Key: decision.Key{Alert: "a"}}) }, want: "A message has ended all alerts whose keys begin as its own."},
-		"rule":    {end: func(b *book) {
+		"rule": {end: func(b *book) {
 			_, err := b.Retain(t.Context(), b.now, map[string]ilert.IntegrationKey{})
 			require.NoError(t, err)
 		}, want: "Its rule has ended all of its alerts, or is no more."},
@@ -72,7 +72,7 @@ func testTheEndTellsWhatWasAndHowLongAndWhy(t *testing.T, open opener) {
 func testTheEndTellsHowLongInWords(t *testing.T, open opener) {
 	for d, want := range map[time.Duration]string{
 		29 * time.Second: "less than a minute", minute: "1 minute", time.Hour: "1 hour", 61 * minute: "1 hour 1 minute",
-		47 * time.Hour: "47 hours", 50 * time.Hour: "2 days 2 hours", 72*time.Hour + minute: "3 days",
+		47 * time.Hour: "1 day 23 hours", 50 * time.Hour: "2 days 2 hours", 72*time.Hour + minute: "3 days",
 	} {
 		b := open(t)
 		b.does(raising("a"))
@@ -89,7 +89,7 @@ func testTextsTellSinceWhen(t *testing.T, open opener) {
 	b := listening(t, open)
 	plain := raising("plain")
 	plain.Event.Summary, plain.For = "since "+place("since"), 5*minute
-	w := window(decision.Window{Length: time.Hour, AtLeast: 3})
+	w := window(decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 3}})
 	w.text = place("count") + " since " + place("since")
 	a := silentFor(20 * minute)
 	b.does(plain, w.hit("window", "a"), a.heard("silent", "silent since "+place("since")))

@@ -233,9 +233,9 @@ func testDevicesAreFoundTheLongestUnseenFirst(t *testing.T, s *seam) {
 	s.save(alerting.Changes{Devices: []alerting.Device{{GUID: "a", SeenAt: in(3)}, {GUID: "b", SeenAt: in(1)}, {GUID: "c", SeenAt: in(2)}}})
 	s.save(alerting.Changes{Devices: []alerting.Device{{GUID: "a", SeenAt: in(2)}, {GUID: "b", SeenAt: in(4)}}})
 	s.restart()
-	rows := s.load(alerting.Keys{Devices: []string{"a", "b", "x"}, Fleet: in(2)})
+	rows := s.load(alerting.Keys{Devices: []string{"a", "b", "x"}, Fleet: alerting.FleetQuery{SeenAfter: in(2), NewAfter: in(1)}})
 	assert.Equal(t, map[string]time.Time{"a": in(3), "b": in(4)}, rows.Devices)
-	assert.Equal(t, 2, rows.Fleet, "seen after it")
+	assert.Equal(t, alerting.FleetCount{Size: 2, New: 1, Oldest: in(1)}, rows.Fleet, "b was seen for the first time earlier")
 	s.view(func(tx alerting.Tx) error {
 		for limit, want := range map[int][]string{9: {"c", "a"}, 1: {"c"}} {
 			guids, total, err := tx.FindDevices(t.Context(), in(3), limit)
@@ -246,5 +246,5 @@ func testDevicesAreFoundTheLongestUnseenFirst(t *testing.T, s *seam) {
 		return nil
 	})
 	s.save(alerting.Changes{NoDevices: []string{"a", "x"}})
-	assert.Equal(t, 1, s.load(alerting.Keys{Fleet: in(2)}).Fleet)
+	assert.Equal(t, alerting.FleetCount{Size: 1, Oldest: in(1)}, s.load(alerting.Keys{Fleet: alerting.FleetQuery{SeenAfter: in(2), NewAfter: in(2)}}).Fleet)
 }

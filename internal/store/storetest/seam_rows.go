@@ -28,7 +28,7 @@ func testWhatIsNotThereIsNil(t *testing.T, s *seam) {
 	rows := s.load(alerting.Keys{
 		Alerts: []alerting.AlertID{id}, Groups: []alerting.GroupID{gid}, Storms: []alerting.StormQuery{storm},
 		Rules: []alerting.RuleQuery{{Rule: "r", Epoch: 1, Limit: 1}}, Outbox: []int64{1}, Behind: []alerting.OutboxRef{ref}, Letters: []int64{1},
-		Proven: []ilert.IntegrationKey{third}, Devices: []string{"d"}, Fleet: start, Volumes: true,
+		Proven: []ilert.IntegrationKey{third}, Devices: []string{"d"}, Fleet: alerting.FleetQuery{SeenAfter: start}, Volumes: true,
 	})
 	assert.Equal(t, map[alerting.AlertID]*alerting.Alert{id: nil}, rows.Alerts)
 	assert.Equal(t, map[alerting.GroupID]*alerting.Group{gid: nil}, rows.Groups)
@@ -36,7 +36,7 @@ func testWhatIsNotThereIsNil(t *testing.T, s *seam) {
 	assert.Empty(t, rows.Rules["r"].Alerts)
 	assert.Empty(t, rows.Rules["r"].Groups)
 	assert.Empty(t, rows.Behind[ref])
-	assert.Zero(t, len(rows.Ended)+len(rows.Outbox)+len(rows.Letters)+len(rows.Devices)+rows.Fleet)
+	assert.Zero(t, len(rows.Ended)+len(rows.Outbox)+len(rows.Letters)+len(rows.Devices)+rows.Fleet.Size)
 	assert.False(t, rows.Proven[third])
 	assert.Zero(t, rows.Volumes)
 	assert.Equal(t, time.Duration(-1), s.due())
@@ -78,10 +78,10 @@ func testAGroupIsKeptWithItsMembers(t *testing.T, s *seam) {
 	}
 	member := func(name string) alerting.MemberID { return alerting.MemberID{Group: id, Name: name} }
 	s.save(alerting.Changes{Groups: []*alerting.Group{g}, Members: map[alerting.MemberID]alerting.GroupMember{
-		member("a"): {At: in(1)}, member("b"): {At: in(2), Told: true}, {Group: alerting.GroupID{Rule: "r", Group: "h"}, Name: "c"}: {At: in(3)},
+		member("a"): {At: in(1)}, member("b"): {At: in(2), Told: true, State: alerting.MemberHeld}, {Group: alerting.GroupID{Rule: "r", Group: "h"}, Name: "c"}: {At: in(3)},
 	}})
 	s.restart()
-	g.Members = map[string]*alerting.GroupMember{"a": {At: in(1)}, "b": {At: in(2), Told: true}}
+	g.Members = map[string]*alerting.GroupMember{"a": {At: in(1)}, "b": {At: in(2), Told: true, State: alerting.MemberHeld}}
 	assert.Equal(t, g, s.group(id))
 
 	g.Members = nil

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -56,6 +57,7 @@ type fact struct {
 	began, ends    time.Time
 	hits           []time.Time          // of the storm
 	members        map[string]time.Time // of the site
+	others         map[string]time.Time // that have hit and are no members
 	peak           int
 }
 
@@ -70,10 +72,12 @@ var (
 	gone   = window(decision.Window{Rule: "site", Condition: decision.Condition{Length: 10 * minute, Distinct: 2}, Held: true, Left: 0.5})
 )
 
+func newFact() *fact { return &fact{members: map[string]time.Time{}, others: map[string]time.Time{}} }
+
 func (w *world) fact(key string) *fact {
 	f := w.facts[key]
 	if f == nil {
-		f = &fact{members: map[string]time.Time{}}
+		f = newFact()
 		w.facts[key] = f
 	}
 	return f
@@ -231,30 +235,44 @@ func (w *world) gone() decision.Effect {
 	name := fmt.Sprint("m", w.r.IntN(5))
 	if w.r.IntN(3) == 0 {
 		delete(f.members, name)
+		delete(f.others, name)
 		if f.open && 2*(f.peak-len(f.members)) >= f.peak {
 			w.over("site")
 			clear(w.named)
 		}
 		return gone.leave("site", name)
 	}
-	f.members[name] = w.now
-	if !f.open {
-		for other, at := range f.members {
-			if w.now.Sub(at) >= 10*minute {
-				delete(f.members, other)
-			}
-		}
-		f.open = len(f.members) >= 2
-		f.peak = 0
+	if _, held := f.members[name]; held {
+		f.members[name] = w.now
+	} else {
+		f.others[name] = w.now
+		f.join(w.now)
 	}
-	f.peak = max(f.peak, len(f.members))
 	hit := gone.hit("site", name)
 	hit.Raise.Key, hit.Raise.Event.Summary = keyAt("site"), place("members")
 	return hit
 }
 
+// join makes those who have hit within the window members, if they are enough with the members who have.
+func (f *fact) join(now time.Time) {
+	maps.DeleteFunc(f.others, func(_ string, at time.Time) bool { return now.Sub(at) >= 10*minute })
+	recent := len(f.others)
+	for _, at := range f.members {
+		if now.Sub(at) < 10*minute {
+			recent++
+		}
+	}
+	if recent < 2 {
+		return
+	}
+	f.open = true
+	maps.Copy(f.members, f.others)
+	clear(f.others)
+	f.peak = max(f.peak, len(f.members))
+}
+
 // over makes it true that an alert has ended.
-func (w *world) over(key string) { *w.fact(key) = fact{members: map[string]time.Time{}} }
+func (w *world) over(key string) { *w.fact(key) = *newFact() }
 
 // time makes it true that the alerts have ended whose time is over.
 func (w *world) time() {
