@@ -161,7 +161,7 @@ func (w *work) raiseByHit(h decision.Hit, o *origin) {
 // raiseByWindow raises the alert of a group that has none, and makes it hold the group's members.
 func (w *work) raiseByWindow(g *Group, c *decision.Condition, r raising, o *origin) {
 	g.Alert = idOf(r.Key)
-	r.since = g.since(o.at)
+	r.since = w.since(g, o.at)
 	w.raise(r, o)
 	a := w.alertOf(g)
 	if a == nil { // an alert with the same key is open for another reason
@@ -179,12 +179,16 @@ func (w *work) raiseByWindow(g *Group, c *decision.Condition, r raising, o *orig
 	w.beginCrowd(g, c.Length)
 }
 
-// since returns the time of the first hit that the window counts at a time.
-func (g *Group) since(at time.Time) time.Time {
+// since returns the time of the first hit that counts for the condition of a window at a time.
+func (w *work) since(g *Group, at time.Time) time.Time {
+	begins := at.Add(-g.Window.Length)
+	if c := w.holding(g, g.Latest); c != nil {
+		begins = at.Add(-c.Length)
+	}
 	length := bucketLength(&g.Window)
 	for _, b := range g.Buckets {
-		if begins := b[0] * length; b[1] > 0 && begins > at.Add(-g.Window.Length).UnixNano() {
-			return earlier(time.Unix(0, begins).Truncate(time.Millisecond), at)
+		if first := time.Unix(0, b[0]*length); b[1] > 0 && first.After(begins) {
+			return earlier(first.Truncate(time.Millisecond), at)
 		}
 	}
 	return at
