@@ -13,6 +13,7 @@ type raising struct {
 	decision.Raise
 	windowed bool
 	group    string
+	since    time.Time // when that began of which the alert tells; zero: now
 }
 
 // reminder returns the interval after which an alert that is raised again is sent again.
@@ -62,6 +63,9 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		a.setDesired(ilert.Alert, o)
 		a.setText(r)
 		a.NextTry = o.at.Add(r.For)
+		if a.Since = r.since; a.Since.IsZero() {
+			a.Since = o.at
+		}
 	case louder && a.Desired == ilert.Alert:
 		a.raisePriority(r, o, counts)
 	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && o.at.Sub(a.ToldAt) >= r.reminder():
@@ -165,6 +169,7 @@ func (a *Alert) end(o *origin, counts tallies) (over bool) {
 		return true
 	}
 	a.EndsAt, a.EndHeldUntil = time.Time{}, time.Time{}
+	a.EndedAt, a.EndedBy = o.at, o.endsBy()
 	a.setDesired(ilert.Resolve, o)
 	return false
 }

@@ -99,13 +99,15 @@ func (a *Awaited) alertID() AlertID {
 	return idOf(decision.Key{Integration: a.Integration, Alert: a.AlertKey})
 }
 
-// due returns the listened time at which the silence of a group is an alert, or at which a silent group is forgotten.
+// due returns the listened time at which the silence of a group is an alert, or at which the group is forgotten.
 func (a *Awaited) due(grace time.Duration) time.Duration {
 	switch {
 	case a.State == Awaiting:
 		return max(a.Heard, grace) + a.After
 	case a.State == Silent && !a.Expected:
 		return a.Heard + a.After + a.age()
+	case a.State == Dismissed && !a.Expected:
+		return a.Heard + usualMemory
 	}
 	return neverDue
 }
@@ -140,9 +142,9 @@ func (w *work) keepAwaited(a *Awaited) {
 	w.awaited[a.ID] = a
 }
 
-// dropAwaited forgets a group, or lets it be dismissed if its rule names it.
+// dropAwaited forgets a group, or lets it be dismissed if its rule names it, or knows its usual hours.
 func (w *work) dropAwaited(a *Awaited) {
-	if !a.Expected {
+	if !a.Expected && (!a.Count.hasUsual() || a.State == Dismissed) {
 		w.awaited[a.ID] = nil
 		return
 	}
@@ -186,7 +188,7 @@ func (w *work) hear(h decision.Heard, o *origin) {
 		}
 	}
 	now.set(&h, w.awaitedBytesLeft())
-	now.count(o, w.isListening())
+	now.count(h.Absence, o, w.isListening())
 	if before != nil && before.State == Awaiting && before.sameRule(&now) && now.Heard <= before.saved && now.isBusy() == before.isBusy() {
 		now.saved, now.unsaved = before.saved, before.unsaved
 		w.awaited[id] = &now
@@ -208,24 +210,24 @@ func (a *Awaited) set(h *decision.Heard, room int64) {
 
 // count counts a message, if the rule asks for a number of messages. While a backlog is read, only the time of an event
 // says when it happened, so other messages do not count.
-func (a *Awaited) count(o *origin, listening bool) {
+func (a *Awaited) count(absence *decision.Absence, o *origin, listening bool) {
 	if a.AtLeast == 0 {
 		a.Count = nil
 		return
 	}
-	count := AwaitedCount{}
-	if a.Count != nil {
-		count = *a.Count
-	}
+	count := a.Count.copy(absence.UsualHours)
 	if m := o.message; listening || m != nil && !m.Decision.At.IsZero() {
 		count.add(o.at, o.arrived, a.After)
+		if count.Usual != nil {
+			count.Usual.add(o.at, o.arrived, a.AtLeast)
+		}
 	}
-	a.Count = &count
+	a.Count = count
 }
 
 // sameRule reports whether nothing of the rule and of the alert's key has changed since the last message.
 func (a *Awaited) sameRule(b *Awaited) bool {
-	return a.After == b.After && a.AtLeast == b.AtLeast && a.Age == b.Age && a.Integration == b.Integration && a.AlertKey == b.AlertKey && a.Unless == b.Unless
+	return a.After == b.After && a.AtLeast == b.AtLeast && a.Count.hasUsual() == b.Count.hasUsual() && a.Age == b.Age && a.Integration == b.Integration && a.AlertKey == b.AlertKey && a.Unless == b.Unless
 }
 
 // endSilence ends an alert that the silence of a group has raised, if it is loaded.
@@ -324,9 +326,16 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 		w.dropAwaited(a)
 		w.noteForgotten(a, "it was silent for longer than its alert may be open", o)
 		return nil
+	case a.State == Dismissed:
+		w.dropAwaited(a)
+		return nil
 	case !a.isBusy():
 		w.dropAwaited(a)
 		w.noteForgotten(a, fmt.Sprintf("at_least is %d, and %d had come", a.AtLeast, a.Count.sum()), o)
+		return nil
+	case !a.Count.isUsual(w.silence(a, now)):
+		w.dropAwaited(a)
+		w.noteForgotten(a, "usual_hours: at this time of the day fewer messages come", o)
 		return nil
 	}
 	silent := *a
@@ -339,8 +348,18 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 	if err := json.Unmarshal([]byte(a.Body), &r.Event); err != nil {
 		return fmt.Errorf("alerting: the text of the silence of %s: %w", a.AlertKey, err)
 	}
-	w.raise(raising{Raise: r}, o)
+	since, _ := w.silence(a, now)
+	w.raise(raising{Raise: r, since: since.Truncate(time.Millisecond)}, o)
 	return nil
+}
+
+// silence returns the time of the silence of a group that is due.
+func (w *work) silence(a *Awaited, now time.Time) (from, until time.Time) {
+	w.engine.memory.Lock()
+	defer w.engine.memory.Unlock()
+	l := &w.engine.listening
+	until = now.Add(a.due(l.Grace) - l.Clock) // not now, if the timers run late
+	return until.Add(-a.After), until
 }
 
 // saveAwaited collects the rows of awaited groups that the store needs to have.

@@ -12,6 +12,25 @@ const countParts = 16
 type AwaitedCount struct {
 	Newest int64 // number of the newest part since 1970
 	N      [countParts]uint16
+	Usual  *UsualHours `json:",omitempty"` // nil: the rule does not ask for them
+}
+
+// copy returns a copy, which may be changed, with the usual hours if the rule asks for them.
+func (c *AwaitedCount) copy(usual bool) *AwaitedCount {
+	all := AwaitedCount{}
+	if c != nil {
+		all = *c
+	}
+	switch {
+	case !usual:
+		all.Usual = nil
+	case all.Usual == nil:
+		all.Usual = new(UsualHours)
+	default:
+		hours := *all.Usual
+		all.Usual = &hours
+	}
+	return &all
 }
 
 // add counts a message that happened at a time, unless that is too long ago.
@@ -24,7 +43,7 @@ func (c *AwaitedCount) add(at, arrived time.Time, after time.Duration) {
 		c.N[c.Newest%countParts] = 0
 	}
 	if c.Newest < number || c.Newest > arrived.UnixNano()/length { // all others are too old, or the clock was put back
-		*c = AwaitedCount{Newest: number}
+		c.Newest, c.N = number, [countParts]uint16{}
 	}
 	if number > c.Newest-countParts && c.N[number%countParts] < maxCount {
 		c.N[number%countParts]++

@@ -156,14 +156,19 @@ func (w *work) noteEnd(a *Alert, o *origin) {
 		return
 	}
 	e := entryOf(Ended, a)
-	e.By = o.by
-	switch {
-	case e.By == "" && o.message == nil:
-		e.By = ByConsumer
-	case e.By == "":
-		e.By = ByMessage
-	}
+	e.By = o.endsBy()
 	w.note(o, e)
+}
+
+// endsBy returns the reason for which o ends alerts.
+func (o *origin) endsBy() By {
+	switch {
+	case o.by != "":
+		return o.by
+	case o.message == nil:
+		return ByConsumer
+	}
+	return ByMessage
 }
 
 // endsBy returns the reason why the alert ends at its EndsAt.

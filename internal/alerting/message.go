@@ -346,6 +346,9 @@ func (w *work) end(a *Alert, o *origin) {
 func (w *work) endKeepingWindow(a *Alert, o *origin) {
 	if a.Windowed && a.Told != Nothing {
 		numbers, _ := w.numbers(a, o.at)
+		if g := w.group(GroupID{a.Rule, a.Group}); g != nil && g.Window.Held { // "0 devices are gone: over" helps nobody
+			numbers.Count, numbers.Distinct, numbers.Part = g.Peak, g.Peak, g.Peak
+		}
 		a.Body = string(numbers.Fill([]byte(a.Body)))
 	}
 	w.noteEnd(a, o)

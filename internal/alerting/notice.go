@@ -67,15 +67,16 @@ func noticeOf(a *Alert) Notice {
 // claimAlert claims an alert that is due, and returns its notice.
 func (w *work) claimAlert(a *Alert, now time.Time) (Notice, error) {
 	n := noticeOf(a)
-	body := []byte(a.Body)
-	if a.Windowed {
-		numbers, first := w.numbers(a, now)
-		body, n.reported, n.more = numbers.Fill(body), first.names, first.more
-	}
+	numbers, first := w.numbers(a, now)
+	body := numbers.Fill([]byte(a.Body))
+	n.reported, n.more = first.names, first.more
 	if err := json.Unmarshal(body, &n.Event); err != nil {
 		return n, fmt.Errorf("alerting: the text of alert %s: %w", a.AlertKey, err)
 	}
 	n.Event.EventType, n.Event.AlertKey, n.Event.Priority = a.next(), a.AlertKey, a.Priority
+	if n.Event.EventType == ilert.Resolve {
+		a.tellEnd(&n.Event)
+	}
 	a.markClaimed(&n)
 	w.keep(a)
 	return n, nil

@@ -17,10 +17,15 @@ type firstReport struct {
 	more  bool // no notice has reported some others
 }
 
-// numbers returns the numbers of an alert's window at a time, and the members that a notice reports. If the
+// numbers returns the numbers in the texts of an alert: those of its window at a time, if it has one, and the members that
+// a notice reports. If the
 // condition of the window does not hold any more, the numbers are those of the time when it last did: an alert of
 // "0 of 0 calls" helps nobody.
 func (w *work) numbers(a *Alert, at time.Time) (n decision.Numbers, first firstReport) {
+	n.Since = a.Since
+	if !a.Windowed {
+		return n, first
+	}
 	g := w.group(GroupID{a.Rule, a.Group})
 	if g == nil {
 		return n, first

@@ -36,6 +36,10 @@ type Alert struct {
 	EndsAt time.Time // when the alert ends by its age, by silence, or at EndHeldUntil; zero: never
 	Report Report    // the newest report about it
 
+	Since   time.Time // when that began of which the alert tells; zero: not known
+	EndedAt time.Time // when Desired became RESOLVE
+	EndedBy By
+
 	EndsAfter    time.Duration // for which an end by a message is held; 0: it is not
 	EndHeldUntil time.Time     // when a held end ends the alert, unless it is raised before; zero: no end is held
 

@@ -161,6 +161,7 @@ func (w *work) raiseByHit(h decision.Hit, o *origin) {
 // raiseByWindow raises the alert of a group that has none, and makes it hold the group's members.
 func (w *work) raiseByWindow(g *Group, c *decision.Condition, r raising, o *origin) {
 	g.Alert = idOf(r.Key)
+	r.since = w.since(g, o.at)
 	w.raise(r, o)
 	a := w.alertOf(g)
 	if a == nil { // an alert with the same key is open for another reason
@@ -178,10 +179,34 @@ func (w *work) raiseByWindow(g *Group, c *decision.Condition, r raising, o *orig
 	w.beginCrowd(g, c.Length)
 }
 
-// reportAt returns the time at which a notice reports the members that have joined at a time.
+// since returns the time of the first hit that counts for the condition of a window at a time.
+func (w *work) since(g *Group, at time.Time) time.Time {
+	begins := at.Add(-g.Window.Length)
+	if c := w.holding(g, g.Latest); c != nil {
+		begins = at.Add(-c.Length)
+	}
+	length := bucketLength(&g.Window)
+	for _, b := range g.Buckets {
+		if first := time.Unix(0, b[0]*length); b[1] > 0 && first.After(begins) {
+			return earlier(first.Truncate(time.Millisecond), at)
+		}
+	}
+	return at
+}
+
+// reportAt returns the time at which a notice reports the members that have joined at a time. The longer the alert has
+// been open, the rarer such notices are: each is a line in ilert's log, and the first ones matter most.
 func (g *Group) reportAt(a *Alert, at time.Time) time.Time {
-	due := at.Add(max(g.Hold, time.Minute))
-	if earliest := a.ToldAt.Add(time.Minute); due.Before(earliest) {
+	const (
+		shortest, longest = time.Minute, time.Hour
+		share             = 4
+	)
+	due := at.Add(max(g.Hold, shortest))
+	interval := shortest
+	if !a.Since.IsZero() {
+		interval = min(max(a.ToldAt.Sub(a.Since)/share, shortest), longest)
+	}
+	if earliest := a.ToldAt.Add(interval); due.Before(earliest) {
 		return earliest
 	}
 	return due

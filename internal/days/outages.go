@@ -100,7 +100,13 @@ var outageKinds = []Kind{
 		w.halfOfCallsFail(from, until, from.Add(45*time.Minute))
 		w.load(from, until.Add(2*time.Hour), 20*time.Second)
 	}},
-	{Name: "failures-rise", About: "The share of calls that fail rises from 1 to 30 % within 6 hours, and is mended half an hour later. One page.", plan: func(w *world) {
+	{Name: "half-of-calls-fail-clock-behind", only: Middleware, About: "The database of both servers is down for 4 hours: half of all calls fail. The clock of one server is 10 minutes behind. One page for each server within half an hour.", plan: func(w *world) {
+		from, until := march(4, 9, 0), march(4, 13, 0)
+		w.servers[0].behind = 10 * time.Minute
+		w.halfOfCallsFail(from, until, from.Add(30*time.Minute))
+		w.load(from, until, 10*time.Second)
+	}},
+	{Name: "failures-rise", About: "The share of calls that fail rises from 1 to 30 % within 6 hours, and is mended half an hour later. One page for each server (Node: one).", plan: func(w *world) {
 		from, until := march(4, 9, 0), march(4, 15, 30)
 		w.fault = func(*device, *server) *failure {
 			hours := w.now.Sub(from).Hours()
@@ -111,7 +117,7 @@ var outageKinds = []Kind{
 		}
 		w.load(march(3, 8, 0), march(3, 18, 0), 12*time.Second)
 		w.load(march(4, 8, 0), march(4, 18, 0), 12*time.Second)
-		w.want(Page{From: from, By: until, EndBy: until.Add(time.Hour)})
+		w.wantOfEachServer(Page{From: from, By: until, EndBy: until.Add(time.Hour)})
 	}},
 	{Name: "slow-site", About: "All AMT calls to the factory time out for two hours, others work. At most one page.", plan: func(w *world) {
 		from, until := march(4, 10, 0), march(4, 12, 0)
@@ -196,7 +202,11 @@ func (w *world) halfOfCallsFail(from, until, by time.Time) {
 		}
 		return nil
 	}
-	page := Page{From: from, By: by, EndFrom: until.Add(-30 * time.Minute), EndBy: until.Add(time.Hour)}
+	w.wantOfEachServer(Page{From: from, By: by, EndFrom: until.Add(-30 * time.Minute), EndBy: until.Add(time.Hour)})
+}
+
+// wantOfEachServer adds a page that is wanted of each server. Node's MPS does not say which one it is.
+func (w *world) wantOfEachServer(page Page) {
 	if w.day.Publisher == Node {
 		w.want(page)
 		return

@@ -8,7 +8,7 @@ import (
 
 // quietKinds are days without an outage.
 var quietKinds = []Kind{
-	{Name: "ordinary-month", About: "People come between 7 and 9 and go between 16 and 18; laptops sleep; a few calls fail; now and then a device is deactivated, and one activated; the servers are updated once; PCs restart on Patch Tuesday. No page.", plan: func(w *world) {
+	{Name: "ordinary-month", About: "People come between 7 and 9 and go between 16 and 18; laptops sleep; a few calls fail; now and then a device is deactivated, and one activated; the servers are updated once; PCs restart on Patch Tuesday. No HIGH page; for each day on which devices were deactivated at most a LOW one, which names them.", plan: func(w *world) {
 		w.day.Start, w.day.End, w.replaces = march(1, 0, 0), march(31, 23, 59), true
 		w.at(march(10, 12, 0), func() { // Patch Tuesday
 			for _, d := range w.connected(w.day.Size) {
@@ -17,6 +17,7 @@ var quietKinds = []Kind{
 		})
 		w.restart(march(19, 22, 0), w.servers[0], time.Minute, 2*time.Minute)
 		w.restart(march(19, 22, 15), w.servers[1], time.Minute, 2*time.Minute)
+		w.wantOfDeactivations()
 	}},
 	{Name: "holiday", About: "Nobody works on a Wednesday. No page.", plan: func(w *world) {
 		w.holiday["2026-03-04"] = true
@@ -145,6 +146,21 @@ var quietKinds = []Kind{
 
 // consumerKey is the part that the key of the consumer's own alerts has.
 const consumerKey = "mps-ilert/"
+
+// wantOfDeactivations allows a LOW page for the devices that are deactivated on a working day.
+func (w *world) wantOfDeactivations() {
+	for midnight := w.day.Start; midnight.Before(w.day.End); midnight = march(Local(midnight).Day()+1, 0, 0) {
+		if day := Local(midnight).Weekday(); day == time.Saturday || day == time.Sunday {
+			continue
+		}
+		from := midnight.Add(8 * time.Hour)
+		page := Page{Part: deactivation, Priority: "LOW", From: from, By: from.Add(9 * time.Hour), EndBy: from.Add(34 * time.Hour), Optional: true}
+		if page.EndBy.After(w.day.End) {
+			page.EndBy = time.Time{}
+		}
+		w.want(page)
+	}
+}
 
 // restart restarts a server in order.
 func (w *world) restart(at time.Time, s *server, away, back time.Duration) {

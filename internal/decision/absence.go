@@ -10,6 +10,9 @@ type Absence struct {
 	// AtLeast is the number of messages that must have come within After before the last one. The silence of a group
 	// with fewer messages is no alert, and the group is forgotten.
 	AtLeast int
+	// UsualHours makes the silence of a group an alert only at a time of the day that is usually busy: in each half hour
+	// of the silence, and of the hour after it, AtLeast messages must have come on one of the seven days before.
+	UsualHours bool
 }
 
 // Heard is the effect that a message of a group has come. It ends the alert of the group. The engine raises the alert of

@@ -1,15 +1,17 @@
 package decision
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Numbers are the numbers of a window in the texts of its alert. Until the alert is sent, the
-// texts contain places instead.
+// Numbers are the numbers in the texts of an alert that are known when it is sent, most of them of
+// its window. Until then the texts contain places instead.
 type Numbers struct {
+	Since    time.Time     // when that began of which the alert tells
 	Count    int           // hits, or members that are held
 	Of       int           // the whole of the ratio: messages or devices
 	Part     int           // the part of the ratio: hits or members
@@ -31,6 +33,9 @@ const (
 
 // Fill replaces the places in a JSON text by the numbers.
 func (n Numbers) Fill(text []byte) []byte {
+	if !bytes.Contains(text, []byte(PlaceBegins)) {
+		return text
+	}
 	percent := 0
 	if n.Of > 0 {
 		percent = 100 * n.Part / n.Of
@@ -44,17 +49,21 @@ func (n Numbers) Fill(text []byte) []byte {
 		panic(err) // strings cannot fail
 	}
 	return []byte(strings.NewReplacer(
+		Place("since"), Moment(n.Since),
 		Place("count"), strconv.Itoa(n.Count),
 		Place("of"), strconv.Itoa(n.Of),
 		Place("distinct"), strconv.Itoa(n.Distinct),
 		Place("percent"), strconv.Itoa(percent),
-		Place("window"), words(n.Window),
+		Place("window"), Words(n.Window),
 		Place("members"), string(quoted[1:len(quoted)-1]),
 	).Replace(string(text)))
 }
 
-// words returns a duration in words, such as "1 hour 30 minutes".
-func words(d time.Duration) string {
+// Moment returns a time for people who may live in another time zone than the server.
+func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Words returns a duration in words, such as "1 hour 30 minutes".
+func Words(d time.Duration) string {
 	var all []string
 	for _, unit := range []struct {
 		of   time.Duration

@@ -66,9 +66,9 @@ func (r *Rule) Complete() {
 		if r.Group != nil {
 			key += "/{group}"
 		}
-		r.Key, _ = parseTemplate(key, false, nil)
+		r.Key, _ = parseTemplate(key, 0, nil)
 	}
 	if r.Member != nil && r.Alert.Details == nil && !r.Alert.Summary.mentions("members") {
-		r.Alert.Details, _ = parseTemplate("{members}", true, nil)
+		r.Alert.Details, _ = parseTemplate("{members}", OfWindow, nil)
 	}
 }

@@ -44,6 +44,7 @@ const (
 	OfWindow        // the template may contain numbers of a window
 	Grouped         // the template may contain the group
 	Varies          // the template contains an expression
+	Filled          // the template is filled when the alert is sent: it may contain the time since when
 )
 
 // numbers are the names of the numbers in the texts of windows.
@@ -52,9 +53,12 @@ var numbers = []string{"count", "of", "distinct", "percent", "members", "window"
 // maxPlaces limits the parts of a template.
 const maxPlaces = 100
 
-// parseTemplate compiles a template. With ofWindow the text may contain numbers of the window,
-// which are known only when the alert is sent.
-func parseTemplate(text string, ofWindow bool, options map[string]any) (*Template, error) {
+// since is the name of the time at which that began of which an alert tells, in the texts that are filled when it is sent.
+const since = "since"
+
+// parseTemplate compiles a template. With OfWindow the text may contain numbers of the window, and with Filled the time
+// since when, which are known only when the alert is sent.
+func parseTemplate(text string, limits Limits, options map[string]any) (*Template, error) {
 	t := &Template{}
 	literal := func(s string) {
 		if n := len(t.parts); n > 0 && t.parts[n-1].value == nil {
@@ -86,8 +90,15 @@ func parseTemplate(text string, ofWindow bool, options map[string]any) (*Templat
 		}
 		inner := strings.TrimSpace(rest[:end])
 		rest = rest[end+1:]
+		if inner == since {
+			if limits&Filled == 0 {
+				return nil, errors.New("{since} may only stand in the summary, details, links and custom_details of a raise")
+			}
+			literal(decision.Place(inner))
+			continue
+		}
 		if slices.Contains(numbers, inner) {
-			if !ofWindow {
+			if limits&OfWindow == 0 {
 				return nil, fmt.Errorf("{%s} may only stand in the summary, details, links and custom_details of a rule with a window", inner)
 			}
 			literal(decision.Place(inner))
@@ -125,7 +136,7 @@ func ParseText(text string, limits Limits, options map[string]any) (*Template, e
 
 // ParseTemplate compiles a template within its limits. It returns a template even with an error.
 func ParseTemplate(text string, limits Limits, options map[string]any) (*Template, error) {
-	t, err := parseTemplate(text, limits&OfWindow != 0, options)
+	t, err := parseTemplate(text, limits, options)
 	switch {
 	case err != nil:
 		return &Template{}, err

@@ -22,6 +22,8 @@ func (l *loader) ofAbsence(r *rule) fields {
 		"absent": l.duration(&a.After, "absent"),
 		"forget": l.condition(&r.Forget, "forget"),
 		"expect": func(n ast.Node) { l.expect(r, n) },
+
+		"usual_hours": l.boolean(&a.UsualHours, "usual_hours"),
 	}
 	if r.Absence != nil {
 		known["at_least"] = l.count(&a.AtLeast, "at_least")
@@ -50,10 +52,12 @@ func (l *loader) expect(r *rule, n ast.Node) {
 // checkAbsence finds the mistakes in the keys of a rule that waits for messages.
 func (l *loader) checkAbsence(r *rule, has map[string]ast.Node) {
 	if r.Absence == nil {
-		if expect := has["expect"]; expect != nil {
-			l.fail(expect, "%s: expect goes with absent, which says for how long no message comes", r.called())
+		for _, key := range []string{"expect", "usual_hours"} {
+			if has[key] != nil {
+				l.fail(has[key], "%s: %s goes with absent, which says for how long no message comes", r.called(), key)
+			}
 		}
-		if forget := has["forget"]; forget != nil {
+		if forget := has["forget"]; forget != nil && (r.Window == nil || !r.Window.Held) {
 			l.fail(forget, "%s: forget goes with absent, whose group it forgets, or with leave, whose member it forgets", r.called())
 		}
 		return
@@ -70,6 +74,9 @@ func (l *loader) checkAbsence(r *rule, has map[string]ast.Node) {
 	}
 	if r.EndsWhen != nil || r.EndsAll || r.Silence > 0 || r.After > 0 {
 		l.fail(has["ends"], "%s: with absent the alert ends by the next message that fulfils when, or by forget; ends may have age alone", r.called())
+	}
+	if r.Absence.UsualHours && r.Absence.AtLeast == 0 {
+		l.fail(has["usual_hours"], "%s: usual_hours goes with at_least, which says how many messages make half an hour busy", r.called())
 	}
 	switch expect := has["expect"]; {
 	case expect != nil && has["group"] == nil:

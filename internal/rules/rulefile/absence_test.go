@@ -36,6 +36,9 @@ func TestMistakesInRulesThatWait(t *testing.T) {
 		`absent: 1h, raise: {summary: "{rule}"}`:                                          ``,
 		`absent: 1h, at_least: 3, raise: {summary: "{topic}"}`:                            ``,
 		`absent: 1h, expect: [a], group: "{topic}", raise: {summary: "{group}"}`:          ``,
+		`absent: 1h, usual_hours: true, raise: {summary: "{rule}"}`:                       `usual_hours goes with at_least`,
+		`usual_hours: true, raise: {key: k, summary: s}, ends: {age: 1h}`:                 `usual_hours goes with absent`,
+		`absent: 1h, at_least: 3, usual_hours: true, raise: {summary: "{topic}"}`:         ``,
 	} {
 		text := "rules:\n  - {name: r, " + keys + "}\n"
 		if want == "" {

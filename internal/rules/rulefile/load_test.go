@@ -183,7 +183,7 @@ func TestPresetsOnBadDays(t *testing.T) {
 		want    []string
 	}{
 		"a server goes away": {
-			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"offline","planned":false,"timestamp":1}`)}, []string{"Raise server/mps-1"},
+			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"offline","planned":false,"timestamp":1}`)}, []string{"Hit server-crashes of mps-1", "Raise server/mps-1"},
 		},
 		"a server comes back": {
 			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1"},

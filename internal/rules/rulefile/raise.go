@@ -16,11 +16,11 @@ var ofAlerts = []string{"key", "summary", "details", "priority", "severity", "ro
 // raise reads the texts of an alert.
 func (l *loader) raise(r *rule, n ast.Node) {
 	a := &r.Alert
-	var always, inText rules.Limits // no numbers in fields that change what ilert does: they are known only when the alert is sent
+	always, inText := rules.Limits(0), rules.Filled // no numbers in fields that change what ilert does: they are known only when the alert is sent
 	if r.Window != nil {
-		always, inText = rules.Grouped, rules.Grouped|rules.OfWindow
+		always, inText = rules.Grouped, rules.Filled|rules.Grouped|rules.OfWindow
 	} else if r.Absence != nil {
-		always, inText = rules.Grouped, rules.Grouped
+		always, inText = rules.Grouped, rules.Filled|rules.Grouped
 	}
 	has := l.object(n, "raise", fields{
 		"key":            l.template(&r.Key, "key", always|rules.NotEmpty),

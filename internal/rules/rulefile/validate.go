@@ -59,9 +59,8 @@ func (l *loader) check(r *rule, n ast.Node, has map[string]ast.Node) {
 	if r.After > 0 && has["clear"] != nil {
 		l.fail(has["ends"], "%s: ends.after does not go with clear, which holds the end already: choose a longer clear", r.called())
 	}
-	if r.Absence != nil || has["expect"] != nil || has["forget"] != nil && (r.Window == nil || !r.Window.Held) {
-		l.checkAbsence(r, has)
-	} else if r.Window != nil {
+	l.checkAbsence(r, has)
+	if r.Absence == nil && r.Window != nil {
 		l.checkWindow(r, has)
 	}
 }

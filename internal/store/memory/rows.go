@@ -218,6 +218,7 @@ func copyAlert(a *alerting.Alert) *alerting.Alert {
 	c := *a
 	c.ToldAt, c.AgeAt, c.EndsAt, c.NextTry, c.Report.At = kept(a.ToldAt), kept(a.AgeAt), kept(a.EndsAt), kept(a.NextTry), kept(a.Report.At)
 	c.EndsAfter, c.EndHeldUntil = a.EndsAfter.Truncate(time.Millisecond), kept(a.EndHeldUntil)
+	c.Since, c.EndedAt = kept(a.Since), kept(a.EndedAt)
 	c.Cause = copyCause(a.Cause)
 	return &c
 }

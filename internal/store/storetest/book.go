@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func (b *book) takenInPages() (all []string) {
 // texts does as taken does, but returns the types and summaries.
 func (b *book) texts() []string {
 	b.t.Helper()
-	return b.takenAs(func(n alerting.Notice) string { return string(n.Event.EventType) + " " + n.Event.Summary })
+	return b.takenAs(func(n alerting.Notice) string { return string(n.Event.EventType) + " " + summaryOf(&n) })
 }
 
 func (b *book) takenAs(describe func(alerting.Notice) string) (all []string) {
@@ -288,4 +289,10 @@ func end(key string) alerting.Message { return message(ending(key)) }
 
 func dead(topic, reason string) alerting.Message {
 	return alerting.Message{Topic: topic, Payload: []byte(topic), Decision: decision.Decision{Dead: reason}}
+}
+
+// summaryOf returns the summary of a notice; that of an end without the words that say how long the alert was open.
+func summaryOf(n *alerting.Notice) string {
+	what, _, _ := strings.Cut(n.Event.Summary, ": over")
+	return what
 }

@@ -59,7 +59,7 @@ func testWhoHitsAloneDoesNotJoinACrowd(t *testing.T, open opener) {
 	}
 	b.restart()
 	b.leaves(w, "early", "s0", "s1", "s2")
-	assert.Equal(t, []string{"RESOLVE 0: "}, b.texts())
+	assert.Equal(t, []string{"RESOLVE 4: "}, b.texts())
 }
 
 func testASecondCrowdJoinsTheFirst(t *testing.T, open opener) {

@@ -62,7 +62,7 @@ func testMembersAreHeldUntilTheyLeave(t *testing.T, open opener) {
 	b.leaves(w, "a", "b", "b", "x")
 	assert.Empty(t, b.texts(), "the last one has not left")
 	b.leaves(w, "c")
-	assert.Equal(t, []string{"RESOLVE 0: "}, b.texts())
+	assert.Equal(t, []string{"RESOLVE 3: "}, b.texts())
 	assert.Equal(t, alerting.Tally{Received: 9, Delivered: 2, Merged: 1, Ignored: 6}, b.tally())
 	b.hits(w, "a", "b")
 	assert.Empty(t, b.texts(), "it counts from one again")

@@ -243,7 +243,7 @@ func testAHeldMemberStaysInItsStorm(t *testing.T, open opener) {
 func (b *book) passesAs() (all []string) {
 	b.t.Helper()
 	for _, n := range b.narrowly() {
-		all = append(all, fmt.Sprintf("%s %s: %s", n.Event.EventType, n.Event.AlertKey, n.Event.Summary))
+		all = append(all, fmt.Sprintf("%s %s: %s", n.Event.EventType, n.Event.AlertKey, summaryOf(&n)))
 		b.settle(n, alerting.Taken)
 	}
 	return all

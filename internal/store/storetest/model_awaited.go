@@ -8,7 +8,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-var modelAbsent = []*decision.Absence{{Rule: "r", After: 10 * time.Minute}, {Rule: "silent", After: time.Minute}, {Rule: "busy", After: 5 * time.Minute, AtLeast: 3}}
+var modelAbsent = []*decision.Absence{{Rule: "r", After: 10 * time.Minute}, {Rule: "silent", After: time.Minute}, {Rule: "busy", After: 5 * time.Minute, AtLeast: 3}, {Rule: "usual", After: 5 * time.Minute, AtLeast: 2, UsualHours: true}}
 
 func (m *model) heard() decision.Heard {
 	a := pick(m, modelAbsent...)

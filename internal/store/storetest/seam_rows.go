@@ -51,6 +51,7 @@ func testAnAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 			Desired: ilert.Accept, Told: alerting.Unsure, ToldAt: in(1), Body: `{"a":1}`, Priority: "HIGH", AgeAt: in(2), EndsAt: in(3),
 			Report: alerting.Report{At: in(4), Source: "s"}, Version: 5, Pending: true, Listing: true, Claimed: true, Tries: 6, NextTry: in(7),
 			Storm: alerting.IsStorm, Size: 8, Untold: 9, MaxListed: 10,
+			Since: in(14), EndedAt: in(15), EndedBy: alerting.ByAge,
 			EndsAfter: time.Minute, EndHeldUntil: in(13), Unless: `["u"]`, HeldBy: "u", Silence: 12,
 			Cause: alerting.Cause{Filter: "f", Topic: "t", Payload: []byte{0, 255}, ReceivedAt: in(11), Properties: `[{"Key":"k","Value":"v"}]`},
 		}

@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"lane", laneTests},
 		{"letter", letterTests},
 		{"outbox", outboxTests},
+		{"over", overTests},
 		{"prefix", prefixTests},
 		{"redelivery", redeliveryTests},
 		{"repeat", repeatTests},

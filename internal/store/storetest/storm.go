@@ -58,7 +58,7 @@ func (b *book) passes() (all []string) {
 }
 
 func textOf(n alerting.Notice) string {
-	return strings.TrimSpace(fmt.Sprintln(n.Event.EventType, n.Event.Priority, n.Event.AlertKey, n.Event.Summary))
+	return strings.TrimSpace(fmt.Sprintln(n.Event.EventType, n.Event.Priority, n.Event.AlertKey, summaryOf(&n)))
 }
 
 // fails raises alerts of a rule by one message each, and returns their alert keys.

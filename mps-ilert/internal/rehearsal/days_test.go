@@ -77,8 +77,12 @@ func judgeDay(t *testing.T, r *row, size int, p days.Publisher) {
 	play, err := rehearse(t.Context(), defaultRules(t, day.Options), l)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, play.close()) }()
-	began, n := time.Now(), 0
+	began, n, gaps := time.Now(), 0, day.Gaps
 	for m := range day.Messages {
+		for len(gaps) > 0 && !m.At.Before(gaps[0].Until) {
+			require.NoError(t, play.pause(t.Context(), gaps[0].From, gaps[0].Until))
+			gaps = gaps[1:]
+		}
 		_, err := play.receive(t.Context(), m.At, m.Message)
 		require.NoError(t, err)
 		n++

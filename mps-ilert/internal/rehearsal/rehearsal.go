@@ -22,6 +22,7 @@ type rehearsal struct {
 	now      time.Time
 	next     time.Time // the time at which something is due next; zero: never
 	began    bool
+	paused   bool // there is no connection to the broker
 	audience audience
 }
 
@@ -81,13 +82,26 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	return d, r.until(ctx, r.now)
 }
 
+// pause lets a time pass in which there is no connection to the broker.
+func (r *rehearsal) pause(ctx context.Context, from, until time.Time) error {
+	if err := errors.Join(r.begin(ctx, from), r.until(ctx, from)); err != nil {
+		return err
+	}
+	r.store.Pause()
+	r.paused = true
+	err := errors.Join(r.look(ctx), r.until(ctx, until))
+	r.store.Listen(until)
+	r.paused = false
+	return errors.Join(err, r.look(ctx))
+}
+
 // look asks the store for the time at which something is due next.
 func (r *rehearsal) look(ctx context.Context) error {
 	next, waiting, err := r.store.NextDue(ctx)
 	if !waiting {
 		next = time.Time{}
 	}
-	if silence, waits := r.store.NextSilence(); waits && (next.IsZero() || silence.Before(next)) {
+	if silence, waits := r.store.NextSilence(); waits && !r.paused && (next.IsZero() || silence.Before(next)) {
 		next = silence
 	}
 	r.next = next
