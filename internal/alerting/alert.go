@@ -13,6 +13,8 @@ type raising struct {
 	decision.Raise
 	windowed bool
 	group    string
+	heard    time.Duration // the listened time of the change, if listens
+	listens  bool          // see work.heardSince
 }
 
 // reminder returns the interval after which an alert that is raised again is sent again.
@@ -61,7 +63,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		a.setRule(r, o)
 		a.setDesired(ilert.Alert, o)
 		a.setText(r)
-		a.NextTry = o.at.Add(r.For)
+		a.wait(r, o)
 	case louder && a.Desired == ilert.Alert:
 		a.raisePriority(r, o, counts)
 	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && o.at.Sub(a.ToldAt) >= r.reminder():
@@ -81,10 +83,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 
 // raisePriority makes the alert, which is open, one of HIGH priority.
 func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
-	next := o.at
-	if a.Told == Nothing {
-		next = earlier(a.NextTry, o.at.Add(r.For))
-	}
+	before := *a
 	if a.Pending {
 		counts.of(a.Cause.Filter).Merged++
 	}
@@ -93,7 +92,10 @@ func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
 	}
 	a.setDesired(ilert.Alert, o)
 	a.setText(r)
-	a.NextTry = next
+	if a.Told == Nothing {
+		a.NextTry, a.Delay, a.Heard = before.NextTry, before.Delay, before.Heard
+		a.waitLess(r, o)
+	}
 }
 
 // setRule makes the alert belong to the rule, and the window, that raises it.
@@ -141,13 +143,13 @@ func (a *Alert) accept(o *origin, counts tallies) {
 		a.Desired, o.merged = ilert.Accept, true
 		return
 	}
-	tries, nextTry := a.Tries, a.NextTry
+	before := *a
 	if a.Pending { // what waits is overtaken
 		counts.of(a.Cause.Filter).Merged++
 	}
 	a.setDesired(ilert.Accept, o)
 	if a.Told == Nothing { // the alert has to be sent first, when it is due
-		a.Tries, a.NextTry = tries, nextTry
+		a.Tries, a.NextTry, a.Delay, a.Heard = before.Tries, before.NextTry, before.Delay, before.Heard
 	}
 }
 
@@ -173,7 +175,7 @@ func (a *Alert) end(o *origin, counts tallies) (over bool) {
 func (a *Alert) setDesired(state ilert.Type, o *origin) {
 	a.Desired, a.Pending, a.Listing = state, true, false
 	a.Version++
-	a.Tries, a.NextTry = 0, o.at
+	a.Tries, a.NextTry, a.Delay, a.Heard = 0, o.at, 0, 0
 	a.Cause = o.cause()
 }
 
@@ -271,6 +273,6 @@ func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 		a.Tries, a.NextTry = 0, answer.At
 	case a.Pending && a.Desired == a.Told && a.Priority == n.Event.Priority:
 		counts.of(a.Cause.Filter).Merged++
-		a.Pending = false
+		a.Pending, a.Delay, a.Heard = false, 0, 0
 	}
 }

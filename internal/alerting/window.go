@@ -147,9 +147,7 @@ func (w *work) raiseByHit(h hit, o *origin) {
 		w.raiseByWindow(g, r, o)
 		return
 	}
-	was := *a
-	a.raise(r, o, w.counts)
-	w.noteRaise(was, a, r, o)
+	w.raiseAlert(a, r, o)
 	w.keep(a)
 	g.LastTrue = g.Latest
 	g.scheduleCheck()

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"bounds", boundsTests},
 		{"cancel", cancelTests},
 		{"concurrent", concurrentTests},
+		{"delayed", delayedTests},
 		{"depend", dependTests},
 		{"effect", effectTests},
 		{"held", heldTests},

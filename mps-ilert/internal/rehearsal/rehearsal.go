@@ -87,7 +87,7 @@ func (r *rehearsal) look(ctx context.Context) error {
 	if !waiting {
 		next = time.Time{}
 	}
-	if silence, waits := r.store.NextSilence(); waits && (next.IsZero() || silence.Before(next)) {
+	if silence, waits := r.store.NextListened(); waits && (next.IsZero() || silence.Before(next)) {
 		next = silence
 	}
 	r.next = next
