@@ -135,6 +135,7 @@ func (c *Consumer) restore(ctx context.Context) error {
 	if c.config.Address == "" {
 		return nil
 	}
+	c.alerts.Pause() // until the broker answers
 	return c.alerts.UseSession(ctx, c.config.session())
 }
 

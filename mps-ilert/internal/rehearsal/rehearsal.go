@@ -22,7 +22,6 @@ type rehearsal struct {
 	now      time.Time
 	next     time.Time // the time at which something is due next; zero: never
 	began    bool
-	paused   bool // there is no connection to the broker
 	audience audience
 }
 
@@ -88,10 +87,8 @@ func (r *rehearsal) pause(ctx context.Context, from, until time.Time) error {
 		return err
 	}
 	r.store.Pause()
-	r.paused = true
 	err := errors.Join(r.look(ctx), r.until(ctx, until))
 	r.store.Listen(until)
-	r.paused = false
 	return errors.Join(err, r.look(ctx))
 }
 
@@ -101,8 +98,8 @@ func (r *rehearsal) look(ctx context.Context) error {
 	if !waiting {
 		next = time.Time{}
 	}
-	if silence, waits := r.store.NextSilence(); waits && !r.paused && (next.IsZero() || silence.Before(next)) {
-		next = silence
+	if listened, waits := r.store.NextListened(); waits && (next.IsZero() || listened.Before(next)) {
+		next = listened
 	}
 	r.next = next
 	return err
