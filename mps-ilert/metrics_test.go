@@ -20,6 +20,7 @@ import (
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
 	"github.com/mps-events/mps-events/internal/consumer"
+	"github.com/mps-events/mps-events/publisher"
 )
 
 // watched is a daemon with secrets, and the token for its state.
@@ -207,7 +208,11 @@ func TestMetricsStatusAndStatsTellOneTruthOverRestarts(t *testing.T) {
 	call := func(typ event.Type, guid string) {
 		publish(event.Event{Type: typ, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: guid}.AppendJSON(nil))
 	}
-	call(event.Request, "good-device")
+	pub, err := publisher.New(publisher.Config{Address: "mqtt://" + b.Addr(), Source: "mps-1"})
+	require.NoError(t, err)
+	require.NoError(t, pub.Publish(event.Event{Type: event.Request, Message: "x", Methods: []string{"AMT_PowerState"}, GUID: "good-device"}))
+	require.NoError(t, pub.Shutdown(t.Context()))
+	d.expect(t, map[string]float64{`mps_ilert_events_lost_total{source="mps-1"}`: 0})
 	call(event.Fail, "good-device")
 	call(event.Fail, "good-device")
 	call(event.Fail, "bad-device")

@@ -33,7 +33,7 @@ type Config struct {
 	// default mps-events- and 8 random hexadecimal digits.
 	ClientID string
 	// Source is the name of this server in the user property "source". The user property "id"
-	// is unique within it. The default is the client id.
+	// is unique within it: see the package documentation. The default is the client id.
 	Source string
 	// Username and Password are sent to brokers whose address holds none.
 	Username, Password string

@@ -67,7 +67,7 @@ func TestASpoolIsFilledToItsBoundBeforeItFails(t *testing.T) {
 	k := newKeeper(q, disk, slog.New(slog.DiscardHandler))
 	for n := range events {
 		p, e := new(packet), nth(n)
-		s.encode(p, &e, uint64(n))
+		s.encode(p, &e)
 		require.NoError(t, q.add(p))
 	}
 	require.ErrorIs(t, k.write(q.newestNumber()), journal.ErrFull)
@@ -90,7 +90,7 @@ func TestADeadlineSurvivesAClockThatIsSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sent, back, e := new(packet), new(packet), nth(1)
-			s.encode(sent, &e, 1)
+			s.encode(sent, &e)
 			if name == "a little sent off" { // half of its time had passed at the last attempt to send it
 				sent.deadline = now.Add(30 * time.Minute)
 				sent.appendTo(nil, 1, 1)

@@ -152,7 +152,7 @@ func (w *world) publish() {
 	if w.random.IntN(4) == 0 {
 		e.GUID = strings.Repeat("x", w.random.IntN(3<<10))
 	}
-	w.encoder.encode(p, &e, uint64(w.next))
+	w.encoder.encode(p, &e)
 	size, before := p.memory(), w.notUnderWay()
 	err := w.queue.add(p)
 	after := w.notUnderWay()

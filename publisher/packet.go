@@ -11,12 +11,13 @@ import (
 )
 
 // packet is one accepted event as the MQTT 5 PUBLISH that carries it. It is encoded
-// when it is accepted. Only three parts differ from one attempt to send it to
+// before it is accepted, but for the number in its id, which setID inserts. Only three parts differ from one attempt to send it to
 // the next: the fixed header, the packet identifier (section 3.3) and the time for which the
 // broker may still keep the event (section 3.3.2.3.3).
 type packet struct {
 	body     []byte // topic, properties, payload
 	idAt     int    // place in body at which the packet identifier is inserted: after the topic
+	numberAt int    // place in body at which setID inserts the number of the user property id
 	expiryAt int    // place in body of the Message Expiry Interval; 0 if there is none
 	deadline time.Time
 	time     int64   // time of the event in Unix milliseconds
@@ -42,6 +43,9 @@ const (
 
 const publishType = 3 << 4
 
+// idPrefixSize is the length of the part of an id that all events of a process share.
+const idPrefixSize = 13
+
 // encoder makes the packets of one publisher. Its fields are the parts that all of them share.
 type encoder struct {
 	topic       topicTemplate
@@ -54,7 +58,7 @@ type encoder struct {
 
 // newEncoder returns the encoder of a publisher.
 func newEncoder(c Config, topic topicTemplate) encoder {
-	s := encoder{topic: topic, idPrefix: rand.Text()[:12] + "-", expiry: c.MessageExpiry, cloudEvents: c.CloudEvents}
+	s := encoder{topic: topic, idPrefix: rand.Text()[:idPrefixSize-1] + "-", expiry: c.MessageExpiry, cloudEvents: c.CloudEvents}
 	if s.expiry > 0 {
 		seconds := uint32(s.expiry / time.Second) // appendTo writes those that are left
 		s.properties = binary.BigEndian.AppendUint32(append(s.properties, propertyMessageExpiry), seconds)
@@ -71,8 +75,11 @@ func newEncoder(c Config, topic topicTemplate) encoder {
 	return s
 }
 
-// encode sets p to the packet of e with the given id. It reuses the memory of p.
-func (s *encoder) encode(p *packet, e *event.Event, id uint64) {
+// maxIDDigits is the length of the longest number in an id.
+const maxIDDigits = 20
+
+// encode sets p to the packet of e, whose id setID has to complete. It reuses the memory of p.
+func (s *encoder) encode(p *packet, e *event.Event) {
 	*p = packet{body: p.body[:0], time: e.Timestamp}
 	p.body = append(p.body, 0, 0)
 	p.body = s.topic.append(p.body, e)
@@ -82,26 +89,52 @@ func (s *encoder) encode(p *packet, e *event.Event, id uint64) {
 	// The length of the properties stands before them, and the number of its own bytes depends
 	// on it: lengthSize is right for nearly all events.
 	p.body = append(p.body, make([]byte, s.lengthSize)...)
-	p.body = s.appendProperties(p.body, e, id)
-	length := len(p.body) - p.idAt - s.lengthSize
-	var prefix [binary.MaxVarintLen32]byte
-	n := binary.PutUvarint(prefix[:], uint64(length))
-	if n != s.lengthSize {
-		p.body = slices.Replace(p.body, p.idAt, p.idAt+s.lengthSize, prefix[:n]...)
-	}
-	copy(p.body[p.idAt:], prefix[:n])
 	if s.expiry > 0 {
-		p.expiryAt = p.idAt + n + 1
+		p.expiryAt = p.idAt + s.lengthSize + 1
 		p.deadline = time.Now().Add(s.expiry)
 	}
+	p.body = append(p.body, s.properties...)
+	p.body = appendUser(p.body, "id", s.idPrefix)
+	p.numberAt = len(p.body)
+	p.body = s.appendProperties(p.body, e)
+	p.setLength(s.lengthSize, len(p.body)-p.idAt-s.lengthSize)
 	p.body = e.AppendJSON(p.body)
+	const idRoom = maxIDDigits + 1 // for setID, which must not allocate
+	if size := len(p.body) + idRoom; cap(p.body) < size {
+		p.body = append(make([]byte, 0, size), p.body...) // append alone would double a large event
+	}
 }
 
-// appendProperties appends the encoded properties of e.
-func (s *encoder) appendProperties(dst []byte, e *event.Event, id uint64) []byte {
+// setLength writes the length of all properties in place of the bytes, size in number, that hold it.
+func (p *packet) setLength(size, length int) {
+	var prefix [binary.MaxVarintLen32]byte
+	n := binary.PutUvarint(prefix[:], uint64(length))
+	if n == size {
+		copy(p.body[p.idAt:], prefix[:n])
+		return
+	}
+	p.body = slices.Replace(p.body, p.idAt, p.idAt+size, prefix[:n]...)
+	p.numberAt += n - size
+	if p.expiryAt > 0 {
+		p.expiryAt += n - size
+	}
+}
+
+// setID completes the id that encode has begun with a number.
+func (p *packet) setID(number uint64) {
+	var text [maxIDDigits]byte
+	digits := strconv.AppendUint(text[:0], number, 10)
+	p.body = slices.Insert(p.body, p.numberAt, digits...)
+	const lengthOfLength = 2 // the bytes before a string that hold its length
+	id := p.body[p.numberAt-idPrefixSize-lengthOfLength:]
+	binary.BigEndian.PutUint16(id, uint16(idPrefixSize+len(digits)))
+	length, size := binary.Uvarint(p.body[p.idAt:])
+	p.setLength(size, int(length)+len(digits))
+}
+
+// appendProperties appends the encoded properties of e, but for the id.
+func (s *encoder) appendProperties(dst []byte, e *event.Event) []byte {
 	var text [64]byte
-	dst = append(dst, s.properties...)
-	dst = appendUser(dst, "id", strconv.AppendUint(append(text[:0], s.idPrefix...), id, 32))
 	if e.Outcome != "" {
 		dst = appendUser(dst, "outcome", e.Outcome)
 	}

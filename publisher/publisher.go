@@ -7,6 +7,13 @@
 // sent again on the next. Every event that is not delivered is counted, and
 // Accepted = Acknowledged + Dropped + Pending holds in every snapshot.
 //
+// The user property "id" of an event is a random name of the process, "-", and a number. The
+// numbers of a process begin with 1 and rise by exactly 1 for each accepted event, so that a
+// subscriber can tell which events never came. An event that Publish refuses with an error takes
+// no number. An event that is accepted and then dropped takes one, so Stats.Dropped of these
+// numbers never come either. An event keeps its id when it is sent again, and in the spool, from
+// which the next process sends it.
+//
 // No event stops the others. A broker may end the connection because of one event's size or
 // topic, again on each connection on which the event is sent. After a few of these, at QoS 1,
 // connections begin in turn with the suspected event and with another one. The Publisher drops
@@ -61,7 +68,6 @@ type Publisher struct {
 	config  *struct{ *Config } // this type keeps fmt from printing the secrets
 	encoder encoder
 	queue   *queue
-	lastID  atomic.Uint64
 	conn    *mqttconn.Conn // nil without an address
 	keeper  *keeper        // nil without a spool
 	up      atomic.Bool    // Hooks.Connected was called last, not Hooks.Disconnected
@@ -166,9 +172,9 @@ func (p *Publisher) Publish(ev event.Event) error {
 		ev.Timestamp = time.Now().UnixMilli()
 	}
 	packet := packetPool.Get().(*packet)
-	p.encoder.encode(packet, &ev, p.lastID.Add(1))
-	if len(packet.body) > MaxEventBytes {
-		err := fmt.Errorf("publisher: event: %d bytes with topic and properties, more than %d: shorten its texts", len(packet.body), MaxEventBytes)
+	p.encoder.encode(packet, &ev)
+	if len(packet.body)+maxIDDigits > MaxEventBytes {
+		err := fmt.Errorf("publisher: event: %d bytes with topic and properties, more than %d: shorten its texts", len(packet.body)+maxIDDigits, MaxEventBytes)
 		p.queue.countRejectedEvent(&p.queue.stats.RejectedBy.TooLarge, err)
 		recycle(packet)
 		return err

@@ -30,6 +30,7 @@ type queue struct {
 	flushes    map[chan struct{}]uint64 // channels of the callers that wait in Flush, and the numbers that they wait for
 
 	lastNumber uint64 // number of the packet that was accepted last
+	lastID     uint64 // number in the id of that packet: it counts the packets that this process has accepted
 	underWay   deque
 	settled    int // number of packets in underWay that are done
 	waiting    deque
@@ -102,6 +103,8 @@ func (q *queue) add(p *packet) error {
 	q.stats.Accepted++
 	q.lastNumber++
 	p.number = q.lastNumber
+	q.lastID++
+	p.setID(q.lastID)
 	if q.disk.count > 0 {
 		q.later.push(p)
 	} else {

@@ -26,9 +26,9 @@ func underWayWithAHole(t *testing.T) *queue {
 	require.NoError(t, err)
 	s := newEncoder(Config{Source: "s"}, topic)
 	q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 10, MaximumQoS: 2}, 1)
-	for n := range 3 {
+	for range 3 {
 		p, e := new(packet), event.Connected("1")
-		s.encode(p, &e, uint64(n))
+		s.encode(p, &e)
 		require.NoError(t, q.add(p))
 	}
 	_, _, n := q.takeBatch(nil)
@@ -62,7 +62,7 @@ func TestExpiredEventsDelayNoOther(t *testing.T) {
 	const expired = 70_000
 	for n := range expired + 1 {
 		p, e := new(packet), event.Connected("1")
-		s.encode(p, &e, uint64(n))
+		s.encode(p, &e)
 		if n < expired {
 			p.deadline = time.Now()
 		}
@@ -137,7 +137,7 @@ func TestABrokerThatAcknowledgesNothingIsLogged(t *testing.T) {
 		add := func() {
 			p, e := new(packet), event.Connected("1")
 			e.Timestamp = time.Now().UnixMilli()
-			s.encode(p, &e, 1)
+			s.encode(p, &e)
 			require.NoError(t, q.add(p))
 			q.takeBatch(nil)
 		}

@@ -143,7 +143,7 @@ func TestASpoolThatCannotBeReadIsGivenUpAndTheRestGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	s := newEncoder(Config{Source: "s"}, topic)
 	p, e := new(packet), nth(onDisk)
-	s.encode(p, &e, 1)
+	s.encode(p, &e)
 	require.NoError(t, q.add(p))
 	written, _, n := q.takeBatch(nil)
 	require.Equal(t, 1, n)
@@ -216,7 +216,7 @@ func TestWithASpoolThereIsMemoryForEachPartOfTheQueue(t *testing.T) {
 		q.connected(new(mqttconn.Link), mqttconn.Limits{ReceiveMaximum: 100, MaximumQoS: 2}, 1)
 		for n := range 3 * capacity { // the broker answers none
 			p, e := new(packet), nth(n)
-			s.encode(p, &e, uint64(n))
+			s.encode(p, &e)
 			require.NoError(t, q.add(p), "capacity %d", capacity)
 			q.takeBatch(nil)
 			require.True(t, k.load())

@@ -23,17 +23,18 @@ type Engine struct {
 	log    func([]Entry) // nil: entries are not wanted
 
 	// The engine keeps a copy of these rows in memory, which takeOver changes after each commit.
-	memory   sync.Mutex
-	devices  devices
-	repeats  repeats
-	receipts receipts
-	requests requests
-	clocks   []Clock
-	topics   map[string][]string // filters that a session may be subscribed to, by client ID
-	ends     []RuleEnd
-	epoch    int64 // of the newest RuleEnd
-	awaited  awaited
-	holds    holds
+	memory    sync.Mutex
+	devices   devices
+	repeats   repeats
+	receipts  receipts
+	requests  requests
+	clocks    []Clock
+	sequences []Sequence          // as they were when the engine was opened
+	topics    map[string][]string // filters that a session may be subscribed to, by client ID
+	ends      []RuleEnd
+	epoch     int64 // of the newest RuleEnd
+	awaited   awaited
+	holds     holds
 
 	nextDelay time.Duration // listened time before which no delayed alert is due
 
@@ -64,7 +65,7 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	e := newEngine(store, bounds)
-	e.clocks, e.topics, e.ends, e.epoch = m.Clocks, m.Subscriptions, m.RuleEnds, m.Epoch
+	e.clocks, e.sequences, e.topics, e.ends, e.epoch = m.Clocks, m.Sequences, m.Subscriptions, m.RuleEnds, m.Epoch
 	e.repeats.recall(m.Arrivals)
 	e.receipts.recall(m.Receipts)
 	e.requests.recall(m.Requests, m.Holds)

@@ -83,9 +83,11 @@ func (c *Cause) message() *Message {
 	return &Message{Filter: c.Filter, Topic: c.Topic, Payload: c.Payload, ReceivedAt: c.ReceivedAt, Properties: c.Properties.List()}
 }
 
-// Apply applies messages in their order, all or none of them.
-func (e *Engine) Apply(ctx context.Context, messages []Message) error {
+// Apply applies messages in their order, all or none of them. In the same transaction it keeps the sequences as the
+// messages have changed them, like KeepSequences: so no number is forgotten that was acknowledged.
+func (e *Engine) Apply(ctx context.Context, messages []Message, sequences ...Sequence) error {
 	return e.update(ctx, func(w *work) error {
+		w.changes.Sequences = sequences
 		for i := range messages {
 			w.noteDevice(&messages[i])
 		}

@@ -301,6 +301,7 @@ type Changes struct {
 	Holds      []Hold              // the later one wins
 	NoHolds    time.Time           // delete up to this time
 	Clocks     []Clock             // a clock with Behind 0 is deleted
+	Sequences  []Sequence          // a sequence with a nil State is deleted
 	Subscribed map[string][]string // by client ID: all of its topic filters
 
 	Awaited   []*Awaited
@@ -325,6 +326,7 @@ type Memory struct {
 	Requests      []Requests   // the oldest first
 	Holds         []Hold
 	Clocks        []Clock             // in the order of HeardAt
+	Sequences     []Sequence          // in the order of HeardAt
 	Subscriptions map[string][]string // topic filters by client ID
 	RuleEnds      []RuleEnd           // in the order of epochs
 	Epoch         int64               // the highest of any RuleEnd, also of deleted ones

@@ -62,7 +62,22 @@ func Start(tcp, webSocket string, hosts ...string) (*Broker, error) {
 // On starts a broker like Start, on listeners of the caller, such as those of TLS. The Broker
 // closes them. Either may be nil.
 func On(plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
-	server := mochi.New(&mochi.Options{Capabilities: capabilities(), Logger: slog.New(slog.DiscardHandler)})
+	return on(maxInflight, plain, webSocket, hosts...)
+}
+
+// StartWithQueue starts a broker like Start that keeps so many messages for a client, connected or not. It
+// drops further ones without a word, as Mosquitto does beyond its max_queued_messages.
+func StartWithQueue(tcp string, messages uint16) (*Broker, error) {
+	plain, err := net.Listen("tcp", tcp)
+	if err != nil {
+		return nil, &ListenError{Err: err}
+	}
+	return on(messages, plain, nil)
+}
+
+// on starts a broker that keeps so many messages for a client.
+func on(messages uint16, plain, webSocket net.Listener, hosts ...string) (*Broker, error) {
+	server := mochi.New(&mochi.Options{Capabilities: capabilities(messages), Logger: slog.New(slog.DiscardHandler)})
 	b := &Broker{server: server, gate: newGate()}
 	b.close = sync.OnceValue(func() error { // mochi panics on a second Close
 		b.gate.set(func() { b.gate.closed = false; clear(b.gate.dead) }) // nobody waits before it

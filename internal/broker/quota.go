@@ -47,9 +47,9 @@ const (
 	maxPacket = 1 << 20
 )
 
-// capabilities returns mochi's default capabilities with the limits above.
-func capabilities() *mochi.Capabilities {
+// capabilities returns mochi's default capabilities with the limits above, but for the unacknowledged messages of a client.
+func capabilities(inflight uint16) *mochi.Capabilities {
 	c := mochi.NewDefaultServerCapabilities()
-	c.MaximumInflight, c.MaximumClientWritesPending, c.MaximumPacketSize = maxInflight, maxWritesPending, maxPacket
+	c.MaximumInflight, c.MaximumClientWritesPending, c.MaximumPacketSize = inflight, maxWritesPending, maxPacket
 	return c
 }

@@ -48,6 +48,7 @@ type Consumer struct {
 	omissions omissions
 	failures  ruleFailures
 	skew      *skew
+	sequences *sequences
 	heard     heard // only takeIn uses it
 	listening listening
 	counting  counting
@@ -98,6 +99,7 @@ func New(config Config) (*Consumer, error) {
 
 		subscribed: make(chan struct{}, 1),
 		skew:       newSkew(complete.MaxSkew, complete.Logger),
+		sequences:  newSequences(complete.session(), complete.SessionExpiry),
 		faults:     map[part]error{},
 		refused:    map[ilert.IntegrationKey]failure{},
 	}
@@ -107,6 +109,7 @@ func New(config Config) (*Consumer, error) {
 	if config.LookForIlert && !config.DryRun {
 		c.faults[reaching] = errors.New("has not answered yet")
 	}
+	c.sequences.subscribe(set.topics)
 	if err := c.restore(context.Background()); err != nil {
 		return nil, errors.Join(fmt.Errorf("consumer: %w", err), c.close())
 	}
@@ -127,11 +130,12 @@ func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
 	return alerting.Open(ctx, store, bounds)
 }
 
-// restore loads the paces and clocks of an earlier process.
+// restore loads the paces, clocks and sequences of an earlier process.
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
 	c.pace.restore(c.alerts.Paces(now), now)
 	c.skew.restore(c.alerts.Clocks())
+	c.sequences.restore(c.alerts.Sequences(), now)
 	if c.config.Address == "" {
 		return nil
 	}
@@ -157,6 +161,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.followOrders(ctx) })
 	loops.Go(func() { c.watchBroker(ctx) })
 	loops.Go(func() { c.watchRules(ctx) })
+	loops.Go(func() { c.watchSequences(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })
 	loops.Go(func() { c.reach(ctx) })
 	loops.Go(func() { c.tidy(ctx) })

@@ -15,3 +15,13 @@ func AskEvery(d time.Duration) (restore func()) {
 	askInterval = d
 	return func() { askInterval = before }
 }
+
+// Missing reports whether numbers of events are missing that may still come.
+func (c *Consumer) Missing() bool { return c.sequences.waits() }
+
+// LoseAfter replaces lostAfter until restore is called.
+func LoseAfter(d time.Duration) (restore func()) {
+	before := lostAfter
+	lostAfter = d
+	return func() { lostAfter = before }
+}

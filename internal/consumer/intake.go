@@ -53,9 +53,11 @@ func (c *Consumer) takeIn(ctx context.Context) {
 			continue
 		}
 		changes = changes[:0]
-		set := c.rules.Load()
+		set, now := c.rules.Load(), time.Now()
+		c.sequences.subscribe(set.topics)
 		for _, m := range messages {
 			change := c.decide(set, m)
+			c.noteNumber(m, change, now)
 			if own := change.Decision.At; !own.IsZero() {
 				if !m.Retain && !m.Duplicate { // such messages may have waited at the broker
 					c.skew.note(change.Source, own, m.at)
@@ -66,7 +68,11 @@ func (c *Consumer) takeIn(ctx context.Context) {
 			}
 			changes = append(changes, change)
 		}
-		if !c.apply(ctx, changes, posts) {
+		var sequences []alerting.Sequence
+		if len(messages) > 0 {
+			sequences = c.sequences.takeUnsaved()
+		}
+		if !c.apply(ctx, changes, sequences, posts) {
 			return
 		}
 		c.config.Logger.Debug("stored", slog.Int("messages", len(messages)), slog.Int("posts", len(posts)))
@@ -181,16 +187,16 @@ func (c *Consumer) decisionOf(set *ruleset, m decision.Message) decision.Decisio
 	return decision.Decision{}
 }
 
-// apply stores the changes, and tries again until the store takes them or ctx ends; then it
+// apply stores the changes and the sequences, and tries again until the store takes them or ctx ends; then it
 // returns false. It tries posts once: their callers hear at once that the store fails, and may
 // post again.
-func (c *Consumer) apply(ctx context.Context, changes []alerting.Message, posts []posted) bool {
+func (c *Consumer) apply(ctx context.Context, changes []alerting.Message, sequences []alerting.Sequence, posts []posted) bool {
 	all := changes
 	for _, p := range posts {
 		all = append(all, p.event)
 	}
 	for tries := 0; ; tries++ {
-		err := c.alerts.Apply(ctx, all)
+		err := c.alerts.Apply(ctx, all, sequences...)
 		for _, p := range posts {
 			p.stored <- err
 		}

@@ -51,6 +51,9 @@ type Status struct {
 	// Behind lists the servers whose clocks are behind ours by more than MaxSkew, the farthest
 	// first.
 	Behind []Source `json:"behind"`
+	// Sources lists the servers that number their events, at most 1,000 of them, those that have lost most
+	// first.
+	Sources []NumberedSource `json:"sources"`
 	// DecisionLog is nil without one.
 	DecisionLog *DecisionLog `json:"decisionLog,omitempty"`
 }
@@ -134,6 +137,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	status := Status{
 		Ready: true, Silences: []Silence{}, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
+		Sources:     c.sequences.read(),
 		DecisionLog: c.decisions.counts(),
 	}
 	groups, _ := c.alerts.AwaitedGroups()

@@ -22,7 +22,8 @@ type reader struct {
 	t        *testing.T
 	messages <-chan *paho.Publish
 	ids      map[string]bool
-	n        int // number of events that have come
+	order    []string // the ids in the order in which they came
+	n        int      // number of events that have come
 }
 
 // next receives events until one has not come before, and returns its number.
@@ -35,6 +36,7 @@ func (r *reader) next() int {
 			continue
 		}
 		r.ids[id] = true
+		r.order = append(r.order, id)
 		r.n++
 		e, err := event.Parse(m.Payload)
 		require.NoError(r.t, err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -137,6 +138,14 @@ func TestTheNextProcessDeliversWhatThisOneCouldNot(t *testing.T) {
 	require.NoError(t, pub.Shutdown(context.Background()))
 	_, _, left := journal.Of(open(t, dir)).Range()
 	assert.Zero(t, left)
+
+	names := map[string]bool{} // each process has its own, and begins with 1
+	for i, id := range reader.order {
+		name, number, _ := strings.Cut(id, "-")
+		names[name] = true
+		require.Equal(t, strconv.Itoa(i%each+1), number)
+	}
+	assert.Len(t, names, 4)
 }
 
 func TestTheSpoolOutgrowsMemory(t *testing.T) {

@@ -69,6 +69,13 @@ func (t *tx) remember(m *alerting.Memory) {
 	slices.SortFunc(m.Clocks, func(a, b alerting.Clock) int {
 		return cmp.Or(a.HeardAt.Compare(b.HeardAt), strings.Compare(a.Source, b.Source))
 	})
+	for _, s := range t.sequences {
+		s.State = copyBytes(s.State)
+		m.Sequences = append(m.Sequences, s)
+	}
+	slices.SortFunc(m.Sequences, func(a, b alerting.Sequence) int {
+		return cmp.Or(a.HeardAt.Compare(b.HeardAt), strings.Compare(a.Source, b.Source), strings.Compare(a.Process, b.Process))
+	})
 	for client, filters := range t.subscribed {
 		m.Subscriptions[client] = slices.Clone(filters)
 	}

@@ -37,6 +37,7 @@ type rows struct {
 	requests   map[request]int
 	holds      map[ilert.IntegrationKey]time.Time
 	clocks     map[string]alerting.Clock
+	sequences  map[sequence]alerting.Sequence
 	subscribed map[string][]string
 	awaited    map[alerting.GroupID]*alerting.Awaited
 	tallies    map[string]alerting.Tally
@@ -67,6 +68,8 @@ type ruleEnd struct {
 	epoch int64
 }
 
+type sequence struct{ source, process string }
+
 type request struct {
 	key ilert.IntegrationKey
 	at  time.Time
@@ -82,6 +85,7 @@ func newRows() *rows {
 		silences: map[int64]alerting.Silence{}, closings: map[int64]alerting.Closing{},
 		devices: map[string]device{}, arrivals: map[int64]alerting.Arrival{}, receipts: map[int64]alerting.ReceiptRow{},
 		requests: map[request]int{}, holds: map[ilert.IntegrationKey]time.Time{}, clocks: map[string]alerting.Clock{},
+		sequences:  map[sequence]alerting.Sequence{},
 		subscribed: map[string][]string{}, tallies: map[string]alerting.Tally{}, matched: map[string]uint64{},
 		awaited: map[alerting.GroupID]*alerting.Awaited{},
 	}

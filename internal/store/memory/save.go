@@ -244,6 +244,15 @@ func (t *tx) saveRest(changes *alerting.Changes) {
 		c.Behind, c.HeardAt = c.Behind.Truncate(time.Millisecond), kept(c.HeardAt)
 		put(t.rows, t.clocks, c.Source, c)
 	}
+	for _, s := range changes.Sequences {
+		k := sequence{s.Source, s.Process}
+		if s.State == nil {
+			remove(t.rows, t.sequences, k)
+			continue
+		}
+		s.HeardAt, s.State = kept(s.HeardAt), copyBytes(s.State)
+		put(t.rows, t.sequences, k, s)
+	}
 	for client, filters := range changes.Subscribed {
 		if len(filters) == 0 {
 			remove(t.rows, t.subscribed, client)

@@ -91,6 +91,21 @@ func (t *tx) saveClocks(c *alerting.Changes) error {
 	return nil
 }
 
+func (t *tx) saveSequences(c *alerting.Changes) error {
+	for _, s := range c.Sequences {
+		var err error
+		if s.State == nil {
+			err = t.exec(`DELETE FROM sequence WHERE source = ? AND process = ?`, s.Source, s.Process)
+		} else {
+			err = t.exec(`INSERT OR REPLACE INTO sequence (source, process, heard_at, state) VALUES (?, ?, ?, ?)`, s.Source, s.Process, millis(s.HeardAt), s.State)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *tx) saveSubscriptions(c *alerting.Changes) error {
 	for client, filters := range c.Subscribed {
 		if err := t.exec(`DELETE FROM subscription WHERE client_id = ?`, client); err != nil {
@@ -139,6 +154,9 @@ func (t *tx) Recover(_ context.Context, m *alerting.Memory) error {
 		{func(r *row) {
 			m.Clocks = append(m.Clocks, alerting.Clock{Source: r.text(), Behind: r.duration(), HeardAt: r.time()})
 		}, `SELECT source, behind, heard_at FROM clock ORDER BY heard_at, source`},
+		{func(r *row) {
+			m.Sequences = append(m.Sequences, alerting.Sequence{Source: r.text(), Process: r.text(), HeardAt: r.time(), State: r.blob()})
+		}, `SELECT source, process, heard_at, state FROM sequence ORDER BY heard_at, source, process`},
 		{func(r *row) {
 			client := r.text()
 			m.Subscriptions[client] = append(m.Subscriptions[client], r.text())

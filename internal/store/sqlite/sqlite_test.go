@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -375,14 +376,18 @@ func TestAStoreIsReadAndPurgedBesideItsProcess(t *testing.T) {
 	assert.Zero(t, load(t, s, alerting.Keys{Volumes: true}).Volumes)
 }
 
-// newestVersion returns the number of the newest file of migrations.
-func newestVersion(t *testing.T) (n int) {
+// versions returns the numbers of the files of migrations in their order.
+func versions(t *testing.T) (all []int) {
 	t.Helper()
 	files, err := filepath.Glob("migrations/*.sql") // in their order
 	require.NoError(t, err)
-	_, err = fmt.Sscanf(filepath.Base(files[len(files)-1]), "%05d_", &n)
-	require.NoError(t, err)
-	return n
+	for _, file := range files {
+		var n int
+		_, err = fmt.Sscanf(filepath.Base(file), "%05d_", &n)
+		require.NoError(t, err)
+		all = append(all, n)
+	}
+	return all
 }
 
 func TestOnlyAStoreOfThisVersionIsOpenedBesideItsProcess(t *testing.T) {
@@ -395,11 +400,12 @@ func TestOnlyAStoreOfThisVersionIsOpenedBesideItsProcess(t *testing.T) {
 	require.EqualError(t, err, "store: "+empty+": it is no store of mps-ilert")
 	s, path := open(t)
 	require.NoError(t, s.Close())
-	const older = 5
+	all := versions(t)
+	newest, older := all[len(all)-1], all[len(all)-3]
 	execute(t, raw(t, path), fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id > %d`, older))
 	_, err = sqlite.OpenBeside(t.Context(), path)
 	require.EqualError(t, err, fmt.Sprintf("store: %s: its schema has version %d, this program knows version %d: use the program that the daemon runs",
-		path, older, newestVersion(t)))
+		path, older, newest))
 }
 
 func TestNobodyElseCanReadIt(t *testing.T) {
@@ -420,7 +426,7 @@ func TestAStoreFromANewerVersionIsRefused(t *testing.T) {
 	require.NoError(t, s.Close())
 	execute(t, raw(t, path), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
 	_, err := sqlite.Open(t.Context(), path)
-	assert.EqualError(t, err, fmt.Sprintf("store: %s: its schema has version 99, this program knows up to %d: use a newer program", path, newestVersion(t)))
+	assert.EqualError(t, err, fmt.Sprintf("store: %s: its schema has version 99, this program knows up to %d: use a newer program", path, slices.Max(versions(t))))
 }
 
 func TestAFileThatIsNoStoreIsRefusedAndLeftAlone(t *testing.T) {

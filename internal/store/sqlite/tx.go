@@ -177,7 +177,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 var saves = []func(*tx, *alerting.Changes) error{
 	(*tx).saveAlerts, (*tx).saveEnded, (*tx).saveGroups, (*tx).saveMembers, (*tx).saveOutbox, (*tx).saveProven,
 	(*tx).saveLetters, (*tx).saveOrders, (*tx).saveRules, (*tx).saveDevices, (*tx).saveArrivals, (*tx).saveReceipts, (*tx).savePace,
-	(*tx).saveClocks, (*tx).saveSubscriptions, (*tx).saveAwaited, (*tx).saveTallies, (*tx).saveVolumes, (*tx).saveLanes,
+	(*tx).saveClocks, (*tx).saveSequences, (*tx).saveSubscriptions, (*tx).saveAwaited, (*tx).saveTallies, (*tx).saveVolumes, (*tx).saveLanes,
 }
 
 // touchLane makes the Save that is under way derive a lane anew.

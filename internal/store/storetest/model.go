@@ -332,6 +332,16 @@ func (m *model) remembers() {
 	clock := alerting.Clock{Source: pick(m, "one", "two", "three"), Behind: time.Duration(m.r.IntN(3)) * time.Minute, HeardAt: m.now()}
 	filters := []string{pick(m, "f", "g"), pick(m, "f", "h")}
 	m.each("remember", func(b *book) error { return b.KeepClocks(b.t.Context(), []alerting.Clock{clock}) })
+	sequence := alerting.Sequence{Source: clock.Source, Process: pick(m, "P", "Q"), HeardAt: m.now()}
+	if m.r.IntN(4) > 0 {
+		sequence.State = []byte{byte(m.r.IntN(3))}
+	}
+	m.each("keep a sequence", func(b *book) error {
+		if sequence.Process == "P" {
+			return b.KeepSequences(b.t.Context(), []alerting.Sequence{sequence})
+		}
+		return b.Apply(b.t.Context(), nil, sequence)
+	})
 	same(m, "subscribed already", func(b *book) ([]string, error) { return b.Subscribing(b.t.Context(), "c", filters) })
 	if m.r.IntN(2) == 0 {
 		m.each("subscribed", func(b *book) error { return b.Subscribed(b.t.Context(), "c", filters[:1]) })
@@ -350,6 +360,7 @@ func (m *model) compare() {
 	same(m, "waiting keys", func(b *book) ([]alerting.WaitingKey, error) { return b.WaitingKeys(ctx, alerting.LetterQuery{}) })
 	same(m, "paces", func(b *book) (map[ilert.IntegrationKey]alerting.Pace, error) { return b.Paces(b.now), nil })
 	same(m, "clocks", func(b *book) ([]alerting.Clock, error) { return b.Clocks(), nil })
+	same(m, "sequences", func(b *book) ([]alerting.Sequence, error) { return b.Sequences(), nil })
 	same(m, "idle keys", func(b *book) ([]ilert.IntegrationKey, error) { return b.Idle(ctx, modelKeys) })
 	same(m, "overflow", func(b *book) (alerting.Purged, error) { return b.Overflow(), nil })
 	for _, w := range modelWindows {

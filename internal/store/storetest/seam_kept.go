@@ -111,6 +111,11 @@ func testAnEngineFindsItsMemory(t *testing.T, s *seam) {
 		Requests: []alerting.Requests{{Key: doors, At: in(2), N: 1}, {Key: configured, At: in(1), N: 2}},
 		Holds:    []alerting.Hold{{Key: doors, Until: in(9)}, {Key: third, Until: in(2)}},
 		Clocks:   []alerting.Clock{{Source: "b", Behind: time.Minute, HeardAt: in(1)}, {Source: "a", Behind: time.Hour, HeardAt: in(2)}},
+		Sequences: []alerting.Sequence{
+			{Source: "b", Process: "P", HeardAt: in(1), State: []byte("one")},
+			{Source: "b", Process: "Q", HeardAt: in(2), State: []byte{0, 255}},
+			{Source: "a", Process: "P", HeardAt: in(2), State: []byte{1}},
+		},
 		Subscribed: map[string][]string{
 			"c": {"f", "g"}, "d": {"h"},
 		},
@@ -118,7 +123,8 @@ func testAnEngineFindsItsMemory(t *testing.T, s *seam) {
 	s.save(alerting.Changes{
 		Arrival: two, Receipt: &alerting.ReceiptRow{ID: 8, Session: "s", Receipts: []byte{2}},
 		Requests: []alerting.Requests{{Key: doors, At: in(2), N: 3}}, Holds: []alerting.Hold{{Key: doors, Until: in(3)}},
-		NoHolds: in(2), Clocks: []alerting.Clock{{Source: "b", Behind: time.Second, HeardAt: in(3)}}, Subscribed: map[string][]string{"c": {"g", "i"}},
+		Sequences: []alerting.Sequence{{Source: "b", Process: "P", HeardAt: in(3), State: []byte("two")}},
+		NoHolds:   in(2), Clocks: []alerting.Clock{{Source: "b", Behind: time.Second, HeardAt: in(3)}}, Subscribed: map[string][]string{"c": {"g", "i"}},
 	})
 	assert.Greater(t, two.ID, one.ID)
 	s.restart()
@@ -128,14 +134,21 @@ func testAnEngineFindsItsMemory(t *testing.T, s *seam) {
 	assert.Equal(t, []alerting.Requests{{Key: configured, At: in(1), N: 2}, {Key: doors, At: in(2), N: 4}}, m.Requests)
 	assert.Equal(t, []alerting.Hold{{Key: doors, Until: in(9)}}, m.Holds)
 	assert.Equal(t, []alerting.Clock{{Source: "a", Behind: time.Hour, HeardAt: in(2)}, {Source: "b", Behind: time.Second, HeardAt: in(3)}}, m.Clocks)
+	sequences := []alerting.Sequence{
+		{Source: "a", Process: "P", HeardAt: in(2), State: []byte{1}},
+		{Source: "b", Process: "Q", HeardAt: in(2), State: []byte{0, 255}},
+		{Source: "b", Process: "P", HeardAt: in(3), State: []byte("two")},
+	}
+	assert.Equal(t, sequences, m.Sequences)
 	assert.Equal(t, map[string][]string{"c": {"g", "i"}, "d": {"h"}}, m.Subscriptions)
 
-	s.save(alerting.Changes{NoArrivals: one.ID, NoReceipts: []int64{7}, NoRequests: in(1), Clocks: []alerting.Clock{{Source: "a"}}, Subscribed: map[string][]string{"c": nil}})
+	s.save(alerting.Changes{NoArrivals: one.ID, NoReceipts: []int64{7}, NoRequests: in(1), Clocks: []alerting.Clock{{Source: "a"}}, Sequences: []alerting.Sequence{{Source: "b", Process: "Q"}, {Source: "a", Process: "Q"}}, Subscribed: map[string][]string{"c": nil}})
 	m = s.recovered()
 	assert.Equal(t, []alerting.Arrival{*two}, m.Arrivals)
 	assert.Len(t, m.Receipts, 1)
 	assert.Len(t, m.Requests, 1)
 	assert.Len(t, m.Clocks, 1)
+	assert.Equal(t, []alerting.Sequence{sequences[0], sequences[2]}, m.Sequences)
 	assert.Equal(t, map[string][]string{"d": {"h"}}, m.Subscriptions)
 }
 

@@ -38,7 +38,8 @@ func everything() alerting.Changes {
 		RuleEnds: []alerting.RuleEnd{{Rule: "r", Epoch: 1, At: start, Arrived: in(9)}}, Devices: []alerting.Device{{GUID: "d", SeenAt: start}},
 		Arrival: &alerting.Arrival{At: start, Prints: []uint64{1}}, Receipt: &alerting.ReceiptRow{ID: 1, Session: "s", Receipts: []byte("r")},
 		Requests: []alerting.Requests{{Key: doors, At: start, N: 1}}, Holds: []alerting.Hold{{Key: doors, Until: start}},
-		Clocks: []alerting.Clock{{Source: "s", Behind: time.Second, HeardAt: start}}, Subscribed: map[string][]string{"c": {"f"}},
+		Sequences: []alerting.Sequence{{Source: "s", Process: "P", HeardAt: start, State: []byte("1")}},
+		Clocks:    []alerting.Clock{{Source: "s", Behind: time.Second, HeardAt: start}}, Subscribed: map[string][]string{"c": {"f"}},
 		Tallies: map[string]alerting.Tally{filter: {Received: 4}}, Matched: map[string]uint64{"r": 1},
 	}
 }
@@ -51,7 +52,7 @@ func undoing() alerting.Changes {
 		NoAlerts: []alerting.AlertID{{Folded: "a"}}, EndedBefore: in(9), NoGroups: []alerting.GroupID{id}, AllLanes: true, NoOutbox: []int64{1, 2},
 		NoLetters: []int64{1}, NoRuleEnds: []alerting.RuleEnd{{Rule: "r", Epoch: 1}}, NoRules: []string{"r"}, NoDevices: []string{"d"}, NoArrivals: 9,
 		NoReceipts: []int64{1}, NoRequests: in(9), NoHolds: in(9), Clocks: []alerting.Clock{{Source: "s"}}, Subscribed: map[string][]string{"c": nil},
-		Tallies: map[string]alerting.Tally{filter: {Received: minus}},
+		Tallies: map[string]alerting.Tally{filter: {Received: minus}}, Sequences: []alerting.Sequence{{Source: "s", Process: "P"}},
 	}
 }
 
@@ -135,7 +136,7 @@ func testNothingIsKeptOfATransactionThatFails(t *testing.T, s *seam) {
 	s.save(undoing())
 	assert.Equal(t, time.Duration(-1), s.due())
 	m := s.recovered()
-	assert.Zero(t, len(m.Arrivals)+len(m.Receipts)+len(m.Requests)+len(m.Holds)+len(m.Clocks)+len(m.Subscriptions)+len(m.RuleEnds))
+	assert.Zero(t, len(m.Arrivals)+len(m.Receipts)+len(m.Requests)+len(m.Holds)+len(m.Clocks)+len(m.Sequences)+len(m.Subscriptions)+len(m.RuleEnds))
 }
 
 func testATransactionSeesWhatItHasSaved(t *testing.T, s *seam) {

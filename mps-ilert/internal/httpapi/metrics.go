@@ -76,13 +76,14 @@ var (
 	unprovenKey = describe("unproven_keys", "Integration keys that messages brought, for which events wait and that ilert has never taken.")
 	unproven    = describe("messages_unproven", "Messages that wait for integration keys that ilert has never taken.")
 	decisions   = describe("decision_log_lines_total", "Lines of the decision log, by whether they were written or lost, since the start.", "result")
+	lost        = describe("events_lost_total", "Events of a server that have not come although later ones have, by source; a source that is new or silent may be forgotten.", "source")
 	behind      = describe("sources_behind", "Servers whose clocks are behind by more than --max_skew.")
 )
 
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes, decisions,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, lost, unprovenKey, unproven, letterBytes, outboxBytes, decisions,
 	} {
 		to <- desc
 	}
@@ -120,6 +121,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		counter(ruleFailed, r.Failed, r.Name)
 	}
 	gauge(behind, float64(len(s.Behind)))
+	for _, source := range s.Sources {
+		counter(lost, source.Lost, source.Name)
+	}
 	gauge(awaited, float64(s.AwaitedGroups))
 	if log := s.DecisionLog; log != nil {
 		counter(decisions, log.Written, "written")
