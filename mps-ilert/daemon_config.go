@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,12 +44,16 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		LookForIlert:   true,
 		DryRun:         f.dryRun,
 		Rate:           int(f.rate),
+		Repeat:         f.repeat,
 
 		MaxDeadLetters: int(f.maxLetters), MaxDeadLetterBytes: int64(f.maxLetterMiB) << 20, MaxDeadLetterAge: f.maxLetterAge,
 		DecisionLog: f.decisionLog, DecisionLogSize: int64(f.decisionLogSize), DecisionLogKeep: int(f.decisionLogKeep),
 	}
 	if f.rate == 0 {
 		config.Rate = -1 // no limit
+	}
+	if f.repeat == 0 {
+		config.Repeat = -1 // never
 	}
 	if f.file != "" {
 		config.OpenStore = func(ctx context.Context) (alerting.Store, error) { return sqlite.Open(ctx, f.file) }
@@ -69,6 +74,8 @@ func (f *daemonFlags) checkValues(cmd *cobra.Command, key string) error {
 		return errors.New("--mqtt_name: want a client id")
 	case f.maxSkew <= 0:
 		return fmt.Errorf("--max_skew %v: want a positive duration", f.maxSkew)
+	case f.repeat != 0 && f.repeat < time.Second:
+		return fmt.Errorf("--repeat %v: want 0, or a second at least", f.repeat)
 	case f.mqttQoS > 2:
 		return fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)
 	}

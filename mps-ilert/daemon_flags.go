@@ -41,6 +41,7 @@ type daemonFlags struct {
 	heartbeat                       string
 	ilertURL, heartbeatURL, mqttURL string
 	rate                            uint16
+	repeat                          time.Duration
 	rules                           rulesFlags
 	dryRun                          bool
 }
@@ -57,6 +58,7 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	f.rules.add(flags)
 	flags.BoolVar(&f.dryRun, "dry_run", false, "log the events for ilert and send none; may run beside the daemon")
 	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
+	flags.DurationVar(&f.repeat, "repeat", 4*time.Hour, "time after which an alert of HIGH priority that stays true is sent again without a message, others after six times as long; 0: never")
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
 	f.letterFlags(flags)

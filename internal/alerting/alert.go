@@ -75,7 +75,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 			a.Body = textOf(r.Event) // what waits takes the newest text along
 		}
 	}
-	a.Unless = foldedList(r.Unless)
+	a.Unless, a.Repeat = foldedList(r.Unless), r.Repeat
 	a.prolong(r, o.at)
 }
 
@@ -207,6 +207,7 @@ func (a *Alert) cancelMembers(o *origin, counts tallies) {
 func (a *Alert) markClaimed(n *Notice) {
 	a.Claimed = true
 	switch {
+	case n.Repeat: // the alert is open as before, whether the notice arrives or not
 	case n.Event.EventType == ilert.Accept: // the alert is open whether the notice arrives or not
 		a.Told = ilert.Accept
 	case isAccepted(a.Told):
@@ -221,6 +222,10 @@ func (a *Alert) markClaimed(n *Notice) {
 func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	n := &answer.Notice
 	a.Claimed = false
+	if n.Repeat {
+		a.settleRepeat(answer)
+		return false
+	}
 	newest := a.Version == n.version
 	switch answer.Result {
 	case Taken:
@@ -256,6 +261,9 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 // settleTaken settles a notice that ilert took.
 func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 	n := &answer.Notice
+	if n.Event.EventType == ilert.Alert && (n.told == Nothing || a.OpenedAt.IsZero()) {
+		a.OpenedAt = answer.At
+	}
 	a.Told, a.ToldAt = n.Event.EventType, answer.At
 	switch {
 	case a.Told == ilert.Resolve:

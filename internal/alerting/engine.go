@@ -37,8 +37,9 @@ type Engine struct {
 
 	listening listening // guarded by memory, too
 
-	groups    groupCache // only the transaction under way uses it, and claimedAt
-	claimedAt time.Time  // see noteTime
+	repeat    time.Duration // see UseRepeat
+	groups    groupCache    // only the transaction under way uses it, and claimedAt
+	claimedAt time.Time     // see noteTime
 	overflow  overflow
 }
 

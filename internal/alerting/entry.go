@@ -47,6 +47,7 @@ const (
 	Reopened What = "reopened"       // an alert goes on whose end waited
 	Louder   What = "raised to HIGH" // an open alert gets the priority HIGH
 	Reminded What = "raised again"   // ilert is told again of an open alert
+	Repeated What = "repeated"       // ilert is told again of an open alert of which no message tells
 	Merged   What = "merged"         // an open alert was raised, which changes nothing for ilert
 	Accepted What = "accepted"       // a person looks after the alert
 	Held     What = "held"           // an alert waits for the end of another alert or of a silence

@@ -278,6 +278,7 @@ func (w *work) save() error {
 	w.saveGroups()
 	for id := range w.touched {
 		if a := w.rows.Alerts[id]; a != nil {
+			w.scheduleRepeat(a)
 			w.changes.Alerts = append(w.changes.Alerts, a)
 		} else {
 			w.changes.NoAlerts = append(w.changes.NoAlerts, id)

@@ -127,11 +127,14 @@ func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
 	return alerting.Open(ctx, store, bounds)
 }
 
-// restore loads the paces and clocks of an earlier process.
+// restore loads the paces and clocks of an earlier process, and schedules the repeats of open alerts.
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
 	c.pace.restore(c.alerts.Paces(now), now)
 	c.skew.restore(c.alerts.Clocks())
+	if err := c.alerts.UseRepeat(ctx, now, max(c.config.Repeat, 0)); err != nil {
+		return err
+	}
 	if c.config.Address == "" {
 		return nil
 	}

@@ -287,6 +287,9 @@ func (t *tx) derive(k ilert.IntegrationKey) {
 			consider(a.NextTry, class.Kind() == alerting.Others)
 		}
 	}
+	for _, a := range t.repeats[k] {
+		consider(a.RepeatAt, false)
+	}
 	if head := t.head(k); head != nil && !head.Claimed {
 		consider(head.NextTry, false)
 	}

@@ -28,6 +28,9 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 			l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300
 		})
 		m.books[i].useSession("s")
+		m.books[i].repeat = 10 * time.Minute
+		m.books[i].restart()
+		m.books[i].useSession("s")
 	}
 	for step := range steps {
 		m.name = fmt.Sprintf("seed %d, step %d", seed, step)
@@ -159,7 +162,7 @@ func seen(n alerting.Notice) string {
 	if err != nil {
 		panic(err) // it was read from JSON
 	}
-	return fmt.Sprintf("%v %d %s %s %v %s", n.IntegrationKey, n.Tries, n.TraceParent, n.Path, n.Unproven, event)
+	return fmt.Sprintf("%v %d %s %s %v %v %s", n.IntegrationKey, n.Tries, n.TraceParent, n.Path, n.Repeat, n.Unproven, event)
 }
 
 // claims claims notices within small random budgets.

@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"prefix", prefixTests},
 		{"redelivery", redeliveryTests},
 		{"repeat", repeatTests},
+		{"repetition", repetitionTests},
 		{"ruleend", ruleEndTests},
 		{"revive", reviveTests},
 		{"silence", silenceTests},
