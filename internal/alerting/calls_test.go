@@ -78,6 +78,11 @@ func (t countingTx) FindAlerts(ctx context.Context, after alerting.AlertID, limi
 	return t.Tx.FindAlerts(ctx, after, limit)
 }
 
+func (t countingTx) FindResolutions(ctx context.Context, after alerting.AlertID, limit int) ([]alerting.Resolution, error) {
+	*t.calls++
+	return t.Tx.FindResolutions(ctx, after, limit)
+}
+
 func (t countingTx) FindOutbox(ctx context.Context, which alerting.OutboxQuery) ([]alerting.Stored, error) {
 	*t.calls++
 	return t.Tx.FindOutbox(ctx, which)

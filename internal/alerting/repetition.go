@@ -44,7 +44,7 @@ func (a *Alert) repeatDelay(interval time.Duration) time.Duration {
 // isRepeated reports whether the alert is one that is to be repeated: ilert has taken it as it is, and nobody looks
 // after it. A storm stands for its members.
 func (a *Alert) isRepeated() bool {
-	return a.Desired == ilert.Alert && a.Told == ilert.Alert && !a.Pending && !a.Claimed && a.Storm != InStorm
+	return a.Desired == ilert.Alert && a.Told == ilert.Alert && !a.Pending && !a.Claimed && a.Storm != InStorm && a.Shown != ShownAccepted
 }
 
 // scheduleRepeat sets the time at which an alert that has changed is repeated, unless it has one. It takes the time
@@ -59,12 +59,17 @@ func (w *work) scheduleRepeat(a *Alert) {
 	}
 }
 
-// putOffRepeat puts off the repeat of an alert that a person has silenced until the silence is over, and reports whether
-// the alert must not be repeated now.
+// putOffRepeat puts off the repeat of an alert that a person has silenced until the silence is over, and of one that looks
+// look after. It reports whether the alert must not be repeated now.
 func (w *work) putOffRepeat(a *Alert, now time.Time) bool {
 	interval := w.repeatInterval(a)
 	if interval <= 0 { // as the rule or the configuration have it now
 		a.RepeatAt = time.Time{}
+		w.keep(a)
+		return true
+	}
+	if a.Shown != ShownClosed && now.Before(w.engine.lookedUntil[a.ID.Integration]) {
+		a.RepeatAt = now.Add(interval).Truncate(time.Millisecond)
 		w.keep(a)
 		return true
 	}
@@ -120,6 +125,7 @@ func (a *Alert) settleRepeat(answer *Answer) {
 	case Taken:
 		if a.Told == ilert.Alert || a.isUnsure() {
 			a.ToldAt = answer.At
+			a.noteOpened(false, answer.At)
 		}
 		a.RepeatAt, a.Tries = time.Time{}, 0
 	case Refused:
@@ -159,7 +165,7 @@ func (e *Engine) UseRepeat(ctx context.Context, at time.Time, interval time.Dura
 func (w *work) rescheduleRepeat(a *Alert, at time.Time) {
 	was := a.RepeatAt
 	interval := w.repeatInterval(a)
-	if latest := a.ToldAt.Add(interval + interval/repeatSpread); was.After(latest) { // the interval was longer
+	if latest := a.ToldAt.Add(interval + interval/repeatSpread); was.After(latest) && a.Shown != ShownClosed { // the interval was longer
 		a.RepeatAt = time.Time{}
 	}
 	if w.scheduleRepeat(a); !a.RepeatAt.IsZero() && a.RepeatAt.Before(at) {

@@ -63,6 +63,8 @@ type Tx interface {
 	FindWork(ctx context.Context, now time.Time, lanes []LaneQuery) ([]LaneWork, error)
 	// FindAlerts returns up to limit alerts whose identities come after one, in their order.
 	FindAlerts(ctx context.Context, after AlertID, limit int) ([]*Alert, error)
+	// FindResolutions returns up to limit resolutions whose identities come after one, in their order.
+	FindResolutions(ctx context.Context, after AlertID, limit int) ([]Resolution, error)
 	// FindWaiting returns alerts that wait, for each query up to Limit.
 	FindWaiting(ctx context.Context, queries []WaitingQuery) ([][]*Alert, error)
 	// JoinStorms makes alerts members of storms: for each join up to Limit alerts of its rule and integration key
@@ -256,6 +258,10 @@ type Changes struct {
 	NoAlerts    []AlertID
 	Ended       map[AlertID]Report
 	EndedBefore time.Time // delete the reports up to this time; zero: none
+
+	Resolutions       []Resolution // replace those of the same identities
+	NoResolutions     []AlertID
+	ResolutionsBefore time.Time // delete those up to this time; zero: none
 
 	Groups    []*Group  // without their members
 	NoGroups  []GroupID // and their members, which are deleted before Members are written

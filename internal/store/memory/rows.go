@@ -19,6 +19,7 @@ type rows struct {
 	pending map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // the pending ones of alerts
 	repeats map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // those of alerts that are to be repeated
 	ended   map[alerting.AlertID]alerting.Report
+	ends    map[alerting.AlertID]alerting.Resolution
 	groups  map[alerting.GroupID]*alerting.Group // without members
 	members map[alerting.GroupID]map[string]alerting.GroupMember
 
@@ -76,6 +77,7 @@ func newRows() *rows {
 	return &rows{
 		alerts: map[alerting.AlertID]*alerting.Alert{}, pending: map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert{},
 		repeats: map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert{},
+		ends:    map[alerting.AlertID]alerting.Resolution{},
 		ended:   map[alerting.AlertID]alerting.Report{}, groups: map[alerting.GroupID]*alerting.Group{},
 		members: map[alerting.GroupID]map[string]alerting.GroupMember{}, lanes: map[ilert.IntegrationKey]lane{},
 		outbox: map[int64]*alerting.OutboxItem{}, queues: map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem{},
@@ -92,6 +94,7 @@ func newRows() *rows {
 func (r *rows) clone() *rows {
 	c := *r
 	c.alerts, c.ended, c.groups, c.members = maps.Clone(r.alerts), maps.Clone(r.ended), maps.Clone(r.groups), maps.Clone(r.members)
+	c.ends = maps.Clone(r.ends)
 	c.lanes, c.outbox, c.proven, c.letters = maps.Clone(r.lanes), maps.Clone(r.outbox), maps.Clone(r.proven), maps.Clone(r.letters)
 	c.devices, c.tallies, c.matched = maps.Clone(r.devices), maps.Clone(r.tallies), maps.Clone(r.matched)
 	c.silences, c.closings = maps.Clone(r.silences), maps.Clone(r.closings)
@@ -222,6 +225,7 @@ func copyAlert(a *alerting.Alert) *alerting.Alert {
 	c := *a
 	c.ToldAt, c.AgeAt, c.EndsAt, c.NextTry, c.Report.At = kept(a.ToldAt), kept(a.AgeAt), kept(a.EndsAt), kept(a.NextTry), kept(a.Report.At)
 	c.EndsAfter, c.EndHeldUntil = a.EndsAfter.Truncate(time.Millisecond), kept(a.EndHeldUntil)
+	c.DiffersSince = kept(a.DiffersSince)
 	c.Repeat, c.RepeatAt, c.OpenedAt = a.Repeat.Truncate(time.Millisecond), kept(a.RepeatAt), kept(a.OpenedAt)
 	c.Cause = copyCause(a.Cause)
 	return &c

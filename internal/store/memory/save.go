@@ -19,6 +19,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 	}
 	touched := map[ilert.IntegrationKey]struct{}{}
 	t.saveAlerts(changes, touched)
+	t.saveResolutions(changes)
 	t.saveGroups(changes)
 	t.saveOutbox(changes, touched)
 	t.saveLetters(changes)

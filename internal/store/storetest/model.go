@@ -28,7 +28,7 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 			l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300
 		})
 		m.books[i].useSession("s")
-		m.books[i].repeat = 10 * time.Minute
+		m.books[i].repeat, m.books[i].looks = 10*time.Minute, true
 		m.books[i].restart()
 		m.books[i].useSession("s")
 	}
@@ -93,7 +93,7 @@ func (m *model) now() time.Time { return m.books[0].now }
 
 func (m *model) step() {
 	m.t.Helper()
-	switch m.r.IntN(21) {
+	switch m.r.IntN(22) {
 	default:
 		m.messages()
 	case 0, 1, 2, 3:
@@ -110,6 +110,8 @@ func (m *model) step() {
 		m.waits()
 	case 13:
 		m.orders()
+	case 14:
+		m.looks()
 	}
 }
 

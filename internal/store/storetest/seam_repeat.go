@@ -14,6 +14,7 @@ import (
 var repeatSeamTests = []func(*testing.T, *seam){
 	testRepeatsAreFoundWhenTheyAreDue,
 	testAlertsAreFoundInTheOrderOfTheirIdentities,
+	testResolutionsAreKeptUntilTheyAreDeleted,
 }
 
 // toRepeat returns an alert that is to be repeated some seconds after start.
@@ -87,4 +88,28 @@ func testAlertsAreFoundInTheOrderOfTheirIdentities(t *testing.T, s *seam) {
 		}
 	}
 	assert.Equal(t, want, all)
+}
+
+func testResolutionsAreKeptUntilTheyAreDeleted(t *testing.T, s *seam) {
+	one := alerting.Resolution{
+		ID: alerting.AlertID{Integration: doors, Folded: "a"}, AlertKey: "A", Rule: "r", Storm: true, Body: "{}", Priority: "LOW", Since: in(1), At: in(2),
+	}
+	other := alerting.Resolution{ID: alerting.AlertID{Folded: "b"}, At: in(3)}
+	found := func(after alerting.AlertID, limit int) (all []alerting.Resolution) {
+		s.view(func(tx alerting.Tx) (err error) {
+			all, err = tx.FindResolutions(t.Context(), after, limit)
+			return err
+		})
+		return all
+	}
+	s.save(alerting.Changes{Resolutions: []alerting.Resolution{one, other}})
+	s.restart()
+	assert.Equal(t, []alerting.Resolution{other, one}, found(alerting.AlertID{}, 9))
+	assert.Equal(t, []alerting.Resolution{other}, found(alerting.AlertID{}, 1))
+	assert.Equal(t, []alerting.Resolution{one}, found(other.ID, 9))
+	one.At = in(5)
+	s.save(alerting.Changes{Resolutions: []alerting.Resolution{one}, NoResolutions: []alerting.AlertID{one.ID}, ResolutionsBefore: in(3)})
+	assert.Equal(t, []alerting.Resolution{one}, found(alerting.AlertID{}, 9))
+	s.save(alerting.Changes{NoResolutions: []alerting.AlertID{one.ID}})
+	assert.Empty(t, found(alerting.AlertID{}, 9))
 }

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"hold", holdTests},
 		{"lane", laneTests},
 		{"letter", letterTests},
+		{"look", lookTests},
 		{"outbox", outboxTests},
 		{"prefix", prefixTests},
 		{"redelivery", redeliveryTests},
