@@ -25,7 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
+	"github.com/mps-events/mps-events/internal/ilertsim"
 )
 
 // TestMain runs the command instead of the tests if a test has started this binary for that.
@@ -124,11 +124,11 @@ func (r running) devices() []device {
 	return devices
 }
 
-func (r running) alerts() []ilertsim.Alert {
+func (r running) alerts() []pageAlert {
 	r.t.Helper()
 	_, answer := r.call("GET", "/sim/alerts", "")
 	require.True(r.t, strings.HasPrefix(answer, "["), answer)
-	var alerts []ilertsim.Alert
+	var alerts []pageAlert
 	require.NoError(r.t, json.Unmarshal([]byte(answer), &alerts))
 	return alerts
 }

@@ -15,18 +15,6 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// serveIlert adds the routes of the stand-in for ilert. They are not behind the middleware, so calls
-// of them make no events.
-func (s *simulator) serveIlert(router gin.IRoutes) {
-	router.POST("/api/events", gin.WrapF(s.ilert.Events))
-	router.POST("/api/v1/mqtt/:key", gin.WrapF(s.ilert.MQTT))
-	router.POST("/api/v1/events/mqtt/:key", gin.WrapF(s.ilert.MQTT))
-	accept := func(c *gin.Context) { c.Status(http.StatusAccepted) } // the page shows no heartbeats
-	router.GET("/api/heartbeats/:key", accept)
-	router.HEAD("/api/pings/:key", accept)
-	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.ilert.Alerts()) })
-}
-
 // servePage adds the routes of the page: its files, its data, and the actions of its buttons.
 func (s *simulator) servePage(router gin.IRoutes) {
 	files, err := fs.Sub(pageFiles, "page")
@@ -55,6 +43,7 @@ func (s *simulator) servePage(router gin.IRoutes) {
 	router.GET("/openapi.json", func(c *gin.Context) { c.JSON(http.StatusOK, mps.Document()) })
 	router.GET("/sim/feed", s.feed)
 	router.GET("/sim/numbers", func(c *gin.Context) { c.JSON(http.StatusOK, s.count(c)) })
+	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.pageAlerts(s.ilert.Alerts())) })
 	router.GET("/sim/scenarios", func(c *gin.Context) { c.JSON(http.StatusOK, s.player.list()) })
 	router.POST("/sim/scenarios/:id", s.pressScenario)
 	router.POST("/sim/devices/:guid/:change", s.changeDevice)

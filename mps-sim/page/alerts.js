@@ -27,7 +27,7 @@ export function paintAlerts() {
   const shown = newest.map(a => {
     if (!items.has(a.id)) items.set(a.id, makeItem())
     const item = items.get(a.id), [summary, list, state] = item.children
-    const since = Date.parse(a.createdAt), end = isOpen(a) ? Date.now() : Date.parse(a.updatedAt)
+    const since = Date.parse(a.reportTime), end = isOpen(a) ? Date.now() : Date.parse(a.resolvedOn)
     const low = a.priority === 'LOW'
     look(item, `${low ? 'low' : 'high'} ${isOpen(a) ? 'open' : 'ended'}`)
     say(summary, named(a.summary.replace(largeNumber, number)))
