@@ -45,6 +45,8 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		DryRun:         f.dryRun,
 		Rate:           int(f.rate),
 		Repeat:         f.repeat,
+		IlertAPIKey:    f.apiKey,
+		IlertPoll:      f.poll,
 
 		MaxDeadLetters: int(f.maxLetters), MaxDeadLetterBytes: int64(f.maxLetterMiB) << 20, MaxDeadLetterAge: f.maxLetterAge,
 		DecisionLog: f.decisionLog, DecisionLogSize: int64(f.decisionLogSize), DecisionLogKeep: int(f.decisionLogKeep),
@@ -66,7 +68,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 
 // checkValues returns an error for the first flag whose own value is wrong.
 func (f *daemonFlags) checkValues(cmd *cobra.Command, key string) error {
-	if err := cmp.Or(checkKey(keyVariable, key), checkKey("--event_key", f.eventKey), f.checkListener(cmd)); err != nil {
+	if err := cmp.Or(checkKey(keyVariable, key), checkKey("--event_key", f.eventKey), checkKey("--ilert_api_key", f.apiKey), f.checkListener(cmd)); err != nil {
 		return err
 	}
 	switch {
@@ -76,6 +78,8 @@ func (f *daemonFlags) checkValues(cmd *cobra.Command, key string) error {
 		return fmt.Errorf("--max_skew %v: want a positive duration", f.maxSkew)
 	case f.repeat != 0 && f.repeat < time.Second:
 		return fmt.Errorf("--repeat %v: want 0, or a second at least", f.repeat)
+	case f.poll < time.Second:
+		return fmt.Errorf("--ilert_poll %v: want a second at least", f.poll)
 	case f.mqttQoS > 2:
 		return fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)
 	}

@@ -42,6 +42,8 @@ type daemonFlags struct {
 	ilertURL, heartbeatURL, mqttURL string
 	rate                            uint16
 	repeat                          time.Duration
+	apiKey                          string
+	poll                            time.Duration
 	rules                           rulesFlags
 	dryRun                          bool
 }
@@ -61,6 +63,8 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.repeat, "repeat", 4*time.Hour, "time after which an alert of HIGH priority that stays true is sent again without a message, others after six times as long; 0: never")
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
+	flags.StringVar(&f.apiKey, "ilert_api_key", "", "API key of a user of ilert who may read alerts and alert sources: what ilert shows is looked at, and mended where it differs")
+	flags.DurationVar(&f.poll, "ilert_poll", 5*time.Minute, "with --ilert_api_key: interval at which what ilert shows is looked at")
 	f.letterFlags(flags)
 	f.decisionFlags(flags)
 	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "greatest lag of a server's clock before the log and /status name the server")
