@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"strings"
 
 	"github.com/mps-events/mps-events/internal/alerting"
@@ -9,7 +10,8 @@ import (
 
 const alertColumns = `integration_key, folded_key, alert_key, rule, windowed, grp, epoch, desired, told, told_at, body, priority,
 	age_at, ends_at, said_at, said_by, version, pending, listing, claimed, tries, next_try, storm, size, untold, max_listed,
-	unless, held_by, silence, filter, topic, payload, received_at, properties, ends_after, held_until`
+	unless, held_by, silence, filter, topic, payload, received_at, properties, ends_after, held_until,
+	repeat, repeat_at, opened_at, shown, differs_since`
 
 func scanAlert(r *row) *alerting.Alert {
 	return &alerting.Alert{
@@ -20,6 +22,7 @@ func scanAlert(r *row) *alerting.Alert {
 		Version: r.int64(), Pending: r.bool(), Listing: r.bool(), Claimed: r.bool(), Tries: r.int(), NextTry: r.time(),
 		Storm: alerting.StormRole(r.int()), Size: r.int(), Untold: r.int(), MaxListed: r.int(),
 		Unless: r.text(), HeldBy: r.text(), Silence: r.int64(), Cause: scanCause(r), EndsAfter: r.duration(), EndHeldUntil: r.time(),
+		Repeat: r.duration(), RepeatAt: r.time(), OpenedAt: r.time(), Shown: alerting.Shown(r.text()), DiffersSince: r.time(),
 	}
 }
 
@@ -83,6 +86,13 @@ func (t *tx) loadAlerts(keys *alerting.Keys, rows *alerting.Rows) error {
 	return nil
 }
 
+// FindAlerts returns alerts whose identities come after one.
+func (t *tx) FindAlerts(_ context.Context, after alerting.AlertID, limit int) (all []*alerting.Alert, err error) {
+	err = t.each(func(r *row) { all = append(all, scanAlert(r)) }, `SELECT `+alertColumns+` FROM alert
+		WHERE (integration_key, folded_key) > (?, ?) ORDER BY integration_key, folded_key LIMIT ? + 0`, after.Integration.Text(), after.Folded, limit)
+	return all, err
+}
+
 func (t *tx) saveAlerts(c *alerting.Changes) error {
 	for key, folded := range foldedOf(c.NoAlerts) {
 		t.touchLane(key)
@@ -98,7 +108,8 @@ func (t *tx) saveAlerts(c *alerting.Changes) error {
 			millis(a.AgeAt), millis(a.EndsAt), millis(a.Report.At), a.Report.Source,
 			a.Version, a.Pending, a.Listing, a.Claimed, a.Tries, millis(a.NextTry), int(a.Storm), a.Size, a.Untold, a.MaxListed,
 			a.Unless, a.HeldBy, a.Silence, a.Cause.Filter, a.Cause.Topic, blob(a.Cause.Payload), millis(a.Cause.ReceivedAt), string(a.Cause.Properties),
-			a.EndsAfter.Milliseconds(), millis(a.EndHeldUntil), int(a.Class()))
+			a.EndsAfter.Milliseconds(), millis(a.EndHeldUntil),
+			a.Repeat.Milliseconds(), millis(a.RepeatAt), millis(a.OpenedAt), string(a.Shown), millis(a.DiffersSince), int(a.Class()))
 		if err != nil {
 			return err
 		}

@@ -52,6 +52,7 @@ func testAnAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 			Report: alerting.Report{At: in(4), Source: "s"}, Version: 5, Pending: true, Listing: true, Claimed: true, Tries: 6, NextTry: in(7),
 			Storm: alerting.IsStorm, Size: 8, Untold: 9, MaxListed: 10,
 			EndsAfter: time.Minute, EndHeldUntil: in(13), Unless: `["u"]`, HeldBy: "u", Silence: 12,
+			Repeat: -time.Minute, RepeatAt: in(14), OpenedAt: in(15), Shown: alerting.ShownMissing, DiffersSince: in(16),
 			Cause: alerting.Cause{Filter: "f", Topic: "t", Payload: []byte{0, 255}, ReceivedAt: in(11), Properties: `[{"Key":"k","Value":"v"}]`},
 		}
 		s.save(alertsOf(a))
