@@ -208,6 +208,40 @@ func TestADeviceThatDoesNotObeyIsAnAlertUntilItDoes(t *testing.T) {
 	assert.Equal(t, "the device has obeyed", r.alerts()[0].EndedBy)
 }
 
+func TestPeopleActAtTheStandInForIlert(t *testing.T) {
+	r := start(t, noEnv, "--rate=0")
+	event := func(eventType, key string) {
+		status, answer := r.call("POST", "/api/events", fmt.Sprintf(`{"integrationKey":"mine","eventType":%q,"summary":"s","alertKey":%q}`, eventType, key))
+		assert.Equal(t, http.StatusAccepted, status, answer)
+	}
+	press := func(path string, want int) {
+		status, answer := r.call("POST", path, "")
+		assert.Equal(t, want, status, answer)
+	}
+	event("ALERT", "a")
+	press("/sim/alerts/1/accept", http.StatusNoContent)
+	assert.Equal(t, ilertsim.Accepted, r.alerts()[0].Status)
+	press("/sim/alerts/1/resolve", http.StatusNoContent)
+	assert.Equal(t, "closed by you", r.alerts()[0].EndedBy)
+	press("/sim/alerts/1/resolve", http.StatusNotFound)
+	press("/sim/alerts/1/delete", http.StatusNotFound)
+	press("/sim/alerts/x/accept", http.StatusNotFound)
+	press("/sim/ilert/maintenance", http.StatusNoContent)
+	assert.Equal(t, ilertMaintenance, r.numbers().Ilert)
+	event("ALERT", "a")
+	assert.Len(t, r.alerts(), 1)
+	press("/sim/ilert/working", http.StatusNoContent)
+	press("/sim/ilert/broken", http.StatusNotFound)
+	event("ALERT", "a")
+	assert.Len(t, r.alerts(), 2)
+
+	status, answer := r.ask("GET", "/api/alerts?states=PENDING", map[string]string{"Authorization": "Bearer " + standInKey})
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, answer, `"id":2,"alertKey":"a"`)
+	status, _ = r.ask("GET", "/api/alert-sources", nil)
+	assert.Equal(t, http.StatusUnauthorized, status)
+}
+
 func (r running) numbers() (n numbers) {
 	r.t.Helper()
 	_, answer := r.call("GET", "/sim/numbers", "")
