@@ -84,6 +84,7 @@ var house = []room{
 		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/store/memory",
 	}, []string{paho}},
 	{"internal/days", []string{"event", "internal/openamt", "internal/decision"}, nil}, // only tests import it
+	{"internal/ilertsim", []string{"internal/ilert"}, nil},
 	{"internal/webguard", nil, nil},
 	{"internal/broker", []string{"internal/mqttconn", "internal/webguard"}, []string{mochi, websocket}},
 	{"internal/broker/brokertest", []string{"internal/broker"}, []string{paho, testify}},
@@ -94,7 +95,7 @@ var house = []room{
 		"internal/alerting", "internal/store/sqlite", "internal/consumer", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal",
 	}, []string{cobra, pflag}},
 	{"mps-sim", []string{
-		"event", "internal/openamt", "internal/redact", "internal/mqtttopic", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/alerting", "internal/store/memory", "internal/consumer", "internal/webguard",
+		"event", "internal/openamt", "internal/redact", "internal/mqtttopic", "internal/mqttconn", "publisher", "middleware", "internal/ilert", "internal/ilertsim", "internal/alerting", "internal/store/memory", "internal/consumer", "internal/webguard",
 		"internal/broker",
 	}, []string{gin, paho, pflag, websocket}},
 }

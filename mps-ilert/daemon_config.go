@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,12 +44,18 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 		LookForIlert:   true,
 		DryRun:         f.dryRun,
 		Rate:           int(f.rate),
+		Repeat:         f.repeat,
+		IlertAPIKey:    f.apiKey,
+		IlertPoll:      f.poll,
 
 		MaxDeadLetters: int(f.maxLetters), MaxDeadLetterBytes: int64(f.maxLetterMiB) << 20, MaxDeadLetterAge: f.maxLetterAge,
 		DecisionLog: f.decisionLog, DecisionLogSize: int64(f.decisionLogSize), DecisionLogKeep: int(f.decisionLogKeep),
 	}
 	if f.rate == 0 {
 		config.Rate = -1 // no limit
+	}
+	if f.repeat == 0 {
+		config.Repeat = -1 // never
 	}
 	if f.file != "" {
 		config.OpenStore = func(ctx context.Context) (alerting.Store, error) { return sqlite.Open(ctx, f.file) }
@@ -61,7 +68,7 @@ func (f *daemonFlags) config(cmd *cobra.Command) (consumer.Config, error) {
 
 // checkValues returns an error for the first flag whose own value is wrong.
 func (f *daemonFlags) checkValues(cmd *cobra.Command, key string) error {
-	if err := cmp.Or(checkKey(keyVariable, key), checkKey("--event_key", f.eventKey), f.checkListener(cmd)); err != nil {
+	if err := cmp.Or(checkKey(keyVariable, key), checkKey("--event_key", f.eventKey), checkKey("--ilert_api_key", f.apiKey), f.checkListener(cmd)); err != nil {
 		return err
 	}
 	switch {
@@ -69,6 +76,10 @@ func (f *daemonFlags) checkValues(cmd *cobra.Command, key string) error {
 		return errors.New("--mqtt_name: want a client id")
 	case f.maxSkew <= 0:
 		return fmt.Errorf("--max_skew %v: want a positive duration", f.maxSkew)
+	case f.repeat != 0 && f.repeat < time.Second:
+		return fmt.Errorf("--repeat %v: want 0, or a second at least", f.repeat)
+	case f.poll < time.Second:
+		return fmt.Errorf("--ilert_poll %v: want a second at least", f.poll)
 	case f.mqttQoS > 2:
 		return fmt.Errorf("--mqtt_qos %d: want 0, 1 or 2", f.mqttQoS)
 	}

@@ -41,11 +41,14 @@ type daemonFlags struct {
 	heartbeat                       string
 	ilertURL, heartbeatURL, mqttURL string
 	rate                            uint16
+	repeat                          time.Duration
+	apiKey                          string
+	poll                            time.Duration
 	rules                           rulesFlags
 	dryRun                          bool
 }
 
-const notSupportedYet = "not supported yet: mps-ilert listens to MQTT and HTTP, not to Kafka, and asks ilert nothing"
+const notSupportedYet = "not supported yet: mps-ilert listens to MQTT and HTTP, not to Kafka, and asks ilert for no schedules"
 
 // notSupported are flags of ilagent for Kafka and escalation policies.
 var notSupported = []string{
@@ -57,8 +60,11 @@ func (f *daemonFlags) otherFlags(flags *pflag.FlagSet) {
 	f.rules.add(flags)
 	flags.BoolVar(&f.dryRun, "dry_run", false, "log the events for ilert and send none; may run beside the daemon")
 	flags.Uint16Var(&f.rate, "rate", 48, "requests a minute for each integration key; ilert takes about 50; 0: no limit")
+	flags.DurationVar(&f.repeat, "repeat", 4*time.Hour, "time after which an alert of HIGH priority that stays true is sent again without a message, others after six times as long; 0: never")
 	flags.StringVar(&f.eventKey, "event_key", "", "integration key for all messages, whatever they say")
 	flags.StringVar(&f.ilertURL, "ilert_url", ilert.DefaultURL, "ilert's API")
+	flags.StringVar(&f.apiKey, "ilert_api_key", "", "API key of a user of ilert who may read alerts and alert sources: what ilert shows is looked at, and mended where it differs")
+	flags.DurationVar(&f.poll, "ilert_poll", 5*time.Minute, "with --ilert_api_key: interval at which what ilert shows is looked at")
 	f.letterFlags(flags)
 	f.decisionFlags(flags)
 	flags.DurationVar(&f.maxSkew, "max_skew", time.Minute, "greatest lag of a server's clock before the log and /status name the server")

@@ -14,7 +14,7 @@ import (
 
 // secrets are the flags whose values nobody else may see. The variable of each has a twin, with
 // _FILE at its end, that names a file.
-var secrets = []string{"event_key", "heartbeat", "integration_key", "mqtt_password", "http_token"}
+var secrets = []string{"event_key", "heartbeat", "ilert_api_key", "integration_key", "mqtt_password", "http_token"}
 
 // isSecret reports whether the value of a flag is a secret.
 func isSecret(flag string) bool {
@@ -26,8 +26,16 @@ func isSecret(flag string) bool {
 	return false
 }
 
+// apiKeyVariable is the variable of --ilert_api_key, as other tools for ilert name it.
+const apiKeyVariable = "ILERT_API_KEY"
+
 // variable returns the environment variable of a flag.
-func variable(flag string) string { return "MPS_ILERT_" + strings.ToUpper(flag) }
+func variable(flag string) string {
+	if flag == "ilert_api_key" {
+		return apiKeyVariable
+	}
+	return "MPS_ILERT_" + strings.ToUpper(flag)
+}
 
 // nameVariables adds to the help of each flag its variable.
 func nameVariables(flags *pflag.FlagSet) {

@@ -53,7 +53,7 @@ func openConsumer(o *options, topics []string, critical, ilertURL string, logger
 		ClientID: mqttconn.RandomClientID("mps-sim-consumer"), SessionExpiry: time.Minute,
 		Topics: topics, RulesFiles: []string{rules}, Options: map[string]string{"critical": critical},
 		OpenStore: func(context.Context) (alerting.Store, error) { return memory.New(), nil },
-		IlertURL:  cmp.Or(o.ilertURL, ilertURL), IntegrationKey: cmp.Or(o.ilertKey, "stand-in"), Rate: rate,
+		IlertURL:  cmp.Or(o.ilertURL, ilertURL), IntegrationKey: cmp.Or(o.ilertKey, standInKey), Rate: rate,
 		Logger: logger,
 	})
 	return a, err

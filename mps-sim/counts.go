@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
 // numbers holds all numbers of the page. Each part counts its own: the front door the calls, the
@@ -29,9 +27,9 @@ type numbers struct {
 
 	decisions
 
-	Pages  uint64        `json:"pages"`  // alerts opened at the stand-in; at the real ilert, requests that it accepted
-	Bridge uint64        `json:"bridge"` // alerts that a bridge with one alert per event would have sent
-	Ilert  ilertsim.Mode `json:"ilert"`
+	Pages  uint64    `json:"pages"`  // alerts opened at the stand-in; at the real ilert, requests that it accepted
+	Bridge uint64    `json:"bridge"` // alerts that a bridge with one alert per event would have sent
+	Ilert  ilertMode `json:"ilert"`
 
 	Connected int    `json:"connected"` // devices
 	Devices   int    `json:"devices"`
@@ -54,7 +52,7 @@ func (s *simulator) events() (accepted, acknowledged, waiting, dropped uint64) {
 
 // count returns the current numbers.
 func (s *simulator) count(ctx context.Context) numbers {
-	n := numbers{Servers: len(s.servers), Listening: -1, Ilert: s.ilert.Mode(), Bridge: s.counts.bridge.Load(), Calls: s.counts.calls.Load()}
+	n := numbers{Servers: len(s.servers), Listening: -1, Ilert: s.ilert.getMode(), Bridge: s.counts.bridge.Load(), Calls: s.counts.calls.Load()}
 	for _, v := range s.servers {
 		if !v.dead.Load() {
 			n.ServersUp++
@@ -69,7 +67,7 @@ func (s *simulator) count(ctx context.Context) numbers {
 	n.Pages = n.Delivered
 	if s.options.ilertURL == "" {
 		opened, open := s.ilert.Count()
-		n.Pages, n.Open = opened, uint64(open)
+		n.Pages, n.Open = uint64(opened), uint64(open)
 	}
 	n.Devices, n.Connected, n.Failing = s.fleet.Count()
 	n.CallRate, n.MessageRate, n.AnsweredWell = s.rates.now()

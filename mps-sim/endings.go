@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
+	"github.com/mps-events/mps-events/internal/ilertsim"
 )
 
 // ending is the way in which the alerts of a rule of demo.yaml end.
@@ -27,17 +27,20 @@ var endings = []ending{
 	{"power/", "the device has obeyed", 0},
 }
 
-// howEnded returns the reason for which the embedded consumer has ended an alert, such as "the
+// howEnded returns the reason for which a person or the embedded consumer has ended an alert, such as "the
 // server is online again". It returns an empty string if it does not know, as with rules of the user's own mps-ilert.
 func (s *simulator) howEnded(a ilertsim.Alert) string {
-	if s.alerting.consumer == nil {
+	switch {
+	case a.ByHand:
+		return "closed by you"
+	case s.alerting.consumer == nil:
 		return ""
 	}
 	for _, e := range endings {
 		if !strings.HasPrefix(a.AlertKey, e.key) {
 			continue
 		}
-		if e.age > 0 && a.UpdatedAt.Sub(a.CreatedAt) >= e.age-3*time.Second { // the alert was raised some seconds before ilert got it
+		if e.age > 0 && a.ResolvedOn.Sub(a.ReportTime) >= e.age-3*time.Second { // the alert was raised some seconds before ilert got it
 			return "its rule ends it after a minute"
 		}
 		return e.reason

@@ -9,7 +9,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
 const (
@@ -27,14 +26,14 @@ const (
 // feedMessage is a message to a page with the changes since the message before. Devices and events
 // are arrays, which are shorter in JSON than objects, because there may be very many.
 type feedMessage struct {
-	About     *about           `json:"about,omitempty"` // in the first message
-	Numbers   numbers          `json:"numbers"`
-	Scenarios []scenarioState  `json:"scenarios"`
-	Devices   [][5]any         `json:"devices,omitempty"` // guid, name, site, state, role
-	Gone      []string         `json:"gone,omitempty"`    // guids
-	Events    [][7]any         `json:"events,omitempty"`  // number, time, type, message, method, guid, outcome
-	LeftOut   int              `json:"leftOut,omitempty"` // events since the last message that are not among Events
-	Alerts    []ilertsim.Alert `json:"alerts,omitempty"`  // all, if any has changed
+	About     *about          `json:"about,omitempty"` // in the first message
+	Numbers   numbers         `json:"numbers"`
+	Scenarios []scenarioState `json:"scenarios"`
+	Devices   [][5]any        `json:"devices,omitempty"` // guid, name, site, state, role
+	Gone      []string        `json:"gone,omitempty"`    // guids
+	Events    [][7]any        `json:"events,omitempty"`  // number, time, type, message, method, guid, outcome
+	LeftOut   int             `json:"leftOut,omitempty"` // events since the last message that are not among Events
+	Alerts    []pageAlert     `json:"alerts,omitempty"`  // all, if any has changed
 }
 
 // about is the part of the first message that never changes while mps-sim runs.
@@ -104,10 +103,9 @@ func (r *feedCursor) next(c *gin.Context) feedMessage {
 		}
 		n.Events = append(n.Events, [7]any{m.n, m.event.Timestamp, m.event.Type, m.event.Message, method, m.event.GUID, m.outcome})
 	}
-	n.Alerts, r.alerts = s.ilert.Changed(r.alerts)
-	if len(n.Alerts) > maxFeedAlerts {
-		n.Alerts = n.Alerts[len(n.Alerts)-maxFeedAlerts:]
-	}
+	alerts, version := s.ilert.Changed(r.alerts)
+	r.alerts = version
+	n.Alerts = s.pageAlerts(alerts[max(0, len(alerts)-maxFeedAlerts):])
 	return n
 }
 

@@ -25,7 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mps-events/mps-events/internal/broker/brokertest"
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
+	"github.com/mps-events/mps-events/internal/ilertsim"
 )
 
 // TestMain runs the command instead of the tests if a test has started this binary for that.
@@ -124,11 +124,11 @@ func (r running) devices() []device {
 	return devices
 }
 
-func (r running) alerts() []ilertsim.Alert {
+func (r running) alerts() []pageAlert {
 	r.t.Helper()
 	_, answer := r.call("GET", "/sim/alerts", "")
 	require.True(r.t, strings.HasPrefix(answer, "["), answer)
-	var alerts []ilertsim.Alert
+	var alerts []pageAlert
 	require.NoError(r.t, json.Unmarshal([]byte(answer), &alerts))
 	return alerts
 }
@@ -206,6 +206,40 @@ func TestADeviceThatDoesNotObeyIsAnAlertUntilItDoes(t *testing.T) {
 	require.Eventually(t, is(ilertsim.Resolved), brokertest.Wait, 5*time.Millisecond)
 	assert.Equal(t, 2, r.alerts()[0].Events)
 	assert.Equal(t, "the device has obeyed", r.alerts()[0].EndedBy)
+}
+
+func TestPeopleActAtTheStandInForIlert(t *testing.T) {
+	r := start(t, noEnv, "--rate=0")
+	event := func(eventType, key string) {
+		status, answer := r.call("POST", "/api/events", fmt.Sprintf(`{"integrationKey":"mine","eventType":%q,"summary":"s","alertKey":%q}`, eventType, key))
+		assert.Equal(t, http.StatusAccepted, status, answer)
+	}
+	press := func(path string, want int) {
+		status, answer := r.call("POST", path, "")
+		assert.Equal(t, want, status, answer)
+	}
+	event("ALERT", "a")
+	press("/sim/alerts/1/accept", http.StatusNoContent)
+	assert.Equal(t, ilertsim.Accepted, r.alerts()[0].Status)
+	press("/sim/alerts/1/resolve", http.StatusNoContent)
+	assert.Equal(t, "closed by you", r.alerts()[0].EndedBy)
+	press("/sim/alerts/1/resolve", http.StatusNotFound)
+	press("/sim/alerts/1/delete", http.StatusNotFound)
+	press("/sim/alerts/x/accept", http.StatusNotFound)
+	press("/sim/ilert/maintenance", http.StatusNoContent)
+	assert.Equal(t, ilertMaintenance, r.numbers().Ilert)
+	event("ALERT", "a")
+	assert.Len(t, r.alerts(), 1)
+	press("/sim/ilert/working", http.StatusNoContent)
+	press("/sim/ilert/broken", http.StatusNotFound)
+	event("ALERT", "a")
+	assert.Len(t, r.alerts(), 2)
+
+	status, answer := r.ask("GET", "/api/alerts?states=PENDING", map[string]string{"Authorization": "Bearer " + standInKey})
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, answer, `"id":2,"alertKey":"a"`)
+	status, _ = r.ask("GET", "/api/alert-sources", nil)
+	assert.Equal(t, http.StatusUnauthorized, status)
 }
 
 func (r running) numbers() (n numbers) {

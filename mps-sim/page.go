@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -14,18 +16,6 @@ import (
 
 //go:embed page
 var pageFiles embed.FS
-
-// serveIlert adds the routes of the stand-in for ilert. They are not behind the middleware, so calls
-// of them make no events.
-func (s *simulator) serveIlert(router gin.IRoutes) {
-	router.POST("/api/events", gin.WrapF(s.ilert.Events))
-	router.POST("/api/v1/mqtt/:key", gin.WrapF(s.ilert.MQTT))
-	router.POST("/api/v1/events/mqtt/:key", gin.WrapF(s.ilert.MQTT))
-	accept := func(c *gin.Context) { c.Status(http.StatusAccepted) } // the page shows no heartbeats
-	router.GET("/api/heartbeats/:key", accept)
-	router.HEAD("/api/pings/:key", accept)
-	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.ilert.Alerts()) })
-}
 
 // servePage adds the routes of the page: its files, its data, and the actions of its buttons.
 func (s *simulator) servePage(router gin.IRoutes) {
@@ -55,8 +45,11 @@ func (s *simulator) servePage(router gin.IRoutes) {
 	router.GET("/openapi.json", func(c *gin.Context) { c.JSON(http.StatusOK, mps.Document()) })
 	router.GET("/sim/feed", s.feed)
 	router.GET("/sim/numbers", func(c *gin.Context) { c.JSON(http.StatusOK, s.count(c)) })
+	router.GET("/sim/alerts", func(c *gin.Context) { c.JSON(http.StatusOK, s.pageAlerts(s.ilert.Alerts())) })
 	router.GET("/sim/scenarios", func(c *gin.Context) { c.JSON(http.StatusOK, s.player.list()) })
 	router.POST("/sim/scenarios/:id", s.pressScenario)
+	router.POST("/sim/alerts/:id/:act", s.actOnAlert)
+	router.POST("/sim/ilert/:mode", s.changeIlert)
 	router.POST("/sim/devices/:guid/:change", s.changeDevice)
 }
 
@@ -66,6 +59,33 @@ func (s *simulator) pressScenario(c *gin.Context) {
 		c.JSON(http.StatusNotFound, gin.H{"error": err.Error()})
 		return
 	}
+	c.Status(http.StatusNoContent)
+}
+
+// actOnAlert accepts or closes an alert of the stand-in for ilert, as a person does.
+func (s *simulator) actOnAlert(c *gin.Context) {
+	id, _ := strconv.ParseInt(c.Param("id"), 10, 64) // 0 is the id of no alert
+	acts := map[string]func(int64) error{"accept": s.ilert.Accept, "resolve": s.ilert.Resolve}
+	act := acts[c.Param("act")]
+	if act == nil {
+		c.JSON(http.StatusNotFound, gin.H{"error": fmt.Sprintf("%q: want accept or resolve", c.Param("act"))})
+		return
+	}
+	if err := act(id); err != nil {
+		c.JSON(http.StatusNotFound, gin.H{"error": err.Error()})
+		return
+	}
+	c.Status(http.StatusNoContent)
+}
+
+// changeIlert sets the mode of the stand-in for ilert.
+func (s *simulator) changeIlert(c *gin.Context) {
+	mode := ilertMode(c.Param("mode"))
+	if !slices.Contains([]ilertMode{ilertWorking, ilertDown, ilertMaintenance}, mode) {
+		c.JSON(http.StatusNotFound, gin.H{"error": fmt.Sprintf("%q: want working, down or maintenance", mode)})
+		return
+	}
+	s.ilert.setMode(mode)
 	c.Status(http.StatusNoContent)
 }
 

@@ -59,7 +59,7 @@ func TestWebPagesOfOthersReachNothing(t *testing.T) {
 		for _, call := range []string{
 			"GET " + power, "GET /sim/numbers", "GET /sim/feed", "POST /sim/scenarios/site", "GET /sim/alerts", "POST /sim/devices/" + guid + "/disconnect",
 			"POST /api/v1/amt/power/action/" + guid, "DELETE /api/v1/amt/deactivate/" + guid,
-			"POST /api/events", "POST /api/v1/mqtt/key", "GET /api/heartbeats/key",
+			"POST /api/events", "POST /api/v1/mqtt/key", "GET /api/heartbeats/key", "GET /api/alerts", "POST /sim/alerts/1/resolve", "POST /sim/ilert/down",
 		} {
 			method, path, _ := strings.Cut(call, " ")
 			status, answer := r.ask(method, path, headers)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 )
 
 // scenarios returns all scenarios, the cards "What if ..." of the page, in their order.
@@ -159,8 +158,8 @@ func brokerStops(d time.Duration) func(*scenarioRun) {
 }
 
 func ilertIsDown(p *scenarioRun) {
-	p.sim.ilert.SetMode(ilertsim.Down)
-	back := func() { p.sim.ilert.SetMode(ilertsim.Working) }
+	p.sim.ilert.setMode(ilertDown)
+	back := func() { p.sim.ilert.setMode(ilertWorking) }
 	p.onRepair(back)
 	kiosks := p.healthyDevices(1, func(d fleet.Device) bool { return d.GUID == p.sim.critical })
 	p.disconnect(kiosks)
@@ -173,8 +172,8 @@ func ilertIsDown(p *scenarioRun) {
 }
 
 func ilertInMaintenance(p *scenarioRun) {
-	p.sim.ilert.SetMode(ilertsim.Maintenance)
-	back := func() { p.sim.ilert.SetMode(ilertsim.Working) }
+	p.sim.ilert.setMode(ilertMaintenance)
+	back := func() { p.sim.ilert.setMode(ilertWorking) }
 	p.onRepair(back)
 	all := p.failHalf()
 	p.readStates(all, 20, 5*time.Second)

@@ -18,7 +18,6 @@ import (
 	"github.com/mps-events/mps-events/internal/broker"
 	"github.com/mps-events/mps-events/internal/mqttconn"
 	"github.com/mps-events/mps-events/mps-sim/internal/fleet"
-	"github.com/mps-events/mps-events/mps-sim/internal/ilertsim"
 	"github.com/mps-events/mps-events/mps-sim/internal/mps"
 )
 
@@ -33,7 +32,7 @@ type simulator struct {
 	rps      *server   // publishes activations; it has no REST API
 	counts   counts
 	alerting embeddedConsumer // without a consumer if --consumer=false
-	ilert    *ilertsim.Server
+	ilert    *ilertStandIn
 	stream   *stream
 	traffic  *traffic
 	player   *scenarioPlayer
@@ -49,10 +48,9 @@ type simulator struct {
 func newSimulator(o *options, stderr io.Writer) (s *simulator, err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s = &simulator{
-		options: o, ilert: new(ilertsim.Server), started: time.Now(), relays: make(relays, maxRelays),
+		options: o, ilert: newIlertStandIn(), started: time.Now(), relays: make(relays, maxRelays),
 		fleet: fleet.New(fleet.Config{Devices: o.devices, Sites: o.sites, Seed: o.seed}),
 	}
-	s.ilert.HowEnded = s.howEnded
 	s.api = mps.New(s.fleet, s.connect)
 	s.critical = s.fleet.Critical()
 	s.traffic = newTraffic(s)
@@ -253,13 +251,13 @@ func (s *simulator) router() http.Handler {
 	router.NoRoute(func(c *gin.Context) {
 		c.JSON(http.StatusNotFound, gin.H{"error": "no such page: " + c.Request.URL.Path})
 	})
-	s.serveIlert(router)
 	s.servePage(router)
 	front := http.NewServeMux()
 	front.Handle("/api/v1/", s)
 	front.HandleFunc("GET "+relayPath, s.relay)
-	front.Handle("/api/v1/mqtt/", router) // the stand-in for ilert
-	front.Handle("/api/v1/events/", router)
+	for _, path := range []string{"/api/", "/api/v1/mqtt/", "/api/v1/events/"} {
+		front.Handle(path, s.ilert) // not behind the middleware, so calls of it make no events
+	}
 	front.Handle("/", router)
 	return front
 }

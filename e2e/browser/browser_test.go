@@ -187,6 +187,25 @@ func TestEachWhatIfEndsAsItSays(t *testing.T) {
 	assert.Equal(t, "7 pages", sum[4])
 }
 
+// A visitor acts like a person at ilert: accepts and closes an alert, and puts ilert into maintenance.
+func TestAVisitorActsAtIlert(t *testing.T) {
+	p := open(t, 1440, 900, "light", "--speed=1")
+	p.failOnErrors()
+	const event = `fetch("/api/events", { method: "POST", body: JSON.stringify({ integrationKey: "k", eventType: "ALERT", alertKey: "a", summary: "a door is open" }) })`
+	const button = `[...document.querySelectorAll("#alert-list .open button")].find(b => b.textContent === %q)`
+	p.do(Script(event), Until(patience, button, "Accept"))
+	p.press(button, "Accept")
+	p.do(Until(patience, `document.querySelector("#alert-list .open")?.textContent.includes("accepted")`))
+	p.press(button, "Close")
+	p.do(Until(patience, `document.querySelector("#alert-list .ended")?.textContent.includes("closed by you")`))
+	p.press(`document.querySelector("#maintenance")`)
+	p.do(Until(patience, `document.querySelector("#maintenance").textContent === "End maintenance"`), Script(event))
+	p.press(`document.querySelector("#maintenance")`)
+	p.do(Until(patience, `document.querySelector("#maintenance").textContent === "Begin maintenance"`))
+	assert.Equal(t, "none open", value[string](p, `document.querySelector("#alerts-count").textContent`))
+	p.do(Script(event), Until(patience, `document.querySelector("#alerts-count").textContent === "1 open"`))
+}
+
 // At 20 calls a second every click reaches the element below the pointer.
 func TestNoPressIsLost(t *testing.T) {
 	p := open(t, 1440, 1400, "light", "--rate=20", "--speed=600")

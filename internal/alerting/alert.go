@@ -70,7 +70,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		}
 	case louder && a.Desired == ilert.Alert:
 		a.raisePriority(r, o, counts)
-	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && o.at.Sub(a.ToldAt) >= r.reminder():
+	case a.isRefused(), a.Desired == ilert.Alert && !a.Pending && !a.isLeftInPeace(o.at) && o.at.Sub(a.ToldAt) >= r.reminder():
 		a.setDesired(a.Desired, o)
 		if a.Windowed == r.windowed {
 			a.setText(r)
@@ -81,7 +81,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 			a.Body = textOf(r.Event) // what waits takes the newest text along
 		}
 	}
-	a.Unless = foldedList(r.Unless)
+	a.Unless, a.Repeat = foldedList(r.Unless), r.Repeat
 	a.prolong(r, o.at)
 }
 
@@ -214,6 +214,7 @@ func (a *Alert) cancelMembers(o *origin, counts tallies) {
 func (a *Alert) markClaimed(n *Notice) {
 	a.Claimed = true
 	switch {
+	case n.Repeat: // the alert is open as before, whether the notice arrives or not
 	case n.Event.EventType == ilert.Accept: // the alert is open whether the notice arrives or not
 		a.Told = ilert.Accept
 	case isAccepted(a.Told):
@@ -228,6 +229,10 @@ func (a *Alert) markClaimed(n *Notice) {
 func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	n := &answer.Notice
 	a.Claimed = false
+	if n.Repeat {
+		a.settleRepeat(answer)
+		return false
+	}
 	newest := a.Version == n.version
 	switch answer.Result {
 	case Taken:
@@ -260,13 +265,29 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	return !a.Pending && a.Told == Nothing && a.Desired == ilert.Resolve
 }
 
+// noteOpened notes that ilert has taken the alert, and with it opens a new one if it has none.
+func (a *Alert) noteOpened(first bool, at time.Time) {
+	if first || a.OpenedAt.IsZero() || a.Shown == ShownClosed {
+		a.OpenedAt = at
+	}
+	if a.Shown == ShownClosed {
+		a.Shown = ShownUnknown
+	}
+}
+
 // settleTaken settles a notice that ilert took.
 func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 	n := &answer.Notice
+	if n.Event.EventType == ilert.Alert {
+		a.noteOpened(n.told == Nothing, answer.At)
+	}
 	a.Told, a.ToldAt = n.Event.EventType, answer.At
 	switch {
 	case a.Told == ilert.Resolve:
 		a.Told = Nothing // nothing is open
+		if a.open() {    // it has begun again
+			a.Shown, a.DiffersSince, a.OpenedAt = ShownUnknown, time.Time{}, time.Time{}
+		}
 	case a.Told == ilert.Alert && isAccepted(n.told):
 		a.Told = ilert.Accept // it may still be accepted
 	}

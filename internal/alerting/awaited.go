@@ -30,6 +30,7 @@ type Awaited struct {
 	AlertKey    string
 	Body        string
 	Unless      string        // see Alert.Unless
+	Repeat      time.Duration // see Alert.Repeat
 	Count       *AwaitedCount // of recent messages; nil without AtLeast, and before the first message
 
 	saved   time.Duration // Heard as the store has it
@@ -199,7 +200,7 @@ func (w *work) hear(h decision.Heard, o *origin) {
 
 // set sets the condition and the alert of the rule. It keeps the texts if the new ones are longer than there is room for.
 func (a *Awaited) set(h *decision.Heard, room int64) {
-	a.After, a.AtLeast, a.Age, a.Integration = h.Absence.After, h.Absence.AtLeast, h.Raise.Age, h.Raise.Key.Integration
+	a.After, a.AtLeast, a.Age, a.Repeat, a.Integration = h.Absence.After, h.Absence.AtLeast, h.Raise.Age, h.Raise.Repeat, h.Raise.Key.Integration
 	body, unless := textOf(h.Raise.Event), foldedList(h.Raise.Unless)
 	same := body == a.Body && unless == a.Unless && h.Raise.Key.Alert == a.AlertKey
 	if same || a.Body != "" && int64(len(body)+len(unless)-len(a.Body)-len(a.Unless)) > room {
@@ -227,7 +228,8 @@ func (a *Awaited) count(absence *decision.Absence, o *origin, listening bool) {
 
 // sameRule reports whether nothing of the rule and of the alert's key has changed since the last message.
 func (a *Awaited) sameRule(b *Awaited) bool {
-	return a.After == b.After && a.AtLeast == b.AtLeast && a.Count.hasUsual() == b.Count.hasUsual() && a.Age == b.Age && a.Integration == b.Integration && a.AlertKey == b.AlertKey && a.Unless == b.Unless
+	return a.After == b.After && a.AtLeast == b.AtLeast && a.Count.hasUsual() == b.Count.hasUsual() && a.Age == b.Age && a.Repeat == b.Repeat &&
+		a.Integration == b.Integration && a.AlertKey == b.AlertKey && a.Unless == b.Unless
 }
 
 // endSilence ends an alert that the silence of a group has raised, if it is loaded.
@@ -344,7 +346,8 @@ func (w *work) endWait(a *Awaited, now time.Time) error {
 	silent.Heard = w.engine.listening.Clock - a.After // its age counts from now
 	w.engine.memory.Unlock()
 	w.keepAwaited(&silent)
-	r := decision.Raise{Rule: a.ID.Rule, Key: decision.Key{Integration: a.Integration, Alert: a.AlertKey}, Age: a.age(), Unless: listOf(a.Unless)}
+	key := decision.Key{Integration: a.Integration, Alert: a.AlertKey}
+	r := decision.Raise{Rule: a.ID.Rule, Key: key, Age: a.age(), Repeat: a.Repeat, Unless: listOf(a.Unless)}
 	if err := json.Unmarshal([]byte(a.Body), &r.Event); err != nil {
 		return fmt.Errorf("alerting: the text of the silence of %s: %w", a.AlertKey, err)
 	}

@@ -73,6 +73,16 @@ func (t countingTx) FindLetters(ctx context.Context, which alerting.LetterQuery)
 	return t.Tx.FindLetters(ctx, which)
 }
 
+func (t countingTx) FindAlerts(ctx context.Context, after alerting.AlertID, limit int) ([]*alerting.Alert, error) {
+	*t.calls++
+	return t.Tx.FindAlerts(ctx, after, limit)
+}
+
+func (t countingTx) FindResolutions(ctx context.Context, after alerting.AlertID, limit int) ([]alerting.Resolution, error) {
+	*t.calls++
+	return t.Tx.FindResolutions(ctx, after, limit)
+}
+
 func (t countingTx) FindOutbox(ctx context.Context, which alerting.OutboxQuery) ([]alerting.Stored, error) {
 	*t.calls++
 	return t.Tx.FindOutbox(ctx, which)

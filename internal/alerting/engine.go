@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
 // Engine is the alerting on an open store. Its methods may be called concurrently. A change is durable when
@@ -40,8 +42,14 @@ type Engine struct {
 
 	listening listening
 
-	groups    groupCache // only the transaction under way uses it, and claimedAt
-	claimedAt time.Time  // see noteTime
+	looks  bool          // see UseLooks
+	repeat time.Duration // see UseRepeat
+	// lookedUntil holds the time until which the last look at an integration key is news. Only the transaction under way
+	// uses it, and the next two.
+	lookedUntil map[ilert.IntegrationKey]time.Time
+
+	groups    groupCache
+	claimedAt time.Time // see noteTime
 	overflow  overflow
 }
 

@@ -40,23 +40,27 @@ type What string
 
 // The kinds of entries.
 const (
-	Decided  What = "decided"        // a message had its fate
-	Counts   What = "counted"        // a message counts in a window
-	Queued   What = "queued"         // an event waits that is only passed on
-	Raised   What = "raised"         // an alert begins
-	Reopened What = "reopened"       // an alert goes on whose end waited
-	Louder   What = "raised to HIGH" // an open alert gets the priority HIGH
-	Reminded What = "raised again"   // ilert is told again of an open alert
-	Merged   What = "merged"         // an open alert was raised, which changes nothing for ilert
-	Accepted What = "accepted"       // a person looks after the alert
-	Held     What = "held"           // an alert waits for the end of another alert or of a silence
-	Freed    What = "freed"          // an alert that was held waits no more for that
-	EndHeld  What = "end held"       // an alert ends later, unless it is raised again before
-	Ended    What = "ended"          // an alert ends
-	Stale    What = "overtaken"      // another source has sent a later report about the alert
-	Joined   What = "storm"          // alerts have joined a storm, whose notices report them
-	Forgot   What = "forgotten"      // the silence of a group raises no alert until its next message
-	Paused   What = "paused"         // something is due for an integration key, and may not be sent yet
+	Decided      What = "decided"             // a message had its fate
+	Counts       What = "counted"             // a message counts in a window
+	Queued       What = "queued"              // an event waits that is only passed on
+	Raised       What = "raised"              // an alert begins
+	Reopened     What = "reopened"            // an alert goes on whose end waited
+	Louder       What = "raised to HIGH"      // an open alert gets the priority HIGH
+	Reminded     What = "raised again"        // ilert is told again of an open alert
+	Repeated     What = "repeated"            // ilert is told again of an open alert of which no message tells
+	MissingThere What = "missing at ilert"    // a look has not found an open alert at ilert, which is told again
+	StillOpen    What = "still open at ilert" // a look has found an alert at ilert that has ended, and ilert is told again
+	ClosedThere  What = "closed at ilert"     // a person has closed an alert at ilert that stays true
+	Merged       What = "merged"              // an open alert was raised, which changes nothing for ilert
+	Accepted     What = "accepted"            // a person looks after the alert
+	Held         What = "held"                // an alert waits for the end of another alert or of a silence
+	Freed        What = "freed"               // an alert that was held waits no more for that
+	EndHeld      What = "end held"            // an alert ends later, unless it is raised again before
+	Ended        What = "ended"               // an alert ends
+	Stale        What = "overtaken"           // another source has sent a later report about the alert
+	Joined       What = "storm"               // alerts have joined a storm, whose notices report them
+	Forgot       What = "forgotten"           // the silence of a group raises no alert until its next message
+	Paused       What = "paused"              // something is due for an integration key, and may not be sent yet
 )
 
 // Fate is the fate of a message.

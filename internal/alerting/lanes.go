@@ -125,6 +125,8 @@ func (w *work) claimLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 // rank returns the place of a notice among those of several lanes; a lower one goes first.
 func (n *Notice) rank() int {
 	switch {
+	case n.Repeat:
+		return len(Priorities) + 1
 	case n.item != 0:
 		return len(Priorities)
 	case n.Event.Priority == high:
@@ -174,7 +176,7 @@ func (w *work) visitLanes(keys []ilert.IntegrationKey, now time.Time, limit int,
 		return nil, err
 	}
 	for i := range lanes {
-		found[i].Alerts = w.adopt(found[i].Alerts)
+		found[i].Alerts, found[i].Repeats = w.adopt(found[i].Alerts), w.adopt(found[i].Repeats)
 		lanes[i].work = found[i]
 	}
 	return lanes, nil
@@ -199,6 +201,7 @@ type candidate struct {
 	priority int
 	alert    *Alert
 	item     *OutboxItem
+	repeat   bool // of the alert
 }
 
 // candidates returns the rows that are due, by priority and then the longest due first.
@@ -213,6 +216,9 @@ func (v *visit) candidates() (all []candidate) {
 	if head := v.work.Head; head != nil {
 		all = append(all, candidate{due: head.NextTry, single: true, priority: slices.Index(Priorities, low), item: head})
 	}
+	for _, a := range v.work.Repeats {
+		all = append(all, candidate{due: a.RepeatAt, single: true, priority: len(Priorities), alert: a, repeat: true})
+	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
 		if a.priority != b.priority {
 			return a.priority - b.priority
@@ -224,11 +230,15 @@ func (v *visit) candidates() (all []candidate) {
 
 // choose spends the budget on candidates and returns them. It sets the times before which the others must wait.
 func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
-	hold := LaneHold{}
+	hold, waits := LaneHold{}, false
 	for _, one := range v.candidates() {
 		if one.alert != nil && (one.alert.hasExpired(now) || w.endIfRuleEnded(one.alert, now) || one.alert.Storm == IsStorm && w.isEnding(v.key, one.alert.Group)) {
 			continue // the next Claim finds the notice of its end
 		}
+		if one.repeat && w.putOffRepeat(one.alert, now) {
+			continue
+		}
+		waits = waits || !one.repeat
 		switch {
 		case v.Any == 0:
 			hold = LaneHold{v.anyAgain, v.anyAgain}
@@ -243,7 +253,9 @@ func (v *visit) choose(w *work, now time.Time) (chosen []candidate) {
 		chosen = append(chosen, one)
 	}
 	w.holdLane(v.key, hold)
-	w.notePaused(v.key, hold.Singles, v.Why, now)
+	if waits {
+		w.notePaused(v.key, hold.Singles, v.Why, now)
+	}
 	return chosen
 }
 
@@ -266,6 +278,9 @@ func (w *work) endIfRuleEnded(a *Alert, now time.Time) bool {
 // keysOfChosen returns the keys of the rows that the notices of candidates need.
 func keysOfChosen(chosen []candidate) (k Keys) {
 	for _, one := range chosen {
+		if one.repeat {
+			k.Alerts = append(k.Alerts, one.alert.unless()...) // see claimRepeat
+		}
 		switch {
 		case one.alert == nil:
 		case one.alert.Storm == IsStorm && one.alert.Desired != ilert.Resolve:
@@ -283,11 +298,13 @@ func (w *work) claimCandidate(one *candidate, now time.Time) (n Notice, some boo
 	case one.item != nil:
 		n, err = w.claimItem(one.item)
 		return n, true, err
+	case one.repeat:
+		return w.claimRepeat(one.alert, now)
 	case one.alert.Storm == IsStorm:
-		n, some = w.claimStorm(one.alert, now)
+		n, some = w.claimStorm(one.alert, false, now)
 		return n, some, nil
 	default:
-		n, err = w.claimAlert(one.alert, now)
+		n, err = w.claimAlert(one.alert, false, now)
 		return n, true, err
 	}
 }

@@ -19,6 +19,7 @@ type Notice struct {
 	Since          time.Time   // since when it waits, or would if it were not delayed
 	Path           string      // in ilert's API
 	Event          ilert.Event // complete but for the integration key
+	Repeat         bool        // ilert has taken the alert before, and nothing has changed since
 	Unproven       bool        // a message brought the integration key, and ilert has never taken it
 
 	item     int64 // ID in the outbox; 0 for an alert
@@ -64,9 +65,10 @@ func noticeOf(a *Alert) Notice {
 	}
 }
 
-// claimAlert claims an alert that is due, and returns its notice.
-func (w *work) claimAlert(a *Alert, now time.Time) (Notice, error) {
+// claimAlert claims an alert that is due, or its repeat, and returns its notice.
+func (w *work) claimAlert(a *Alert, repeat bool, now time.Time) (Notice, error) {
 	n := noticeOf(a)
+	n.Repeat = repeat
 	numbers, first := w.numbers(a, now)
 	body := numbers.Fill([]byte(a.Body))
 	n.reported, n.more = first.names, first.more
@@ -139,7 +141,11 @@ func (w *work) settleAnswer(answer *Answer) {
 		answer.Result, answer.Retry, n.told = NotTaken, answer.At, Unsure // the alert is sent next
 	}
 	if answer.Result == Refused && a.Version == n.version {
-		w.addRefused(a.Cause, a.ID, answer)
+		cause := a.Cause
+		if n.Repeat {
+			cause = Cause{} // the message was delivered before
+		}
+		w.addRefused(cause, a.ID, answer)
 	}
 	over := a.settle(answer, w.counts)
 	if a.Windowed {

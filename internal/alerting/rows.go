@@ -60,6 +60,16 @@ type Alert struct {
 	Untold    int // of a storm: its members that no notice has reported
 	MaxListed int // of a storm: the limit of members in its next notice; 0: as many as fit
 
+	// Repeat is the interval of the rule after which the alert is sent again while it stays true; 0: that of the engine,
+	// negative: never. RepeatAt is the time at which that is due; zero: it is not to be repeated now.
+	Repeat   time.Duration
+	RepeatAt time.Time
+	// Shown is the state of the alert at ilert at the last look. DiffersSince is the time since when looks find that it is not what it
+	// should be; zero: it is, or is not known.
+	Shown        Shown
+	DiffersSince time.Time
+	OpenedAt     time.Time // when ilert took the alert first since it began, or since ilert had lost it; zero: not yet
+
 	Unless  string // JSON list of alert keys, folded: while one of them is open, the alert is not sent for the first time
 	HeldBy  string // the key of these that is open and holds it
 	Silence int64  // ID of the silence that holds it

@@ -42,6 +42,10 @@ type AlertState struct {
 	Until time.Time
 	// EndHeldUntil is the time at which the alert ends, unless it is raised again before; zero if no end is held.
 	EndHeldUntil time.Time
+	// Shown is the state at ilert at the last look, and DiffersSince the time since when that is not as it should be; zero if
+	// it is, or if nobody has looked. A person has closed an alert that is ShownClosed; it is sent again at RepeatAt.
+	Shown                  Shown
+	DiffersSince, RepeatAt time.Time
 	// Ending is true if the alert should not be open any more.
 	Ending bool
 	// HeldBy is the key of the alert that holds it, in lower case; empty if none does.
@@ -77,7 +81,7 @@ func (a *AlertWithMembers) describe(now time.Time) AlertState {
 	s := AlertState{
 		Key: decision.Key{Integration: a.ID.Integration, Alert: a.AlertKey}, Rule: a.Rule, Members: a.Members,
 		Priority: a.Priority, State: a.state(now), ToldAt: a.ToldAt, Tries: a.Tries, EndHeldUntil: a.EndHeldUntil,
-		HeldBy: a.HeldBy, Ending: !a.open(),
+		HeldBy: a.HeldBy, Ending: !a.open(), Shown: a.Shown, DiffersSince: a.DiffersSince, RepeatAt: a.RepeatAt,
 	}
 	if a.Storm == IsStorm { // no rule raises it, so its group is the rule that it speaks for
 		s.Storm, s.Rule = true, a.Group

@@ -50,7 +50,8 @@ type Tx interface {
 	Load(ctx context.Context, keys Keys, rows *Rows) error
 	// Save writes changes, and keeps the volumes. For each lane that Lanes names, or of which an alert or outbox
 	// item has changed, it derives anew the time at which the lane is due. That is the earliest NextTry of its
-	// alerts that are pending, unclaimed and of a class, and of the first item of its outbox unless that is claimed.
+	// alerts that are pending, unclaimed and of a class, the earliest RepeatAt, and the NextTry of the first item of its
+	// outbox unless that is claimed.
 	// But it is not before LaneHold.Any nor, unless the class is of the kind Others, before LaneHold.Singles.
 	// Save deletes a lane for which nothing waits, with its LaneHold. Within one call, deletions come before
 	// insertions into the same table.
@@ -61,6 +62,10 @@ type Tx interface {
 	FindDue(ctx context.Context, now time.Time, listened time.Duration, maxEnds, maxLanes int) (Due, error)
 	// FindWork returns the rows of lanes that are due, in the order of the queries.
 	FindWork(ctx context.Context, now time.Time, lanes []LaneQuery) ([]LaneWork, error)
+	// FindAlerts returns up to limit alerts whose identities come after one, in their order.
+	FindAlerts(ctx context.Context, after AlertID, limit int) ([]*Alert, error)
+	// FindResolutions returns up to limit resolutions whose identities come after one, in their order.
+	FindResolutions(ctx context.Context, after AlertID, limit int) ([]Resolution, error)
 	// FindWaiting returns alerts that wait, for each query up to Limit.
 	FindWaiting(ctx context.Context, queries []WaitingQuery) ([][]*Alert, error)
 	// JoinStorms makes alerts members of storms: for each join up to Limit alerts of its rule and integration key
@@ -118,7 +123,8 @@ type Rows struct {
 	// With Volumes: no lower than the highest ID of a dead letter and of an outbox item.
 	LastLetter, LastItem int64
 
-	Busy map[ilert.IntegrationKey]bool // an alert or an outbox item waits or is claimed
+	// Busy is true if an alert or an outbox item waits or is claimed, or the repeat of an alert has failed.
+	Busy map[ilert.IntegrationKey]bool
 
 	// With Orders, in the order of IDs.
 	Silences []Silence
@@ -171,7 +177,7 @@ type Due struct {
 	Delayed []*Alert
 	// NextDelay is the lowest sum of Heard and Delay of those that are left: 0 if there are none.
 	NextDelay time.Duration
-	Groups []*Group // whose CheckAt has come, the longest due first, with their members
+	Groups    []*Group // whose CheckAt has come, the longest due first, with their members
 	// Lanes are the integration keys for which a notice may be due, the longest due first, but those that are
 	// unproven after the others.
 	Lanes []ilert.IntegrationKey
@@ -192,6 +198,8 @@ type LaneWork struct {
 	// database has an index in that order, by which it counts the alerts of each rule.
 	Alerts []*Alert
 	Head   *OutboxItem // the first item of the outbox, if it is unclaimed and due
+	// Repeats are alerts whose RepeatAt has come, the longest due first, up to Singles.
+	Repeats []*Alert
 	// Waiting is the number of alerts of the kind Firsts that are due, and of members of storms that no notice has
 	// reported. The store counts neither further than Minute plus one.
 	Waiting int
@@ -256,6 +264,10 @@ type Changes struct {
 	NoAlerts    []AlertID
 	Ended       map[AlertID]Report
 	EndedBefore time.Time // delete the reports up to this time; zero: none
+
+	Resolutions       []Resolution // replace those of the same identities
+	NoResolutions     []AlertID
+	ResolutionsBefore time.Time // delete those up to this time; zero: none
 
 	Groups    []*Group  // without their members
 	NoGroups  []GroupID // and their members, which are deleted before Members are written
@@ -333,6 +345,6 @@ type Memory struct {
 	Awaited       []*Awaited          // in the order of rules, then of groups
 	Listening     Listening
 	NextDelay     time.Duration // the lowest sum of Heard and Delay of any delayed alert; 0 if there are none
-	Silences      []Silence // in the order of IDs
-	DependedOn    []AlertID // by which FindWaiting finds an alert, in the order of identities
+	Silences      []Silence     // in the order of IDs
+	DependedOn    []AlertID     // by which FindWaiting finds an alert, in the order of identities
 }

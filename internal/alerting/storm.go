@@ -193,7 +193,7 @@ func (w *work) raiseInStorm(m *Alert, r raising, o *origin) {
 		}
 		s.Priority = high
 		s.setDesired(ilert.Alert, o)
-	case !s.Pending && o.at.Sub(s.ToldAt) >= r.reminder():
+	case !s.Pending && !s.isLeftInPeace(o.at) && o.at.Sub(s.ToldAt) >= r.reminder():
 		s.setDesired(ilert.Alert, o)
 	default:
 		o.merged = true

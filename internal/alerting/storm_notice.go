@@ -28,10 +28,11 @@ func stormQuery(s *Alert) StormQuery {
 	return StormQuery{s.ID.Integration, s.Group, cmp.Or(s.MaxListed, maxReported)}
 }
 
-// claimStorm claims a storm and returns its notice, which counts and reports its members. If no member is left, it
+// claimStorm claims a storm, or its repeat, and returns its notice, which counts and reports its members. If no member is left, it
 // ends the storm and returns false.
-func (w *work) claimStorm(s *Alert, now time.Time) (n Notice, some bool) {
+func (w *work) claimStorm(s *Alert, repeat bool, now time.Time) (n Notice, some bool) {
 	n = noticeOf(s)
+	n.Repeat = repeat
 	n.Event = ilert.Event{EventType: s.next(), AlertKey: s.AlertKey, Priority: s.Priority}
 	rule := ilert.Line(s.Group)
 	if s.Desired == ilert.Resolve {
@@ -65,6 +66,7 @@ func (w *work) listMembers(s *Alert, n *Notice) {
 	names := make([]string, len(found.Members))
 	for i, id := range found.Members {
 		m := w.alert(id)
+		s.Repeat = m.Repeat // of the rule
 		names[i] = ilert.Line(m.AlertKey)
 		if found.Untold == 0 {
 			continue
@@ -102,7 +104,7 @@ func (w *work) settleStorm(s *Alert, answer Answer) {
 	case answer.Result == Refused && len(n.members) == 1:
 		culprit = true
 		answer.Result, answer.Retry = NotTaken, answer.At
-	case answer.Result == Refused && s.Version == n.version && s.Cause.Filter != nobody:
+	case answer.Result == Refused && s.Version == n.version && s.Cause.Filter != nobody && !n.Repeat:
 		w.addRefused(s.Cause, s.ID, &answer)
 	}
 	over := s.settle(&answer, w.counts)

@@ -148,6 +148,7 @@ func (w *work) prune(now time.Time) (pruned bool, err error) {
 		return false, nil
 	}
 	w.changes.EndedBefore, w.changes.MaxProven = now.Add(-endedMemory), maxProven
+	w.changes.ResolutionsBefore = now.Add(-resolutionMemory)
 	guids, _, err := w.tx.FindDevices(w.ctx, now.Add(-fleetMemory), purgePage)
 	if err != nil {
 		return false, err

@@ -227,9 +227,12 @@ func (w *work) keep(a *Alert) {
 
 // drop deletes an alert. Its newest report is kept for endedMemory, so that an older message does not raise it again.
 func (w *work) drop(id AlertID) {
-	if a := w.rows.Alerts[id]; a != nil && a.Report.Source != "" {
-		w.rows.Ended[id] = a.Report
-		w.changes.Ended[id] = a.Report
+	if a := w.rows.Alerts[id]; a != nil {
+		w.keepResolution(a)
+		if a.Report.Source != "" {
+			w.rows.Ended[id] = a.Report
+			w.changes.Ended[id] = a.Report
+		}
 	}
 	w.rows.Alerts[id] = nil
 	w.touched[id] = struct{}{}
@@ -279,6 +282,7 @@ func (w *work) save() error {
 	w.saveGroups()
 	for id := range w.touched {
 		if a := w.rows.Alerts[id]; a != nil {
+			w.scheduleRepeat(a)
 			w.changes.Alerts = append(w.changes.Alerts, a)
 		} else {
 			w.changes.NoAlerts = append(w.changes.NoAlerts, id)

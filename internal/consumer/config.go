@@ -82,6 +82,15 @@ type Config struct {
 	// once; default 48, a little under ilert's limit. 3 of the 10 are reserved for ends of alerts
 	// and for alerts that report many. Negative: no limit.
 	Rate int
+	// Repeat is the time after which an alert of HIGH priority that stays true is sent to ilert
+	// again without a message; other alerts wait six times as long. The default is 4 hours.
+	// Negative: never, unless its rule says so.
+	Repeat time.Duration
+	// IlertAPIKey is the API key of a user of ilert who may read alerts and alert sources; empty:
+	// the consumer does not look at what ilert shows. It is a secret. IlertPoll is the interval
+	// of looks; default 5 minutes.
+	IlertAPIKey string
+	IlertPoll   time.Duration
 	// HeartbeatKey is the key of a heartbeat of ilert, which the consumer pings every 30 seconds
 	// while Ready returns nil. It is a secret.
 	HeartbeatKey string
@@ -159,6 +168,9 @@ func (c Config) check() (checked, error) {
 	return checked{c, servers, client}, nil
 }
 
+// defaultRepeat lets 11,000 open alerts be repeated at defaultRate.
+const defaultRepeat = 4 * time.Hour
+
 // withDefaults returns the Config with the defaults of the fields that are not set.
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
@@ -175,6 +187,8 @@ func (c Config) withDefaults() Config {
 	}
 	c.MaxSkew = cmp.Or(c.MaxSkew, time.Minute)
 	c.Rate = cmp.Or(c.Rate, defaultRate)
+	c.Repeat = cmp.Or(c.Repeat, defaultRepeat)
+	c.IlertPoll = cmp.Or(c.IlertPoll, 5*time.Minute)
 	c.MaxDeadLetters = cmp.Or(c.MaxDeadLetters, alerting.DefaultBounds.Letters)
 	c.MaxDeadLetterBytes = cmp.Or(c.MaxDeadLetterBytes, alerting.DefaultBounds.LetterBytes)
 	c.MaxDeadLetterAge = cmp.Or(c.MaxDeadLetterAge, alerting.DefaultBounds.LetterAge)
@@ -202,6 +216,8 @@ func (c Config) checkFields() error {
 		return wrong("MQTTPath", c.MQTTPath, "want a path that begins with /")
 	case c.SessionExpiry < 0:
 		return wrong("SessionExpiry", c.SessionExpiry.String(), "want a positive duration")
+	case c.IlertPoll < time.Second:
+		return wrong("IlertPoll", c.IlertPoll.String(), "want a second at least")
 	case c.MaxSkew < 0:
 		return wrong("MaxSkew", c.MaxSkew.String(), "want a positive duration")
 	case c.MaxDeadLetters < 0 || c.MaxDeadLetterBytes < 0 || c.MaxDeadLetterAge < 0:

@@ -40,6 +40,7 @@ type Consumer struct {
 	lines       *loglimit.Logger // for lines that others can cause
 	wake        chan struct{}    // wakes deliver: the store has changed
 	pings       chan string      // keys of heartbeats
+	lookNow     chan struct{}    // lets lookAtIlert look
 
 	connected  atomic.Bool   // there has been a connection
 	subscribed chan struct{} // wakes noteSession: the subscriptions have changed
@@ -52,6 +53,7 @@ type Consumer struct {
 	heard     heard // only takeIn uses it
 	listening listening
 	counting  counting
+	shown     shown
 	reading   reading
 
 	mu      sync.Mutex
@@ -96,6 +98,7 @@ func New(config Config) (*Consumer, error) {
 		lines:       lines,
 		wake:        make(chan struct{}, 1),
 		pings:       make(chan string, maxPings),
+		lookNow:     make(chan struct{}, 1),
 
 		subscribed: make(chan struct{}, 1),
 		skew:       newSkew(complete.MaxSkew, complete.Logger),
@@ -130,12 +133,18 @@ func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
 	return alerting.Open(ctx, store, bounds)
 }
 
-// restore loads the paces, clocks and sequences of an earlier process.
+// restore loads the paces, clocks and sequences of an earlier process, and schedules the repeats of open alerts.
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
 	c.pace.restore(c.alerts.Paces(now), now)
 	c.skew.restore(c.alerts.Clocks())
 	c.sequences.restore(c.alerts.Sequences(), now)
+	if c.looks() {
+		c.alerts.UseLooks()
+	}
+	if err := c.alerts.UseRepeat(ctx, now, max(c.config.Repeat, 0)); err != nil {
+		return err
+	}
 	if c.config.Address == "" {
 		return nil
 	}
@@ -164,6 +173,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	loops.Go(func() { c.watchSequences(ctx) })
 	loops.Go(func() { c.noteSession(ctx) })
 	loops.Go(func() { c.reach(ctx) })
+	loops.Go(func() { c.lookAtIlert(ctx) })
 	loops.Go(func() { c.tidy(ctx) })
 	loops.Go(func() { c.proveListening(ctx) })
 	loops.Wait()

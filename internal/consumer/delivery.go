@@ -133,6 +133,9 @@ func (c *Consumer) sendNotice(ctx context.Context, n alerting.Notice) (answer al
 			c.config.Logger.Info("ilert has taken", slog.String("event_type", string(e.EventType)), slog.String("alert_key", e.AlertKey))
 		}
 		c.noteTaken(n.IntegrationKey)
+		if n.Repeat {
+			c.shown.repeated.Add(1)
+		}
 		return answer
 	case !errors.As(err, &failed): // stopping
 		answer.Result = alerting.Unknown

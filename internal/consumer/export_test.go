@@ -25,3 +25,20 @@ func LoseAfter(d time.Duration) (restore func()) {
 	lostAfter = d
 	return func() { lostAfter = before }
 }
+
+// LookSoon lets the consumer look at what ilert shows now.
+func (c *Consumer) LookSoon() { c.lookSoon() }
+
+// ListRate replaces listRate until restore is called.
+func ListRate(rate int) (restore func()) {
+	before := listRate
+	listRate = rate
+	return func() { listRate = before }
+}
+
+// ShowAfter replaces showDelay until restore is called.
+func ShowAfter(d time.Duration) (restore func()) {
+	before := showDelay
+	showDelay = d
+	return func() { showDelay = before }
+}

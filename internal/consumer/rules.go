@@ -168,6 +168,7 @@ func (c *Consumer) useRules(ctx context.Context, set *ruleset) error {
 	if c.config.Mapping != nil {
 		return nil
 	}
+	c.lookSoon()
 	c.pace.retry() // first, because Retain asks for budgets
 	if err := c.retain(ctx); err != nil {
 		return fmt.Errorf("consumer: %w", err)

@@ -30,6 +30,9 @@ type Status struct {
 	// the store's part has the reason.
 	Messages map[string]Tally `json:"messages"`
 	Alerts   Alerts           `json:"alerts"`
+	// Ilert answers whether what ilert shows is true. The name of an alert source is its only
+	// text of ilert.
+	Ilert Shown `json:"ilert"`
 	// AwaitedGroups counts the groups whose messages are waited for by rules with absent.
 	AwaitedGroups uint64 `json:"awaitedGroups"`
 	// Silences lists the active silences; mps-ilert silence list shows their patterns.
@@ -138,7 +141,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 		Ready: true, Silences: []Silence{}, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
 		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
 		Sources:     c.sequences.read(),
-		DecisionLog: c.decisions.counts(),
+		DecisionLog: c.decisions.counts(), Ilert: c.shown.read(c.looks(), time.Now()),
 	}
 	groups, _ := c.alerts.AwaitedGroups()
 	status.AwaitedGroups = uint64(groups)

@@ -100,6 +100,7 @@ type Raise struct {
 
 	For      time.Duration // the alert is sent only after it has been raised for so long
 	Reminder time.Duration // an alert that is raised again is sent again after this time
+	Repeat   time.Duration // an alert that stays true is sent again after this time; 0: the default, negative: never
 	Silence  time.Duration // the alert ends when it was not raised again for so long; 0: never
 	Age      time.Duration // the alert ends so long after it began; 0: never
 	// After is the time for which an end by a message is held: the alert ends only if it was not raised

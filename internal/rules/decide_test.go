@@ -27,6 +27,7 @@ rules:
     for: 90s
     cancel: 'event.type == "request"'
     reminder: 2h
+    repeat: 3h
     raise:
       key: "{event.guid}/{event.method}"
       summary: "{event.message} at {option.site}"
@@ -51,7 +52,7 @@ rules:
 		Looked:  []string{"full"},
 		At:      time.UnixMilli(1795322346039),
 		Effects: []decision.Effect{decision.Raise{
-			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour, After: 5 * time.Minute,
+			Rule: "full", Key: key, For: 90 * time.Second, Reminder: 2 * time.Hour, Repeat: 3 * time.Hour, Silence: 10 * time.Minute, Age: 7 * 24 * time.Hour, After: 5 * time.Minute,
 			Event: ilert.Event{
 				Summary: "broken at Berlin", Details: "full mps/events mps-1", Priority: "HIGH",
 				Severity: []byte(`2`), RoutingKey: []byte(`"a"`),

@@ -119,7 +119,7 @@ func (w *work) raise(r *Rule, key decision.Key) (decision.Raise, error) {
 		w.decision.Omitted = append(w.decision.Omitted, ilert.Omission{Field: o.Field, Reason: "rule " + r.Name + ": " + o.Reason})
 	}
 	return decision.Raise{
-		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Silence: r.Silence, Age: r.Age, After: r.After,
+		Rule: r.Name, Key: key, Event: e, For: r.For, Reminder: r.Reminder, Repeat: r.Repeat, Silence: r.Silence, Age: r.Age, After: r.After,
 		Unless: w.unless(r),
 	}, err
 }

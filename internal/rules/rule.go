@@ -39,6 +39,7 @@ type Rule struct {
 	Unless []*Template // keys of alerts: while one is open, the rule's alert is not sent
 
 	For, Reminder, Silence, Age time.Duration
+	Repeat                      time.Duration // 0: the default, negative: never
 	After                       time.Duration // for which an end by a message is held
 	EndsWhen                    *Expression
 	Cancel                      *Expression // ends the alert while it waits for For

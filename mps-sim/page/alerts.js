@@ -1,6 +1,6 @@
 // The alerts at ilert, the open ones first.
 
-import { byId, clock, element, look, number, order, plural, say, span } from './dom.js'
+import { byId, clock, element, look, number, order, plural, post, say, span } from './dom.js'
 import { named, world } from './world.js'
 
 const maxAlerts = 12, maxNames = 3
@@ -8,9 +8,19 @@ const largeNumber = /(?<![\w-])\d{4,}(?![\w-])/g // not in guids and names
 const items = new Map() // by id
 const waiting = element('li', 'high waits', element('b'), element('p'))
 
-function makeItem() {
-  return element('li', '', element('b'), element('p'), element('p'))
+// makeItem makes the item of an alert, with the buttons of a person at ilert.
+function makeItem(id) {
+  const acts = element('div', 'acts')
+  for (const [text, act] of [['Accept', 'accept'], ['Close', 'resolve']]) {
+    const button = element('button', 'act', text)
+    button.onclick = () => post(`/sim/alerts/${id}/${act}`).catch(() => {}) // the page shows when mps-sim does not answer
+    acts.append(button)
+  }
+  return element('li', '', element('b'), element('p'), element('p'), acts)
 }
+
+const maintenance = byId('maintenance')
+maintenance.onclick = () => post(`/sim/ilert/${world.numbers.ilert === 'maintenance' ? 'working' : 'maintenance'}`).catch(() => {})
 
 // members shortens the list of members in the details of an alert: a few names, and the number of the rest.
 function members(details = '') {
@@ -25,17 +35,21 @@ export function paintAlerts() {
   const isOpen = a => a.status !== 'RESOLVED'
   const newest = world.alerts.toReversed().sort((a, b) => isOpen(b) - isOpen(a)).slice(0, maxAlerts)
   const shown = newest.map(a => {
-    if (!items.has(a.id)) items.set(a.id, makeItem())
-    const item = items.get(a.id), [summary, list, state] = item.children
-    const since = Date.parse(a.createdAt), end = isOpen(a) ? Date.now() : Date.parse(a.updatedAt)
+    if (!items.has(a.id)) items.set(a.id, makeItem(a.id))
+    const item = items.get(a.id), [summary, list, state, acts] = item.children
+    const since = Date.parse(a.reportTime), end = isOpen(a) ? Date.now() : Date.parse(a.resolvedOn)
     const low = a.priority === 'LOW'
     look(item, `${low ? 'low' : 'high'} ${isOpen(a) ? 'open' : 'ended'}`)
     say(summary, named(a.summary.replace(largeNumber, number)))
     say(list, a.details && !a.summary.includes(a.details) ? members(a.details) : '')
     say(state, isOpen(a) ? `${a.status === 'ACCEPTED' ? 'accepted' : low ? 'low priority' : 'high priority'}, since ${clock(since)}, ${span(end - since)}` : `ended after ${span(end - since)}${a.endedBy ? `: ${a.endedBy}` : ''}`)
+    acts.hidden = !isOpen(a)
+    acts.firstChild.disabled = a.status === 'ACCEPTED'
     return item
   })
   const n = world.numbers
+  maintenance.hidden = world.about.realIlert
+  say(maintenance, n.ilert === 'maintenance' ? 'End maintenance' : 'Begin maintenance')
   if (n.unsent && (n.failing || n.ilert !== 'working')) {
     say(waiting.children[0], `${plural(n.unsent, 'alert')} ${n.unsent === 1 ? 'waits' : 'wait'} to be sent`)
     say(waiting.children[1], n.ilert === 'maintenance' ? 'ilert is in maintenance.' : 'ilert does not answer.')

@@ -39,6 +39,10 @@ func TestMistakesInRulesThatWait(t *testing.T) {
 		`absent: 1h, usual_hours: true, raise: {summary: "{rule}"}`:                       `usual_hours goes with at_least`,
 		`usual_hours: true, raise: {key: k, summary: s}, ends: {age: 1h}`:                 `usual_hours goes with absent`,
 		`absent: 1h, at_least: 3, usual_hours: true, raise: {summary: "{topic}"}`:         ``,
+		`absent: 1h, repeat: 30m, raise: {summary: s}`:                                    ``,
+		`absent: 1h, repeat: 0, raise: {summary: s}`:                                      ``,
+		`absent: 1h, repeat: -1m, raise: {summary: s}`:                                    `repeat: "-1m": want a duration such as 90s, 10m, 1h30m or 7d, above zero`,
+		`repeat: 1h, resolve: k`:                                                          `repeat goes with raise`,
 	} {
 		text := "rules:\n  - {name: r, " + keys + "}\n"
 		if want == "" {

@@ -324,6 +324,7 @@ func (l *loader) ofRule(r *rule) fields {
 		"for":             l.duration(&r.For, "for"),
 		"cancel":          l.condition(&r.Cancel, "cancel"),
 		"reminder":        l.duration(&r.Reminder, "reminder"),
+		"repeat":          l.repeat(&r.Repeat),
 		"unless_open":     func(n ast.Node) { l.unlessOpen(r, n) },
 		"ends":            func(n ast.Node) { l.ends(r, n) },
 	}

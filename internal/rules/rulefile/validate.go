@@ -15,7 +15,7 @@ import (
 // rules have.
 var (
 	ofWindows = []string{"at_least", "in_a_row", "distinct", "ratio", "of", "group", "member", "leave", "left", "clear", "or"}
-	ofRaise   = []string{"for", "cancel", "reminder", "ends", "window", "absent", "expect", "forget", "unless_open"}
+	ofRaise   = []string{"for", "cancel", "reminder", "repeat", "ends", "window", "absent", "expect", "forget", "unless_open"}
 )
 
 // check finds the mistakes of a rule as a whole. has contains the keys of the rule, although

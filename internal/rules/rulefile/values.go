@@ -122,6 +122,18 @@ func (r *reader) duration(to *time.Duration, what string) func(ast.Node) {
 	}
 }
 
+// repeat reads the duration of repeat, in which 0 stands for never.
+func (r *reader) repeat(to *time.Duration) func(ast.Node) {
+	const never = -1
+	return func(n ast.Node) {
+		if s, ok := r.scalar(n, "repeat"); ok && s == "0" {
+			*to = never
+			return
+		}
+		r.duration(to, "repeat")(n)
+	}
+}
+
 // maxDuration is the longest duration. Sums of times stay far below the limit of time.Duration.
 const maxDuration = 366 * 24 * time.Hour
 

@@ -33,6 +33,7 @@ func (t *tx) rememberAwaited(m *alerting.Memory) {
 func copyAwaited(a *alerting.Awaited) *alerting.Awaited {
 	c := *a
 	c.Heard, c.After, c.Age = a.Heard.Truncate(time.Millisecond), a.After.Truncate(time.Millisecond), a.Age.Truncate(time.Millisecond)
+	c.Repeat = a.Repeat.Truncate(time.Millisecond)
 	if a.Count != nil {
 		count := *a.Count
 		c.Count = &count

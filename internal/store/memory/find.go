@@ -78,7 +78,9 @@ func (r *rows) dueDelays(listened time.Duration, limit int) (due []*alerting.Ale
 		return nil, next
 	}
 	all := slices.Collect(maps.Values(r.delayed))
-	slices.SortFunc(all, func(a, b *alerting.Alert) int { return cmp.Or(cmp.Compare(delayOf(a), delayOf(b)), compareIDs(a.ID, b.ID)) })
+	slices.SortFunc(all, func(a, b *alerting.Alert) int {
+		return cmp.Or(cmp.Compare(delayOf(a), delayOf(b)), compareIDs(a.ID, b.ID))
+	})
 	for _, a := range all {
 		if delayOf(a) > listened || len(due) == limit {
 			return due, delayOf(a)
@@ -137,6 +139,15 @@ func (t *tx) laneWork(query alerting.LaneQuery, now time.Time) (work alerting.La
 			work.Alerts = append(work.Alerts, copyAlert(a))
 		}
 	}
+	for _, a := range t.repeats[query.Key] {
+		if moment(a.RepeatAt) <= moment(now) {
+			work.Repeats = append(work.Repeats, copyAlert(a))
+		}
+	}
+	slices.SortFunc(work.Repeats, func(a, b *alerting.Alert) int {
+		return cmp.Or(a.RepeatAt.Compare(b.RepeatAt), strings.Compare(a.ID.Folded, b.ID.Folded))
+	})
+	work.Repeats = upTo(work.Repeats, query.Singles)
 	if head := t.head(query.Key); head != nil && !head.Claimed && moment(head.NextTry) <= moment(now) {
 		work.Head = copyItem(head)
 	}
@@ -189,6 +200,17 @@ func (r *rows) head(k ilert.IntegrationKey) (first *alerting.OutboxItem) {
 		}
 	}
 	return first
+}
+
+// FindAlerts returns alerts whose identities come after one.
+func (t *tx) FindAlerts(_ context.Context, after alerting.AlertID, limit int) (all []*alerting.Alert, err error) {
+	for id, a := range t.alerts {
+		if compareIDs(id, after) > 0 {
+			all = append(all, copyAlert(a))
+		}
+	}
+	slices.SortFunc(all, func(a, b *alerting.Alert) int { return compareIDs(a.ID, b.ID) })
+	return upTo(all, limit), nil
 }
 
 // FindRules counts the open alerts of each rule.

@@ -53,13 +53,13 @@ func (t *tx) Load(_ context.Context, keys alerting.Keys, rows *alerting.Rows) er
 	return nil
 }
 
-// isBusy reports whether an alert or outbox item of an integration key waits or is claimed.
+// isBusy reports whether an alert or outbox item of an integration key waits or is claimed, or a repeat has failed.
 func (r *rows) isBusy(k ilert.IntegrationKey) bool {
 	if len(r.pending[k])+len(r.queues[k]) > 0 {
 		return true
 	}
 	for id, a := range r.alerts {
-		if id.Integration == k && a.Claimed {
+		if id.Integration == k && (a.Claimed || !a.RepeatAt.IsZero() && a.Tries > 0) {
 			return true
 		}
 	}

@@ -35,6 +35,9 @@ func (t *tx) Recover(_ context.Context, memory *alerting.Memory) error {
 	for k := range t.pending {
 		t.derive(k)
 	}
+	for k := range t.repeats {
+		t.derive(k)
+	}
 	for k := range t.queues {
 		t.derive(k)
 	}

@@ -18,7 +18,9 @@ type rows struct {
 	alerts  map[alerting.AlertID]*alerting.Alert
 	pending map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // the pending ones of alerts
 	delayed map[alerting.AlertID]*alerting.Alert                          // those of alerts that have a Delay
+	repeats map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // those of alerts that are to be repeated
 	ended   map[alerting.AlertID]alerting.Report
+	ends    map[alerting.AlertID]alerting.Resolution
 	groups  map[alerting.GroupID]*alerting.Group // without members
 	members map[alerting.GroupID]map[string]alerting.GroupMember
 
@@ -78,7 +80,8 @@ type request struct {
 func newRows() *rows {
 	return &rows{
 		alerts: map[alerting.AlertID]*alerting.Alert{}, pending: map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert{},
-		delayed: map[alerting.AlertID]*alerting.Alert{}, ended: map[alerting.AlertID]alerting.Report{}, groups: map[alerting.GroupID]*alerting.Group{},
+		delayed: map[alerting.AlertID]*alerting.Alert{}, repeats: map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert{},
+		ended: map[alerting.AlertID]alerting.Report{}, ends: map[alerting.AlertID]alerting.Resolution{}, groups: map[alerting.GroupID]*alerting.Group{},
 		members: map[alerting.GroupID]map[string]alerting.GroupMember{}, lanes: map[ilert.IntegrationKey]lane{},
 		outbox: map[int64]*alerting.OutboxItem{}, queues: map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem{},
 		proven: map[ilert.IntegrationKey]time.Time{}, letters: map[int64]*alerting.Letter{}, ruleEnds: map[ruleEnd]alerting.RuleEnd{},
@@ -98,12 +101,16 @@ type device struct{ at, first time.Time }
 func (r *rows) clone() *rows {
 	c := *r
 	c.alerts, c.ended, c.groups, c.members = maps.Clone(r.alerts), maps.Clone(r.ended), maps.Clone(r.groups), maps.Clone(r.members)
+	c.ends = maps.Clone(r.ends)
 	c.lanes, c.outbox, c.proven, c.letters = maps.Clone(r.lanes), maps.Clone(r.outbox), maps.Clone(r.proven), maps.Clone(r.letters)
 	c.devices, c.tallies, c.matched = maps.Clone(r.devices), maps.Clone(r.tallies), maps.Clone(r.matched)
 	c.silences, c.closings = maps.Clone(r.silences), maps.Clone(r.closings)
-	c.pending, c.delayed, c.queues = maps.Clone(r.pending), maps.Clone(r.delayed), maps.Clone(r.queues)
+	c.pending, c.delayed, c.repeats, c.queues = maps.Clone(r.pending), maps.Clone(r.delayed), maps.Clone(r.repeats), maps.Clone(r.queues)
 	for k, all := range c.pending {
 		c.pending[k] = maps.Clone(all)
+	}
+	for k, all := range c.repeats {
+		c.repeats[k] = maps.Clone(all)
 	}
 	for k, all := range c.queues {
 		c.queues[k] = maps.Clone(all)
@@ -170,12 +177,14 @@ func (r *rows) putAlert(a *alerting.Alert) {
 	} else if _, was := r.delayed[a.ID]; was {
 		remove(r, r.delayed, a.ID)
 	}
+	index(r, r.repeats, a.ID.Integration, a.ID, a, !a.RepeatAt.IsZero())
 }
 
 func (r *rows) removeAlert(id alerting.AlertID) {
 	remove(r, r.alerts, id)
 	remove(r, r.delayed, id)
 	index(r, r.pending, id.Integration, id, nil, false)
+	index(r, r.repeats, id.Integration, id, nil, false)
 }
 
 func (r *rows) putItem(o *alerting.OutboxItem) {
@@ -231,6 +240,8 @@ func copyAlert(a *alerting.Alert) *alerting.Alert {
 	c.EndsAfter, c.EndHeldUntil = a.EndsAfter.Truncate(time.Millisecond), kept(a.EndHeldUntil)
 	c.Since, c.EndedAt = kept(a.Since), kept(a.EndedAt)
 	c.Delay, c.Heard = a.Delay.Truncate(time.Millisecond), a.Heard.Truncate(time.Millisecond)
+	c.DiffersSince = kept(a.DiffersSince)
+	c.Repeat, c.RepeatAt, c.OpenedAt = a.Repeat.Truncate(time.Millisecond), kept(a.RepeatAt), kept(a.OpenedAt)
 	c.Cause = copyCause(a.Cause)
 	return &c
 }

@@ -19,6 +19,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 	}
 	touched := map[ilert.IntegrationKey]struct{}{}
 	t.saveAlerts(changes, touched)
+	t.saveResolutions(changes)
 	t.saveGroups(changes)
 	t.saveOutbox(changes, touched)
 	t.saveLetters(changes)
@@ -298,6 +299,9 @@ func (t *tx) derive(k ilert.IntegrationKey) {
 		if class := a.Class(); class != alerting.NoClass && !a.Claimed {
 			consider(a.NextTry, class.Kind() == alerting.Others)
 		}
+	}
+	for _, a := range t.repeats[k] {
+		consider(a.RepeatAt, false)
 	}
 	if head := t.head(k); head != nil && !head.Claimed {
 		consider(head.NextTry, false)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"strings"
 
 	"github.com/mps-events/mps-events/internal/alerting"
@@ -10,7 +11,7 @@ import (
 const alertColumns = `integration_key, folded_key, alert_key, rule, windowed, grp, epoch, desired, told, told_at, body, priority,
 	age_at, ends_at, said_at, said_by, version, pending, listing, claimed, tries, next_try, storm, size, untold, max_listed,
 	unless, held_by, silence, filter, topic, payload, received_at, properties, ends_after, held_until, since, ended_at, ended_by,
-	delay, heard`
+	delay, heard, repeat, repeat_at, opened_at, shown, differs_since`
 
 func scanAlert(r *row) *alerting.Alert {
 	return &alerting.Alert{
@@ -22,6 +23,7 @@ func scanAlert(r *row) *alerting.Alert {
 		Storm: alerting.StormRole(r.int()), Size: r.int(), Untold: r.int(), MaxListed: r.int(),
 		Unless: r.text(), HeldBy: r.text(), Silence: r.int64(), Cause: scanCause(r), EndsAfter: r.duration(), EndHeldUntil: r.time(),
 		Since: r.time(), EndedAt: r.time(), EndedBy: alerting.By(r.text()), Delay: r.duration(), Heard: r.duration(),
+		Repeat: r.duration(), RepeatAt: r.time(), OpenedAt: r.time(), Shown: alerting.Shown(r.text()), DiffersSince: r.time(),
 	}
 }
 
@@ -85,6 +87,13 @@ func (t *tx) loadAlerts(keys *alerting.Keys, rows *alerting.Rows) error {
 	return nil
 }
 
+// FindAlerts returns alerts whose identities come after one.
+func (t *tx) FindAlerts(_ context.Context, after alerting.AlertID, limit int) (all []*alerting.Alert, err error) {
+	err = t.each(func(r *row) { all = append(all, scanAlert(r)) }, `SELECT `+alertColumns+` FROM alert
+		WHERE (integration_key, folded_key) > (?, ?) ORDER BY integration_key, folded_key LIMIT ? + 0`, after.Integration.Text(), after.Folded, limit)
+	return all, err
+}
+
 func (t *tx) saveAlerts(c *alerting.Changes) error {
 	for key, folded := range foldedOf(c.NoAlerts) {
 		t.touchLane(key)
@@ -101,7 +110,8 @@ func (t *tx) saveAlerts(c *alerting.Changes) error {
 			a.Version, a.Pending, a.Listing, a.Claimed, a.Tries, millis(a.NextTry), int(a.Storm), a.Size, a.Untold, a.MaxListed,
 			a.Unless, a.HeldBy, a.Silence, a.Cause.Filter, a.Cause.Topic, blob(a.Cause.Payload), millis(a.Cause.ReceivedAt), string(a.Cause.Properties),
 			a.EndsAfter.Milliseconds(), millis(a.EndHeldUntil), millis(a.Since), millis(a.EndedAt), string(a.EndedBy),
-			a.Delay.Milliseconds(), a.Heard.Milliseconds(), int(a.Class()))
+			a.Delay.Milliseconds(), a.Heard.Milliseconds(),
+			a.Repeat.Milliseconds(), millis(a.RepeatAt), millis(a.OpenedAt), string(a.Shown), millis(a.DiffersSince), int(a.Class()))
 		if err != nil {
 			return err
 		}

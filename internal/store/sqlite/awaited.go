@@ -6,7 +6,7 @@ import (
 	"github.com/mps-events/mps-events/internal/alerting"
 )
 
-const awaitedColumns = `rule, grp, state, expected, heard, after, at_least, age, integration_key, alert_key, body, unless, count`
+const awaitedColumns = `rule, grp, state, expected, heard, after, at_least, age, integration_key, alert_key, body, unless, repeat, count`
 
 // saveAwaited writes the groups that rules wait for, and the listened time.
 func (t *tx) saveAwaited(c *alerting.Changes) error {
@@ -24,9 +24,9 @@ func (t *tx) saveAwaited(c *alerting.Changes) error {
 			}
 			count = string(text)
 		}
-		err := t.exec(`INSERT OR REPLACE INTO awaited (`+awaitedColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		err := t.exec(`INSERT OR REPLACE INTO awaited (`+awaitedColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			a.ID.Rule, a.ID.Group, int(a.State), a.Expected, a.Heard.Milliseconds(), a.After.Milliseconds(), a.AtLeast, a.Age.Milliseconds(),
-			a.Integration.Text(), a.AlertKey, a.Body, a.Unless, count)
+			a.Integration.Text(), a.AlertKey, a.Body, a.Unless, a.Repeat.Milliseconds(), count)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (t *tx) saveAwaited(c *alerting.Changes) error {
 func scanAwaited(r *row) *alerting.Awaited {
 	a := &alerting.Awaited{
 		ID: alerting.GroupID{Rule: r.text(), Group: r.text()}, State: alerting.AwaitedState(r.int()), Expected: r.bool(),
-		Heard: r.duration(), After: r.duration(), AtLeast: r.int(), Age: r.duration(), Integration: r.key(), AlertKey: r.text(), Body: r.text(), Unless: r.text(),
+		Heard: r.duration(), After: r.duration(), AtLeast: r.int(), Age: r.duration(), Integration: r.key(), AlertKey: r.text(), Body: r.text(), Unless: r.text(), Repeat: r.duration(),
 	}
 	if text := r.text(); text != "" {
 		a.Count = new(alerting.AwaitedCount)

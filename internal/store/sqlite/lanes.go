@@ -15,6 +15,7 @@ import (
 type lane struct {
 	due [alerting.Classes]int64 // when the first alert of each send class is due
 	out int64                   // when the first outbox item is due
+	rep int64                   // when the first alert is to be repeated
 
 	exists                     bool // there is a row; any, singles, at and unproven are its columns
 	any, singles, at, unproven int64
@@ -33,6 +34,7 @@ var laneQuery = func() string {
 		fmt.Fprintf(text, `(SELECT min(next_try) FROM alert WHERE integration_key = ?1 AND turn = %d AND pending = 1 AND claimed = 0), `, class)
 	}
 	text.WriteString(`
+		(SELECT min(repeat_at) FROM alert WHERE integration_key = ?1 AND repeat_at > 0),
 		(SELECT CASE claimed WHEN 0 THEN next_try END FROM outbox WHERE integration_key = ?1 ORDER BY id LIMIT 1),
 		l.integration_key IS NOT NULL, l.any_from, l.singles_from, l.at, l.unproven, EXISTS (SELECT 1 FROM proven_key WHERE fingerprint = ?2)
 		FROM (SELECT 1) LEFT JOIN lane AS l ON l.integration_key = ?1`)
@@ -48,7 +50,7 @@ func (t *tx) lane(key ilert.IntegrationKey) (l lane, err error) {
 		for class := range l.due {
 			l.due[class] = r.orNever()
 		}
-		l.out = r.orNever()
+		l.rep, l.out = r.orNever(), r.orNever()
 		l.exists, l.any, l.singles, l.at, l.unproven, l.proven = r.bool(), r.int64(), r.int64(), r.int64(), r.int64(), r.bool()
 	}, laneQuery, key.Text(), literal)
 	return l, err
@@ -72,8 +74,8 @@ func (l *lane) next() int64 {
 			next = min(next, max(due, from))
 		}
 	}
-	if l.out != never {
-		next = min(next, max(l.out, singles))
+	if first := min(l.out, l.rep); first != never {
+		next = min(next, max(first, singles))
 	}
 	return next
 }
@@ -120,13 +122,14 @@ func (t *tx) deriveLane(key ilert.IntegrationKey, hold *alerting.LaneHold) error
 	return nil
 }
 
-// loadBusy reads whether an alert or outbox item of an integration key waits or is claimed.
+// loadBusy reads whether an alert or outbox item of an integration key waits or is claimed, or a repeat has failed.
 func (t *tx) loadBusy(keys *alerting.Keys, rows *alerting.Rows) error {
 	for _, key := range keys.Busy {
 		err := t.each(func(r *row) { mapIn(&rows.Busy)[key] = r.bool() }, `
 			SELECT EXISTS (SELECT 1 FROM outbox WHERE integration_key = ?1)
 				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND pending = 1 AND claimed = 0)
-				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND claimed = 1)`, key.Text())
+				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND claimed = 1)
+				OR EXISTS (SELECT 1 FROM alert WHERE integration_key = ?1 AND repeat_at > 0 AND tries > 0)`, key.Text())
 		if err != nil {
 			return err
 		}
@@ -173,6 +176,14 @@ func (t *tx) findWork(now time.Time, q *alerting.LaneQuery, work *alerting.LaneW
 	if l.out <= until {
 		err := t.each(func(r *row) { work.Head = scanItem(r) },
 			`SELECT `+itemColumns+` FROM outbox WHERE integration_key = ? ORDER BY id LIMIT 1`, key)
+		if err != nil {
+			return err
+		}
+	}
+	if l.rep <= until {
+		err := t.each(func(r *row) { work.Repeats = append(work.Repeats, scanAlert(r)) }, `
+			SELECT `+alertColumns+` FROM alert
+			WHERE integration_key = ? AND repeat_at > 0 AND repeat_at <= ? ORDER BY repeat_at, folded_key LIMIT ? + 0`, key, until, q.Singles)
 		if err != nil {
 			return err
 		}

@@ -131,7 +131,8 @@ func (t *tx) Recover(_ context.Context, m *alerting.Memory) error {
 	}
 	t.lanes = map[ilert.IntegrationKey]*alerting.LaneHold{}
 	err := t.each(func(r *row) { t.touchLane(r.key()) },
-		`SELECT DISTINCT integration_key FROM alert WHERE pending = 1 AND claimed = 0 UNION SELECT DISTINCT integration_key FROM outbox`)
+		`SELECT DISTINCT integration_key FROM alert WHERE pending = 1 AND claimed = 0
+			UNION SELECT DISTINCT integration_key FROM alert WHERE repeat_at > 0 UNION SELECT DISTINCT integration_key FROM outbox`)
 	if err != nil {
 		return err
 	}

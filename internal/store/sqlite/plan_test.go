@@ -22,7 +22,8 @@ func everything(t *testing.T, tx alerting.Tx) {
 	ctx, now, key := t.Context(), time.UnixMilli(1), ilert.LiteralKey("k")
 	id, group := alerting.AlertID{Integration: key, Folded: "a"}, alerting.GroupID{Rule: "r", Group: "g"}
 	require.NoError(t, tx.Save(ctx, &alerting.Changes{
-		Alerts: []*alerting.Alert{{ID: id, Rule: "r", Desired: ilert.Alert, Pending: true, Unless: `["u"]`}}, NoAlerts: []alerting.AlertID{id}, EndedBefore: now,
+		Alerts: []*alerting.Alert{{ID: id, Rule: "r", Desired: ilert.Alert, Pending: true, RepeatAt: now, Unless: `["u"]`}}, NoAlerts: []alerting.AlertID{id}, EndedBefore: now,
+		Resolutions: []alerting.Resolution{{ID: id}}, NoResolutions: []alerting.AlertID{id}, ResolutionsBefore: now,
 		NoGroups: []alerting.GroupID{group}, NoMembers: []alerting.MemberID{{Group: group}},
 		Outbox: []*alerting.OutboxItem{{Alert: id, Body: "{}"}, {ID: 1, Alert: id}}, NoOutbox: []int64{2},
 		Proven:  map[ilert.IntegrationKey]time.Time{key: now},
@@ -41,6 +42,10 @@ func everything(t *testing.T, tx alerting.Tx) {
 		Devices: []string{"d"}, Fleet: alerting.FleetQuery{SeenAfter: now}, Volumes: true, Orders: true, Busy: []ilert.IntegrationKey{key},
 	}, new(alerting.Rows)))
 	_, err := tx.FindDue(ctx, now, 1, 1, 1)
+	require.NoError(t, err)
+	_, err = tx.FindAlerts(ctx, id, 1)
+	require.NoError(t, err)
+	_, err = tx.FindResolutions(ctx, id, 1)
 	require.NoError(t, err)
 	_, err = tx.FindWork(ctx, now, []alerting.LaneQuery{{Key: key, Any: 1, Singles: 1, Minute: 1}})
 	require.NoError(t, err)
@@ -72,7 +77,7 @@ func TestStatementsFindTheirRowsByIndices(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = s.NextDue(t.Context())
 	require.NoError(t, err)
-	slow := regexp.MustCompile(`SCAN (alert|ended|window_group|member|device|dead_letter|outbox|lane|awaited)($| USING COVERING INDEX)|SEARCH alert USING PRIMARY KEY \(integration_key=\?\)`)
+	slow := regexp.MustCompile(`SCAN (alert|ended|window_group|member|device|dead_letter|outbox|lane|awaited|resolution)($| USING COVERING INDEX)|SEARCH alert USING PRIMARY KEY \(integration_key=\?\)`)
 	seen := 0
 	for _, c := range []*connection{s.writer, s.reader} {
 		for _, text := range slices.Collect(maps.Keys(c.ready)) {

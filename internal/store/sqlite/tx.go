@@ -175,7 +175,7 @@ func (t *tx) Save(_ context.Context, changes *alerting.Changes) error {
 
 // saves holds the parts of Save in order: the volumes and the lanes follow from the rows that the others write.
 var saves = []func(*tx, *alerting.Changes) error{
-	(*tx).saveAlerts, (*tx).saveEnded, (*tx).saveGroups, (*tx).saveMembers, (*tx).saveOutbox, (*tx).saveProven,
+	(*tx).saveAlerts, (*tx).saveEnded, (*tx).saveResolutions, (*tx).saveGroups, (*tx).saveMembers, (*tx).saveOutbox, (*tx).saveProven,
 	(*tx).saveLetters, (*tx).saveOrders, (*tx).saveRules, (*tx).saveDevices, (*tx).saveArrivals, (*tx).saveReceipts, (*tx).savePace,
 	(*tx).saveClocks, (*tx).saveSequences, (*tx).saveSubscriptions, (*tx).saveAwaited, (*tx).saveTallies, (*tx).saveVolumes, (*tx).saveLanes,
 }

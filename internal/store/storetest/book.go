@@ -44,6 +44,8 @@ type book struct {
 	backend Backend
 	store   alerting.Store
 	bounds  alerting.Bounds
+	repeat  time.Duration // of the engines from the next restart on
+	looks   bool          // of them, too
 }
 
 func openBook(t *testing.T, backend Backend) *book {
@@ -63,6 +65,12 @@ func (b *book) begin(s alerting.Store) {
 	engine, err := alerting.Open(b.t.Context(), s, b.bounds)
 	require.NoError(b.t, err)
 	b.store, b.Engine = s, engine
+	if b.looks {
+		b.UseLooks()
+	}
+	if b.repeat > 0 {
+		require.NoError(b.t, b.UseRepeat(b.t.Context(), b.now, b.repeat))
+	}
 }
 
 // restart closes the engine and opens the next one on the same rows, as the next process does.

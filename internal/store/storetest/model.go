@@ -28,6 +28,9 @@ func Model(t *testing.T, seed uint64, reference, subject Backend) {
 			l.Letters, l.LetterBytes, l.Waiting, l.Devices, l.Awaited, l.AwaitedBytes = 30, 4000, 20, 5, 5, 300
 		})
 		m.books[i].useSession("s")
+		m.books[i].repeat, m.books[i].looks = 10*time.Minute, true
+		m.books[i].restart()
+		m.books[i].useSession("s")
 	}
 	for step := range steps {
 		m.name = fmt.Sprintf("seed %d, step %d", seed, step)
@@ -98,7 +101,7 @@ func (m *model) now() time.Time { return m.books[0].now }
 
 func (m *model) step() {
 	m.t.Helper()
-	switch m.r.IntN(21) {
+	switch m.r.IntN(22) {
 	default:
 		m.messages()
 	case 0, 1, 2, 3:
@@ -115,6 +118,8 @@ func (m *model) step() {
 		m.waits()
 	case 13:
 		m.orders()
+	case 14:
+		m.looks()
 	}
 }
 
@@ -167,7 +172,7 @@ func seen(n alerting.Notice) string {
 	if err != nil {
 		panic(err) // it was read from JSON
 	}
-	return fmt.Sprintf("%v %d %s %s %v %s", n.IntegrationKey, n.Tries, n.TraceParent, n.Path, n.Unproven, event)
+	return fmt.Sprintf("%v %d %s %s %v %v %s", n.IntegrationKey, n.Tries, n.TraceParent, n.Path, n.Repeat, n.Unproven, event)
 }
 
 // claims claims notices within small random budgets.

@@ -25,6 +25,8 @@ func (m *model) raise(rule string) decision.Raise {
 		r.After, r.Silence = 4*time.Minute, pick(m, 0, 6*time.Minute)
 	case 4:
 		r.After, r.For = 4*time.Minute, 2*time.Minute
+	case 5:
+		r.Repeat = pick(m, -1, 3*time.Minute)
 	}
 	for range max(m.r.IntN(6)-3, 0) {
 		r.Unless = append(r.Unless, pick(m, "a", "b", "c", "countsg", "storm/r", "none"))

@@ -22,7 +22,7 @@ type seam struct {
 func runSeam(t *testing.T, open func(t *testing.T) Backend) {
 	t.Helper()
 	var all []func(*testing.T, *seam)
-	for _, some := range [][]func(*testing.T, *seam){rowTests, transactionTests, keptTests, laneSeamTests, findTests, seamHoldTests, peopleTests} {
+	for _, some := range [][]func(*testing.T, *seam){rowTests, transactionTests, keptTests, laneSeamTests, repeatSeamTests, findTests, seamHoldTests, peopleTests} {
 		all = append(all, some...)
 	}
 	for _, one := range all {

@@ -53,6 +53,7 @@ func testAnAlertIsKeptWithAllThatItHas(t *testing.T, s *seam) {
 			Storm: alerting.IsStorm, Size: 8, Untold: 9, MaxListed: 10,
 			Since: in(14), EndedAt: in(15), EndedBy: alerting.ByAge,
 			EndsAfter: time.Minute, EndHeldUntil: in(13), Unless: `["u"]`, HeldBy: "u", Silence: 12,
+			Repeat: -time.Minute, RepeatAt: in(14), OpenedAt: in(15), Shown: alerting.ShownMissing, DiffersSince: in(16),
 			Cause: alerting.Cause{Filter: "f", Topic: "t", Payload: []byte{0, 255}, ReceivedAt: in(11), Properties: `[{"Key":"k","Value":"v"}]`},
 		}
 		s.save(alertsOf(a))
