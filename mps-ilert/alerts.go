@@ -24,7 +24,8 @@ func (f *storeFlags) alertsCommand() *cobra.Command {
 time at which the alert was sent last or, if it waits, since when. MEMBERS counts the
 members of its window, or the alerts that it stands for, when there were too many to send
 each. SOURCE is the alert source: the variable or file of its integration key, as the rules
-name it. An alert is refused if ilert called it invalid: "store list" has the dead letter. One
+name it. AT ILERT is what ilert showed when the daemon looked last, if it has an
+--ilert_api_key: open, accepted, missing, or closed by a person. An alert is refused if ilert called it invalid: "store list" has the dead letter. One
 that waits while another is open depends on that by "unless_open" of its rule, and one that is
 silenced by "silence add".`,
 		Example: `  mps-ilert store alerts --rule silent
@@ -70,7 +71,7 @@ func (f *storeFlags) alerts(cmd *cobra.Command, rule string, limit int) error {
 
 // alertTable prints alerts as a table.
 func alertTable(out io.Writer, all []alerting.AlertState) error {
-	return table(out, "KEY\tRULE\tPRIORITY\tSTATE\tSINCE\tMEMBERS\tSOURCE", func(w io.Writer) {
+	return table(out, "KEY\tRULE\tPRIORITY\tSTATE\tSINCE\tMEMBERS\tSOURCE\tAT ILERT", func(w io.Writer) {
 		for _, a := range all {
 			since, members := a.ToldAt, "-"
 			if !a.Since.IsZero() && a.State != alerting.StateOpen && a.State != alerting.StateAccepted {
@@ -79,8 +80,8 @@ func alertTable(out io.Writer, all []alerting.AlertState) error {
 			if a.Members > 0 {
 				members = strconv.Itoa(a.Members)
 			}
-			_, _ = fmt.Fprintf(w, "%.200q\t%s\t%s\t%s\t%s\t%s\t%s\n",
-				a.Key.Alert, orDash(a.Rule), orDash(a.Priority), describeState(a), since.Format(time.DateTime), members, a.Key.Integration.String())
+			_, _ = fmt.Fprintf(w, "%.200q\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Key.Alert, orDash(a.Rule), orDash(a.Priority),
+				describeState(a), since.Format(time.DateTime), members, a.Key.Integration.String(), describeShown(a))
 		}
 	})
 }
@@ -107,6 +108,21 @@ func describeState(a alerting.AlertState) string {
 	}
 }
 
+// describeShown describes what ilert showed of an alert at the last look.
+func describeShown(a alerting.AlertState) string {
+	text := orDash(string(a.Shown))
+	if a.Shown == alerting.ShownClosed {
+		text += " by a person"
+	}
+	if !a.DiffersSince.IsZero() {
+		text += " since " + a.DiffersSince.Format(time.DateTime)
+	}
+	if a.Shown == alerting.ShownClosed && !a.RepeatAt.IsZero() {
+		text += ", sent again at " + a.RepeatAt.Format(time.DateTime)
+	}
+	return text
+}
+
 // orDash returns "-" for an empty text.
 func orDash(s string) string {
 	if s == "" {
@@ -128,9 +144,12 @@ type alertJSON struct {
 	EndHeldUntil time.Time      `json:"heldUntil,omitzero"` // the time at which the alert ends, unless it is raised again before
 	Tries        int            `json:"tries,omitempty"`
 	Members      int            `json:"members,omitempty"`
-	Storm        bool           `json:"storm,omitempty"`   // its members are alerts of the rule
-	HeldBy       string         `json:"heldBy,omitempty"`  // the key of the alert that holds it, in lower case
-	Silence      int64          `json:"silence,omitempty"` // the ID of the silence that holds it until waitingUntil
+	Storm        bool           `json:"storm,omitempty"`       // its members are alerts of the rule
+	HeldBy       string         `json:"heldBy,omitempty"`      // the key of the alert that holds it, in lower case
+	Shown        alerting.Shown `json:"shown,omitempty"`       // what ilert showed at the last look: open, accepted, missing, or closed (by a person)
+	DiffersSince time.Time      `json:"differsSince,omitzero"` // since when that is not what it should be
+	RepeatAt     time.Time      `json:"repeatAt,omitzero"`     // when the alert is sent again if nothing changes
+	Silence      int64          `json:"silence,omitempty"`     // the ID of the silence that holds it until waitingUntil
 }
 
 // alertLines prints alerts as lines of JSON.
@@ -140,6 +159,7 @@ func alertLines(out io.Writer, all []alerting.AlertState) error {
 		line := alertJSON{
 			Key: a.Key.Alert, Rule: a.Rule, Source: a.Key.Integration.String(), Priority: a.Priority, State: a.State,
 			ToldAt: a.ToldAt.UTC(), WaitingSince: a.Since.UTC(), WaitingUntil: a.Until.UTC(), EndHeldUntil: a.EndHeldUntil.UTC(), Tries: a.Tries, Members: a.Members, Storm: a.Storm, HeldBy: a.HeldBy,
+			Shown: a.Shown, DiffersSince: a.DiffersSince.UTC(), RepeatAt: a.RepeatAt.UTC(),
 		}
 		if a.Silence != nil {
 			line.Silence = a.Silence.ID

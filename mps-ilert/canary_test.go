@@ -24,6 +24,7 @@ var canaries = map[string]string{
 	"integration key": "canary-integration-key", "key of a rule": "canary-rule-key", "key in a message": "canary-message-key",
 	"heartbeat key": "canary-heartbeat-key", "heartbeat key in a message": "canary-other-heartbeat",
 	"password": "canary-mqtt-password", "token": "canary-http-token", "key in a file": "canary-key-in-a-file",
+	"API key": "canary-api-key",
 }
 
 // sings fails if an output contains a secret.
@@ -56,7 +57,7 @@ func parrot(t *testing.T) *httptest.Server {
 		i := <-n
 		n <- i + 1
 		w.WriteHeader(statuses[i%len(statuses)])
-		_, _ = io.WriteString(w, r.URL.String()+" "+string(body))
+		_, _ = io.WriteString(w, r.URL.String()+" "+r.Header.Get("Authorization")+" "+string(body))
 	}))
 	t.Cleanup(server.Close)
 	return server
@@ -76,6 +77,7 @@ func TestNoSecretIsEverSeen(t *testing.T) {
 	common := []string{
 		"-vvv", "--decision_log", decisions, "-f", filepath.Join(dir, "x.db"), "--ilert_url", ilert.URL, "--heartbeat_url", ilert.URL,
 		"-b", canaries["heartbeat key"], "--http_token", canaries["token"], "--mqtt_password", canaries["password"],
+		"--ilert_api_key", canaries["API key"], "--ilert_poll", "1s",
 	}
 	host, port, _ := strings.Cut(b.Addr(), ":")
 	for name, flags := range map[string][]string{
@@ -158,6 +160,7 @@ func TestNoSecretIsEverSeen(t *testing.T) {
 		{"daemon", "--config", keyInFile, "-f", filepath.Join(dir, "y.db")},
 		{"daemon", "-m", "u:" + canaries["password"] + "@h"},
 		{"daemon", "--mqtt_qos", "7"},
+		{"daemon", "--ilert_api_key", canaries["API key"] + " "},
 		{"check", "--config", config},
 	} {
 		var out, log bytes.Buffer

@@ -138,7 +138,7 @@ func TestReadyNamesNoBroker(t *testing.T) {
 func TestAKeyThatIsNoneIsAMistake(t *testing.T) {
 	for _, key := range []string{secret + " ", `"` + secret + `"`, secret + "\r\n", "Bearer " + secret} {
 		err := run(t.Context(), []string{"daemon", "-m", "h"}, environment("ILERT_INTEGRATION_KEY", key), io.Discard, io.Discard)
-		require.ErrorContains(t, err, "ILERT_INTEGRATION_KEY: an integration key holds no blanks, line breaks or quotes")
+		require.ErrorContains(t, err, "ILERT_INTEGRATION_KEY: a key holds no blanks, line breaks or quotes")
 		assert.NotContains(t, err.Error(), secret)
 		assert.Equal(t, 2, exitCode(err))
 	}

@@ -125,7 +125,7 @@ func TestAKeyOfARuleThatIsNoneIsAMistake(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(key+"\n"), 0o600))
 		cfg := byRules(t, brokertest.Start(t, ""), record(t), rules)
 		_, err := consumer.New(cfg)
-		require.ErrorContains(t, err, "integration key file:"+path+": an integration key holds no blanks, line breaks or quotes")
+		require.ErrorContains(t, err, "integration key file:"+path+": a key holds no blanks, line breaks or quotes")
 		assert.NotContains(t, err.Error(), "doors")
 	}
 }

@@ -75,7 +75,7 @@ func (k IntegrationKey) Fingerprint() string {
 // CheckKey returns an error if a text cannot be an integration key. The error does not show the text.
 func CheckKey(secret string) error {
 	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\'' }) {
-		return errors.New("an integration key holds no blanks, line breaks or quotes, and only ASCII")
+		return errors.New("a key holds no blanks, line breaks or quotes, and only ASCII")
 	}
 	return nil
 }

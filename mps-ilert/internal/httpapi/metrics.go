@@ -66,6 +66,13 @@ var (
 	matches     = describe("rule_matches_total", "Messages that a rule has matched.", "rule")
 	ruleFailed  = describe("rule_failures_total", "Messages on which a rule has failed, since the start.", "rule")
 	alerts      = describe("alerts", "Alerts that are open at ilert, wait to be sent, are delayed until their time, are held by another alert that is open, are silenced, or of which a request is under way; one may be open and one of the others.", "state")
+	looked      = describe("looked_timestamp_seconds", "When what ilert shows was last looked at, in Unix seconds; 0: never.")
+	lookFailed  = describe("look_failed", "Whether the last look at what ilert shows has failed: 1 or 0.")
+	ilertTrue   = describe("ilert_true", "Whether ilert showed what it should at the last look: 1, or 0 if not or if that is not known.")
+	sourceWell  = describe("source_well", "Whether an alert source of ilert makes alerts, by integration key: 0 in maintenance, disabled, or not found.", "source")
+	compared    = describe("source_alerts", "Alerts by integration key at the last look: desired (should be open at ilert by themselves), told, shown, accepted (by a person), closed (by a person), fresh (too new to judge), differ (ilert does not show what it should), others (not raised by mps-ilert).", "source", "state")
+	differTime  = describe("source_differ_seconds", "Time since when ilert does not show what it should, by integration key; 0 if it does.", "source")
+	repairs     = describe("repairs_total", "What was sent to ilert again without a message, by kind, since the start: told_again (missing there), resolved (still open there), accepted (not accepted there), repeated (because of --repeat).", "kind")
 	silences    = describe("silences", "Active silences.")
 	awaited     = describe("awaited_groups", "Groups whose messages are waited for by rules with absent.")
 	oldest      = describe("oldest_waiting_seconds", "Time for which the oldest waiting alert or event has waited to be sent; 0 if none waits.")
@@ -82,7 +89,7 @@ var (
 // Describe sends all descriptions, as a prometheus.Collector does.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes, decisions,
+		buildInfo, ready, received, fates, pending, deadLetters, matches, ruleFailed, alerts, looked, lookFailed, ilertTrue, sourceWell, compared, differTime, repairs, silences, awaited, oldest, requests, leftOut, reloaded, reloadedAt, behind, unprovenKey, unproven, letterBytes, outboxBytes, decisions,
 	} {
 		to <- desc
 	}
@@ -119,6 +126,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	for _, r := range s.Rules {
 		counter(ruleFailed, r.Failed, r.Name)
 	}
+	collectIlert(&s.Ilert, gauge, counter)
 	gauge(behind, float64(len(s.Behind)))
 	gauge(awaited, float64(s.AwaitedGroups))
 	if log := s.DecisionLog; log != nil {
@@ -157,6 +165,36 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		waited = max(time.Since(since).Seconds(), 0)
 	}
 	gauge(oldest, waited)
+}
+
+// collectIlert sends the metrics about what ilert shows.
+func collectIlert(s *consumer.Shown, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, uint64, ...string)) {
+	at := 0.0
+	if !s.LookedAt.IsZero() {
+		at = float64(s.LookedAt.UnixMilli()) / 1000
+	}
+	gauge(looked, at)
+	gauge(lookFailed, oneIf(s.Error != ""))
+	gauge(ilertTrue, oneIf(s.True == "yes"))
+	for _, one := range s.Sources {
+		gauge(sourceWell, oneIf(one.Well), one.Key)
+		for state, n := range map[string]int{
+			"desired": one.Desired, "told": one.Told, "shown": one.Shown, "accepted": one.Accepted, "closed": one.Closed,
+			"fresh": one.Fresh, "differ": one.Differ, "others": one.Others,
+		} {
+			gauge(compared, float64(n), one.Key, state)
+		}
+		differs := 0.0
+		if since := one.DifferSince; !since.IsZero() {
+			differs = max(time.Since(since).Seconds(), 0)
+		}
+		gauge(differTime, differs, one.Key)
+	}
+	for kind, n := range map[string]uint64{
+		"told_again": s.Repairs.ToldAgain, "resolved": s.Repairs.Resolved, "accepted": s.Repairs.Accepted, "repeated": s.Repairs.Repeated,
+	} {
+		counter(repairs, n, kind)
+	}
 }
 
 // oneIf returns 1 for true and 0 for false.
