@@ -13,7 +13,7 @@ import (
 // people have done at ilert is respected: an alert that somebody has accepted is quiet, and one that somebody has
 // closed is left in peace for the interval of repeats. What the engine has not raised it never touches.
 
-// Shown is what ilert shows of an alert.
+// Shown is the state of an alert as ilert shows it.
 type Shown string
 
 // The values of Shown.
@@ -25,7 +25,7 @@ const (
 	ShownClosed   Shown = "closed"   // a person has closed it at ilert
 )
 
-// Look is what ilert shows of the alert sources of some integration keys.
+// Look is the list of open and ended alerts that ilert shows for some integration keys.
 type Look struct {
 	Began time.Time // when the first page of the list was asked for
 	// Delay is the time that ilert may need until it shows what it has taken. What was sent after Began less Delay is
@@ -37,7 +37,7 @@ type Look struct {
 	Sources map[ilert.IntegrationKey]*Source // keys of one alert source have the same pointer
 }
 
-// Source is what ilert shows of an alert source.
+// Source is an alert source as ilert shows it.
 type Source struct {
 	Well bool                 // neither in maintenance nor disabled, so that events have an effect
 	Open map[string]bool      // folded alert keys of the open alerts, and whether each is accepted
@@ -64,7 +64,7 @@ const resolutionMemory = 7 * 24 * time.Hour
 // sent before.
 const maxLookAgain = 4 * time.Hour
 
-// finding is what a look finds about an alert.
+// finding is the result of the comparison of an alert with a look.
 type finding int
 
 const (
@@ -72,7 +72,8 @@ const (
 	asItShouldBe
 	acceptedThere    // a person has accepted it
 	acceptanceUndone // a person has taken the acceptance back
-	acceptanceLost   // ilert has not accepted what a message has accepted
+	lostForNow       // ilert has not accepted what a message has accepted, and is not told again yet
+	acceptanceLost   // the same, and ilert is told again
 	closedThere      // a person has closed it
 	missingForNow    // it is missing, and is not sent again yet
 	missingThere     // it is missing, and is sent again
@@ -106,6 +107,8 @@ func (l *Look) find(a *Alert) finding {
 		return asItShouldBe
 	case l.isFresh(a.ToldAt):
 		return unjudged
+	case shown && (!s.Well || !l.isTimeAgain(a.DiffersSince, a.ToldAt)):
+		return lostForNow
 	case shown:
 		return acceptanceLost
 	case a.Shown == ShownClosed:
@@ -134,6 +137,8 @@ func (l *Look) changes(a *Alert) bool {
 		return a.Shown != l.shown(a) || a.Shown != ShownClosed && !a.DiffersSince.IsZero()
 	case missingForNow:
 		return a.Shown != ShownMissing || a.DiffersSince.IsZero()
+	case lostForNow:
+		return a.Shown != ShownOpen || a.DiffersSince.IsZero()
 	default:
 		return true
 	}
@@ -318,7 +323,7 @@ func (l *Look) compare(a *Alert, now time.Time, looked *Looked, ours map[*Source
 	case found == closedThere, found == asItShouldBe && !shown:
 		c.Closed++
 		c.differs(since)
-	case found == acceptanceLost, found == missingForNow, found == missingThere, found == unjudged && !shown && !a.DiffersSince.IsZero():
+	case found == acceptanceLost, found == lostForNow, found == missingForNow, found == missingThere, found == unjudged && !shown && !a.DiffersSince.IsZero():
 		c.differs(since)
 	}
 }
@@ -371,11 +376,13 @@ func (w *work) mendAlert(look *Look, a *Alert, o *origin, done *Looked) {
 	case acceptanceUndone:
 		a.Shown, a.DiffersSince = ShownOpen, time.Time{}
 		a.become(ilert.Alert)
-	case acceptanceLost:
-		done.Repairs.Accepted++
+	case acceptanceLost, lostForNow:
 		a.Shown = ShownOpen
 		a.markDiffering(look.Began)
-		a.setDesired(ilert.Accept, o)
+		if found == acceptanceLost {
+			done.Repairs.Accepted++
+			a.setDesired(ilert.Accept, o)
+		}
 	case closedThere:
 		done.Closed++
 		end := look.Sources[a.ID.Integration].Ends[a.ID.Folded]

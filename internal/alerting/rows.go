@@ -55,7 +55,7 @@ type Alert struct {
 	// negative: never. RepeatAt is the time at which that is due; zero: it is not to be repeated now.
 	Repeat   time.Duration
 	RepeatAt time.Time
-	// Shown is what ilert showed at the last look. DiffersSince is the time since when looks find that it is not what it
+	// Shown is the state of the alert at ilert at the last look. DiffersSince is the time since when looks find that it is not what it
 	// should be; zero: it is, or is not known.
 	Shown        Shown
 	DiffersSince time.Time

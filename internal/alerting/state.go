@@ -41,7 +41,7 @@ type AlertState struct {
 	Until time.Time
 	// EndHeldUntil is the time at which the alert ends, unless it is raised again before; zero if no end is held.
 	EndHeldUntil time.Time
-	// Shown is what ilert showed at the last look, and DiffersSince the time since when it is not what it should be; zero if
+	// Shown is the state at ilert at the last look, and DiffersSince the time since when that is not as it should be; zero if
 	// it is, or if nobody has looked. A person has closed an alert that is ShownClosed; it is sent again at RepeatAt.
 	Shown                  Shown
 	DiffersSince, RepeatAt time.Time

@@ -65,7 +65,9 @@ func TestAListOfSourcesMayHavePages(t *testing.T) {
 }
 
 func TestWhatAPersonClosesCountsWhileTheSourceIsWell(t *testing.T) {
-	at := func(minutes int) time.Time { return time.UnixMilli(1795321902892).Add(time.Duration(minutes) * time.Minute) }
+	at := func(minutes int) time.Time {
+		return time.UnixMilli(1795321902892).Add(time.Duration(minutes) * time.Minute)
+	}
 	h := health{well: true}
 	assert.True(t, h.wasWell(at(1)))
 	h = health{from: at(10)}

@@ -21,7 +21,7 @@ type looker struct {
 	failed int               // looks in a row
 }
 
-// health is what looks have found of an alert source over time.
+// health is the record of an alert source over several looks.
 type health struct {
 	well     bool
 	lastWell time.Time
@@ -97,7 +97,7 @@ func (l *looker) look(ctx context.Context, began time.Time) (sources []ShownSour
 		return nil, looked, err
 	}
 	look := &alerting.Look{
-		Began: time.Now(), Delay: showDelay, Until: began.Add(newsPolls*l.c.config.IlertPoll + time.Minute),
+		Began: time.Now(), Delay: showDelay,
 		Sources: map[ilert.IntegrationKey]*alerting.Source{},
 	}
 	shown := map[int64]*alerting.Source{}
@@ -121,7 +121,9 @@ func (l *looker) look(ctx context.Context, began time.Time) (sources []ShownSour
 	if err != nil {
 		return sources, looked, err
 	}
-	looked, err = l.c.alerts.Look(ctx, time.Now(), look)
+	now := time.Now()
+	look.Until = now.Add(newsPolls*(l.c.config.IlertPoll+now.Sub(began)) + time.Minute)
+	looked, err = l.c.alerts.Look(ctx, now, look)
 	for i := range sources {
 		sources[i].Compared = looked.Sources[sources[i].key]
 	}

@@ -331,7 +331,9 @@ func TestAnIntegrationKeyWithoutAnAlertSourceIsSaid(t *testing.T) {
 		l.stop()
 		l.config.IntegrationKey = "unknown"
 		l.start()
-		l.until("said", func() bool { return strings.Contains(l.status().Why, "no alert source in ilert's list has this integration key") })
+		l.until("said", func() bool {
+			return strings.Contains(l.status().Why, "no alert source in ilert's list has this integration key")
+		})
 		assert.Equal(t, "unknown", l.status().True)
 		assert.Equal(t, 1, l.log.count("the alert source of an integration key cannot be looked at"))
 	})

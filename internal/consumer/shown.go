@@ -10,7 +10,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// Shown is what the last look has found of what ilert shows. It answers whether that is true.
+// Shown is the result of the last look at what ilert shows. It answers whether that is true.
 type Shown struct {
 	// True is "yes", "no" or "unknown", and Why the reason.
 	True string `json:"true"`
@@ -26,7 +26,7 @@ type Shown struct {
 	Repairs Repairs `json:"repairs"`
 }
 
-// ShownSource is what the last look has found of the alert source of an integration key.
+// ShownSource is the result of the last look for the alert source of an integration key.
 type ShownSource struct {
 	Key    string `json:"key"` // the name of the integration key
 	ID     int64  `json:"id,omitempty"`

@@ -218,6 +218,12 @@ func testAnAcceptanceThatWasLostIsSentAgain(t *testing.T, open opener) {
 	looked := b.look(source("a"))
 	assert.EqualValues(t, 1, looked.Repairs.Accepted)
 	assert.Equal(t, []string{"ACCEPT a"}, b.taken())
+	sent := 0
+	for range 100 {
+		assert.Equal(t, 1, b.look(source("a")).Sources[configured].Differ)
+		sent += len(b.taken())
+	}
+	assert.Less(t, sent, 10, "less and less often")
 	assert.Zero(t, b.look(source("a+")).Repairs)
 	looked = b.look(source())
 	assert.EqualValues(t, 1, looked.Repairs.ToldAgain)
