@@ -46,14 +46,15 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 	switch {
 	case a.Desired == ilert.Resolve && a.Pending && a.Told == ilert.Alert:
 		// Its end waits, and is not sent any more. But the end of an alert that may be accepted is sent, because
-		// nobody looks after the alert that begins now.
+		// nobody looks after the alert that begins now. For the same reason an alert that a person has closed
+		// is sent.
 		counts.of(a.Cause.Filter).Merged++
 		o.merged = true
 		a.setRule(r, o)
 		a.Desired, a.Pending = a.Told, false
 		a.Version++
 		a.Body = textOf(r.Event)
-		if louder {
+		if louder || a.Shown == ShownClosed {
 			a.setDesired(ilert.Alert, o)
 			a.setText(r)
 		}

@@ -113,13 +113,19 @@ func (l *Look) find(a *Alert) finding {
 		return acceptanceLost
 	case a.Shown == ShownClosed:
 		return asItShouldBe // it is left in peace
-	case ended && end.After(a.OpenedAt):
+	case ended && end.After(a.OpenedAt) && !a.beganAnew(end):
 		return closedThere
 	case !s.Well || !l.isTimeAgain(a.DiffersSince, a.ToldAt):
 		return missingForNow
 	default:
 		return missingThere
 	}
+}
+
+// beganAnew reports whether the alert has ended and begun again since it was closed at ilert, and ilert was sent neither.
+// Then Cause is still that of the end, which a later message has taken back.
+func (a *Alert) beganAnew(closed time.Time) bool {
+	return a.Desired == ilert.Alert && a.Cause.ReceivedAt.After(closed)
 }
 
 // changes reports whether what the look finds changes the row of an alert.

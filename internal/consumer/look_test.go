@@ -202,6 +202,34 @@ func TestAnAlertThatAPersonHasClosedOrAcceptedAtIlertIsQuiet(t *testing.T) {
 	})
 }
 
+// The alert that a person has closed has ended, and begins anew before its end is sent.
+func TestAClosedAlertThatBeginsAnewIsSent(t *testing.T) {
+	for name, known := range map[string]bool{"closed before a look": false, "known to be closed": true} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(l *looking) {
+				l.say("fire/1", `{"on":true}`)
+				l.isTrue(1)
+				require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+				if known {
+					l.until("known", func() bool { return l.status().Closed == 1 })
+				}
+				l.sim.SetAnswer(ilertsim.Always(ilertsim.Answer{Status: 403})) // the key waits
+				l.say("fire/2", `{"on":true}`)
+				l.failing(t, "403")
+				for n, on := range []bool{false, true} {
+					l.say("fire/1", fmt.Sprintf(`{"on":%v}`, on))
+					l.until("the message has come", func() bool { return l.Status(t.Context()).Messages["fire/+"].Received == uint64(3+n) })
+				}
+				l.sim.SetAnswer(nil)
+				l.stop()
+				l.start()
+				l.until("both are shown", func() bool { return len(l.sim.Open(secret)) == 2 })
+				l.isTrue(2)
+			})
+		})
+	}
+}
+
 func TestAnAlertThatIsClosedWhileItsSourceIsNotWellIsSentAgain(t *testing.T) {
 	eachStore(t, func(l *looking) {
 		l.say("fire/1", `{"on":true}`)

@@ -3,6 +3,7 @@ package ilertsim
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -109,11 +110,16 @@ func (s *Server) answerWith(w http.ResponseWriter, r *http.Request, show func() 
 	_ = json.NewEncoder(w).Encode(shown)
 }
 
+// listSources handles GET /api/alert-sources. Whether ilert lists sources by pages is not known; here it
+// does if the client asks for a page.
 func (s *Server) listSources(w http.ResponseWriter, r *http.Request) {
 	s.answerWith(w, r, func() (any, error) {
 		shown := []shownSource{}
 		for _, source := range s.sources {
 			shown = append(shown, s.showSource(source))
+		}
+		if query := r.URL.Query(); query.Has("start-index") || query.Has("max-results") {
+			return page(query, shown)
 		}
 		return shown, nil
 	})
@@ -122,23 +128,30 @@ func (s *Server) listSources(w http.ResponseWriter, r *http.Request) {
 // listAlerts handles GET /api/alerts. The order of ilert's list is not known; here the newest alert is the first.
 func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request) {
 	s.answerWith(w, r, func() (any, error) {
-		query := r.URL.Query()
-		start, err := number(query, "start-index", 0, 0, 1<<31)
+		matching, err := s.matching(r.URL.Query())
 		if err != nil {
 			return nil, err
 		}
-		limit, err := number(query, "max-results", 50, 1, 100)
-		if err != nil {
-			return nil, err
-		}
-		matching, err := s.matching(query)
-		page := matching[min(start, len(matching)):min(start+limit, len(matching))]
+		listed, err := page(r.URL.Query(), matching)
 		shown := []shownAlert{}
-		for _, a := range page {
+		for _, a := range listed {
 			shown = append(shown, show(a))
 		}
 		return shown, err
 	})
+}
+
+// page returns the page of a list that a query asks for.
+func page[T any](query url.Values, list []T) ([]T, error) {
+	start, err := number(query, "start-index", 0, 0, math.MaxInt32)
+	if err != nil {
+		return nil, err
+	}
+	size, err := number(query, "max-results", 50, 1, 100)
+	if err != nil {
+		return nil, err
+	}
+	return list[min(start, len(list)):min(start+size, len(list))], nil
 }
 
 func (s *Server) countAlerts(w http.ResponseWriter, r *http.Request) {

@@ -37,6 +37,8 @@ func TestAlertSourcesAreListed(t *testing.T) {
 		{"id": 70., "name": "seven", "integrationKey": "b", "integrationType": "MQTT", "active": true, "status": "IN_MAINTENANCE"},
 		{"id": 3., "name": "source 3", "integrationKey": "c", "integrationType": "API", "active": false, "status": "DISABLED"},
 	}, list(t, s, "/api/alert-sources"))
+	assert.Len(t, list(t, s, "/api/alert-sources?start-index=1&max-results=1"), 1)
+	assert.Empty(t, list(t, s, "/api/alert-sources?start-index=3"))
 	for _, c := range []struct{ eventType, alert, status string }{
 		{"ALERT", "x", "PENDING"}, {"ACCEPT", "x", "ALL_ACCEPTED"}, {"ALERT", "y", "PENDING"}, {"RESOLVE", "y", "ALL_ACCEPTED"}, {"RESOLVE", "x", "ALL_RESOLVED"},
 	} {
