@@ -38,7 +38,7 @@ func (g *Group) advance(o *origin) {
 	if g.Latest.Before(o.at) {
 		g.Latest = o.at
 	}
-	oldest := g.Latest.UnixNano()/bucketLength(&g.Window) - maxBuckets
+	oldest := g.numberOf(g.Latest) - maxBuckets
 	gone := 0
 	for gone < len(g.Buckets) && g.Buckets[gone][0] <= oldest {
 		gone++
@@ -62,7 +62,7 @@ func (g *Group) add(number, hits, of int64) {
 	g.Buckets[i] = Bucket{number, hits, of}
 }
 
-// hit is a counted Hit that may raise the alert of its group, or end it.
+// hit is a counted Hit that may raise the alert of its group.
 type hit struct {
 	decision.Hit
 	joined bool // its member is new to the open alert
@@ -70,10 +70,30 @@ type hit struct {
 
 // countHit counts a hit. raiseByHit raises the alert later, if that is needed.
 func (w *work) countHit(h decision.Hit, o *origin) {
-	id := GroupID{h.Window.Rule, h.Group}
+	g := w.groupOf(h.Window, h.Group, o)
+	g.add(g.numberOf(o.at), 1, 0)
+	if g.Row++; !h.Window.CountsRows() {
+		g.Row = 0 // no message breaks it
+	}
+	joined := h.Member != "" && w.addMember(g, h.Member, o.at)
+	o.hits = append(o.hits, hit{h, joined})
+}
+
+// countWhole counts a message towards the whole of a group. endIfHealthy ends the alert later, if the group is healthy.
+func (w *work) countWhole(e decision.Whole, o *origin) {
+	g := w.groupOf(e.Window, e.Group, o)
+	g.add(g.numberOf(o.at), 0, 1)
+	if e.Window.Healthy > 0 {
+		o.wholes = append(o.wholes, g.ID)
+	}
+}
+
+// groupOf returns a group in which a message counts, at the time of the message.
+func (w *work) groupOf(window *decision.Window, name string, o *origin) *Group {
+	id := GroupID{window.Rule, name}
 	g := w.endOverdueGroup(id, o)
 	if g == nil {
-		g = &Group{ID: id, Window: *h.Window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
+		g = &Group{ID: id, Window: *window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
 		w.rows.Groups[id] = g
 	}
 	change := w.changeOf(id)
@@ -82,26 +102,16 @@ func (w *work) countHit(h decision.Hit, o *origin) {
 		change.arrived = o.arrived
 	}
 	held := g.Window.Held
-	g.setWindow(h.Window)
+	g.setWindow(window)
 	g.advance(o)
 	if g.Window.Held && !held { // the rule has been changed
-		w.holdMembers(g, h.Window.Longest())
+		w.holdMembers(g, window.Longest())
 	}
-	number := o.at.UnixNano() / bucketLength(h.Window)
-	if h.Only {
-		g.add(number, 0, 1)
-		if h.Window.Healthy > 0 {
-			o.hits = append(o.hits, hit{Hit: h})
-		}
-		return
-	}
-	g.add(number, 1, 0)
-	if g.Row++; !h.Window.CountsRows() {
-		g.Row = 0 // no message breaks it
-	}
-	joined := h.Member != "" && w.addMember(g, h.Member, o.at)
-	o.hits = append(o.hits, hit{h, joined})
+	return g
 }
+
+// numberOf returns the number of the bucket of a time.
+func (g *Group) numberOf(at time.Time) int64 { return at.UnixNano() / bucketLength(&g.Window) }
 
 // endOverdueGroup ends the alert of a group if its time or its rule has ended before the change that o causes. It
 // returns the window that is left, or nil.
@@ -120,10 +130,6 @@ func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
 func (w *work) raiseByHit(h hit, o *origin) {
 	g := w.group(GroupID{h.Window.Rule, h.Group})
 	if g == nil { // a later effect of the message has deleted it
-		return
-	}
-	if h.Only {
-		w.endIfHealthy(g, o)
 		return
 	}
 	a := w.alertOf(g)

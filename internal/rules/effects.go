@@ -76,7 +76,7 @@ func (w *work) ofWindow(c *clause) (decision.Effect, error) {
 	case ends:
 		return decision.Reset{Rule: r.Name, Group: group}, nil
 	case counts:
-		return decision.Hit{Window: r.Window, Group: group, Only: true}, nil
+		return decision.Whole{Window: r.Window, Group: group}, nil
 	}
 	member, err := r.Member.text(w.machine, &w.facts)
 	if err != nil {

@@ -51,7 +51,7 @@ func (m *model) effect() decision.Effect {
 	case 7:
 		return decision.Leave{Rule: w.Rule, Group: group, Member: member}
 	case 8:
-		return decision.Hit{Window: w, Group: group, Only: true}
+		return decision.Whole{Window: w, Group: group}
 	case 17:
 		k := m.key()
 		return decision.EndPrefix{Key: decision.Key{Integration: k.Integration, Alert: k.Alert[:1]}}
