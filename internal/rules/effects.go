@@ -30,6 +30,10 @@ func (w *work) add(c *clause) error {
 
 // addEffect adds an effect of a clause to the decision.
 func (w *work) addEffect(c *clause, effect decision.Effect) {
+	if w.decision.Effects == nil {
+		const some = 4 // most messages have no more effects
+		w.decision.Effects = make([]decision.Effect, 0, some)
+	}
 	w.decision.Effects, w.places = append(w.decision.Effects, effect), append(w.places, c.place)
 }
 
