@@ -107,7 +107,7 @@ func (w *work) forgetMember(f decision.Forget, o *origin) {
 	if f.Member == "" {
 		return
 	}
-	g := w.groupOf(f.Window, id, o)
+	g := w.groupOf(f.Window, f.Group, o)
 	g.Members[f.Member] = &GroupMember{At: o.at, State: MemberForgotten}
 	w.changeOf(id).members[f.Member] = struct{}{}
 }

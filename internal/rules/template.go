@@ -185,8 +185,8 @@ func (t *Template) text(machine *vm.VM, f *facts) (string, error) {
 		return bounded(s), err
 	}
 	texts, length := make([]string, 0, 8), 0 // enough for most templates, on the stack
-	for _, p := range t.parts {
-		s, err := p.evaluate(machine, f)
+	for i := range t.parts {
+		s, err := t.parts[i].evaluate(machine, f)
 		if err != nil {
 			return "", err
 		}
