@@ -171,7 +171,7 @@ type Due struct {
 	Delayed []*Alert
 	// NextDelay is the lowest sum of Heard and Delay of those that are left: 0 if there are none.
 	NextDelay time.Duration
-	Groups []*Group // whose CheckAt has come, the longest due first, with their members
+	Groups    []*Group // whose CheckAt has come, the longest due first, with their members
 	// Lanes are the integration keys for which a notice may be due, the longest due first, but those that are
 	// unproven after the others.
 	Lanes []ilert.IntegrationKey
@@ -331,6 +331,6 @@ type Memory struct {
 	Awaited       []*Awaited          // in the order of rules, then of groups
 	Listening     Listening
 	NextDelay     time.Duration // the lowest sum of Heard and Delay of any delayed alert; 0 if there are none
-	Silences      []Silence // in the order of IDs
-	DependedOn    []AlertID // by which FindWaiting finds an alert, in the order of identities
+	Silences      []Silence     // in the order of IDs
+	DependedOn    []AlertID     // by which FindWaiting finds an alert, in the order of identities
 }

@@ -78,7 +78,9 @@ func (r *rows) dueDelays(listened time.Duration, limit int) (due []*alerting.Ale
 		return nil, next
 	}
 	all := slices.Collect(maps.Values(r.delayed))
-	slices.SortFunc(all, func(a, b *alerting.Alert) int { return cmp.Or(cmp.Compare(delayOf(a), delayOf(b)), compareIDs(a.ID, b.ID)) })
+	slices.SortFunc(all, func(a, b *alerting.Alert) int {
+		return cmp.Or(cmp.Compare(delayOf(a), delayOf(b)), compareIDs(a.ID, b.ID))
+	})
 	for _, a := range all {
 		if delayOf(a) > listened || len(due) == limit {
 			return due, delayOf(a)
