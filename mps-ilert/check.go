@@ -44,8 +44,10 @@ messages have it. The command sends nothing to ilert.
 A FILE holds JSON values, one after the other: events as they stand in a payload, or
 messages with topic and payload, such as
   mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j
-writes (tst is the time; user properties stand below properties). The exit code is 0 if
-the rules are right and their tests pass.`,
+writes (tst is the time; user properties stand below properties). The line
+{"connection": "lost", "tst": TIME} says that no message could come from then on, and
+"restored" that the broker was back. The exit code is 0 if the rules are right and their
+tests pass.`,
 		Example: `  mps-ilert check --config rules.yaml
   mps-ilert check --preset mps event.json
   mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j -W 60 | mps-ilert check --brief -`,

@@ -20,7 +20,7 @@ import (
 	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
-// Setup is what a rehearsal plays by.
+// Setup holds the rules of a rehearsal, and how the daemon would read messages.
 type Setup struct {
 	Rules rules.Rules
 	// Topics are the topic filters by which messages come. A message without a source is of the server of its filter.
