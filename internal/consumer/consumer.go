@@ -23,6 +23,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/sources"
 )
 
 // Consumer listens to messages and keeps ilert true to them. Its methods may be called
@@ -48,7 +49,7 @@ type Consumer struct {
 	requests  requests
 	omissions omissions
 	failures  ruleFailures
-	skew      *skew
+	clocks    *sources.Clocks
 	sequences *sequences
 	heard     heard // only takeIn uses it
 	listening listening
@@ -101,7 +102,7 @@ func New(config Config) (*Consumer, error) {
 		lookNow:     make(chan struct{}, 1),
 
 		subscribed: make(chan struct{}, 1),
-		skew:       newSkew(complete.MaxSkew, complete.Logger),
+		clocks:     sources.NewClocks(complete.MaxSkew, complete.SessionExpiry, complete.Logger),
 		sequences:  newSequences(complete.session(), complete.SessionExpiry),
 		faults:     map[part]error{},
 		refused:    map[ilert.IntegrationKey]failure{},
@@ -137,7 +138,7 @@ func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
 	c.pace.restore(c.alerts.Paces(now), now)
-	c.skew.restore(c.alerts.Clocks())
+	c.clocks.Restore(c.alerts.Clocks())
 	c.sequences.restore(c.alerts.Sequences(), now)
 	if c.looks() {
 		c.alerts.UseLooks()
@@ -229,7 +230,7 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 			c.connectedAt(time.Now())
 			c.listensOn(nil)
 			up = link
-			c.skew.forgetLags()
+			c.clocks.ForgetLags()
 			if !limits.SessionPresent {
 				c.alerts.EndSession(link.Serial())
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
+	"github.com/mps-events/mps-events/internal/sources"
 )
 
 // NumberedSource is a server that numbers its events, so that it can be seen which of them never came.
@@ -98,7 +99,7 @@ func (s *sequences) subscribe(filters []string) {
 		return
 	}
 	before := s.subscription
-	s.filters, s.subscription = filters, printOf(append([]string{s.session}, slices.Sorted(slices.Values(filters))...)...)
+	s.filters, s.subscription = filters, sources.Print(append([]string{s.session}, slices.Sorted(slices.Values(filters))...)...)
 	if s.subscription == before {
 		return
 	}
@@ -149,7 +150,7 @@ type numbered struct {
 // note notes the number of a message.
 func (s *sequences) note(m numbered, now time.Time) {
 	process, number, ours := numberOf(m.id)
-	if !ours || m.source == "" || len(m.source) > maxNameLength || mqtttopic.IsShared(m.filter) {
+	if !ours || m.source == "" || len(m.source) > sources.MaxName || mqtttopic.IsShared(m.filter) {
 		return
 	}
 	s.mu.Lock()
