@@ -83,7 +83,7 @@ variable, and both before the files, of which the first that sets it counts. Bes
 func (f *daemonFlags) run(cmd *cobra.Command) error {
 	for _, name := range notSupported {
 		if cmd.Flags().Changed(name) {
-			return usageError{fmt.Errorf("--%s: %s", name, notSupportedYet)}
+			return usageError{fmt.Errorf("--%s: %s", name, whyNotSupported)}
 		}
 	}
 	hangup := make(chan os.Signal, 1)

@@ -48,7 +48,7 @@ type daemonFlags struct {
 	dryRun                          bool
 }
 
-const notSupportedYet = "not supported yet: mps-ilert listens to MQTT and HTTP, not to Kafka, and asks ilert for no schedules"
+const whyNotSupported = "not supported: mps-ilert listens to MQTT and HTTP, not to Kafka, and changes no escalation policies: docs/ilagent.md says what to use instead"
 
 // notSupported are flags of ilagent for Kafka and escalation policies.
 var notSupported = []string{

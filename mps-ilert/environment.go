@@ -106,7 +106,7 @@ func inOurWords(f *pflag.Flag, err error) error {
 func wrongFlag(err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && strings.HasPrefix(strings.ReplaceAll(unknown.GetSpecifiedName(), "-", "_"), "edge_") {
-		return fmt.Errorf("--%s, of ilagents newer than 0.9: %s", unknown.GetSpecifiedName(), notSupportedYet)
+		return fmt.Errorf("--%s, of ilagents newer than 0.9: %s", unknown.GetSpecifiedName(), whyNotSupported)
 	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {

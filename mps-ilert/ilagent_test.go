@@ -293,7 +293,7 @@ func TestOneEventAndOneHeartbeat(t *testing.T) {
 func TestWhatIlagentCanAndWeCannotYetIsSaid(t *testing.T) {
 	for _, flag := range append([]string{"edge_mode", "edge_http_url", "edge-http-method", "edge_anything"}, notSupported...) {
 		err := run(t.Context(), []string{"daemon", "-m", "h", "-e", "t", "--" + flag, "x"}, environment(), io.Discard, io.Discard)
-		assert.Regexp(t, "^--"+flag+".*: not supported yet: mps-ilert listens", err.Error())
+		assert.Regexp(t, "^--"+flag+".*: not supported: mps-ilert listens", err.Error())
 		assert.Equal(t, 2, exitCode(err))
 	}
 }

@@ -51,7 +51,7 @@ func TestTheSameSeedMakesTheSameEvents(t *testing.T) {
 			e, err := event.Parse(m.Payload)
 			require.NoError(t, err)
 			id := m.Properties.User.Get("id")
-			n, err := strconv.ParseInt(id[strings.LastIndex(id, "-")+1:], 32, 64)
+			n, err := strconv.ParseInt(id[strings.LastIndex(id, "-")+1:], 10, 64)
 			require.NoError(t, err)
 			if n >= to {
 				return events

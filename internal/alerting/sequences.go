@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Sequence is what the consumer keeps about the numbers that one process of a publisher gives its events.
+// Sequence is the state, kept for the consumer, of the numbers that one process of a publisher gives its events.
 type Sequence struct {
 	Source  string // of the process
 	Process string

@@ -2,8 +2,10 @@ package consumer
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/binary"
 	"net"
+	"strconv"
 	"testing"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -37,7 +39,7 @@ func (c bare) ask(b *testing.B, p packets.Packet) {
 	require.NoError(b, err)
 }
 
-// publish publishes n messages at QoS 1 and waits until all are acknowledged.
+// publish publishes n messages at QoS 1, with ids as package publisher makes them, and waits until all are acknowledged.
 func (c bare) publish(b *testing.B, n int, payload func(n int) []byte) {
 	b.Helper()
 	acknowledged := make(chan error, 1)
@@ -52,7 +54,7 @@ func (c bare) publish(b *testing.B, n int, payload func(n int) []byte) {
 		}
 		acknowledged <- nil
 	}()
-	out := bufio.NewWriterSize(c, 32<<10)
+	out, process := bufio.NewWriterSize(c, 32<<10), rand.Text()[:12]+"-"
 	for i := range n {
 		select {
 		case window <- struct{}{}:
@@ -60,7 +62,8 @@ func (c bare) publish(b *testing.B, n int, payload func(n int) []byte) {
 			require.NoError(b, out.Flush())
 			window <- struct{}{}
 		}
-		_, err := (&packets.Publish{QoS: 1, PacketID: uint16(i%65535) + 1, Topic: "mps/events", Properties: &packets.Properties{}, Payload: payload(i)}).WriteTo(out)
+		user := []packets.User{{Key: "source", Value: "mps-1"}, {Key: "id", Value: process + strconv.Itoa(i+1)}}
+		_, err := (&packets.Publish{QoS: 1, PacketID: uint16(i%65535) + 1, Topic: "mps/events", Properties: &packets.Properties{User: user}, Payload: payload(i)}).WriteTo(out)
 		require.NoError(b, err)
 	}
 	require.NoError(b, out.Flush())

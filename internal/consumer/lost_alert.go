@@ -88,9 +88,9 @@ func lostAlert(l loss) decision.Effect {
 		Event: ilert.Event{
 			Summary: fmt.Sprintf("Events of %s are lost: %d never came", l.source, l.events),
 			Details: fmt.Sprintf("The server numbers its events, and %d numbers have not reached mps-ilert since %s although later ones have. "+
-				"Alerts may be missing, or open although their end has happened. Usually the broker has dropped the events: Mosquitto does so "+
-				"without a word when more than max_queued_messages (1000 by default) wait for a subscriber, at QoS 0 while the subscriber is away, "+
-				"and when it is restarted without persistence. If the server has dropped them itself, its log says \"events are lost\". "+
+				"Alerts may be missing, or open although their end has happened. Usually the broker has dropped the events: Mosquitto does so, "+
+				"and tells only its log, when more than max_queued_messages (1000 by default) wait for a subscriber; it also does at QoS 0 while "+
+				"the subscriber is away, and when it is restarted without persistence. A low max_inflight_messages makes it worse. If the server has dropped them itself, its log says \"events are lost\". "+
 				"docs/lost-events.md shows how to find the cause and to mend it.", l.events, l.since.UTC().Format(time.RFC3339)),
 			Priority: ilert.Low,
 		},

@@ -46,8 +46,8 @@ type span struct {
 	since time.Time // when a later number came, or when this process or the connection began
 }
 
-// sequence is what is known of the numbers that a process of a publisher has given its events. The exported
-// fields are kept over a restart of the consumer.
+// sequence is the state of the numbers that a process of a publisher gives its events. The exported fields are kept
+// over a restart of the consumer.
 type sequence struct {
 	source, process string
 
@@ -85,8 +85,8 @@ func numberOf(id string) (process string, number uint64, ours bool) {
 // beginAnew forgets which numbers came and which are missing, but not how many were lost.
 func (s *sequence) beginAnew() { s.Next, s.Missing = 0, nil }
 
-// take notes that a number has come. It returns how many events are lost because more than most ranges would be missing.
-func (s *sequence) take(number uint64, most int, now time.Time) (lost uint64) {
+// take notes that a number has come. It returns how many events are lost because more than maxRanges ranges would be missing.
+func (s *sequence) take(number uint64, maxRanges int, now time.Time) (lost uint64) {
 	s.came = min(s.came+1, 2)
 	switch {
 	case s.Next == 0 || number > s.Next+maxJump:
@@ -105,7 +105,7 @@ func (s *sequence) take(number uint64, most int, now time.Time) (lost uint64) {
 		s.Missing = append(s.Missing, span{From: s.Next, To: number - 1, Dense: s.Dense, since: now})
 		s.Next = number + 1
 	}
-	for len(s.Missing) > most {
+	for len(s.Missing) > maxRanges {
 		lost += s.giveUp()
 	}
 	return lost

@@ -66,7 +66,7 @@ type sequences struct {
 
 type sequenceKey struct{ source, process string }
 
-// sourceLoss is what a source has lost.
+// sourceLoss counts the lost events of a source.
 type sourceLoss struct {
 	sequences int    // the number of its processes
 	lost      uint64 // in all

@@ -356,3 +356,26 @@ func TestWhateverTheOrderTheLostAreCounted(t *testing.T) {
 		require.Equal(t, want, p.read()[0].Lost, "seed %d", seed)
 	}
 }
+
+// BenchmarkNote measures what a message costs beside all that is done for it, which is 25 µs and more.
+func BenchmarkNote(b *testing.B) {
+	s := newSequences("session", time.Hour)
+	s.subscribe([]string{"mps/events"})
+	m := numbered{source: "mps-1", topic: "mps/events", filter: "mps/events", payload: event.Connected(aGUID).AppendJSON(nil)}
+	now := time.Now()
+	ids := make([]string, maxBatch)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		if n%maxBatch == 0 {
+			b.StopTimer()
+			for i := range ids {
+				ids[i] = aProcess + "-" + strconv.Itoa(n+i+1)
+			}
+			b.StartTimer()
+			s.subscribe([]string{"mps/events"})
+			s.takeUnsaved()
+		}
+		m.id = ids[n%maxBatch]
+		s.note(m, now)
+	}
+}
