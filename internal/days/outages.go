@@ -104,7 +104,7 @@ var outageKinds = []Kind{
 		from, until := march(4, 9, 0), march(4, 13, 0)
 		w.servers[0].behind = 10 * time.Minute
 		w.halfOfCallsFail(from, until, from.Add(30*time.Minute))
-		w.load(from, until, 10*time.Second)
+		w.load(from, until.Add(2*time.Hour), 10*time.Second)
 	}},
 	{Name: "failures-rise", About: "The share of calls that fail rises from 1 to 30 % within 6 hours, and is mended half an hour later. One page for each server (Node: one).", plan: func(w *world) {
 		from, until := march(4, 9, 0), march(4, 15, 30)
