@@ -128,7 +128,7 @@ var outageKinds = []Kind{
 			return nil
 		}
 		w.load(march(4, 8, 0), march(4, 18, 0), 15*time.Second)
-		w.want(Page{From: from, By: until, EndBy: until.Add(time.Hour), Optional: true})
+		w.want(Page{From: from, By: until, EndBy: until.Add(90 * time.Minute), Optional: true})
 	}},
 	{Name: "health-fails", About: "The health check of a server fails each minute for half an hour. One HIGH page within 10 minutes, which ends.", plan: func(w *world) {
 		from, until := march(4, 10, 0), march(4, 10, 30)
