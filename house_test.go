@@ -76,19 +76,20 @@ var house = []room{
 	{"internal/rules/rulestest", []string{"internal/decision", "internal/rules/rulefile"}, []string{testify}},
 	{"internal/ilagent", []string{"internal/redact", "internal/ilert", "internal/decision"}, nil},
 	{"internal/alerting", []string{"internal/ilert", "internal/decision"}, nil},
+	{"internal/sources", []string{"internal/decision", "internal/alerting"}, nil},
 	{"internal/store/memory", []string{"internal/ilert", "internal/alerting"}, nil},
 	{"internal/store/sqlite", []string{"internal/ilert", "internal/decision", "internal/alerting"}, []string{goose, sqlite}},
 	{"internal/store/storetest", []string{"internal/ilert", "internal/decision", "internal/alerting"}, []string{testify}},
 	{"internal/consumer", []string{
 		"event", "internal/redact", "internal/loglimit", "internal/journal", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/decision",
-		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/store/memory",
+		"internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/sources", "internal/store/memory",
 	}, []string{paho}},
 	{"internal/days", []string{"event", "internal/openamt", "internal/decision"}, nil}, // only tests import it
 	{"internal/webguard", nil, nil},
 	{"internal/broker", []string{"internal/mqttconn", "internal/webguard"}, []string{mochi, websocket}},
 	{"internal/broker/brokertest", []string{"internal/broker"}, []string{paho, testify}},
 	{"mps-ilert/internal/httpapi", []string{"internal/loglimit", "internal/consumer"}, []string{prometheus}},
-	{"mps-ilert/internal/rehearsal", []string{"event", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/alerting", "internal/store/memory"}, nil},
+	{"mps-ilert/internal/rehearsal", []string{"event", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/alerting", "internal/sources", "internal/store/memory"}, nil},
 	{"mps-ilert", []string{
 		"internal/redact", "internal/loglimit", "internal/mqtttopic", "internal/mqttconn", "internal/ilert", "internal/rules", "internal/rules/rulefile",
 		"internal/alerting", "internal/store/sqlite", "internal/consumer", "mps-ilert/internal/httpapi", "mps-ilert/internal/rehearsal",
@@ -100,7 +101,7 @@ var house = []room{
 }
 
 // pure names the rooms that ask no clock and open no file, no database and no connection.
-var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/days"}
+var pure = []string{"internal/openamt", "internal/mqtttopic", "internal/decision", "internal/rules", "internal/rules/rulefile", "internal/ilagent", "internal/alerting", "internal/sources", "internal/days"}
 
 // roomOf returns the room of a package: that of the longest folder that holds it.
 func roomOf(importPath string) (in room) {

@@ -98,6 +98,8 @@ func describeState(a alerting.AlertState) string {
 		return text
 	case !a.EndHeldUntil.IsZero():
 		return fmt.Sprintf("%s, its end is held until %s", a.State, a.EndHeldUntil.Format(time.DateTime))
+	case a.State == alerting.StateDelayed && a.Until.IsZero():
+		return "waits for its time, which counts only while mps-ilert listens"
 	case a.State == alerting.StateDelayed:
 		return "waits for its time until " + a.Until.Format(time.DateTime)
 	case a.Tries > 0 && (a.State == alerting.StateWaiting || a.State == alerting.StateEnding):

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mps-events/mps-events/internal/mqtttopic"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 	"github.com/mps-events/mps-events/mps-ilert/internal/rehearsal"
 )
@@ -22,6 +22,8 @@ type checkFlags struct {
 	rules rulesFlags
 	topic string
 	brief bool
+
+	maxSkew time.Duration // of the daemon
 
 	settable []string // the flags that a file may set
 }
@@ -42,8 +44,10 @@ messages have it. The command sends nothing to ilert.
 A FILE holds JSON values, one after the other: events as they stand in a payload, or
 messages with topic and payload, such as
   mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j
-writes (tst is the time; user properties stand below properties). The exit code is 0 if
-the rules are right and their tests pass.`,
+writes (tst is the time; user properties stand below properties). The line
+{"connection": "lost", "tst": TIME} says that no message could come from then on, and
+"restored" that the broker was back. The exit code is 0 if the rules are right and their
+tests pass.`,
 		Example: `  mps-ilert check --config rules.yaml
   mps-ilert check --preset mps event.json
   mosquitto_sub -V 5 -h localhost -t 'mps/#' -F %j -W 60 | mps-ilert check --brief -`,
@@ -77,7 +81,7 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 	if len(files) == 0 {
 		return err
 	}
-	return errors.Join(err, f.explain(cmd, loaded.Rules, files))
+	return errors.Join(err, f.explain(cmd, rehearsal.Setup{Rules: loaded.Rules, Topics: topics, MaxSkew: f.maxSkew}, files))
 }
 
 // test runs the tests of the files, with the options of the files.
@@ -95,8 +99,8 @@ func (f *checkFlags) test(cmd *cobra.Command) error {
 }
 
 // explain prints what the messages of files do.
-func (f *checkFlags) explain(cmd *cobra.Command, r rules.Rules, files []string) error {
-	explanation, err := rehearsal.Explain(cmd.Context(), r, cmd.OutOrStdout(), f.brief)
+func (f *checkFlags) explain(cmd *cobra.Command, by rehearsal.Setup, files []string) error {
+	explanation, err := rehearsal.Explain(cmd.Context(), by, cmd.OutOrStdout(), f.brief)
 	if err != nil {
 		return err
 	}
@@ -137,5 +141,10 @@ func (f *checkFlags) loadAsDaemon(cmd *cobra.Command) (rulefile.Loaded, error) {
 			*to = list.GetSlice()
 		}
 	}
+	maxSkew, err := flags.GetDuration("max_skew")
+	if err != nil {
+		return rulefile.Loaded{}, err
+	}
+	f.maxSkew = maxSkew
 	return f.rules.load(f.settable)
 }

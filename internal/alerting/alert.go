@@ -13,7 +13,9 @@ type raising struct {
 	decision.Raise
 	windowed bool
 	group    string
-	since    time.Time // when that began of which the alert tells; zero: now
+	since    time.Time     // when that began of which the alert tells; zero: now
+	heard    time.Duration // the listened time of the change, if listens
+	listens  bool          // see work.heardSince
 }
 
 // reminder returns the interval after which an alert that is raised again is sent again.
@@ -62,7 +64,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 		a.setRule(r, o)
 		a.setDesired(ilert.Alert, o)
 		a.setText(r)
-		a.NextTry = o.at.Add(r.For)
+		a.wait(r, o)
 		if a.Since = r.since; a.Since.IsZero() {
 			a.Since = o.at
 		}
@@ -85,10 +87,7 @@ func (a *Alert) raise(r raising, o *origin, counts tallies) {
 
 // raisePriority makes the alert, which is open, one of HIGH priority.
 func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
-	next := o.at
-	if a.Told == Nothing {
-		next = earlier(a.NextTry, o.at.Add(r.For))
-	}
+	before := *a
 	if a.Pending {
 		counts.of(a.Cause.Filter).Merged++
 	}
@@ -97,7 +96,10 @@ func (a *Alert) raisePriority(r raising, o *origin, counts tallies) {
 	}
 	a.setDesired(ilert.Alert, o)
 	a.setText(r)
-	a.NextTry = next
+	if a.Told == Nothing {
+		a.NextTry, a.Delay, a.Heard = before.NextTry, before.Delay, before.Heard
+		a.waitLess(r, o)
+	}
 }
 
 // setRule makes the alert belong to the rule, and the window, that raises it.
@@ -145,13 +147,13 @@ func (a *Alert) accept(o *origin, counts tallies) {
 		a.Desired, o.merged = ilert.Accept, true
 		return
 	}
-	tries, nextTry := a.Tries, a.NextTry
+	before := *a
 	if a.Pending { // what waits is overtaken
 		counts.of(a.Cause.Filter).Merged++
 	}
 	a.setDesired(ilert.Accept, o)
 	if a.Told == Nothing { // the alert has to be sent first, when it is due
-		a.Tries, a.NextTry = tries, nextTry
+		a.Tries, a.NextTry, a.Delay, a.Heard = before.Tries, before.NextTry, before.Delay, before.Heard
 	}
 }
 
@@ -178,7 +180,7 @@ func (a *Alert) end(o *origin, counts tallies) (over bool) {
 func (a *Alert) setDesired(state ilert.Type, o *origin) {
 	a.Desired, a.Pending, a.Listing = state, true, false
 	a.Version++
-	a.Tries, a.NextTry = 0, o.at
+	a.Tries, a.NextTry, a.Delay, a.Heard = 0, o.at, 0, 0
 	a.Cause = o.cause()
 }
 
@@ -276,6 +278,6 @@ func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 		a.Tries, a.NextTry = 0, answer.At
 	case a.Pending && a.Desired == a.Told && a.Priority == n.Event.Priority:
 		counts.of(a.Cause.Filter).Merged++
-		a.Pending = false
+		a.Pending, a.Delay, a.Heard = false, 0, 0
 	}
 }

@@ -48,9 +48,9 @@ func (t countingTx) Save(ctx context.Context, changes *alerting.Changes) error {
 	return t.Tx.Save(ctx, changes)
 }
 
-func (t countingTx) FindDue(ctx context.Context, now time.Time, maxEnds, maxLanes int) (alerting.Due, error) {
+func (t countingTx) FindDue(ctx context.Context, now time.Time, listened time.Duration, maxEnds, maxLanes int) (alerting.Due, error) {
 	*t.calls++
-	return t.Tx.FindDue(ctx, now, maxEnds, maxLanes)
+	return t.Tx.FindDue(ctx, now, listened, maxEnds, maxLanes)
 }
 
 func (t countingTx) FindWork(ctx context.Context, now time.Time, lanes []alerting.LaneQuery) ([]alerting.LaneWork, error) {

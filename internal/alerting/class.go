@@ -26,8 +26,8 @@ const (
 	Kinds
 )
 
-// Classes is the number of send classes. NoClass is the class of an alert that is not sent itself: one that is held, one
-// whose end is held before ilert knows it, or a member of a storm.
+// Classes is the number of send classes. NoClass is the class of an alert that is not sent itself: one that is held or
+// delayed, one whose end is held before ilert knows it, or a member of a storm.
 const (
 	Classes           = 3 * Kinds
 	NoClass SendClass = -1
@@ -43,7 +43,7 @@ func (a *Alert) Class() SendClass {
 		priority = SendClass(len(Priorities) - 1)
 	}
 	switch next := a.next(); {
-	case a.Storm == InStorm, a.IsEndHeldUnsent(), a.isHeld():
+	case a.Storm == InStorm, a.IsEndHeldUnsent(), a.isHeld(), a.isDelayed():
 		return NoClass
 	case a.Storm == IsStorm && a.MaxListed > 0 && next == ilert.Alert:
 		return priority*Kinds + Again // many halves must not hold up what else waits

@@ -35,7 +35,9 @@ type Engine struct {
 	awaited  awaited
 	holds    holds
 
-	listening listening // guarded by memory, too
+	nextDelay time.Duration // listened time before which no delayed alert is due
+
+	listening listening
 
 	groups    groupCache // only the transaction under way uses it, and claimedAt
 	claimedAt time.Time  // see noteTime
@@ -67,6 +69,9 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 	e.receipts.recall(m.Receipts)
 	e.requests.recall(m.Requests, m.Holds)
 	e.awaited.recall(m.Awaited, m.Listening.Clock)
+	if m.NextDelay > 0 {
+		e.nextDelay = m.NextDelay
+	}
 	e.listening = listening{Listening: m.Listening, saved: m.Listening}
 	e.holds.recall(&m, depended)
 	return e, nil
@@ -77,15 +82,15 @@ func Open(ctx context.Context, store Store, bounds Bounds) (*Engine, error) {
 func Beside(store Store) *Engine { return newEngine(store, Bounds{}) }
 
 func newEngine(store Store, bounds Bounds) *Engine {
-	return &Engine{store: store, bounds: bounds, turn: make(chan struct{}, 1)}
+	return &Engine{store: store, bounds: bounds, turn: make(chan struct{}, 1), nextDelay: neverDue}
 }
 
 // Close closes the store.
 func (e *Engine) Close() error { return e.store.Close() }
 
 // NextDue returns the time at which to call Claim next, and false if nothing waits. It is never too late, but may
-// be too early for a notice: a Claim also ends what time ends. It leaves out a silence that the engine has to listen for,
-// see NextSilence.
+// be too early for a notice: a Claim also ends what time ends. It leaves out what the engine has to listen for, see
+// NextListened.
 func (e *Engine) NextDue(ctx context.Context) (at time.Time, waiting bool, err error) {
 	at, waiting, err = e.store.NextDue(ctx)
 	if err != nil {
@@ -96,7 +101,7 @@ func (e *Engine) NextDue(ctx context.Context) (at time.Time, waiting bool, err e
 	if next := e.holds.nextDue(); !next.IsZero() && (!waiting || next.Before(at)) {
 		at, waiting = next, true
 	}
-	if len(e.awaited.groups) > 0 && e.listening.Clock >= e.awaited.next && (!waiting || e.listening.At.Before(at)) {
+	if (e.isSilenceDue() || e.isDelayDue()) && (!waiting || e.listening.At.Before(at)) {
 		at, waiting = e.listening.At, true
 	}
 	return at, waiting, nil

@@ -39,10 +39,11 @@ func (e *Engine) Claim(ctx context.Context, now time.Time, limit int, limits Lim
 	for claimed, timers := false, true; !claimed; timers = false {
 		err = e.update(ctx, func(w *work) error {
 			notices = nil
-			due, err := w.tx.FindDue(ctx, now, maxPage, maxLanes)
+			due, err := w.tx.FindDue(ctx, now, w.delayClock(), maxPage, maxLanes)
 			if err != nil {
 				return err
 			}
+			w.noteNextDelay(due)
 			if timers {
 				found, err := w.runTimers(due, now)
 				if w.noteTime(now) || found || err != nil {

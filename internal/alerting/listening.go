@@ -29,6 +29,9 @@ type listening struct {
 	Listening
 	running bool
 	saved   Listening
+	used    bool          // Listen or Pause was called: the clock counts in this process
+	begun   bool          // Listen was called
+	started time.Duration // the Clock when Listen was first called
 }
 
 // Listen starts the listened clock at a time, after a pause.
@@ -39,29 +42,33 @@ func (e *Engine) Listen(at time.Time) {
 	if pause := at.Sub(l.At); l.At.IsZero() || pause < 0 || pause >= maxPause {
 		l.Grace = l.Clock
 	}
-	l.At, l.running = at, true
+	if !l.begun {
+		l.begun, l.started = true, l.Clock
+	}
+	l.At, l.running, l.used = at, true, true
 }
 
 // Pause stops the listened clock until Listen is called.
 func (e *Engine) Pause() {
 	e.memory.Lock()
 	defer e.memory.Unlock()
-	e.listening.running = false
+	e.listening.running, e.listening.used = false, true
 }
 
 // Listened counts the time up to at as listened, unless the clock is stopped. The caller must have applied all messages
-// that came before. It reports whether a group has been silent for long enough, so that Claim has something to do.
-func (e *Engine) Listened(ctx context.Context, at time.Time) (silent bool, err error) {
+// that came before. It reports whether a group has been silent, or an alert delayed, for long enough, so that Claim has
+// something to do.
+func (e *Engine) Listened(ctx context.Context, at time.Time) (due bool, err error) {
 	e.memory.Lock()
 	l := &e.listening
 	l.advance(at)
-	silent = len(e.awaited.groups) > 0 && l.Clock >= e.awaited.next
+	due = e.isSilenceDue() || e.isDelayDue()
 	unsaved := l.Clock-l.saved.Clock >= keepListeningInterval || l.Grace != l.saved.Grace
 	e.memory.Unlock()
 	if unsaved {
 		err = e.KeepListening(ctx)
 	}
-	return silent, err
+	return due, err
 }
 
 // advance moves a clock that runs forward to a time, in whole milliseconds, as the store keeps them.
@@ -74,13 +81,29 @@ func (l *listening) advance(at time.Time) {
 // KeepListening saves the listened time for the next process.
 func (e *Engine) KeepListening(ctx context.Context) error {
 	return e.update(ctx, func(w *work) error {
-		e.memory.Lock()
-		now := e.listening.Listening
-		e.memory.Unlock()
-		w.changes.Listening = &now
-		w.onCommit(func() { e.listening.saved = now })
+		w.saveListening()
 		return nil
 	})
+}
+
+func (w *work) saveListening() {
+	w.engine.memory.Lock()
+	now := w.engine.listening.Listening
+	w.engine.memory.Unlock()
+	w.changes.Listening = &now
+	w.onCommit(func() { w.engine.listening.saved = now })
+}
+
+// NeedsListening reports whether a rule waits for messages, or an alert is delayed, so that the listened time matters.
+func (e *Engine) NeedsListening() bool {
+	e.memory.Lock()
+	defer e.memory.Unlock()
+	return len(e.awaited.groups) > 0 || e.nextDelay != neverDue
+}
+
+// isSilenceDue reports whether Claim has to look at groups that were silent. The caller has locked the memory.
+func (e *Engine) isSilenceDue() bool {
+	return len(e.awaited.groups) > 0 && e.listening.Clock >= e.awaited.next
 }
 
 // heardAt returns the listened time at which the message of a change came. It counts the time since the last proof that
@@ -97,13 +120,17 @@ func (w *work) heardAt(o *origin) time.Duration {
 	return l.Clock
 }
 
-// NextSilence returns the time at which a group will have been silent for long enough, or earlier, if the engine listens
-// until then. It returns false if the engine waits for none.
-func (e *Engine) NextSilence() (at time.Time, waiting bool) {
+// NextListened returns the time at which a group will have been silent, or an alert delayed, for long enough, or earlier,
+// if the engine listens until then. It returns false if the engine waits for neither, or does not listen.
+func (e *Engine) NextListened() (at time.Time, waiting bool) {
 	e.memory.Lock()
 	defer e.memory.Unlock()
-	if len(e.awaited.groups) == 0 || e.awaited.next == neverDue {
+	next := e.nextDelay
+	if len(e.awaited.groups) > 0 {
+		next = min(next, e.awaited.next)
+	}
+	if !e.listening.running || next == neverDue {
 		return at, false
 	}
-	return e.listening.At.Add(e.awaited.next - e.listening.Clock), true
+	return e.listening.At.Add(next - e.listening.Clock), true
 }

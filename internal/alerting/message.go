@@ -227,11 +227,19 @@ func (w *work) raise(r raising, o *origin) {
 		w.noteAlert(Merged, a, o)
 		return
 	}
+	w.raiseAlert(a, r, o)
+	a.Epoch = w.lastEpoch()
+	w.keep(a)
+}
+
+// raiseAlert makes an alert one that should be open.
+func (w *work) raiseAlert(a *Alert, r raising, o *origin) {
+	if r.For > 0 {
+		r.heard, r.listens = w.heardSince(o)
+	}
 	was := *a
 	a.raise(r, o, w.counts)
 	w.noteRaise(was, a, r, o)
-	a.Epoch = w.lastEpoch()
-	w.keep(a)
 }
 
 // endOverdue ends the alert with an identity if its time or its rule has ended before the change that o causes. It

@@ -50,6 +50,11 @@ type Alert struct {
 	Tries   int   // requests so far
 	NextTry time.Time
 
+	// Delay is the time for which the engine must have listened since Heard, before the alert is sent; 0: it does not
+	// wait for that. NextTry is then the time at which the alert is sent if the engine listens all the time.
+	Delay time.Duration
+	Heard time.Duration // listened time
+
 	Storm     StormRole
 	Size      int // of a storm: its members
 	Untold    int // of a storm: its members that no notice has reported

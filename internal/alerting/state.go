@@ -35,7 +35,8 @@ type AlertState struct {
 	Priority string
 	State    State
 	ToldAt   time.Time // when ilert took it last; zero if it has not yet
-	// Of an alert that waits: since when, the number of requests, and the time of the next.
+	// Of an alert that waits: since when, the number of requests, and the time of the next. Until is zero if the time for
+	// which a delayed alert waits rests, because no message can come.
 	Since time.Time
 	Tries int
 	Until time.Time
@@ -84,6 +85,9 @@ func (a *AlertWithMembers) describe(now time.Time) AlertState {
 	if a.Pending {
 		s.Since, s.Until = a.Cause.ReceivedAt, a.NextTry
 	}
+	if a.isDelayed() && a.NextTry.Before(now) {
+		s.Until = time.Time{}
+	}
 	return s
 }
 
@@ -100,7 +104,7 @@ func (a *Alert) state(now time.Time) State {
 		return StateHeld
 	case a.Desired == ilert.Resolve:
 		return StateEnding
-	case a.IsEndHeldUnsent(), a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
+	case a.IsEndHeldUnsent(), a.isDelayed(), a.Told == Nothing && a.Tries == 0 && a.NextTry.After(now):
 		return StateDelayed
 	case unknown:
 		return StateWaiting

@@ -56,8 +56,9 @@ type Tx interface {
 	// insertions into the same table.
 	Save(ctx context.Context, changes *Changes) error
 
-	// FindDue returns what is due: up to maxEnds alerts, up to maxEnds groups, and up to maxLanes lanes.
-	FindDue(ctx context.Context, now time.Time, maxEnds, maxLanes int) (Due, error)
+	// FindDue returns what is due: up to maxEnds alerts, up to maxEnds groups, up to maxEnds delayed
+	// alerts by the listened time, and up to maxLanes lanes.
+	FindDue(ctx context.Context, now time.Time, listened time.Duration, maxEnds, maxLanes int) (Due, error)
 	// FindWork returns the rows of lanes that are due, in the order of the queries.
 	FindWork(ctx context.Context, now time.Time, lanes []LaneQuery) ([]LaneWork, error)
 	// FindWaiting returns alerts that wait, for each query up to Limit.
@@ -165,7 +166,12 @@ type Volumes struct{ Letters, Outbox, Unproven Volume }
 // Due holds what is due at a time.
 type Due struct {
 	Alerts []*Alert // whose EndsAt has come, the longest due first
-	Groups []*Group // whose CheckAt has come, the longest due first, with their members
+	// Delayed are the alerts that wait and whose Heard and Delay together are not above the listened time, the lowest
+	// first.
+	Delayed []*Alert
+	// NextDelay is the lowest sum of Heard and Delay of those that are left: 0 if there are none.
+	NextDelay time.Duration
+	Groups    []*Group // whose CheckAt has come, the longest due first, with their members
 	// Lanes are the integration keys for which a notice may be due, the longest due first, but those that are
 	// unproven after the others.
 	Lanes []ilert.IntegrationKey
@@ -324,6 +330,7 @@ type Memory struct {
 	Epoch         int64               // the highest of any RuleEnd, also of deleted ones
 	Awaited       []*Awaited          // in the order of rules, then of groups
 	Listening     Listening
-	Silences      []Silence // in the order of IDs
-	DependedOn    []AlertID // by which FindWaiting finds an alert, in the order of identities
+	NextDelay     time.Duration // the lowest sum of Heard and Delay of any delayed alert; 0 if there are none
+	Silences      []Silence     // in the order of IDs
+	DependedOn    []AlertID     // by which FindWaiting finds an alert, in the order of identities
 }

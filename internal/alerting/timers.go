@@ -6,11 +6,12 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// runTimers raises a page of the alerts of groups that are silent. It ends a page of the alerts whose time is over: those
+// runTimers raises a page of the alerts of groups that are silent, and lets a page of delayed alerts be sent. It ends a page of the alerts whose time is over: those
 // of rules that have ended, those that were silent for too long or are too old, and those of windows whose condition does
 // not hold any more. It reports whether it found any, so that there may be more.
 func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	w.adopt(due.Alerts)
+	w.adopt(due.Delayed)
 	for _, g := range due.Groups {
 		if cached, is := w.takeCached(g.ID); is {
 			g = cached
@@ -37,6 +38,9 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 	for _, a := range due.Alerts {
 		w.endDue(w.alert(a.ID), now)
 	}
+	for _, a := range due.Delayed {
+		w.endDelay(w.alert(a.ID), now)
+	}
 	for _, g := range due.Groups {
 		if g := w.endGroupWithRule(g.ID, now); g != nil { // nil also if the end of an alert has deleted it
 			w.checkGroup(g, now)
@@ -48,7 +52,7 @@ func (w *work) runTimers(due Due, now time.Time) (found bool, err error) {
 		}
 	}
 	pruned, err := w.prune(now)
-	return ending || pruned || len(due.Alerts)+len(due.Groups)+len(silent) > 0, err
+	return ending || pruned || len(due.Alerts)+len(due.Delayed)+len(due.Groups)+len(silent) > 0, err
 }
 
 // endDue ends an alert whose EndsAt has come.

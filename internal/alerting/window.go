@@ -150,9 +150,7 @@ func (w *work) raiseByHit(h decision.Hit, o *origin) {
 		w.raiseByWindow(g, c, r, o)
 		return
 	}
-	was := *a
-	a.raise(r, o, w.counts)
-	w.noteRaise(was, a, r, o)
+	w.raiseAlert(a, r, o)
 	w.keep(a)
 	g.wasTrue(c, g.Latest)
 	g.scheduleCheck()

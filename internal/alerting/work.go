@@ -275,6 +275,7 @@ func (w *work) holdLane(k ilert.IntegrationKey, hold LaneHold) { w.changes.Lanes
 // save collects what has changed, purges what exceeds the bounds, and writes all.
 func (w *work) save() error {
 	w.holdTouched()
+	w.saveDelays()
 	w.saveGroups()
 	for id := range w.touched {
 		if a := w.rows.Alerts[id]; a != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/loglimit"
 	"github.com/mps-events/mps-events/internal/mqttconn"
+	"github.com/mps-events/mps-events/internal/sources"
 )
 
 // Consumer listens to messages and keeps ilert true to them. Its methods may be called
@@ -47,7 +48,7 @@ type Consumer struct {
 	requests  requests
 	omissions omissions
 	failures  ruleFailures
-	skew      *skew
+	clocks    *sources.Clocks
 	heard     heard // only takeIn uses it
 	listening listening
 	counting  counting
@@ -97,7 +98,7 @@ func New(config Config) (*Consumer, error) {
 		pings:       make(chan string, maxPings),
 
 		subscribed: make(chan struct{}, 1),
-		skew:       newSkew(complete.MaxSkew, complete.Logger),
+		clocks:     sources.NewClocks(complete.MaxSkew, complete.SessionExpiry, complete.Logger),
 		faults:     map[part]error{},
 		refused:    map[ilert.IntegrationKey]failure{},
 	}
@@ -131,10 +132,11 @@ func (c checked) openAlerting(ctx context.Context) (*alerting.Engine, error) {
 func (c *Consumer) restore(ctx context.Context) error {
 	now := time.Now()
 	c.pace.restore(c.alerts.Paces(now), now)
-	c.skew.restore(c.alerts.Clocks())
+	c.clocks.Restore(c.alerts.Clocks())
 	if c.config.Address == "" {
 		return nil
 	}
+	c.alerts.Pause() // until the broker answers
 	return c.alerts.UseSession(ctx, c.config.session())
 }
 
@@ -213,7 +215,7 @@ func (c *Consumer) handlers(ctx context.Context) mqttconn.Handlers {
 			c.connectedAt(time.Now())
 			c.listensOn(nil)
 			up = link
-			c.skew.forgetLags()
+			c.clocks.ForgetLags()
 			if !limits.SessionPresent {
 				c.alerts.EndSession(link.Serial())
 			}

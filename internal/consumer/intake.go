@@ -55,16 +55,7 @@ func (c *Consumer) takeIn(ctx context.Context) {
 		changes = changes[:0]
 		set := c.rules.Load()
 		for _, m := range messages {
-			change := c.decide(set, m)
-			if own := change.Decision.At; !own.IsZero() {
-				if !m.Retain && !m.Duplicate { // such messages may have waited at the broker
-					c.skew.note(change.Source, own, m.at)
-				}
-				if !m.Retain { // a retained message may be as old as its time says
-					change.Decision.At = c.eventTime(change.Source, own, m.at)
-				}
-			}
-			changes = append(changes, change)
+			changes = append(changes, c.decide(set, m))
 		}
 		if !c.apply(ctx, changes, posts) {
 			return
@@ -120,13 +111,10 @@ func (c *Consumer) decide(set *ruleset, m message) alerting.Message {
 	if !wanted {
 		return alerting.Message{Filter: filter, ReceivedAt: m.at, Delivery: deliveryOf(m)}
 	}
-	properties := propertiesOf(m.Publish)
-	change := alerting.Message{
-		Filter: filter, Topic: m.Topic, Payload: m.Payload, ReceivedAt: m.at,
-		Source: sourceOf(m.Publish, filter), MaxSkew: c.config.MaxSkew,
-		Properties: properties, Fingerprint: fingerprint(properties), Delivery: deliveryOf(m), Retained: m.Retain,
-		Decision: c.decisionOf(set, decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: properties, Retain: m.Retain, ReceivedAt: m.at}),
-	}
+	read := decision.Message{Topic: m.Topic, Payload: m.Payload, Properties: propertiesOf(m.Publish), Retain: m.Retain, ReceivedAt: m.at}
+	isLetter := m.link == nil
+	change := c.clocks.Message(read, filter, c.decisionOf(set, read), m.Duplicate || isLetter)
+	change.Delivery = deliveryOf(m)
 	c.omitted(m.Topic, change.Decision.Omitted)
 	c.noteRules(m.Topic, change.Decision)
 	if reason := change.Decision.Dead; reason != "" {
@@ -137,16 +125,6 @@ func (c *Consumer) decide(set *ruleset, m message) alerting.Message {
 		c.lines.Warn("dead letter", text, slog.String("topic", m.Topic), slog.String("reason", reason))
 	}
 	return change
-}
-
-// eventTime returns the event's own time, corrected by the known lag of its source's clock. It
-// returns zero, which stands for the arrival, if the time is so old that no broker would have
-// kept the message.
-func (c *Consumer) eventTime(source string, own, arrived time.Time) time.Time {
-	if arrived.Sub(own) > max(c.config.SessionExpiry, 24*time.Hour) {
-		return time.Time{}
-	}
-	return own.Add(c.skew.behind(source))
 }
 
 // propertiesOf returns the user properties of a packet.

@@ -9,10 +9,10 @@ import (
 	"github.com/mps-events/mps-events/internal/mqttconn"
 )
 
-// Rules that wait for messages measure silence by the time for which the consumer has listened. The
-// broker proves that time: the consumer asks it now and then, and once the answer is read, all
-// messages that the broker sent before it are stored. So nothing counts as silence while the broker
-// is away, a connection hangs, or the store fails.
+// Rules that wait for messages measure silence by the time for which the consumer has listened, and
+// alerts wait for their "for" by it. The broker proves that time: the consumer asks it now and then,
+// and once the answer is read, all messages that the broker sent before it are stored. So no time
+// counts while the broker is away, a connection hangs, or the store fails.
 
 const (
 	// maxBacklog is the time after which silence counts, even if the broker still sends what it has
@@ -53,7 +53,7 @@ func (c *Consumer) listensOn(link *mqttconn.Link) {
 	c.alerts.Pause()
 }
 
-// proveListening asks the broker at an interval, while rules wait for messages, until ctx ends.
+// proveListening asks the broker at an interval, while the listened time matters, until ctx ends.
 func (c *Consumer) proveListening(ctx context.Context) {
 	ticker := time.NewTicker(askInterval)
 	defer ticker.Stop()
@@ -63,7 +63,7 @@ func (c *Consumer) proveListening(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if groups, _ := c.alerts.AwaitedGroups(); groups > 0 {
+		if c.alerts.NeedsListening() {
 			c.askBroker(ctx)
 		}
 	}
@@ -93,11 +93,11 @@ func (c *Consumer) brokerAnswered(ctx context.Context, link *mqttconn.Link, at t
 	if !c.listening.proved(link, at, heard, c.alerts.Listen) {
 		return
 	}
-	silent, err := c.alerts.Listened(ctx, at)
+	due, err := c.alerts.Listened(ctx, at)
 	if err != nil && ctx.Err() == nil {
 		c.lines.Warn("listening", "the time for which messages were waited for cannot be stored yet", slog.Any("error", err))
 	}
-	if silent {
+	if due {
 		c.wakeDelivery()
 	}
 }
@@ -119,9 +119,9 @@ func (l *listening) proved(link *mqttconn.Link, at time.Time, heard uint64, list
 	return true
 }
 
-// keepListening stores the listened time for the next process, if a rule waits for messages.
+// keepListening stores the listened time for the next process, if it matters.
 func (c *Consumer) keepListening(ctx context.Context) {
-	if groups, _ := c.alerts.AwaitedGroups(); groups == 0 {
+	if !c.alerts.NeedsListening() {
 		return
 	}
 	if err := c.alerts.KeepListening(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mps-events/mps-events/internal/alerting"
+	"github.com/mps-events/mps-events/internal/sources"
 )
 
 // Status is the state of a Consumer and the fate of the messages that it received. It names no
@@ -50,7 +51,7 @@ type Status struct {
 	Unproven Unproven `json:"unproven"`
 	// Behind lists the servers whose clocks are behind ours by more than MaxSkew, the farthest
 	// first.
-	Behind []Source `json:"behind"`
+	Behind []sources.Source `json:"behind"`
 	// DecisionLog is nil without one.
 	DecisionLog *DecisionLog `json:"decisionLog,omitempty"`
 }
@@ -133,7 +134,7 @@ func (c *Consumer) Status(ctx context.Context) Status {
 	set := c.rules.Load()
 	status := Status{
 		Ready: true, Silences: []Silence{}, Broker: c.broker(), Topics: append([]string{}, set.topics...), Rules: []Rule{},
-		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.skew.read(time.Now()),
+		Requests: c.requests.read(), LeftOut: c.omissions.read(), Keys: c.failingKeys(), Behind: c.clocks.Behind(time.Now()),
 		DecisionLog: c.decisions.counts(),
 	}
 	groups, _ := c.alerts.AwaitedGroups()

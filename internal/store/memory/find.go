@@ -39,8 +39,9 @@ func (r *rows) nextDue() (at time.Time, due bool) {
 }
 
 // FindDue returns the alerts, groups and lanes that are due.
-func (t *tx) FindDue(_ context.Context, now time.Time, maxEnds, maxLanes int) (due alerting.Due, err error) {
+func (t *tx) FindDue(_ context.Context, now time.Time, listened time.Duration, maxEnds, maxLanes int) (due alerting.Due, err error) {
 	due.Alerts, due.Groups = t.dueEnds(now, maxEnds)
+	due.Delayed, due.NextDelay = t.dueDelays(listened, maxEnds)
 	due.Lanes = t.dueLanes(now, maxLanes)
 	return due, nil
 }
@@ -65,6 +66,32 @@ func (t *tx) dueEnds(now time.Time, limit int) (alerts []*alerting.Alert, groups
 	}
 	return upTo(alerts, limit), groups
 }
+
+// dueDelays returns the delayed alerts that are due, and when the next one is.
+func (r *rows) dueDelays(listened time.Duration, limit int) (due []*alerting.Alert, next time.Duration) {
+	for _, a := range r.delayed {
+		if next == 0 || delayOf(a) < next {
+			next = delayOf(a)
+		}
+	}
+	if next == 0 || next > listened || limit == 0 {
+		return nil, next
+	}
+	all := slices.Collect(maps.Values(r.delayed))
+	slices.SortFunc(all, func(a, b *alerting.Alert) int {
+		return cmp.Or(cmp.Compare(delayOf(a), delayOf(b)), compareIDs(a.ID, b.ID))
+	})
+	for _, a := range all {
+		if delayOf(a) > listened || len(due) == limit {
+			return due, delayOf(a)
+		}
+		due = append(due, copyAlert(a))
+	}
+	return due, 0
+}
+
+// delayOf returns the listened time at which a delayed alert is due.
+func delayOf(a *alerting.Alert) time.Duration { return a.Delay + a.Heard }
 
 // dueLanes returns the integration keys whose lanes are due.
 func (t *tx) dueLanes(now time.Time, limit int) (keys []ilert.IntegrationKey) {

@@ -77,7 +77,7 @@ func countWaiting(a *alerting.Alert, now time.Time, all *alerting.Status) {
 		return
 	case a.Claimed:
 		all.Claimed++
-	case a.IsEndHeldUnsent():
+	case a.IsEndHeldUnsent(), a.Delay > 0:
 		all.Later++
 		return
 	case a.Tries > 0 || due:

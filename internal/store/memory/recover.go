@@ -76,6 +76,7 @@ func (t *tx) remember(m *alerting.Memory) {
 		m.RuleEnds = append(m.RuleEnds, end)
 	}
 	t.rememberAwaited(m)
+	_, m.NextDelay = t.dueDelays(0, 0)
 	slices.SortFunc(m.RuleEnds, func(a, b alerting.RuleEnd) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	m.Silences, m.DependedOn = inOrder(t.silences), t.dependedOn()
 }

@@ -17,6 +17,7 @@ import (
 type rows struct {
 	alerts  map[alerting.AlertID]*alerting.Alert
 	pending map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert // the pending ones of alerts
+	delayed map[alerting.AlertID]*alerting.Alert                          // those of alerts that have a Delay
 	ended   map[alerting.AlertID]alerting.Report
 	groups  map[alerting.GroupID]*alerting.Group // without members
 	members map[alerting.GroupID]map[string]alerting.GroupMember
@@ -74,7 +75,7 @@ type request struct {
 func newRows() *rows {
 	return &rows{
 		alerts: map[alerting.AlertID]*alerting.Alert{}, pending: map[ilert.IntegrationKey]map[alerting.AlertID]*alerting.Alert{},
-		ended: map[alerting.AlertID]alerting.Report{}, groups: map[alerting.GroupID]*alerting.Group{},
+		delayed: map[alerting.AlertID]*alerting.Alert{}, ended: map[alerting.AlertID]alerting.Report{}, groups: map[alerting.GroupID]*alerting.Group{},
 		members: map[alerting.GroupID]map[string]alerting.GroupMember{}, lanes: map[ilert.IntegrationKey]lane{},
 		outbox: map[int64]*alerting.OutboxItem{}, queues: map[ilert.IntegrationKey]map[int64]*alerting.OutboxItem{},
 		proven: map[ilert.IntegrationKey]time.Time{}, letters: map[int64]*alerting.Letter{}, ruleEnds: map[ruleEnd]alerting.RuleEnd{},
@@ -96,7 +97,7 @@ func (r *rows) clone() *rows {
 	c.lanes, c.outbox, c.proven, c.letters = maps.Clone(r.lanes), maps.Clone(r.outbox), maps.Clone(r.proven), maps.Clone(r.letters)
 	c.devices, c.tallies, c.matched = maps.Clone(r.devices), maps.Clone(r.tallies), maps.Clone(r.matched)
 	c.silences, c.closings = maps.Clone(r.silences), maps.Clone(r.closings)
-	c.pending, c.queues = maps.Clone(r.pending), maps.Clone(r.queues)
+	c.pending, c.delayed, c.queues = maps.Clone(r.pending), maps.Clone(r.delayed), maps.Clone(r.queues)
 	for k, all := range c.pending {
 		c.pending[k] = maps.Clone(all)
 	}
@@ -160,10 +161,16 @@ func index[K comparable, V any](r *rows, in map[ilert.IntegrationKey]map[K]V, of
 func (r *rows) putAlert(a *alerting.Alert) {
 	put(r, r.alerts, a.ID, a)
 	index(r, r.pending, a.ID.Integration, a.ID, a, a.Pending)
+	if a.Delay > 0 {
+		put(r, r.delayed, a.ID, a)
+	} else if _, was := r.delayed[a.ID]; was {
+		remove(r, r.delayed, a.ID)
+	}
 }
 
 func (r *rows) removeAlert(id alerting.AlertID) {
 	remove(r, r.alerts, id)
+	remove(r, r.delayed, id)
 	index(r, r.pending, id.Integration, id, nil, false)
 }
 
@@ -219,6 +226,7 @@ func copyAlert(a *alerting.Alert) *alerting.Alert {
 	c.ToldAt, c.AgeAt, c.EndsAt, c.NextTry, c.Report.At = kept(a.ToldAt), kept(a.AgeAt), kept(a.EndsAt), kept(a.NextTry), kept(a.Report.At)
 	c.EndsAfter, c.EndHeldUntil = a.EndsAfter.Truncate(time.Millisecond), kept(a.EndHeldUntil)
 	c.Since, c.EndedAt = kept(a.Since), kept(a.EndedAt)
+	c.Delay, c.Heard = a.Delay.Truncate(time.Millisecond), a.Heard.Truncate(time.Millisecond)
 	c.Cause = copyCause(a.Cause)
 	return &c
 }

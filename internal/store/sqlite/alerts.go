@@ -9,7 +9,7 @@ import (
 
 const alertColumns = `integration_key, folded_key, alert_key, rule, windowed, grp, epoch, desired, told, told_at, body, priority,
 	age_at, ends_at, said_at, said_by, version, pending, listing, claimed, tries, next_try, storm, size, untold, max_listed,
-	unless, held_by, silence, filter, topic, payload, received_at, properties, ends_after, held_until, since, ended_at, ended_by`
+	unless, held_by, silence, filter, topic, payload, received_at, properties, ends_after, held_until, since, ended_at, ended_by, delay, heard`
 
 func scanAlert(r *row) *alerting.Alert {
 	return &alerting.Alert{
@@ -21,6 +21,7 @@ func scanAlert(r *row) *alerting.Alert {
 		Storm: alerting.StormRole(r.int()), Size: r.int(), Untold: r.int(), MaxListed: r.int(),
 		Unless: r.text(), HeldBy: r.text(), Silence: r.int64(), Cause: scanCause(r), EndsAfter: r.duration(), EndHeldUntil: r.time(),
 		Since: r.time(), EndedAt: r.time(), EndedBy: alerting.By(r.text()),
+		Delay: r.duration(), Heard: r.duration(),
 	}
 }
 
@@ -99,7 +100,8 @@ func (t *tx) saveAlerts(c *alerting.Changes) error {
 			millis(a.AgeAt), millis(a.EndsAt), millis(a.Report.At), a.Report.Source,
 			a.Version, a.Pending, a.Listing, a.Claimed, a.Tries, millis(a.NextTry), int(a.Storm), a.Size, a.Untold, a.MaxListed,
 			a.Unless, a.HeldBy, a.Silence, a.Cause.Filter, a.Cause.Topic, blob(a.Cause.Payload), millis(a.Cause.ReceivedAt), string(a.Cause.Properties),
-			a.EndsAfter.Milliseconds(), millis(a.EndHeldUntil), millis(a.Since), millis(a.EndedAt), string(a.EndedBy), int(a.Class()))
+			a.EndsAfter.Milliseconds(), millis(a.EndHeldUntil), millis(a.Since), millis(a.EndedAt), string(a.EndedBy),
+			a.Delay.Milliseconds(), a.Heard.Milliseconds(), int(a.Class()))
 		if err != nil {
 			return err
 		}

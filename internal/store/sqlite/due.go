@@ -36,11 +36,34 @@ func (s *Store) NextDue(ctx context.Context) (at time.Time, some bool, err error
 }
 
 // FindDue returns the alerts, groups and lanes that are due.
-func (t *tx) FindDue(_ context.Context, now time.Time, maxEnds, maxLanes int) (due alerting.Due, err error) {
-	if due.Alerts, due.Groups, err = t.dueEnds(now, maxEnds); err == nil {
-		due.Lanes, err = t.dueLanes(now, maxLanes)
+func (t *tx) FindDue(_ context.Context, now time.Time, listened time.Duration, maxEnds, maxLanes int) (due alerting.Due, err error) {
+	if due.Alerts, due.Groups, err = t.dueEnds(now, maxEnds); err != nil {
+		return due, err
 	}
+	if err := t.dueDelays(listened, maxEnds, &due); err != nil {
+		return due, err
+	}
+	due.Lanes, err = t.dueLanes(now, maxLanes)
 	return due, err
+}
+
+// dueDelays finds the delayed alerts that are due, and when the next one is.
+func (t *tx) dueDelays(listened time.Duration, limit int, due *alerting.Due) error {
+	err := t.each(func(r *row) { due.Delayed = append(due.Delayed, scanAlert(r)) }, `
+		SELECT `+alertColumns+` FROM alert WHERE delay > 0 AND delay + heard <= ?
+		ORDER BY delay + heard, integration_key, folded_key LIMIT ? + 0`, listened.Milliseconds(), limit)
+	if err != nil {
+		return err
+	}
+	due.NextDelay, err = t.nextDelay(len(due.Delayed))
+	return err
+}
+
+// nextDelay returns the time of the first delayed alert after some: 0 if there is none.
+func (t *tx) nextDelay(after int) (next time.Duration, err error) {
+	err = t.each(func(r *row) { next = r.duration() },
+		`SELECT delay + heard FROM alert WHERE delay > 0 ORDER BY delay + heard LIMIT 1 OFFSET ?`, after)
+	return next, err
 }
 
 // dueEnds returns the alerts and groups whose time has come.

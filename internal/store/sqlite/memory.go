@@ -154,5 +154,8 @@ func (t *tx) Recover(_ context.Context, m *alerting.Memory) error {
 	if err := t.recoverAwaited(m); err != nil {
 		return err
 	}
+	if m.NextDelay, err = t.nextDelay(0); err != nil {
+		return err
+	}
 	return t.recoverHolds(m)
 }

@@ -42,7 +42,7 @@ func (t *tx) status(now time.Time) (all alerting.Status, err error) {
 		       min(CASE WHEN held OR held_back THEN NULL WHEN tries > 0 THEN received_at WHEN next_try <= ?1 THEN next_try END),
 		       (SELECT received_at FROM outbox ORDER BY id LIMIT 1)
 		FROM (SELECT claimed, tries, next_try, received_at, silence, held_by, silence <> 0 OR held_by <> '' AS held,
-		             held_until > 0 AND told = '' AS held_back FROM alert WHERE pending = 1)`, millis(now))
+		             held_until > 0 AND told = '' OR delay > 0 AS held_back FROM alert WHERE pending = 1)`, millis(now))
 	if err != nil {
 		return all, err
 	}

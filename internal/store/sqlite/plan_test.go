@@ -40,7 +40,7 @@ func everything(t *testing.T, tx alerting.Tx) {
 		Outbox:   []int64{1}, Behind: []alerting.OutboxRef{{ID: 1, Alert: id}}, Letters: []int64{1}, Proven: []ilert.IntegrationKey{key},
 		Devices: []string{"d"}, Fleet: alerting.FleetQuery{SeenAfter: now}, Volumes: true, Orders: true, Busy: []ilert.IntegrationKey{key},
 	}, new(alerting.Rows)))
-	_, err := tx.FindDue(ctx, now, 1, 1)
+	_, err := tx.FindDue(ctx, now, 1, 1, 1)
 	require.NoError(t, err)
 	_, err = tx.FindWork(ctx, now, []alerting.LaneQuery{{Key: key, Any: 1, Singles: 1, Minute: 1}})
 	require.NoError(t, err)

@@ -359,6 +359,11 @@ func (m *model) compare() {
 		})
 	}
 	same(m, "awaited", func(b *book) (int, error) { return b.groups(), nil })
+	same(m, "needs listening", func(b *book) (bool, error) { return b.NeedsListening(), nil })
+	same(m, "next listened", func(b *book) (time.Time, error) {
+		at, _ := b.NextListened()
+		return at.Round(0), nil
+	})
 	for _, a := range modelAbsent {
 		same(m, "awaited until", func(b *book) (time.Time, error) {
 			at, _ := b.AwaitedUntil(a.Rule, "g")

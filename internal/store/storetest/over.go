@@ -93,7 +93,7 @@ func testTextsTellSinceWhen(t *testing.T, open opener) {
 	w.text = place("count") + " since " + place("since")
 	a := silentFor(20 * minute)
 	b.does(plain, w.hit("window", "a"), a.heard("silent", "silent since "+place("since")))
-	b.later(10 * minute)
+	b.listens(10 * minute)
 	b.does(w.hit("window", "a"))
 	assert.Equal(t, []string{"ALERT since 2026-11-22 04:31 UTC"}, b.texts())
 	b.listens(9 * minute)

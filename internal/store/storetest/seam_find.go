@@ -15,6 +15,7 @@ import (
 
 var findTests = []func(*testing.T, *seam){
 	testWhatIsDueIsFoundTheLongestFirst,
+	testDelayedAlertsAreFoundInTheirOrder,
 	testRulesAreFoundWithTheirOpenAlerts,
 	testLettersAreChosen,
 	testOutboxItemsAreChosen,
@@ -36,7 +37,7 @@ func testWhatIsDueIsFoundTheLongestFirst(t *testing.T, s *seam) {
 	assert.Equal(t, 4*time.Second, s.due())
 	for limit, want := range map[int][]string{9: {"5", "4", "3", "2"}, 3: {"5", "4", "3"}, 0: nil} {
 		s.view(func(tx alerting.Tx) error {
-			due, err := tx.FindDue(t.Context(), in(7), limit, 0)
+			due, err := tx.FindDue(t.Context(), in(7), 0, limit, 0)
 			alerts, groups := due.Alerts, due.Groups
 			require.NoError(t, err)
 			assert.Equal(t, want, keysIn(alerts))
@@ -55,6 +56,52 @@ func testWhatIsDueIsFoundTheLongestFirst(t *testing.T, s *seam) {
 	changes.Alerts[0].EndsAt, changes.Groups[0].CheckAt = time.Time{}, in(1)
 	s.save(alerting.Changes{Alerts: changes.Alerts[:1], NoAlerts: []alerting.AlertID{changes.Alerts[5].ID}, Groups: changes.Groups[:1]})
 	assert.Equal(t, time.Second, s.due(), "a group")
+}
+
+func testDelayedAlertsAreFoundInTheirOrder(t *testing.T, s *seam) {
+	find := func(listened time.Duration, limit int) (keys []string, next time.Duration) {
+		t.Helper()
+		s.view(func(tx alerting.Tx) error {
+			due, err := tx.FindDue(t.Context(), start, listened, limit, 0)
+			require.NoError(t, err)
+			assert.Empty(t, due.Alerts)
+			keys, next = keysIn(due.Delayed), due.NextDelay
+			return nil
+		})
+		return keys, next
+	}
+	keys, next := find(time.Hour, 9)
+	assert.Empty(t, keys)
+	assert.Zero(t, next)
+	var all []*alerting.Alert
+	for n := range 4 {
+		a := waiting(fmt.Sprint(n), n)
+		a.Delay, a.Heard = time.Second, time.Duration(9-n)*time.Second
+		all = append(all, a)
+	}
+	s.save(alertsOf(all...))
+	s.save(alertsOf(waiting("other", 0)))
+	for _, c := range []struct {
+		listened time.Duration
+		limit    int
+		want     []string
+		next     time.Duration
+	}{
+		{6 * time.Second, 9, nil, 7 * time.Second},
+		{9 * time.Second, 9, []string{"3", "2", "1"}, 10 * time.Second},
+		{9 * time.Second, 2, []string{"3", "2"}, 9 * time.Second},
+		{10 * time.Second, 9, []string{"3", "2", "1", "0"}, 0},
+	} {
+		keys, next := find(c.listened, c.limit)
+		assert.Equal(t, c.want, keys)
+		assert.Equal(t, c.next, next)
+	}
+	all[3].Delay = 0
+	s.save(alertsOf(all[3]))
+	s.save(alerting.Changes{NoAlerts: []alerting.AlertID{all[2].ID}})
+	keys, _ = find(10*time.Second, 9)
+	assert.Equal(t, []string{"1", "0"}, keys)
+	assert.Equal(t, 9*time.Second, s.recovered().NextDelay)
 }
 
 func testRulesAreFoundWithTheirOpenAlerts(t *testing.T, s *seam) {

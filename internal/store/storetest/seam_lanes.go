@@ -390,6 +390,6 @@ func testAnIntegrationKeyIsBusyWhileAnythingWaits(t *testing.T, s *seam) {
 
 // lanesDue returns the integration keys whose lanes are due.
 func lanesDue(ctx context.Context, tx alerting.Tx, now time.Time, limit int) ([]ilert.IntegrationKey, error) {
-	due, err := tx.FindDue(ctx, now, 0, limit)
+	due, err := tx.FindDue(ctx, now, 0, 0, limit)
 	return due.Lanes, err
 }

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"cancel", cancelTests},
 		{"concurrent", concurrentTests},
 		{"crowd", crowdTests},
+		{"delayed", delayedTests},
 		{"depend", dependTests},
 		{"effect", effectTests},
 		{"fleet", fleetTests},

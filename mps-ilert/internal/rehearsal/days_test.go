@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -17,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/days"
+	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/mqtttopic"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
@@ -77,34 +78,74 @@ func judgeDay(t *testing.T, r *row, size int, p days.Publisher) {
 	day, err := days.Make(r.name, size, p, *seed)
 	require.NoError(t, err)
 	l := &ledger{open: map[string]*page{}}
-	play, err := rehearse(t.Context(), defaultRules(t, day.Options), l)
+	play, err := rehearse(t.Context(), defaultSetup(t, day.Options), l)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, play.close()) }()
-	began, n, gaps := time.Now(), 0, day.Gaps
-	for m := range day.Messages {
-		for len(gaps) > 0 && !m.At.Before(gaps[0].Until) {
-			require.NoError(t, play.pause(t.Context(), gaps[0].From, gaps[0].Until))
-			gaps = gaps[1:]
-		}
-		_, err := play.receive(t.Context(), m.At, m.Message)
-		require.NoError(t, err)
-		n++
-	}
-	require.NoError(t, play.until(t.Context(), day.End))
+	began := time.Now()
+	n := playDay(t, play, day, play.receiveEach)
 	require.Empty(t, l.dead)
 	r.faults, r.came, r.judged = judge(day.Want, l.pages), l.pages, true
 	t.Logf("%d messages in %v; %s; %s", n, time.Since(began).Round(time.Millisecond), cmp.Or(strings.Join(r.faults, ", "), "right"), described(l.pages))
 }
 
-// withoutOptions returns the default rules for days without options, which it reads once.
-var withoutOptions = sync.OnceValues(func() (rules.Rules, error) { return readRules(nil) })
+// playDay plays a day, and returns the number of its messages. The messages at the beginning of a gap come before it,
+// those at its end after it. receive gets all messages that arrive at one time.
+func playDay(t *testing.T, play *rehearsal, day days.Day, receive func(context.Context, time.Time, []decision.Message) error) (n int) {
+	t.Helper()
+	gaps := day.Gaps
+	lost := false
+	pass := func(at time.Time) {
+		t.Helper()
+		for len(gaps) > 0 && (!lost && gaps[0].From.Before(at) || lost && !gaps[0].Until.After(at)) {
+			if lost = !lost; lost {
+				require.NoError(t, play.disconnect(t.Context(), gaps[0].From))
+				continue
+			}
+			require.NoError(t, play.connect(t.Context(), gaps[0].Until))
+			gaps = gaps[1:]
+		}
+	}
+	var together []decision.Message
+	var at time.Time
+	flush := func() {
+		t.Helper()
+		if len(together) > 0 {
+			pass(at)
+			require.NoError(t, receive(t.Context(), at, together))
+		}
+		n, together = n+len(together), nil
+	}
+	for m := range day.Messages {
+		if !m.At.Equal(at) {
+			flush()
+		}
+		at, together = m.At, append(together, m.Message)
+	}
+	flush()
+	pass(day.End)
+	require.NoError(t, play.until(t.Context(), day.End))
+	return n
+}
 
-// defaultRules returns the rules that the daemon uses if it has no others.
-func defaultRules(t *testing.T, options map[string]string) rules.Rules {
+// receiveEach receives messages one after the other.
+func (r *rehearsal) receiveEach(ctx context.Context, at time.Time, messages []decision.Message) error {
+	for _, m := range messages {
+		if _, err := r.receive(ctx, at, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutOptions returns the default rules for days without options, which it reads once.
+var withoutOptions = sync.OnceValues(func() (Setup, error) { return readRules(nil) })
+
+// defaultSetup returns the rules that the daemon uses if it has no others.
+func defaultSetup(t *testing.T, options map[string]string) Setup {
 	t.Helper()
 	read := withoutOptions
 	if len(options) > 0 {
-		read = func() (rules.Rules, error) { return readRules(options) }
+		read = func() (Setup, error) { return readRules(options) }
 	}
 	all, err := read()
 	require.NoError(t, err)
@@ -112,21 +153,19 @@ func defaultRules(t *testing.T, options map[string]string) rules.Rules {
 }
 
 // readRules reads the default rules.
-func readRules(options map[string]string) (rules.Rules, error) {
+func readRules(options map[string]string) (Setup, error) {
 	sources, err := rulefile.Presets(rulefile.DefaultPresets)
 	if err != nil {
-		return rules.Rules{}, err
+		return Setup{}, err
 	}
 	loaded, err := rulefile.Load{Sources: sources, Options: options}.Do()
-	return loaded.Rules, err
+	return Setup{Rules: loaded.Rules, Topics: loaded.Topics}, err
 }
 
 // TestTraces judges the default rules by traces. The number at the end of a name is that of the pages which a
 // default installation should send. Each page should end within 25 hours after the last message.
 func TestTraces(t *testing.T) {
-	names, err := filepath.Glob("testdata/outages/*.jsonl")
-	require.NoError(t, err)
-	require.NotEmpty(t, names)
+	names := traces(t)
 	rows := make([]*row, len(names))
 	for i, path := range names {
 		name, number, found := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".jsonl"), ".")
@@ -151,7 +190,7 @@ func TestTraces(t *testing.T) {
 func playTrace(t *testing.T, path string) []*page {
 	t.Helper()
 	l := &ledger{open: map[string]*page{}}
-	play, err := rehearse(t.Context(), defaultRules(t, nil), l)
+	play, err := rehearse(t.Context(), defaultSetup(t, nil), l)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, play.close()) }()
 	file, err := os.Open(path)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mps-events/mps-events/event"
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/rules"
 )
 
 // Explanation prints what messages do, one after the other.
@@ -22,9 +21,9 @@ type Explanation struct {
 
 // Explain returns an explanation that prints to out. Briefly it prints only the events for ilert
 // and, in the end, the number of dead messages.
-func Explain(ctx context.Context, r rules.Rules, out io.Writer, briefly bool) (*Explanation, error) {
+func Explain(ctx context.Context, by Setup, out io.Writer, briefly bool) (*Explanation, error) {
 	show := &shower{out: out, brief: briefly}
-	play, err := rehearse(ctx, r, show)
+	play, err := rehearse(ctx, by, show)
 	if err != nil {
 		return nil, err
 	}
@@ -50,23 +49,71 @@ func (e *Explanation) Play(ctx context.Context, name, topic string, in io.Reader
 		} else if err != nil {
 			return fmt.Errorf("%s: value %d is no JSON: %w (rules are given by --config)", name, n, err)
 		}
+		change, at, is, err := changeOf(raw)
+		if err == nil && is {
+			err = e.connect(ctx, change, play.moment(at))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: value %d: %w", name, n, err)
+		}
+		if is {
+			continue
+		}
 		m, at, err := messageOf(raw, topic)
 		if err != nil {
 			return fmt.Errorf("%s: value %d: %w", name, n, err)
 		}
-		if at.IsZero() {
-			at = play.now
-		}
-		if at.IsZero() {
-			at = time.Now().Truncate(time.Second)
-		}
-		if at.Before(play.now) {
-			at = play.now // messages come one after the other
-		}
-		if _, err := play.receive(ctx, at, m); err != nil {
+		if _, err := play.receive(ctx, play.moment(at), m); err != nil {
 			return err
 		}
 	}
+}
+
+// moment returns the time of a value in a file: zero if the file does not say it.
+func (r *rehearsal) moment(at time.Time) time.Time {
+	if at.IsZero() && r.now.IsZero() {
+		return time.Now().Truncate(time.Second)
+	}
+	if at.Before(r.now) {
+		return r.now // messages come one after the other
+	}
+	return at
+}
+
+// The changes of the connection that a file may tell of.
+const (
+	lost     = "lost"
+	restored = "restored"
+)
+
+// changeOf reads a value of a file that is a change of the connection, such as {"connection":"lost","tst":"..."}. It
+// returns false if the value is another one.
+func changeOf(raw json.RawMessage) (change string, at time.Time, is bool, err error) {
+	var fields map[string]string
+	if json.Unmarshal(raw, &fields) != nil || fields["connection"] == "" || len(fields) != 2 || fields["tst"]+fields["time"] == "" {
+		return "", at, false, nil
+	}
+	if at, err = timeOf(fields["tst"] + fields["time"]); err != nil {
+		return "", at, true, err
+	}
+	change = fields["connection"]
+	if change != lost && change != restored {
+		err = fmt.Errorf("connection %q: want %s or %s", change, lost, restored)
+	}
+	return change, at, true, err
+}
+
+// connect plays a change of the connection.
+func (e *Explanation) connect(ctx context.Context, change string, at time.Time) error {
+	play := e.play.connect
+	if change == lost {
+		play = e.play.disconnect
+	}
+	err := play(ctx, at)
+	if err == nil && e.show != nil && !e.show.brief {
+		e.show.say("\n%s  the connection to the broker is %s\n", e.show.moment(e.play.now), change)
+	}
+	return err
 }
 
 // messageOf reads a value of a file: a message with its topic, or a payload.

@@ -5,24 +5,41 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/mqtttopic"
 	"github.com/mps-events/mps-events/internal/rules"
+	"github.com/mps-events/mps-events/internal/sources"
 	"github.com/mps-events/mps-events/internal/store/memory"
 )
 
+// Setup holds the rules of a rehearsal, and how the daemon would read messages.
+type Setup struct {
+	Rules rules.Rules
+	// Topics are the topic filters by which messages come. A message without a source is of the server of its filter.
+	Topics  []string
+	MaxSkew time.Duration // see consumer.Config; 0: its default
+}
+
+// settling is the time that the daemon needs to know that the broker keeps no more messages for it, after each connection.
+const settling = 2 * time.Second
+
 // rehearsal is a store with rules and a clock that the messages set.
 type rehearsal struct {
-	rules    rules.Rules
+	Setup
+	clocks   *sources.Clocks
 	store    *alerting.Engine
 	now      time.Time
 	next     time.Time // the time at which something is due next; zero: never
+	listens  time.Time // the time at which the store listens again; zero: it does, or there is no connection
 	began    bool
-	paused   bool // there is no connection to the broker
 	audience audience
 }
 
@@ -37,12 +54,14 @@ type audience interface {
 }
 
 // rehearse begins a rehearsal.
-func rehearse(ctx context.Context, r rules.Rules, a audience) (*rehearsal, error) {
+func rehearse(ctx context.Context, by Setup, a audience) (*rehearsal, error) {
 	s, err := alerting.Open(ctx, memory.New(), alerting.Bounds{})
 	if err != nil {
 		return nil, err
 	}
-	return &rehearsal{rules: r, store: s, audience: a}, nil
+	const day = 24 * time.Hour
+	by.MaxSkew = cmp.Or(by.MaxSkew, time.Minute)
+	return &rehearsal{Setup: by, clocks: sources.NewClocks(by.MaxSkew, day, slog.New(slog.DiscardHandler)), store: s, audience: a}, nil
 }
 
 // begin sets the clock of a rehearsal that has not begun. From then on the rules wait for messages.
@@ -50,13 +69,13 @@ func (r *rehearsal) begin(ctx context.Context, at time.Time) error {
 	if r.began {
 		return nil
 	}
-	expected, err := r.rules.Expected()
+	expected, err := r.Rules.Expected()
 	if err != nil {
 		return err
 	}
 	r.now, r.began = at, true
 	r.store.Listen(at)
-	return errors.Join(r.store.Await(ctx, at, r.rules.Awaiting(), expected), r.look(ctx))
+	return errors.Join(r.store.Await(ctx, at, r.Rules.Awaiting(), expected), r.look(ctx))
 }
 
 // close frees the store.
@@ -68,11 +87,11 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 		return decision.Decision{}, err
 	}
 	m.ReceivedAt = r.now
-	d := r.rules.Decide(m)
+	d := r.Rules.Decide(m)
 	if err := r.audience.begins(ctx, r, m, d); err != nil {
 		return d, err
 	}
-	err := r.store.Apply(ctx, []alerting.Message{{Filter: "#", Topic: m.Topic, Payload: m.Payload, ReceivedAt: r.now, Retained: m.Retain, Decision: d}})
+	err := r.store.Apply(ctx, []alerting.Message{r.clocks.Message(m, r.filterOf(m.Topic), d, false)})
 	if err == nil {
 		err = errors.Join(r.audience.ends(ctx, r, d), r.look(ctx))
 	}
@@ -82,17 +101,33 @@ func (r *rehearsal) receive(ctx context.Context, at time.Time, m decision.Messag
 	return d, r.until(ctx, r.now)
 }
 
-// pause lets a time pass in which there is no connection to the broker.
-func (r *rehearsal) pause(ctx context.Context, from, until time.Time) error {
-	if err := errors.Join(r.begin(ctx, from), r.until(ctx, from)); err != nil {
+// filterOf returns the topic filter by which a message comes, or its topic if none matches.
+func (r *rehearsal) filterOf(topic string) string {
+	if i := slices.IndexFunc(r.Topics, func(filter string) bool { return mqtttopic.Matches(filter, topic) }); i >= 0 {
+		return r.Topics[i]
+	}
+	return topic
+}
+
+// disconnect loses the connection to the broker.
+func (r *rehearsal) disconnect(ctx context.Context, at time.Time) error {
+	if err := errors.Join(r.begin(ctx, at), r.until(ctx, at)); err != nil {
 		return err
 	}
+	r.listens = time.Time{}
 	r.store.Pause()
-	r.paused = true
-	err := errors.Join(r.look(ctx), r.until(ctx, until))
-	r.store.Listen(until)
-	r.paused = false
-	return errors.Join(err, r.look(ctx))
+	return r.look(ctx)
+}
+
+// connect restores the connection to the broker. The messages that the broker has kept come next.
+func (r *rehearsal) connect(ctx context.Context, at time.Time) error {
+	if err := errors.Join(r.begin(ctx, at), r.until(ctx, at)); err != nil {
+		return err
+	}
+	r.clocks.ForgetLags()
+	r.store.Pause() // if it had not been lost
+	r.listens = r.now.Add(settling)
+	return r.look(ctx)
 }
 
 // look asks the store for the time at which something is due next.
@@ -101,8 +136,11 @@ func (r *rehearsal) look(ctx context.Context) error {
 	if !waiting {
 		next = time.Time{}
 	}
-	if silence, waits := r.store.NextSilence(); waits && !r.paused && (next.IsZero() || silence.Before(next)) {
+	if silence, waits := r.store.NextListened(); waits && (next.IsZero() || silence.Before(next)) {
 		next = silence
+	}
+	if !r.listens.IsZero() && (next.IsZero() || r.listens.Before(next)) {
+		next = r.listens
 	}
 	r.next = next
 	return err
@@ -113,6 +151,10 @@ func (r *rehearsal) until(ctx context.Context, end time.Time) error {
 	for idle := 0; !r.next.IsZero() && !r.next.After(end); idle++ {
 		if r.next.After(r.now) {
 			r.now, idle = r.next, 0
+		}
+		if !r.listens.IsZero() && !r.listens.After(r.now) {
+			r.store.Listen(r.listens)
+			r.listens = time.Time{}
 		}
 		if _, err := r.store.Listened(ctx, r.now); err != nil {
 			return err

@@ -23,6 +23,7 @@ type shower struct {
 	since time.Time // times are printed relative to it, unless it is zero
 
 	messages int
+	doubles  uint64         // messages whose id another one had
 	dead     map[string]int // by reason
 	warnings warnings
 }
@@ -55,7 +56,7 @@ func (s *shower) begins(ctx context.Context, play *rehearsal, m decision.Message
 	if d.Dead != "" {
 		s.say("    dead, no rule has an effect: %s\n", d.Dead)
 	}
-	verdicts, err := play.rules.Explain(m)
+	verdicts, err := play.Rules.Explain(m)
 	if err != nil { // the reason why the message is dead
 		verdicts = nil
 	}
@@ -122,6 +123,9 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 	if s.brief || d.Dead != "" {
 		return nil
 	}
+	if isDouble, err := s.isDouble(ctx, play.store); err != nil || isDouble {
+		return err
+	}
 	type window struct{ rule, group string }
 	var shown []window
 	for _, effect := range d.Effects {
@@ -166,6 +170,20 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 		}
 	}
 	return nil
+}
+
+// isDouble reports whether the last message is a double, and prints so.
+func (s *shower) isDouble(ctx context.Context, in *alerting.Engine) (is bool, err error) {
+	tallies, err := in.Tallies(ctx)
+	doubles := uint64(0)
+	for _, t := range tallies {
+		doubles += t.Duplicate
+	}
+	if is = doubles > s.doubles; is {
+		s.say("    it has no effect: a message of its source had the same id within the last hour\n")
+	}
+	s.doubles = doubles
+	return is, err
 }
 
 // saysAwaited prints the time until which a rule waits for a group.

@@ -10,17 +10,16 @@ import (
 
 	"github.com/mps-events/mps-events/internal/alerting"
 	"github.com/mps-events/mps-events/internal/decision"
-	"github.com/mps-events/mps-events/internal/rules"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
 
 // RunTests runs the tests in files of rules and prints those that fail; verbosely it also prints
 // what happened in them. The error counts them.
 func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbosely bool) error {
-	failed := 0
+	by, failed := Setup{Rules: loaded.Rules, Topics: loaded.Topics}, 0
 	var warn warnings
 	for _, t := range loaded.Tests {
-		failure, err := runTest(ctx, loaded.Rules, t, &warn)
+		failure, err := runTest(ctx, by, t, &warn)
 		if err != nil {
 			return err
 		}
@@ -30,7 +29,7 @@ func RunTests(ctx context.Context, out io.Writer, loaded rulefile.Loaded, verbos
 			if !verbosely {
 				continue
 			}
-			if _, err := perform(ctx, loaded.Rules, t, &shower{out: out, since: testStart}); err != nil {
+			if _, err := perform(ctx, by, t, &shower{out: out, since: testStart}); err != nil {
 				return err
 			}
 			_, _ = fmt.Fprintln(out)
@@ -70,9 +69,9 @@ func (e *examiner) sends(at time.Time, n alerting.Notice) {
 
 // runTest runs a test and returns the difference between the events that it wants and those that
 // ilert was sent.
-func runTest(ctx context.Context, r rules.Rules, t rulefile.Test, warn *warnings) (failure string, err error) {
+func runTest(ctx context.Context, by Setup, t rulefile.Test, warn *warnings) (failure string, err error) {
 	sent := examiner{warnings: warn}
-	dead, err := perform(ctx, r, t, &sent)
+	dead, err := perform(ctx, by, t, &sent)
 	if err != nil || dead != "" {
 		return dead, err
 	}
@@ -80,8 +79,8 @@ func runTest(ctx context.Context, r rules.Rules, t rulefile.Test, warn *warnings
 }
 
 // perform plays the messages of a test. If one is dead, it returns the reason.
-func perform(ctx context.Context, r rules.Rules, t rulefile.Test, a audience) (dead string, err error) {
-	play, err := rehearse(ctx, r, a)
+func perform(ctx context.Context, by Setup, t rulefile.Test, a audience) (dead string, err error) {
+	play, err := rehearse(ctx, by, a)
 	if err != nil {
 		return "", err
 	}

@@ -1,15 +1,12 @@
-package consumer
+package sources
 
 import (
 	"cmp"
 	"container/list"
-	"context"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/eclipse/paho.golang/packets"
 
 	"github.com/mps-events/mps-events/internal/alerting"
 )
@@ -27,8 +24,6 @@ const (
 	maxSources = 1000
 	// sourceMemory is the time after which a silent server is forgotten.
 	sourceMemory = 24 * time.Hour
-	// maxNameLength limits the name of a source, in bytes.
-	maxNameLength = 128
 	// minLags is the number of messages in a stretch. The clock is to blame when two stretches
 	// are equally late.
 	minLags = 10
@@ -36,15 +31,16 @@ const (
 	keepInterval = time.Hour
 )
 
-// skew finds the servers whose clocks are behind. A message does not say how long it waited at
+// Clocks finds the servers whose clocks are behind. A message does not say how long it waited at
 // the broker, so a late one proves nothing. But the lateness of a backlog shrinks while the
-// consumer reads it, or grows if the backlog arose at once, and the lag of a clock stays. So skew
+// consumer reads it, or grows if the backlog arose at once, and the lag of a clock stays. So it
 // divides the messages of a source into stretches, each as long as half of max, and blames the
 // clock if the least late messages of two stretches are equally late. A message that is not late
 // proves that the clock is right.
-type skew struct {
-	max time.Duration // a message is late beyond it
-	log *slog.Logger
+type Clocks struct {
+	max    time.Duration // a message is late beyond it
+	oldest time.Duration // an event that is older counts from its arrival
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	sources map[string]*list.Element
@@ -65,13 +61,17 @@ type source struct {
 	kept   alerting.Clock // the state in the store
 }
 
-func newSkew(limit time.Duration, log *slog.Logger) *skew {
-	return &skew{max: limit, log: log, sources: map[string]*list.Element{}, unkept: map[string]alerting.Clock{}}
+// NewClocks returns Clocks that know no server yet. A message is late if its own time is earlier than its arrival by more
+// than maxSkew. An event that is older than maxAge, or than a day if that is longer, counts from its arrival: no broker
+// would have kept it.
+func NewClocks(maxSkew, maxAge time.Duration, log *slog.Logger) *Clocks {
+	const day = 24 * time.Hour
+	return &Clocks{max: maxSkew, oldest: max(maxAge, day), log: log, sources: map[string]*list.Element{}, unkept: map[string]alerting.Clock{}}
 }
 
-// forgetLags forgets how late messages were, but not which clocks are behind, because messages that
+// ForgetLags forgets how late messages were, but not which clocks are behind, because messages that
 // come by a new connection may have waited.
-func (s *skew) forgetLags() {
+func (s *Clocks) ForgetLags() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for e := s.heard.Front(); e != nil; e = e.Next() {
@@ -83,7 +83,7 @@ func (s *skew) forgetLags() {
 func (from *source) restart() { from.lags, from.before = 0, 0 }
 
 // note compares the event's own time with that of its arrival.
-func (s *skew) note(name string, own, arrived time.Time) {
+func (s *Clocks) note(name string, own, arrived time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.touchSource(name)
@@ -96,7 +96,7 @@ func (s *skew) note(name string, own, arrived time.Time) {
 }
 
 // judge decides by the lateness of a message whether the clock of its source is behind.
-func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
+func (s *Clocks) judge(from *source, lag time.Duration, arrived time.Time) {
 	if lag <= s.max || from.behind > 0 && lag < from.judged-s.max {
 		from.restart()
 		if from.behind > 0 {
@@ -132,8 +132,8 @@ func (s *skew) judge(from *source, lag time.Duration, arrived time.Time) {
 	from.behind, from.judged = min(before, from.least), min(before, from.least)
 }
 
-// restore loads the clocks that an earlier process has found.
-func (s *skew) restore(clocks []alerting.Clock) {
+// Restore loads the clocks that an earlier process has found.
+func (s *Clocks) Restore(clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range clocks {
@@ -142,8 +142,8 @@ func (s *skew) restore(clocks []alerting.Clock) {
 	}
 }
 
-// takeUnkept returns the clocks that the store does not know yet, and marks them as stored.
-func (s *skew) takeUnkept() (clocks []alerting.Clock) {
+// TakeUnkept returns the clocks that the store does not know yet, and marks them as stored.
+func (s *Clocks) TakeUnkept() (clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.unkept {
@@ -153,8 +153,8 @@ func (s *skew) takeUnkept() (clocks []alerting.Clock) {
 	return clocks
 }
 
-// putBack marks the clocks of takeUnkept as not stored, because the store has failed.
-func (s *skew) putBack(clocks []alerting.Clock) {
+// PutBack marks the clocks of TakeUnkept as not stored, because the store has failed.
+func (s *Clocks) PutBack(clocks []alerting.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range clocks {
@@ -164,19 +164,8 @@ func (s *skew) putBack(clocks []alerting.Clock) {
 	}
 }
 
-// keepClocks stores the changes of clocks. If it fails, the next messages try again.
-func (c *Consumer) keepClocks(ctx context.Context) {
-	clocks := c.skew.takeUnkept()
-	if len(clocks) == 0 {
-		return
-	}
-	if err := c.alerts.KeepClocks(ctx, clocks); err != nil {
-		c.skew.putBack(clocks)
-	}
-}
-
-// behind returns the known lag of a server's clock.
-func (s *skew) behind(name string) time.Duration {
+// behindBy returns the known lag of a server's clock.
+func (s *Clocks) behindBy(name string) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, known := s.sources[name]; known {
@@ -186,7 +175,7 @@ func (s *skew) behind(name string) time.Duration {
 }
 
 // touchSource returns the state of a server and makes it the most recently heard.
-func (s *skew) touchSource(name string) *source {
+func (s *Clocks) touchSource(name string) *source {
 	if e, known := s.sources[name]; known {
 		s.heard.MoveToFront(e)
 		return e.Value.(*source)
@@ -200,7 +189,7 @@ func (s *skew) touchSource(name string) *source {
 }
 
 // forget forgets the source that has been silent for longest.
-func (s *skew) forget() {
+func (s *Clocks) forget() {
 	from := s.heard.Remove(s.heard.Back()).(*source)
 	delete(s.sources, from.name)
 	if from.kept.Behind > 0 {
@@ -208,8 +197,8 @@ func (s *skew) forget() {
 	}
 }
 
-// read returns the sources whose clocks are behind, the farthest first.
-func (s *skew) read(now time.Time) []Source {
+// Behind returns the sources whose clocks are behind, the farthest first.
+func (s *Clocks) Behind(now time.Time) []Source {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for last := s.heard.Back(); last != nil && now.Sub(last.Value.(*source).heard) > sourceMemory; last = s.heard.Back() {
@@ -223,16 +212,4 @@ func (s *skew) read(now time.Time) []Source {
 	}
 	slices.SortFunc(all, func(a, b Source) int { return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(a.Name, b.Name)) })
 	return all
-}
-
-// sourceOf returns the name of the server that sent a message, or else the topic filter.
-func sourceOf(p *packets.Publish, filter string) string {
-	if p.Properties != nil {
-		for _, user := range p.Properties.User {
-			if user.Key == "source" && user.Value != "" && len(user.Value) <= maxNameLength {
-				return user.Value
-			}
-		}
-	}
-	return filter
 }
