@@ -319,8 +319,8 @@ rules:
                      A g
 2026-11-22 04:40:00  ilert is sent ALERT s2/device: m
                      A g
-2026-11-23 04:31:42  ilert is sent RESOLVE s1/server: m: over after 24 hours
-2026-11-23 04:31:42  ilert is sent RESOLVE s2/device: m: over after 24 hours
+2026-11-23 04:31:42  ilert is sent RESOLVE s1/server: m: over after 1 day
+2026-11-23 04:31:42  ilert is sent RESOLVE s2/device: m: over after 1 day
 nothing is open
 messages: 2, none would be dead
 `, out)

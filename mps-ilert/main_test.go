@@ -125,10 +125,21 @@ func TestDaemonFromEventToIlert(t *testing.T) {
 			assert.Equal(t, http.StatusNotFound, status(t, d.url+"/nowhere"))
 
 			fail(t, b.Addr())
+			alert := <-told
+			assert.Regexp(t, `^Since 20\d\d-\d\d-\d\d \d\d:\d\d UTC, by mps/events\.$`, alert["details"])
+			delete(alert, "details")
+			links := []any{map[string]any{
+				"href": "https://github.com/mps-events/mps-events/blob/main/docs/presets.md#call-failed", "text": "What it means and what to look at first",
+			}}
 			assert.Equal(t, map[string]any{
 				"integrationKey": secret, "eventType": "ALERT", "alertKey": "123/AMT_PowerState", "priority": "LOW",
-				"summary": "AMT_PowerState failed on 123: Power State request failed",
-			}, <-told)
+				"summary": "AMT_PowerState failed on 123: Power State request failed", "links": links,
+			}, alert)
+			publish(t, b.Addr(), event.Event{Type: event.Success, Message: "Power State received", Methods: []string{"AMT_PowerState"}, GUID: "123"})
+			over := <-told
+			assert.Equal(t, "RESOLVE", over["eventType"])
+			assert.Equal(t, "AMT_PowerState failed on 123: Power State request failed: over after less than a minute", over["summary"])
+			assert.Regexp(t, `^From 20.* UTC to 20.* UTC\. A message has ended it\.$`, over["details"])
 			d.cancel()
 			require.NoError(t, <-d.done)
 			assert.NotContains(t, d.log.String(), secret)
@@ -140,8 +151,13 @@ func TestDaemonFromEventToIlert(t *testing.T) {
 // fail publishes the event of a failed call.
 func fail(t *testing.T, broker string) {
 	t.Helper()
-	failed := event.Event{Type: event.Fail, Message: "Power State request failed", Methods: []string{"AMT_PowerState"}, GUID: "123"}
-	_, err := brokertest.Connect(t, broker, nil).Publish(t.Context(), &paho.Publish{Topic: "mps/events", QoS: 1, Payload: failed.AppendJSON(nil)})
+	publish(t, broker, event.Event{Type: event.Fail, Message: "Power State request failed", Methods: []string{"AMT_PowerState"}, GUID: "123"})
+}
+
+// publish publishes an event.
+func publish(t *testing.T, broker string, e event.Event) {
+	t.Helper()
+	_, err := brokertest.Connect(t, broker, nil).Publish(t.Context(), &paho.Publish{Topic: "mps/events", QoS: 1, Payload: e.AppendJSON(nil)})
 	require.NoError(t, err)
 }
 

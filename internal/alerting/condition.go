@@ -61,31 +61,43 @@ func (w *work) isTrue(g *Group, c *decision.Condition, at time.Time, crowd bool)
 	if c.Ratio > 0 && !g.Window.Fleet && (of == 0 || float64(hits)/float64(of) < c.Ratio) {
 		return false
 	}
-	need := c.Distinct
-	if g.Window.Held {
-		need = max(need, 1)
-	}
 	has := func(need int) bool {
 		if crowd {
 			return g.Size >= need
 		}
 		return hits >= need && g.hasMembers(at.Add(-c.Length), need)
 	}
-	if !has(need) {
+	switch {
+	case !has(g.distinct(c)):
 		return false
-	}
-	if c.Ratio == 0 || !g.Window.Fleet {
+	case c.Ratio == 0 || !g.Window.Fleet:
 		return true
-	}
-	size := w.fleetSize()
-	if size == 0 || !crowd && !w.fleetIsWhole() {
+	case w.fleetSize() == 0 || !crowd && !w.fleetIsWhole():
 		return false
 	}
-	need = int(c.Ratio * float64(size))
-	for float64(need)/float64(size) < c.Ratio {
-		need++
+	return has(w.members(g, c))
+}
+
+// distinct returns the number of members that a condition asks for, whatever their share.
+func (g *Group) distinct(c *decision.Condition) int {
+	if g.Window.Held {
+		return max(c.Distinct, 1)
 	}
-	return has(need)
+	return c.Distinct
+}
+
+// members returns the number of members that a condition asks for, of the fleet as it is.
+func (w *work) members(g *Group, c *decision.Condition) int {
+	need := g.distinct(c)
+	if c.Ratio == 0 || !g.Window.Fleet {
+		return need
+	}
+	size := float64(w.fleetSize())
+	share := int(c.Ratio * size)
+	for size > 0 && float64(share)/size < c.Ratio {
+		share++
+	}
+	return max(need, share)
 }
 
 // Reached is the part of a condition of a window that is reached.

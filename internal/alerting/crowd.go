@@ -2,12 +2,14 @@ package alerting
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/mps-events/mps-events/internal/decision"
+	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// MemberState is what a member is to its group.
+// MemberState is the state of a member in its group.
 type MemberState int
 
 // The states of a member.
@@ -68,6 +70,35 @@ func (w *work) holdMembers(g *Group, within time.Duration) (joined bool) {
 	g.Peak = max(g.Peak, g.Size)
 	w.changeOf(g.ID).dirty = true
 	return g.Size > before
+}
+
+// waitsForCrowd reports whether an alert that is due and was not sent waits on, because others have left since it was
+// raised: too few of those that it holds have been there for the time that it waits.
+func (w *work) waitsForCrowd(a *Alert, now time.Time) bool {
+	if a.Told != Nothing || a.Desired != ilert.Alert || !a.Windowed {
+		return false
+	}
+	g := w.group(GroupID{a.Rule, a.Group})
+	if g == nil || !w.isCrowd(g) || g.Hold == 0 {
+		return false
+	}
+	var since []time.Time
+	for _, m := range g.Members {
+		if m.State == MemberHeld {
+			since = append(since, m.Since)
+		}
+	}
+	due := now.Add(g.Hold) // until then nobody else has been there for so long
+	if need := w.members(g, g.lastTrue()); len(since) >= need {
+		slices.SortFunc(since, time.Time.Compare)
+		due = since[need-1].Add(g.Hold)
+	}
+	if !due.After(now) {
+		return false
+	}
+	a.NextTry = due
+	w.keep(a)
+	return true
 }
 
 // leave removes a member from a group, and ends the alert if enough members have left.

@@ -10,7 +10,7 @@ func (w *work) addMember(g *Group, name string, at time.Time) {
 	m := g.Members[name]
 	switch {
 	case m == nil, m.State == MemberForgotten:
-		g.Members[name] = &GroupMember{At: at}
+		g.Members[name] = &GroupMember{At: at, Since: at}
 	case m.At.Before(at):
 		m.At = at
 	default:

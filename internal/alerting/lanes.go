@@ -303,6 +303,8 @@ func (w *work) claimCandidate(one *candidate, now time.Time) (n Notice, some boo
 	case one.alert.Storm == IsStorm:
 		n, some = w.claimStorm(one.alert, false, now)
 		return n, some, nil
+	case w.waitsForCrowd(one.alert, now):
+		return n, false, nil
 	default:
 		n, err = w.claimAlert(one.alert, false, now)
 		return n, true, err

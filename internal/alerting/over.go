@@ -17,6 +17,7 @@ var endings = map[By]string{
 	ByAfter:    "A message has ended it, and it was not raised again.",
 	ByPrefix:   "A message has ended all alerts whose keys begin as its own.",
 	ByPerson:   "Somebody has closed it by hand, in mps-ilert.",
+	ByHealth:   "What it counts shows health: a lower share than before.",
 	ByClear:    "Its condition has not held for long enough.",
 	ByRule:     "Its rule has ended all of its alerts, or is no more.",
 	ByConsumer: "mps-ilert has ended it: its cause is gone.",

@@ -165,6 +165,7 @@ type Bucket [3]int64
 // GroupMember is a member of a Group.
 type GroupMember struct {
 	At    time.Time // of its last hit, or of the message that has forgotten it
+	Since time.Time // of its first hit since it last left
 	Told  bool      // a notice has reported it
 	State MemberState
 }

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	halfHour       = 30 * time.Minute
+	slot           = 30 * time.Minute // half an hour
 	halfHoursOfDay = 48
 	// usualDays is the number of days for which a busy half hour is remembered: a week, so that a weekend or a holiday does
 	// not make the working day after it unusual.
@@ -40,7 +40,7 @@ func (u *UsualHours) add(at, arrived time.Time, atLeast int) {
 	}
 }
 
-func halfHourOf(t time.Time) int64 { return t.Unix() / int64(halfHour/time.Second) }
+func halfHourOf(t time.Time) int64 { return t.Unix() / int64(slot/time.Second) }
 
 // hasUsual reports whether the rule asks for usual hours.
 func (c *AwaitedCount) hasUsual() bool { return c != nil && c.Usual != nil }

@@ -104,7 +104,7 @@ var outageKinds = []Kind{
 		from, until := march(4, 9, 0), march(4, 13, 0)
 		w.servers[0].behind = 10 * time.Minute
 		w.halfOfCallsFail(from, until, from.Add(30*time.Minute))
-		w.load(from, until, 10*time.Second)
+		w.load(from, until.Add(2*time.Hour), 10*time.Second)
 	}},
 	{Name: "failures-rise", About: "The share of calls that fail rises from 1 to 30 % within 6 hours, and is mended half an hour later. One page for each server (Node: one).", plan: func(w *world) {
 		from, until := march(4, 9, 0), march(4, 15, 30)
@@ -128,7 +128,7 @@ var outageKinds = []Kind{
 			return nil
 		}
 		w.load(march(4, 8, 0), march(4, 18, 0), 15*time.Second)
-		w.want(Page{From: from, By: until, EndBy: until.Add(time.Hour), Optional: true})
+		w.want(Page{From: from, By: until, EndBy: until.Add(90 * time.Minute), Optional: true})
 	}},
 	{Name: "health-fails", About: "The health check of a server fails each minute for half an hour. One HIGH page within 10 minutes, which ends.", plan: func(w *world) {
 		from, until := march(4, 10, 0), march(4, 10, 30)

@@ -1,15 +1,45 @@
 package rulefile_test
 
 import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/mps-events/mps-events/internal/decision"
 	"github.com/mps-events/mps-events/internal/ilert"
 	"github.com/mps-events/mps-events/internal/rules/rulefile"
 )
+
+// presetsPage is the address at which the built-in rules are described, each in a section of its own.
+const presetsPage = "https://github.com/mps-events/mps-events/blob/main/docs/presets.md#"
+
+func TestEachBuiltInRuleIsDescribed(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/presets.md")
+	require.NoError(t, err)
+	name := regexp.MustCompile(`^  - name: ([a-z-]+)$`)
+	for _, file := range []string{"mps", "rps", "calls"} {
+		text, err := os.ReadFile("presets/" + file + ".yaml")
+		require.NoError(t, err)
+		rules, _, found := strings.Cut(string(text), "\ntests:\n")
+		require.True(t, found)
+		for _, rule := range strings.Split(rules, "\n\n") {
+			for line := range strings.Lines(rule) {
+				m := name.FindStringSubmatch(strings.TrimRight(line, "\n"))
+				if m == nil {
+					continue
+				}
+				assert.Contains(t, rule, `href: "`+presetsPage+m[1]+`"`, "the page at ilert links to the description")
+				assert.Contains(t, string(page), "\n### "+m[1]+"\n", "docs/presets.md")
+			}
+		}
+	}
+}
 
 func TestCalls(t *testing.T) {
 	r := preset(t, "calls")
@@ -22,6 +52,8 @@ func TestCalls(t *testing.T) {
 			`{"type":"fail","message":"Power State request failed","methods":["AMT_PowerState"],"guid":"123","timestamp":1}`,
 			[]decision.Effect{decision.Raise{Rule: "call-failed", Key: key, Event: ilert.Event{
 				Summary: "AMT_PowerState failed on 123: Power State request failed", Priority: "LOW",
+				Details: "Since " + decision.Place("since") + ", by mps/events.",
+				Links:   json.RawMessage(`[{"href":"` + presetsPage + `call-failed","text":"What it means and what to look at first"}]`),
 			}, Age: 30 * 24 * time.Hour}},
 		},
 		"the same call's success ends": {

@@ -77,7 +77,7 @@ func (t *tx) saveGroups(changes *alerting.Changes) {
 		delete(of(id.Group), id.Name)
 	}
 	for id, m := range changes.Members {
-		m.At = kept(m.At)
+		m.At, m.Since = kept(m.At), kept(m.Since)
 		of(id.Group)[id.Name] = m
 	}
 	for id, all := range changed {

@@ -72,8 +72,8 @@ func (t *tx) loadMembers(groups []*alerting.Group) error {
 	for rule, of := range byRule {
 		err := eachOf(t, func(r *row) {
 			g := of[r.text()]
-			g.Members[r.text()] = &alerting.GroupMember{At: r.time(), Told: r.bool(), State: alerting.MemberState(r.int())}
-		}, `SELECT grp, member, at, told, state FROM member WHERE rule = ? AND grp IN (LIST)`, slices.Collect(maps.Keys(of)), rule)
+			g.Members[r.text()] = &alerting.GroupMember{At: r.time(), Told: r.bool(), State: alerting.MemberState(r.int()), Since: r.time()}
+		}, `SELECT grp, member, at, told, state, since FROM member WHERE rule = ? AND grp IN (LIST)`, slices.Collect(maps.Keys(of)), rule)
 		if err != nil {
 			return err
 		}
@@ -114,9 +114,9 @@ func (t *tx) saveGroups(c *alerting.Changes) error {
 // arguments in a time that grows with the square of their number.
 const membersPerInsert = 16
 
-const insertMember = `INSERT OR REPLACE INTO member (rule, grp, member, at, told, state) VALUES (?,?,?,?,?,?)`
+const insertMember = `INSERT OR REPLACE INTO member (rule, grp, member, at, told, state, since) VALUES (?,?,?,?,?,?,?)`
 
-var insertMembers = insertMember + strings.Repeat(`,(?,?,?,?,?,?)`, membersPerInsert-1)
+var insertMembers = insertMember + strings.Repeat(`,(?,?,?,?,?,?,?)`, membersPerInsert-1)
 
 func (t *tx) saveMembers(c *alerting.Changes) error {
 	for _, id := range c.NoMembers {
@@ -131,12 +131,12 @@ func (t *tx) saveMembers(c *alerting.Changes) error {
 	ids := slices.SortedFunc(maps.Keys(c.Members), func(a, b alerting.MemberID) int {
 		return cmp.Or(cmp.Compare(a.Group.Rule, b.Group.Rule), cmp.Compare(a.Group.Group, b.Group.Group), cmp.Compare(a.Name, b.Name))
 	})
-	args := make([]any, 0, 6*membersPerInsert)
+	args := make([]any, 0, 7*membersPerInsert)
 	for some := range slices.Chunk(ids, membersPerInsert) {
 		args = args[:0]
 		for _, id := range some {
 			m := c.Members[id]
-			args = append(args, id.Group.Rule, id.Group.Group, id.Name, millis(m.At), m.Told, int(m.State))
+			args = append(args, id.Group.Rule, id.Group.Group, id.Name, millis(m.At), m.Told, int(m.State), millis(m.Since))
 		}
 		if len(some) == membersPerInsert {
 			if err := t.exec(insertMembers, args...); err != nil {
@@ -144,7 +144,7 @@ func (t *tx) saveMembers(c *alerting.Changes) error {
 			}
 			continue
 		}
-		for one := range slices.Chunk(args, 6) {
+		for one := range slices.Chunk(args, 7) {
 			if err := t.exec(insertMember, one...); err != nil {
 				return err
 			}

@@ -134,7 +134,7 @@ func TestRowsComeBackAsTheyWereSaved(t *testing.T) {
 	}
 	for i := range 100 { // more than one statement writes
 		name := strings.Repeat("m", i+1)
-		m := alerting.GroupMember{At: start.Add(time.Duration(i) * time.Second), Told: i%2 == 0, State: alerting.MemberState(i % 3)}
+		m := alerting.GroupMember{At: start.Add(time.Duration(i) * time.Second), Told: i%2 == 0, State: alerting.MemberState(i % 3), Since: start}
 		changes.Members[alerting.MemberID{Group: group.ID, Name: name}] = m
 		group.Members[name] = &m
 	}

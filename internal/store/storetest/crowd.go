@@ -15,6 +15,8 @@ var crowdTests = []test{
 	testWhoHitsAloneDoesNotJoinACrowd,
 	testASecondCrowdJoinsTheFirst,
 	testWhoHasNotJoinedKeepsNoCrowdOpen,
+	testACrowdOfOthersEachMinuteIsNotSent,
+	testWhoHitsAgainDoesNotPutOffAnAlert,
 	testOnlyTheCrowdRaisesItsAlertAgain,
 	testACrowdIsJoinedByTheConditionThatHolds,
 	testWhoIsForgottenDoesNotCount,
@@ -98,6 +100,38 @@ func testWhoHasNotJoinedKeepsNoCrowdOpen(t *testing.T, open opener) {
 	assert.Equal(t, []string{"RESOLVE g"}, b.taken())
 	b.hits(w, "a", "b", "c")
 	assert.Empty(t, b.taken(), "who had not joined is forgotten, too")
+}
+
+func testACrowdOfOthersEachMinuteIsNotSent(t *testing.T, open opener) {
+	b := open(t)
+	w := window(decision.Window{Condition: decision.Condition{Length: 2 * minute, Distinct: 3}, Held: true, Left: 0.9})
+	w.text, w.hold = place("members"), 5*minute
+	for i := range 30 { // each is back after two minutes
+		b.hits(w, fmt.Sprint("a", i), fmt.Sprint("b", i))
+		if i > 1 {
+			b.leaves(w, fmt.Sprint("a", i-2), fmt.Sprint("b", i-2))
+		}
+		assert.Empty(t, b.texts())
+		b.later(minute)
+	}
+	b.restart()
+	b.later(3 * minute)
+	assert.Empty(t, b.texts(), "only a28 and b28 have been gone for five minutes")
+	b.later(minute)
+	assert.Equal(t, []string{"ALERT a28, a29, b28, b29"}, b.texts())
+}
+
+func testWhoHitsAgainDoesNotPutOffAnAlert(t *testing.T, open opener) {
+	b := open(t)
+	w := site(2, 1)
+	w.hold = 5 * minute
+	for range 5 {
+		b.hits(w, "a", "b", "c")
+		b.leaves(w, "c")
+		assert.Empty(t, b.texts())
+		b.later(minute)
+	}
+	assert.Equal(t, []string{"ALERT 2: a, b"}, b.texts())
 }
 
 func testOnlyTheCrowdRaisesItsAlertAgain(t *testing.T, open opener) {

@@ -79,10 +79,10 @@ func testAGroupIsKeptWithItsMembers(t *testing.T, s *seam) {
 	}
 	member := func(name string) alerting.MemberID { return alerting.MemberID{Group: id, Name: name} }
 	s.save(alerting.Changes{Groups: []*alerting.Group{g}, Members: map[alerting.MemberID]alerting.GroupMember{
-		member("a"): {At: in(1)}, member("b"): {At: in(2), Told: true, State: alerting.MemberHeld}, {Group: alerting.GroupID{Rule: "r", Group: "h"}, Name: "c"}: {At: in(3)},
+		member("a"): {At: in(1)}, member("b"): {At: in(2), Told: true, State: alerting.MemberHeld, Since: in(1)}, {Group: alerting.GroupID{Rule: "r", Group: "h"}, Name: "c"}: {At: in(3)},
 	}})
 	s.restart()
-	g.Members = map[string]*alerting.GroupMember{"a": {At: in(1)}, "b": {At: in(2), Told: true, State: alerting.MemberHeld}}
+	g.Members = map[string]*alerting.GroupMember{"a": {At: in(1)}, "b": {At: in(2), Told: true, State: alerting.MemberHeld, Since: in(1)}}
 	assert.Equal(t, g, s.group(id))
 
 	g.Members = nil

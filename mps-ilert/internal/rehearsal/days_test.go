@@ -67,6 +67,9 @@ func TestDays(t *testing.T) {
 		return // with -run a person asks for some days only
 	}
 	compare(t, name, "devices | publisher", rows)
+	if !*large && *seed == 1 {
+		comparePage(t, rows)
+	}
 }
 
 // judgeDay plays a day and sets the judgement.
