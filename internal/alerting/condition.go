@@ -100,7 +100,7 @@ func (w *work) members(g *Group, c *decision.Condition) int {
 	return max(need, share)
 }
 
-// Reached is how much of a condition of a window is reached.
+// Reached is the part of a condition of a window that is reached.
 type Reached struct {
 	Hits    int
 	Of      int // the total of which hits are a part; with Fleet the number of devices

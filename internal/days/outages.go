@@ -88,17 +88,17 @@ var outageKinds = []Kind{
 		w.at(back, func() { w.mend(some, 5*time.Minute) })
 		w.wantIfShown(Page{Priority: high, From: at, By: at.Add(15 * time.Minute), EndBy: back.Add(20 * time.Minute), Optional: w.day.Size < 100})
 	}},
-	{Name: "half-of-calls-fail", About: "The database of both servers is down for 4 hours: half of all calls fail, with quiet times between. One page for each server (Node: one) within half an hour.", plan: func(w *world) {
+	{Name: "half-of-calls-fail", About: "The database of both servers is down for 4 hours: half of all calls fail, with quiet times between; then all is well. One page for each server (Node: one) within half an hour.", plan: func(w *world) {
 		from, until := march(4, 9, 0), march(4, 13, 0)
 		w.halfOfCallsFail(from, until, from.Add(30*time.Minute))
-		for t := from; t.Before(until); t = t.Add(22 * time.Minute) {
+		for t := from; t.Before(until.Add(2 * time.Hour)); t = t.Add(22 * time.Minute) {
 			w.load(t, t.Add(10*time.Minute), 5*time.Second)
 		}
 	}},
 	{Name: "half-of-few-calls-fail", About: "The same, where people make only 15 calls within 5 minutes to the two servers. One page for each server (Node: one) within 45 minutes.", plan: func(w *world) {
 		from, until := march(4, 9, 0), march(4, 13, 0)
 		w.halfOfCallsFail(from, until, from.Add(45*time.Minute))
-		w.load(from, until, 20*time.Second)
+		w.load(from, until.Add(2*time.Hour), 20*time.Second)
 	}},
 	{Name: "failures-rise", About: "The share of calls that fail rises from 1 to 30 % within 6 hours, and is mended half an hour later. One page.", plan: func(w *world) {
 		from, until := march(4, 9, 0), march(4, 15, 30)

@@ -189,10 +189,10 @@ func TestPresetsOnBadDays(t *testing.T) {
 			decision.Message{Topic: "mps/status/mps-1", Payload: []byte(`{"status":"online","planned":false,"timestamp":1}`)}, []string{"End server/mps-1"},
 		},
 		"the health of MPS": {
-			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Heard server-silent of mps/events: silent/mps/events", "Count server-unhealthy of mps/events", "Count server-failing of mps/events", "Count server-failing-slowly of mps/events", "Hit server-unhealthy of mps/events"},
+			say("mps/events", "fail", "getHealthCheck", "", "Health Check Failed"), []string{"Heard server-silent of mps/events: silent/mps/events", "Count server-unhealthy of mps/events", "Count server-failing of mps/events", "Hit server-unhealthy of mps/events"},
 		},
 		"the health of RPS is one alert": {
-			say("rps/events", "fail", "getHealthCheck", "", "Failed to get health"), []string{"Count server-failing of rps/events", "Count server-failing-slowly of rps/events", "Hit rps-unhealthy of rps/events"},
+			say("rps/events", "fail", "getHealthCheck", "", "Failed to get health"), []string{"Count server-failing of rps/events", "Hit rps-unhealthy of rps/events"},
 		},
 		"a device is gone": {
 			say("mps/events", "success", "CIRA_Disconnected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "Hit many-devices-disconnected: g1"},
@@ -201,15 +201,15 @@ func TestPresetsOnBadDays(t *testing.T) {
 			say("mps/events", "success", "CIRA_Connected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "End device/g1", "Leave many-devices-disconnected of : g1"},
 		},
 		"an activation fails": {
-			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Count server-failing-slowly of rps/events", "Hit activation-failing: g1"},
+			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Hit activation-failing: g1"},
 		},
 		"a server's mistake": {
 			decision.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, decision.Property{Key: "outcome", Value: "server"})},
-			[]string{"Count server-failing of mps-1", "Count server-failing-slowly of mps-1", "Hit server-failing of mps-1: g1", "Hit server-failing-slowly of mps-1: g1"},
+			[]string{"Count server-failing of mps-1", "Hit server-failing of mps-1: g1"},
 		},
 		"a caller's mistake": {
 			decision.Message{Topic: "mps/events", Payload: say("", "fail", "AMT_PowerState", "G1", "x").Payload, Properties: append(source, decision.Property{Key: "outcome", Value: "client"})},
-			[]string{"Count server-failing of mps-1", "Count server-failing-slowly of mps-1"},
+			[]string{"Count server-failing of mps-1"},
 		},
 	} {
 		assert.Equal(t, c.want, effects(r.Decide(c.message)), name)
