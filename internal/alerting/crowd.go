@@ -9,7 +9,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// MemberState is what a member is to its group.
+// MemberState is the standing of a member in its group.
 type MemberState int
 
 // The states of a member.

@@ -195,10 +195,10 @@ func TestPresetsOnBadDays(t *testing.T) {
 			say("rps/events", "fail", "getHealthCheck", "", "Failed to get health"), []string{"Count server-failing of rps/events", "Hit rps-unhealthy of rps/events"},
 		},
 		"a device is gone": {
-			say("mps/events", "success", "CIRA_Disconnected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "Hit many-devices-disconnected: g1"},
+			say("mps/events", "success", "CIRA_Disconnected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "Hit many-devices-disconnected: g1", "Hit devices-disconnected: g1"},
 		},
 		"a device is back": {
-			say("mps/events", "success", "CIRA_Connected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "End device/g1", "Leave many-devices-disconnected of : g1"},
+			say("mps/events", "success", "CIRA_Connected", "G1", ""), []string{"Heard server-silent of mps/events: silent/mps/events", "End device/g1", "Leave many-devices-disconnected of : g1", "Leave devices-disconnected of : g1"},
 		},
 		"an activation fails": {
 			say("rps/events", "fail", "Activator", "G1", "Failed to activate"), []string{"Count server-failing of rps/events", "Hit activation-failing: g1"},
