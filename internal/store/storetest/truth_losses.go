@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mps-events/mps-events/internal/alerting"
@@ -46,8 +47,11 @@ func (w *world) looks() {
 }
 
 // loseSomething lets the model of ilert drop an event that it has taken, if that is one which begins, accepts or ends an
-// alert: a look cannot find out whether a list has arrived.
+// alert: a look cannot find out whether a list has arrived, and the first list of a storm opens it.
 func (w *world) loseSomething(n alerting.Notice) bool {
+	if strings.HasPrefix(n.Event.AlertKey, "storm/") && n.Event.EventType == ilert.Alert {
+		return false
+	}
 	return w.loses && (!w.open[n.Event.AlertKey] || n.Event.EventType != ilert.Alert) && w.r.IntN(3) == 0
 }
 
