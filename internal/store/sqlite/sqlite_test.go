@@ -376,7 +376,10 @@ func TestAStoreIsReadAndPurgedBesideItsProcess(t *testing.T) {
 }
 
 // newestVersion returns the number of the newest file of migrations.
-func newestVersion(t *testing.T) int { return versionBefore(t, 0) }
+func newestVersion(t *testing.T) int {
+	t.Helper()
+	return versionBefore(t, 0)
+}
 
 // versionBefore returns the number of the file of migrations that comes some files before the newest.
 func versionBefore(t *testing.T, newer int) (n int) {
