@@ -72,7 +72,7 @@ func (l *looking) say(topic, payload string) { publishTo(l.t, l.broker.Addr(), t
 // shows returns the keys of the open alerts of an alert source, sorted.
 func (l *looking) shows(integrationKey string) string {
 	var all []string
-	for _, a := range l.sim.Open(integrationKey) {
+	for _, a := range l.sim.Open(secret) {
 		all = append(all, a.AlertKey)
 	}
 	slices.Sort(all)
@@ -116,10 +116,10 @@ func (l *looking) looks(n int) {
 	}
 }
 
-// id returns the ID of an open alert.
-func (l *looking) id(integrationKey, alertKey string) int64 {
+// id returns the ID of an open alert of the configured integration key.
+func (l *looking) id(alertKey string) int64 {
 	l.t.Helper()
-	for _, a := range l.sim.Open(integrationKey) {
+	for _, a := range l.sim.Open(secret) {
 		if a.AlertKey == alertKey {
 			return a.ID
 		}
@@ -187,8 +187,8 @@ func TestAnAlertThatAPersonHasClosedOrAcceptedAtIlertIsQuiet(t *testing.T) {
 			l.say(fmt.Sprint("fire/", n), `{"on":true}`)
 		}
 		l.isTrue(3)
-		require.NoError(t, l.sim.Accept(l.id(secret, "fire/0")))
-		require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+		require.NoError(t, l.sim.Accept(l.id("fire/0")))
+		require.NoError(t, l.sim.Resolve(l.id("fire/1")))
 		l.until("known", func() bool { return l.status().Accepted == 1 && l.status().Closed == 1 })
 		l.looks(3)
 		assert.Equal(t, "fire/0 fire/2", l.shows(secret))
@@ -212,7 +212,7 @@ func TestAClosedAlertThatBeginsAnewIsSent(t *testing.T) {
 			eachStore(t, func(l *looking) {
 				l.say("fire/1", `{"on":true}`)
 				l.isTrue(1)
-				require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+				require.NoError(t, l.sim.Resolve(l.id("fire/1")))
 				if known {
 					l.until("known", func() bool { return l.status().Closed == 1 })
 				}
@@ -239,7 +239,7 @@ func TestAnAlertThatIsClosedWhileItsSourceIsNotWellIsSentAgain(t *testing.T) {
 		l.isTrue(1)
 		l.sim.SetState(ilertsim.Maintenance, secret)
 		l.until("not well", func() bool { return l.status().True == "no" })
-		require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+		require.NoError(t, l.sim.Resolve(l.id("fire/1")))
 		l.looks(2)
 		l.sim.SetState(ilertsim.Active, secret)
 		l.showsSoon(secret, "fire/1")

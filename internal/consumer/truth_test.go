@@ -30,7 +30,7 @@ rules:
 // rooms is the number of rooms, and that of doors.
 const rooms = 40
 
-// truth is what should be open at ilert, and what random ilerts and people do meanwhile.
+// truth is the set of alerts that should be open at ilert, with a source of random faults and acts of people.
 type truth struct {
 	*looking
 	random *rand.Rand
@@ -247,7 +247,7 @@ func (c *truth) differences(inPeace bool) string {
 		}
 	}
 	for topic, open := range c.open {
-		if open && !alone[topic] && !listed[topic] && !(inPeace && c.byHand[topic]) {
+		if open && !alone[topic] && !listed[topic] && (!inPeace || !c.byHand[topic]) {
 			differences = append(differences, topic+" should be open")
 		}
 	}
