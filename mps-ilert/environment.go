@@ -26,13 +26,10 @@ func isSecret(flag string) bool {
 	return false
 }
 
-// apiKeyVariable is the variable of --ilert_api_key, as other tools for ilert name it.
-const apiKeyVariable = "ILERT_API_KEY"
-
-// variable returns the environment variable of a flag.
+// variable returns the environment variable of a flag. That of the API key has the name that other tools for ilert use.
 func variable(flag string) string {
 	if flag == "ilert_api_key" {
-		return apiKeyVariable
+		return "ILERT_API_KEY"
 	}
 	return "MPS_ILERT_" + strings.ToUpper(flag)
 }

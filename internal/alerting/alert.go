@@ -266,7 +266,7 @@ func (a *Alert) settle(answer *Answer, counts tallies) (over bool) {
 	return !a.Pending && a.Told == Nothing && a.Desired == ilert.Resolve
 }
 
-// noteOpened notes that ilert has taken the alert, and with it opens a new one if it has none.
+// noteOpened notes that ilert has taken an event of the alert, and that it opens a new one if it has none.
 func (a *Alert) noteOpened(first bool, at time.Time) {
 	if first || a.OpenedAt.IsZero() || a.Shown == ShownClosed {
 		a.OpenedAt = at
@@ -279,15 +279,13 @@ func (a *Alert) noteOpened(first bool, at time.Time) {
 // settleTaken settles a notice that ilert took.
 func (a *Alert) settleTaken(answer *Answer, newest bool, counts tallies) {
 	n := &answer.Notice
-	if n.Event.EventType == ilert.Alert {
-		a.noteOpened(n.told == Nothing, answer.At)
-	}
+	a.noteOpened(n.told == Nothing, answer.At)
 	a.Told, a.ToldAt = n.Event.EventType, answer.At
 	switch {
 	case a.Told == ilert.Resolve:
 		a.Told = Nothing // nothing is open
 		if a.open() {    // it has begun again
-			a.Shown, a.DiffersSince, a.OpenedAt = ShownUnknown, time.Time{}, time.Time{}
+			a.Shown, a.DiffersSince = ShownUnknown, time.Time{}
 		}
 	case a.Told == ilert.Alert && isAccepted(n.told):
 		a.Told = ilert.Accept // it may still be accepted

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type looking struct {
 
 // eachStore runs a test with the rules of two sources on each kind of store.
 func eachStore(t *testing.T, test func(l *looking)) {
+	t.Helper()
 	t.Setenv("DOORS_KEY", "doors")
 	t.Cleanup(consumer.ShowAfter(0))
 	t.Cleanup(consumer.ListRate(1 << 20))
@@ -67,12 +69,13 @@ func (l *looking) start() { l.started = start(l.t, l.config).ready(l.t) }
 
 func (l *looking) say(topic, payload string) { publishTo(l.t, l.broker.Addr(), topic, payload) }
 
-// shows returns the open alerts of an alert source.
+// shows returns the keys of the open alerts of an alert source, sorted.
 func (l *looking) shows(integrationKey string) string {
 	var all []string
-	for _, a := range l.sim.Open(integrationKey) {
+	for _, a := range l.sim.Open(secret) {
 		all = append(all, a.AlertKey)
 	}
+	slices.Sort(all)
 	return strings.Join(all, " ")
 }
 
@@ -100,7 +103,7 @@ func (l *looking) isTrue(desired int) {
 	l.t.Helper()
 	l.until("true", func() bool {
 		s := l.status()
-		return s.True == "yes" && s.Desired == desired && s.Compared.Shown == desired && s.Differ == 0
+		return s.True == "yes" && s.Desired == desired && s.Shown == desired && s.Differ == 0
 	})
 }
 
@@ -113,10 +116,10 @@ func (l *looking) looks(n int) {
 	}
 }
 
-// id returns the ID of an open alert.
-func (l *looking) id(integrationKey, alertKey string) int64 {
+// id returns the ID of an open alert of the configured integration key.
+func (l *looking) id(alertKey string) int64 {
 	l.t.Helper()
-	for _, a := range l.sim.Open(integrationKey) {
+	for _, a := range l.sim.Open(secret) {
 		if a.AlertKey == alertKey {
 			return a.ID
 		}
@@ -163,13 +166,13 @@ func TestADisabledSourceIsNamed(t *testing.T) {
 
 func TestWhatAFilterOfIlertDropsIsSentAgain(t *testing.T) {
 	eachStore(t, func(l *looking) {
-		l.sim.SetAnswer(func(r ilertsim.Request) ilertsim.Answer { return ilertsim.Answer{Drop: r.Method == "POST"} })
+		l.sim.SetAnswer(func(r ilertsim.Request) ilertsim.Answer { return ilertsim.Answer{Drop: r.Method == http.MethodPost} })
 		l.say("fire/1", `{"on":true}`)
 		l.until("told again", func() bool { return l.status().Repairs.ToldAgain >= 2 })
 		assert.Equal(t, 1, l.status().Differ)
 		l.sim.SetAnswer(nil)
 		l.showsSoon(secret, "fire/1")
-		l.sim.SetAnswer(func(r ilertsim.Request) ilertsim.Answer { return ilertsim.Answer{Drop: r.Method == "POST"} })
+		l.sim.SetAnswer(func(r ilertsim.Request) ilertsim.Answer { return ilertsim.Answer{Drop: r.Method == http.MethodPost} })
 		l.say("fire/1", `{"on":false}`)
 		l.until("ended again", func() bool { return l.status().Repairs.Resolved >= 2 })
 		l.sim.SetAnswer(nil)
@@ -184,8 +187,8 @@ func TestAnAlertThatAPersonHasClosedOrAcceptedAtIlertIsQuiet(t *testing.T) {
 			l.say(fmt.Sprint("fire/", n), `{"on":true}`)
 		}
 		l.isTrue(3)
-		require.NoError(t, l.sim.Accept(l.id(secret, "fire/0")))
-		require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+		require.NoError(t, l.sim.Accept(l.id("fire/0")))
+		require.NoError(t, l.sim.Resolve(l.id("fire/1")))
 		l.until("known", func() bool { return l.status().Accepted == 1 && l.status().Closed == 1 })
 		l.looks(3)
 		assert.Equal(t, "fire/0 fire/2", l.shows(secret))
@@ -209,7 +212,7 @@ func TestAClosedAlertThatBeginsAnewIsSent(t *testing.T) {
 			eachStore(t, func(l *looking) {
 				l.say("fire/1", `{"on":true}`)
 				l.isTrue(1)
-				require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+				require.NoError(t, l.sim.Resolve(l.id("fire/1")))
 				if known {
 					l.until("known", func() bool { return l.status().Closed == 1 })
 				}
@@ -236,7 +239,7 @@ func TestAnAlertThatIsClosedWhileItsSourceIsNotWellIsSentAgain(t *testing.T) {
 		l.isTrue(1)
 		l.sim.SetState(ilertsim.Maintenance, secret)
 		l.until("not well", func() bool { return l.status().True == "no" })
-		require.NoError(t, l.sim.Resolve(l.id(secret, "fire/1")))
+		require.NoError(t, l.sim.Resolve(l.id("fire/1")))
 		l.looks(2)
 		l.sim.SetState(ilertsim.Active, secret)
 		l.showsSoon(secret, "fire/1")
@@ -279,7 +282,7 @@ func TestAnAnswerThatIsNoListIsSaid(t *testing.T) {
 			{ilertsim.Answer{Reset: true}, "EOF"},
 		} {
 			l.sim.SetAnswer(func(r ilertsim.Request) ilertsim.Answer {
-				if r.Method == "GET" && strings.Contains(r.Path, "/api/alert") {
+				if r.Method == http.MethodGet && strings.Contains(r.Path, "/api/alert") {
 					return c.answer
 				}
 				return ilertsim.Answer{}

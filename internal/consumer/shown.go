@@ -118,7 +118,7 @@ func (s *shown) read(looks bool, now time.Time) Shown {
 func (r *Shown) add(c alerting.Compared) {
 	r.Desired += c.Desired
 	r.Told += c.Told
-	r.Compared.Shown += c.Shown
+	r.Shown += c.Shown
 	r.Accepted += c.Accepted
 	r.Closed += c.Closed
 	r.Fresh += c.Fresh
