@@ -72,7 +72,7 @@ func (l *looking) say(topic, payload string) { publishTo(l.t, l.broker.Addr(), t
 // shows returns the keys of the open alerts of an alert source, sorted.
 func (l *looking) shows(integrationKey string) string {
 	var all []string
-	for _, a := range l.sim.Open(secret) {
+	for _, a := range l.sim.Open(integrationKey) {
 		all = append(all, a.AlertKey)
 	}
 	slices.Sort(all)
