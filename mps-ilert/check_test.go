@@ -435,7 +435,7 @@ func TestRulesArePrintedToBeCopied(t *testing.T) {
 	require.NoError(t, run(t.Context(), []string{"rules", "print", "mps"}, environment(), &out, io.Discard))
 	checked, err := check(t, "", "--config", write(t, "rules.yaml", out.String()))
 	require.NoError(t, err)
-	assert.Contains(t, checked, "rules: 13 without mistakes")
+	assert.Contains(t, checked, "rules: 14 without mistakes")
 	assert.EqualError(t, run(t.Context(), []string{"rules", "print"}, environment(), io.Discard, io.Discard), "which? Name one of mps, rps, calls")
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "mp"}, environment(), io.Discard, io.Discard), `did you mean "mps"?`)
 	assert.ErrorContains(t, run(t.Context(), []string{"rules", "print", "ilagent"}, environment(), io.Discard, io.Discard), "flags of the daemon's mapping")
