@@ -209,6 +209,42 @@ rules:
 	}, notes)
 }
 
+func TestItIsSaidHowFarTwoWindowsAndTheEndByHealthAre(t *testing.T) {
+	config := write(t, "rules.yaml", `
+topics: a
+rules:
+  - name: calls
+    when: msg == "bad"
+    window: 10m
+    at_least: 2
+    ratio: 0.5
+    or: {window: 1h30m, at_least: 4, ratio: 0.4}
+    of: "true"
+    raise: {summary: "{count} of {of} within {window}"}
+    ends: {ratio: 0.3}
+`)
+	out, err := check(t, `{"topic":"a","payload":"bad","tst":"2026-01-02T03:00:00Z"}
+{"topic":"a","payload":"bad","tst":"2026-01-02T03:00:00Z"}
+{"topic":"a","payload":"good","tst":"2026-01-02T03:20:00Z"}
+{"topic":"a","payload":"good","tst":"2026-01-02T03:20:01Z"}
+{"topic":"a","payload":"good","tst":"2026-01-02T03:20:02Z"}
+{"topic":"a","payload":"good","tst":"2026-01-02T03:20:03Z"}
+{"topic":"a","payload":"good","tst":"2026-01-02T03:20:04Z"}`, "--config", config, "-")
+	require.NoError(t, err, out)
+	for _, want := range []string{
+		"calls: 1 of 2, 100% of 1 where 50% is asked for within 10m or 1 of 4, 100% of 1 where 40% is asked for within 1h30m\n",
+		", its alert is raised, too few messages to end it by health: 2\n",
+		"calls: 0 of 2, 0% of 1 where 50% is asked for within 10m or 2 of 4, 66.6% of 3 where 40% is asked for within 1h30m, its alert is raised, too few messages to end it by health: 3\n",
+		", its alert is raised, 50% of the newest 4 where less than 30% ends it\n",
+		"calls: is empty, since its alert has ended by health\n",
+		"ilert is sent ALERT calls: 2 of 2 within 10 minutes\n",
+		"2026-01-02 03:20:04  ilert is sent RESOLVE calls: 2 of 2 within 10 minutes\n",
+		"nothing is open\n",
+	} {
+		assert.Contains(t, out, want)
+	}
+}
+
 func TestItIsSaidUntilWhenAMessageIsWaitedFor(t *testing.T) {
 	rules := write(t, "rules.yaml", `
 topics: door/+

@@ -70,6 +70,16 @@ rules:
     at_least: 3
     group: "{msg.n}"
     raise: {summary: "{group} is silent"}
+  - name: shares
+    topics: log/shares
+    when: msg.bad
+    window: 1h
+    at_least: 2
+    ratio: 0.5
+    or: {window: 2h, at_least: 10, ratio: 0.3}
+    of: msg.bad != nil
+    raise: {key: shares, summary: "{percent}%"}
+    ends: {ratio: 0.2, silence: 3h}
   - name: row
     topics: log/row
     when: msg.bad
@@ -133,6 +143,16 @@ func TestTheDecisionLogTellsWhatEndsAnAlert(t *testing.T) {
 	l.send(t, "log/hot", `{"celsius":85}`)
 	l.send(t, "log/hot", `{"celsius":65}`)
 	l.expect(t, logged{"what": "ended", "key": "hot", "by": "cancel", "topic": "log/hot"})
+
+	l.send(t, "log/shares", `{"bad":true}`)
+	l.send(t, "log/shares", `{"bad":true}`)
+	counted := l.expect(t, logged{"what": "counted", "key": "shares"})
+	window, _ := counted["window"].(map[string]any)
+	assert.Equal(t, map[string]any{"hits": 1.0, "atLeast": 10.0, "of": 1.0, "ratio": 0.3, "length": "2h0m0s"}, window["or"])
+	for range 9 {
+		l.send(t, "log/shares", `{"bad":false}`)
+	}
+	l.expect(t, logged{"what": "ended", "key": "shares", "by": "health", "topic": "log/shares"})
 
 	l.send(t, "log/door", `{"speed":1,"maintenance":false,"open":true,"n":1}`)
 	l.send(t, "log/door", `{"speed":1,"maintenance":false,"open":true,"n":2}`)

@@ -9,7 +9,7 @@ import (
 	"github.com/mps-events/mps-events/internal/ilert"
 )
 
-// MemberState is the state of a member in its group.
+// MemberState is the standing of a member in its group.
 type MemberState int
 
 // The states of a member.
@@ -133,14 +133,13 @@ func (w *work) leave(id GroupID, name string, o *origin) {
 
 // forgetMember makes a member leave a group, and its hits not count for a time.
 func (w *work) forgetMember(f decision.Forget, o *origin) {
-	id := GroupID{f.Window.Rule, f.Group}
-	w.leave(id, f.Member, o)
+	w.leave(GroupID{f.Window.Rule, f.Group}, f.Member, o)
 	if f.Member == "" {
 		return
 	}
-	g := w.groupOf(f.Window, id, o)
+	g := w.groupOf(f.Window, f.Group, o)
 	g.Members[f.Member] = &GroupMember{At: o.at, State: MemberForgotten}
-	w.changeOf(id).members[f.Member] = struct{}{}
+	w.changeOf(g.ID).members[f.Member] = struct{}{}
 }
 
 // hasForgotten reports whether hits of a member do not count at a time.

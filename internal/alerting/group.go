@@ -98,7 +98,7 @@ func (w *work) emptyGroup(id GroupID, since, arrived time.Time) {
 			w.changeOf(id).members[name] = struct{}{}
 		}
 	}
-	number := since.UnixNano() / bucketLength(&g.Window)
+	number := g.numberOf(since)
 	g.Buckets = slices.DeleteFunc(g.Buckets, func(b Bucket) bool { return b[0] <= number })
 	if len(g.Buckets)+len(g.Members) == 0 {
 		w.forgetGroup(id)

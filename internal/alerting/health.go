@@ -23,9 +23,8 @@ func (g *Group) health() (h Health) {
 		few = max(few, c.AtLeast, c.InARow, c.Distinct)
 	}
 	many := int(math.Ceil(float64(few) / g.Window.Healthy))
-	bucket := bucketLength(&g.Window)
-	number := g.Latest.UnixNano() / bucket
-	oldest, recent := number-maxBuckets, number-int64(g.Window.Shortest())/bucket
+	number := g.numberOf(g.Latest)
+	oldest, recent := number-maxBuckets, number-int64(g.Window.Shortest())/bucketLength(&g.Window)
 	looksBack := false
 	for i := len(g.Buckets) - 1; i >= 0 && g.Buckets[i][0] > oldest; i-- {
 		b := g.Buckets[i]
@@ -47,11 +46,14 @@ func (h *Health) isBad(share float64) bool {
 }
 
 // endIfHealthy ends the alert of a group after a message that is no hit, if the newest messages show health.
-func (w *work) endIfHealthy(g *Group, o *origin) {
+func (w *work) endIfHealthy(id GroupID, o *origin) {
+	g := w.group(id)
+	if g == nil { // a later effect of the message has deleted it
+		return
+	}
+	isHit := slices.ContainsFunc(o.hits, func(h decision.Hit) bool { return h.Group == id.Group && h.Window.Rule == id.Rule })
 	a := w.alertOf(g)
-	if a == nil || !a.EndHeldUntil.IsZero() || slices.ContainsFunc(o.hits, func(h decision.Hit) bool {
-		return !h.Only && h.Group == g.ID.Group && h.Window.Rule == g.ID.Rule
-	}) || !g.health().Good {
+	if a == nil || !a.EndHeldUntil.IsZero() || isHit || !g.health().Good {
 		return
 	}
 	o.by = ByHealth

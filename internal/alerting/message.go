@@ -56,6 +56,7 @@ type origin struct {
 	waits        bool           // the message is counted with what it makes wait
 	merged       bool           // the message changes nothing of what was sent or waits
 	hits         []decision.Hit // that may raise alerts after all effects are applied
+	wholes       []GroupID      // whose alerts may end by health then
 	revived      bool           // the message is a dead letter that is taken in again
 	staleEffects int            // effects that a later report contradicts
 	by           By             // why alerts end, if it is not the message
@@ -165,6 +166,9 @@ func (w *work) applyEffects(effects []decision.Effect, o *origin) error {
 		}
 		o.staleEffects = min(o.staleEffects, before+1) // one effect may be about many alerts
 	}
+	for _, id := range o.wholes {
+		w.endIfHealthy(id, o)
+	}
 	for _, h := range o.hits {
 		w.raiseByHit(h, o)
 	}
@@ -191,6 +195,8 @@ func (w *work) applyEffect(effect decision.Effect, o *origin) error {
 		w.addItem(e, o)
 	case decision.Hit:
 		w.countHit(e, o)
+	case decision.Whole:
+		w.countWhole(e, o)
 	case decision.Break:
 		w.breakRow(GroupID{e.Rule, e.Group}, o)
 	case decision.Reset:

@@ -50,9 +50,9 @@ func (w *work) planEffect(k *Keys, effect decision.Effect) {
 		}
 	case decision.Hit:
 		k.Groups = appendNew(k.Groups, GroupID{e.Window.Rule, e.Group})
-		if !e.Only {
-			k.Alerts = appendNew(k.Alerts, idOf(e.Raise.Key))
-		}
+		k.Alerts = appendNew(k.Alerts, idOf(e.Raise.Key))
+	case decision.Whole:
+		k.Groups = appendNew(k.Groups, GroupID{e.Window.Rule, e.Group})
 	case decision.Break:
 		k.Groups = appendNew(k.Groups, GroupID{e.Rule, e.Group})
 	case decision.Reset:

@@ -38,7 +38,7 @@ func (g *Group) advance(o *origin) {
 	if g.Latest.Before(o.at) {
 		g.Latest = o.at
 	}
-	oldest := g.Latest.UnixNano()/bucketLength(&g.Window) - maxBuckets
+	oldest := g.numberOf(g.Latest) - maxBuckets
 	gone := 0
 	for gone < len(g.Buckets) && g.Buckets[gone][0] <= oldest {
 		gone++
@@ -64,20 +64,11 @@ func (g *Group) add(number, hits, of int64) {
 
 // countHit counts a hit. raiseByHit raises the alert later, if that is needed.
 func (w *work) countHit(h decision.Hit, o *origin) {
-	id := GroupID{h.Window.Rule, h.Group}
-	g := w.groupOf(h.Window, id, o)
+	g := w.groupOf(h.Window, h.Group, o)
 	if g.hasForgotten(h.Member, o.at) {
 		return
 	}
-	number := o.at.UnixNano() / bucketLength(h.Window)
-	if h.Only {
-		g.add(number, 0, 1)
-		if h.Window.Healthy > 0 {
-			o.hits = append(o.hits, h)
-		}
-		return
-	}
-	g.add(number, 1, 0)
+	g.add(g.numberOf(o.at), 1, 0)
 	if g.Row++; !h.Window.CountsRows() {
 		g.Row = 0 // no message breaks it
 	}
@@ -87,8 +78,18 @@ func (w *work) countHit(h decision.Hit, o *origin) {
 	o.hits = append(o.hits, h)
 }
 
-// groupOf returns the group of a window at the time of a message, with the window as the rule has it now.
-func (w *work) groupOf(window *decision.Window, id GroupID, o *origin) *Group {
+// countWhole counts a message towards the whole of a group. endIfHealthy ends the alert later, if the group is healthy.
+func (w *work) countWhole(e decision.Whole, o *origin) {
+	g := w.groupOf(e.Window, e.Group, o)
+	g.add(g.numberOf(o.at), 0, 1)
+	if e.Window.Healthy > 0 {
+		o.wholes = append(o.wholes, g.ID)
+	}
+}
+
+// groupOf returns a group in which a message counts, at the time of the message.
+func (w *work) groupOf(window *decision.Window, name string, o *origin) *Group {
+	id := GroupID{window.Rule, name}
 	g := w.endOverdueGroup(id, o)
 	if g == nil {
 		g = &Group{ID: id, Window: *window, Epoch: w.lastEpoch(), Members: map[string]*GroupMember{}}
@@ -108,6 +109,9 @@ func (w *work) groupOf(window *decision.Window, id GroupID, o *origin) *Group {
 	return g
 }
 
+// numberOf returns the number of the bucket of a time.
+func (g *Group) numberOf(at time.Time) int64 { return at.UnixNano() / bucketLength(&g.Window) }
+
 // endOverdueGroup ends the alert of a group if its time or its rule has ended before the change that o causes. It
 // returns the window that is left, or nil.
 func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
@@ -125,10 +129,6 @@ func (w *work) endOverdueGroup(id GroupID, o *origin) *Group {
 func (w *work) raiseByHit(h decision.Hit, o *origin) {
 	g := w.group(GroupID{h.Window.Rule, h.Group})
 	if g == nil { // a later effect of the message has deleted it
-		return
-	}
-	if h.Only {
-		w.endIfHealthy(g, o)
 		return
 	}
 	a := w.alertOf(g)

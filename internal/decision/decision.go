@@ -71,7 +71,7 @@ func briefly(err error) string {
 }
 
 // Effect is one change that a message causes: Raise, Accept, End, EndAll, EndPrefix, Send, Hit,
-// Break, Reset, Leave, Forget, Heard or Dismiss.
+// Whole, Break, Reset, Leave, Forget, Heard or Dismiss.
 type Effect interface{ effect() }
 
 // Key identifies an alert.
@@ -141,8 +141,13 @@ type Hit struct {
 	Window *Window
 	Group  string
 	Member string // may be empty: the hit counts, but adds no member
-	Only   bool   // the message counts only towards the whole that Ratio and Healthy divide by
-	Raise  Raise  // unused if Only
+	Raise  Raise
+}
+
+// Whole is the effect that a message counts towards the whole of a group, which Ratio and Healthy divide by.
+type Whole struct {
+	Window *Window
+	Group  string
 }
 
 // Break is the effect that the next Hit of a group is the first of a row.
@@ -218,6 +223,7 @@ func (EndAll) effect()    {}
 func (EndPrefix) effect() {}
 func (Send) effect()      {}
 func (Hit) effect()       {}
+func (Whole) effect()     {}
 func (Break) effect()     {}
 func (Reset) effect()     {}
 func (Leave) effect()     {}

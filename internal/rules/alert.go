@@ -62,6 +62,9 @@ func (a *AlertTexts) event(machine *vm.VM, f *facts) (e ilert.Event, omitted []i
 			members[one.field] = encoded
 		}
 	}
+	if len(members) == 0 { // as most alerts
+		return e, omitted, nil
+	}
 	return e, append(omitted, e.SetOptional(members)...), nil
 }
 

@@ -30,6 +30,10 @@ func (w *work) add(c *clause) error {
 
 // addEffect adds an effect of a clause to the decision.
 func (w *work) addEffect(c *clause, effect decision.Effect) {
+	if w.decision.Effects == nil {
+		const some = 4 // most messages have no more effects
+		w.decision.Effects = make([]decision.Effect, 0, some)
+	}
 	w.decision.Effects, w.places = append(w.decision.Effects, effect), append(w.places, c.place)
 }
 
@@ -76,7 +80,7 @@ func (w *work) ofWindow(c *clause) (decision.Effect, error) {
 	case ends:
 		return decision.Reset{Rule: r.Name, Group: group}, nil
 	case counts:
-		return decision.Hit{Window: r.Window, Group: group, Only: true}, nil
+		return decision.Whole{Window: r.Window, Group: group}, nil
 	}
 	member, err := r.Member.text(w.machine, &w.facts)
 	if err != nil {

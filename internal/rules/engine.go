@@ -140,7 +140,7 @@ func (w *work) ignores(c *clause) bool {
 
 // listensTo reports whether a topic matches the rule's filters.
 func (r *Rule) listensTo(topic string) bool {
-	return len(r.Topics.Filters) == 0 || slices.ContainsFunc(r.Topics.Filters, func(filter string) bool { return mqtttopic.Matches(filter, topic) })
+	return len(r.Topics.Filters) == 0 || slices.ContainsFunc(r.Topics.Filters, func(filter string) bool { return filter == topic || mqtttopic.Matches(filter, topic) })
 }
 
 // concerns reports whether a rule listens to the topic of the message. It remembers the last

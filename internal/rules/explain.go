@@ -166,10 +166,9 @@ func doing(effect decision.Effect) string {
 		return "takes " + cmp.Or(e.Member, "nobody") + " out of the window" + ofGroup(e.Group)
 	case decision.Forget:
 		return "takes " + cmp.Or(e.Member, "nobody") + " out of the window" + ofGroup(e.Group) + ", which does not count it until it leaves again or " + e.Window.Longest().String() + " have passed"
+	case decision.Whole:
+		return "counts towards the whole of the window" + ofGroup(e.Group)
 	case decision.Hit:
-		if e.Only {
-			return "counts towards the whole of the window" + ofGroup(e.Group)
-		}
 		return "counts in the window" + ofGroup(e.Group) + notWhile(e.Raise.Unless)
 	case decision.Heard:
 		return "waits for the next message" + ofGroup(e.Group) + ", for " + e.Absence.After.String() + notWhile(e.Raise.Unless)

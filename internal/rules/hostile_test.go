@@ -112,9 +112,9 @@ func sound(t testing.TB, d decision.Decision) {
 		case decision.Hit:
 			require.NotNil(t, e.Window)
 			assert.LessOrEqual(t, len(e.Group)+len(e.Member), 64<<10)
-			if !e.Only {
-				soundRaise(t, e.Raise)
-			}
+			soundRaise(t, e.Raise)
+		case decision.Whole:
+			require.NotNil(t, e.Window)
 		case decision.End:
 			assert.NotEmpty(t, strings.TrimSpace(e.Key.Alert))
 		}

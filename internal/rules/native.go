@@ -110,11 +110,52 @@ func nativeIn(n *ast.BinaryNode, list any) native {
 	return nil
 }
 
+// plainText returns the function that returns the value of an expression which is a text of the message, or one of
+// two by default. It returns nil for another expression.
+func plainText(n ast.Node) func(*facts) string {
+	if field := eventText(n); field != nil {
+		return func(f *facts) string { return field(&f.Event) }
+	}
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return func(*facts) string { return n.Value }
+	case *ast.IdentifierNode:
+		switch n.Value {
+		case "topic":
+			return func(f *facts) string { return f.Topic }
+		case "server":
+			return func(f *facts) string { return f.Server }
+		}
+	case *ast.CallNode:
+		called, is := n.Callee.(*ast.IdentifierNode)
+		if !is || called.Value != "default" || len(n.Arguments) != 2 {
+			return nil
+		}
+		text, otherwise := plainText(n.Arguments[0]), plainText(n.Arguments[1])
+		if text == nil || otherwise == nil {
+			return nil
+		}
+		return func(f *facts) string {
+			if s := text(f); s != "" {
+				return s
+			}
+			return otherwise(f)
+		}
+	}
+	return nil
+}
+
+// nativeComparison returns the condition that compares a field of the event with texts, or two texts of the message.
 func nativeComparison(n *ast.BinaryNode) native {
 	field, values := literals(n)
 	text := eventTexts[field]
 	if text == nil {
-		return nil
+		left, right := plainText(n.Left), plainText(n.Right)
+		if n.Operator != "==" && n.Operator != "!=" || left == nil || right == nil {
+			return nil
+		}
+		equal := n.Operator == "=="
+		return func(f *facts) bool { return (left(f) == right(f)) == equal }
 	}
 	switch value := strings.Join(values, ""); n.Operator {
 	case "==":

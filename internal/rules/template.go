@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/vm"
@@ -28,16 +29,10 @@ type part struct {
 	fact  func(*facts) string // returns the value without expr's machine; may be nil
 }
 
-// plainFacts maps the most frequent expressions to Go code that returns their values.
-var plainFacts = map[string]func(*facts) string{
-	"topic":         func(f *facts) string { return f.Topic },
-	"server":        func(f *facts) string { return f.Server },
-	"rule":          func(f *facts) string { return f.Rule },
-	"group":         func(f *facts) string { return f.Group },
-	"event.type":    func(f *facts) string { return f.Event.Type },
-	"event.message": func(f *facts) string { return f.Event.Message },
-	"event.method":  func(f *facts) string { return f.Event.Method },
-	"event.guid":    func(f *facts) string { return f.Event.GUID },
+// rulesFacts maps expressions to Go code that returns their values, which differ between rules.
+var rulesFacts = map[string]func(*facts) string{
+	"rule":  func(f *facts) string { return f.Rule },
+	"group": func(f *facts) string { return f.Group },
 }
 
 // Limits is a set of requirements for a template.
@@ -117,7 +112,11 @@ func parseTemplate(text string, limits Limits, options map[string]any) (*Templat
 			return nil, fmt.Errorf("{%s}: %w", inner, err)
 		}
 		t.needs = t.needs.and(value.needs)
-		t.parts = append(t.parts, part{value: value, fact: plainFacts[inner]})
+		fact := rulesFacts[inner]
+		if fact == nil {
+			fact = plainText(value.tree)
+		}
+		t.parts = append(t.parts, part{value: value, fact: fact})
 	}
 	return t, nil
 }
@@ -186,8 +185,8 @@ func (t *Template) text(machine *vm.VM, f *facts) (string, error) {
 		return bounded(s), err
 	}
 	texts, length := make([]string, 0, 8), 0 // enough for most templates, on the stack
-	for _, p := range t.parts {
-		s, err := p.evaluate(machine, f)
+	for i := range t.parts {
+		s, err := t.parts[i].evaluate(machine, f)
 		if err != nil {
 			return "", err
 		}
@@ -201,7 +200,9 @@ func (t *Template) text(machine *vm.VM, f *facts) (string, error) {
 
 // bounded returns a text that is not too long and that JSON and databases can store: without NUL.
 func bounded(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	}
 	if len(s) > maxText {
 		s = truncate(s, maxText)
 		if begin := strings.LastIndex(s, decision.PlaceBegins); begin > strings.LastIndex(s, decision.PlaceEnds) {
@@ -299,7 +300,7 @@ func TextOf(value any) (string, error) {
 
 // withoutPlaces replaces the two characters of a place, so that no message can contain a place.
 func withoutPlaces(s string) string {
-	if !strings.ContainsAny(s, decision.PlaceBegins+decision.PlaceEnds) {
+	if !strings.Contains(s, decision.PlaceBegins) && !strings.Contains(s, decision.PlaceEnds) {
 		return s
 	}
 	return strings.NewReplacer(decision.PlaceBegins, "\uFFFD", decision.PlaceEnds, "\uFFFD").Replace(s)

@@ -81,11 +81,14 @@ func Effects(d decision.Decision) (all []string) {
 			all = append(all, "Heard "+e.Absence.Rule+" of "+e.Group+": "+e.Raise.Key.Alert)
 		case decision.Dismiss:
 			all = append(all, "Dismiss "+e.Rule+" of "+e.Group)
+		case decision.Whole:
+			text := "Count " + e.Window.Rule
+			if e.Group != "" {
+				text += " of " + e.Group
+			}
+			all = append(all, text)
 		case decision.Hit:
 			text := "Hit " + e.Window.Rule
-			if e.Only {
-				text = "Count " + e.Window.Rule
-			}
 			if e.Group != "" {
 				text += " of " + e.Group
 			}

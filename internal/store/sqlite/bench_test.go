@@ -42,6 +42,10 @@ func BenchmarkClaimOfABacklog(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	storm := decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 1 << 30}}
 	fails := decision.Window{Condition: decision.Condition{Length: 10 * time.Second, AtLeast: 1 << 30, Ratio: 0.5}}
+	sick := decision.Window{ // its alert is open, and health looks back over all of the window
+		Condition: decision.Condition{Length: time.Second, AtLeast: 1, Ratio: 0.5},
+		Or:        decision.Condition{Length: time.Minute, AtLeast: 1, Ratio: 0.5}, Healthy: 1e-9,
+	}
 	site := decision.Window{Condition: decision.Condition{Length: time.Hour, Distinct: 1000}, Held: true}
 	many := decision.Window{Condition: decision.Condition{Length: time.Hour, AtLeast: 3}}
 	for _, c := range []struct {
@@ -52,12 +56,18 @@ func BenchmarkApply(b *testing.B) {
 		{"raise/1", 1, func(n int) alerting.Message { return raise(fmt.Sprint(n)) }},
 		{"raise/256", 256, func(n int) alerting.Message { return raise(fmt.Sprint(n)) }},
 		{"ignored/256", 256, func(int) alerting.Message { return message() }},
-		{"only/256", 256, func(int) alerting.Message {
-			return message(hitOf(fails, "g", "", true))
+		{"whole/256", 256, func(int) alerting.Message {
+			return message(wholeOf(fails, "g"))
 		}},
-		{"hits/256", 256, func(int) alerting.Message { return message(hitOf(storm, "g", "", false)) }},
-		{"members/256", 256, func(n int) alerting.Message { return message(hitOf(site, "g", fmt.Sprint(n%5000), false)) }},
-		{"groups/256", 256, func(n int) alerting.Message { return message(hitOf(many, fmt.Sprint(n), "", false)) }},
+		{"health/256", 256, func(n int) alerting.Message {
+			if n%30_000 == 0 {
+				return message(wholeOf(sick, "g"), hitOf(sick, "g", ""))
+			}
+			return message(wholeOf(sick, "g"))
+		}},
+		{"hits/256", 256, func(int) alerting.Message { return message(hitOf(storm, "g", "")) }},
+		{"members/256", 256, func(n int) alerting.Message { return message(hitOf(site, "g", fmt.Sprint(n%5000))) }},
+		{"groups/256", 256, func(n int) alerting.Message { return message(hitOf(many, fmt.Sprint(n), "")) }},
 		{"device/256", 256, func(n int) alerting.Message {
 			m := message()
 			m.Decision.Device = fmt.Sprint(n % 100)
@@ -105,9 +115,14 @@ func send(key ilert.IntegrationKey, summary string) alerting.Message {
 	return message(decision.Send{IntegrationKey: key, Path: ilert.EventsPath, Event: ilert.Event{Summary: summary}})
 }
 
-func hitOf(w decision.Window, group, member string, only bool) decision.Hit {
+func wholeOf(w decision.Window, group string) decision.Whole {
 	w.Rule = "w"
-	return decision.Hit{Window: &w, Group: group, Member: member, Only: only, Raise: decision.Raise{
+	return decision.Whole{Window: &w, Group: group}
+}
+
+func hitOf(w decision.Window, group, member string) decision.Hit {
+	w.Rule = "w"
+	return decision.Hit{Window: &w, Group: group, Member: member, Raise: decision.Raise{
 		Key: decision.Key{Alert: "w/" + group}, Event: ilert.Event{Summary: "many", Priority: "LOW"},
 	}}
 }

@@ -53,7 +53,7 @@ func (m *model) effect() decision.Effect {
 	case 22, 23:
 		return decision.Forget{Window: w, Group: group, Member: member}
 	case 8:
-		return decision.Hit{Window: w, Group: group, Only: true}
+		return decision.Whole{Window: w, Group: group}
 	case 17:
 		k := m.key()
 		return decision.EndPrefix{Key: decision.Key{Integration: k.Integration, Alert: k.Alert[:1]}}

@@ -56,8 +56,8 @@ func (w windowed) hit(group, member string) decision.Hit {
 	return decision.Hit{Window: w.Window, Group: group, Member: member, Raise: raise}
 }
 
-func (w windowed) only(group string) decision.Hit {
-	return decision.Hit{Window: w.Window, Group: group, Only: true}
+func (w windowed) only(group string) decision.Whole {
+	return decision.Whole{Window: w.Window, Group: group}
 }
 
 func (w windowed) leave(group, member string) decision.Leave {

@@ -146,6 +146,8 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 			w = window{e.Rule, e.Group}
 		case decision.Hit:
 			w = window{e.Window.Rule, e.Group}
+		case decision.Whole:
+			w = window{e.Window.Rule, e.Group}
 		case decision.Leave:
 			w = window{e.Rule, e.Group}
 		case decision.Heard:
@@ -162,10 +164,10 @@ func (s *shower) ends(ctx context.Context, play *rehearsal, d decision.Decision)
 		if err != nil {
 			return err
 		}
-		switch hit, counts := effect.(decision.Hit); {
+		switch whole, counts := effect.(decision.Whole); {
 		case exists:
 			s.say("    %s: %s\n", windowName(w.rule, w.group), s.howFar(n))
-		case counts && hit.Only && hit.Window.Healthy > 0: // the message has counted, and then the window was emptied
+		case counts && whole.Window.Healthy > 0: // the message has counted, and then the window was emptied
 			s.say("    %s: is empty, since its alert has ended by health\n", windowName(w.rule, w.group))
 		}
 	}
