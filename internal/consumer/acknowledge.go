@@ -4,8 +4,9 @@ import "github.com/mps-events/mps-events/internal/mqttconn"
 
 // heard counts the messages of the newest link.
 type heard struct {
-	link *mqttconn.Link
-	n    uint64
+	link    *mqttconn.Link
+	n       uint64
+	batches uint64 // in which they were stored
 }
 
 // acknowledge acknowledges messages in the order of their arrival, with one write for each
@@ -21,6 +22,7 @@ func (c *Consumer) acknowledge(messages []message) {
 		packets = mqttconn.AppendAck(packets, m.Publish)
 		last := i == len(messages)-1 || messages[i+1].link != m.link
 		if last {
+			c.heard.batches++
 			c.ask(m.link, packets)
 			packets = packets[:0]
 		}

@@ -22,6 +22,10 @@ const (
 	// broker has kept. It is small, because a broker may have only 20 messages under way to us, and
 	// waits for our store before it sends the next.
 	maxQuiet = 20
+	// maxLive is the mean number of messages in a transaction up to which they are not those that the
+	// broker has kept, however many they are: while one transaction is stored, the broker sends all
+	// that it may have under way to us.
+	maxLive = 4
 )
 
 // askInterval is the interval at which the consumer asks the broker. It is a variable because tests
@@ -35,9 +39,9 @@ type listening struct {
 	since time.Time
 	asked time.Time // when the broker was asked that has not answered yet; zero: it has
 
-	answered bool   // the broker has answered since
-	heard    uint64 // the messages on the link before the last answer
-	counts   bool   // silence counts
+	answered bool  // the broker has answered since
+	heard    heard // before the last answer
+	counts   bool  // silence counts
 }
 
 // listensOn notes that the topics are subscribed to on a link, or with nil that they are not any more.
@@ -86,9 +90,9 @@ func (c *Consumer) askBroker(ctx context.Context) {
 
 // brokerAnswered notes that all messages are stored which the broker sent before a time. takeIn calls it.
 func (c *Consumer) brokerAnswered(ctx context.Context, link *mqttconn.Link, at time.Time) {
-	heard := uint64(0)
+	heard := heard{link: link}
 	if c.heard.link == link {
-		heard = c.heard.n
+		heard = c.heard
 	}
 	if !c.listening.proved(link, at, heard, c.alerts.Listen) {
 		return
@@ -104,14 +108,15 @@ func (c *Consumer) brokerAnswered(ctx context.Context, link *mqttconn.Link, at t
 
 // proved notes that all messages are stored which the broker sent before a time, and calls listen once
 // silence counts. It returns false if the subscriptions were made, or lost, after that time.
-func (l *listening) proved(link *mqttconn.Link, at time.Time, heard uint64, listen func(time.Time)) bool {
+func (l *listening) proved(link *mqttconn.Link, at time.Time, now heard, listen func(time.Time)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.link != link || at.Before(l.since) {
 		return false
 	}
-	quiet := l.answered && heard-l.heard < maxQuiet
-	l.asked, l.answered, l.heard = time.Time{}, true, heard
+	n, batches := now.n-l.heard.n, now.batches-l.heard.batches
+	quiet := l.answered && (n < maxQuiet || n <= maxLive*batches)
+	l.asked, l.answered, l.heard = time.Time{}, true, now
 	if !l.counts && (quiet || at.Sub(l.since) >= maxBacklog) {
 		l.counts = true
 		listen(at)

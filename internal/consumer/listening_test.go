@@ -27,15 +27,15 @@ rules:
 // absent is the time after which the rules above raise an alert.
 const absent = time.Second
 
-// quiet asserts that ilert is sent nothing more for twice the time after which silence is an alert.
-func (r *recorder) quiet(t *testing.T, want ...string) {
+// quiet asserts that ilert is sent nothing for twice the time after which silence is an alert.
+func (r *recorder) quiet(t *testing.T) {
 	t.Helper()
 	assert.Never(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.sent) != len(want)
+		return len(r.sent) > 0
 	}, 2*absent, 5*time.Millisecond)
-	r.expect(t, want...)
+	r.expect(t)
 }
 
 func askOften(t *testing.T) {

@@ -90,7 +90,8 @@ const (
 // returns false if the value is another one.
 func changeOf(raw json.RawMessage) (change string, at time.Time, is bool, err error) {
 	var fields map[string]string
-	if json.Unmarshal(raw, &fields) != nil || fields["connection"] == "" || len(fields) != 2 || fields["tst"]+fields["time"] == "" {
+	isText := json.Unmarshal(raw, &fields) == nil
+	if !isText || fields["connection"] == "" || len(fields) != 2 || fields["tst"]+fields["time"] == "" {
 		return "", at, false, nil
 	}
 	if at, err = timeOf(fields["tst"] + fields["time"]); err != nil {
