@@ -238,7 +238,7 @@ rules:
 		", its alert is raised, 50% of the newest 4 where less than 30% ends it\n",
 		"calls: is empty, since its alert has ended by health\n",
 		"ilert is sent ALERT calls: 2 of 2 within 10 minutes\n",
-		"2026-01-02 03:20:04  ilert is sent RESOLVE calls: 2 of 2 within 10 minutes\n",
+		"2026-01-02 03:20:04  ilert is sent RESOLVE calls: 2 of 2 within 10 minutes: over after 20 minutes\n",
 		"nothing is open\n",
 	} {
 		assert.Contains(t, out, want)
